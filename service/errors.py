@@ -1,0 +1,89 @@
+"""Everything that can go wrong with a request, each with the HTTP status that it means.
+
+    ServiceError
+    ├── UnknownModel           404
+    ├── LengthRequired         411
+    ├── PayloadTooLarge        413
+    ├── UnsupportedMediaType   415
+    ├── InvalidInput           422
+    │   └── InvalidImage       422
+    │       ├── BlankImage     422
+    │       └── TooManyPixels  422
+    ├── InternalError          500
+    │   └── InferenceFailed    500
+    └── NotReady               503 + Retry-After
+
+Statuses are plain integers: this module knows no web framework. `problems` renders it as RFC 9457.
+"""
+
+from typing import ClassVar, NamedTuple
+
+
+class FieldError(NamedTuple):
+    """One thing wrong with one part of a payload; `field` is a dotted path such as `hours.3`."""
+
+    field: str
+    message: str
+
+
+class ServiceError(Exception):
+    """Base of all errors that a client is told about; `detail` is shown to the client as it is."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal server error"
+    slug: ClassVar[str] = "internal-error"
+    retry_after_s: ClassVar[int | None] = None
+
+    def __init__(self, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors
+
+
+class UnknownModel(ServiceError):
+    status, title, slug = 404, "Unknown model", "unknown-model"
+
+
+class LengthRequired(ServiceError):
+    status, title, slug = 411, "Length required", "length-required"
+
+
+class PayloadTooLarge(ServiceError):
+    status, title, slug = 413, "Payload too large", "payload-too-large"
+
+
+class UnsupportedMediaType(ServiceError):
+    status, title, slug = 415, "Unsupported media type", "unsupported-media-type"
+
+
+class InvalidInput(ServiceError):
+    status, title, slug = 422, "Invalid input", "invalid-input"
+
+
+class InvalidImage(InvalidInput):
+    title, slug = "Invalid image", "invalid-image"
+
+
+class BlankImage(InvalidImage):
+    title, slug = "Blank image", "blank-image"
+
+
+class TooManyPixels(InvalidImage):
+    title, slug = "Too many pixels", "too-many-pixels"
+
+
+class InternalError(ServiceError):
+    """A fault of ours. The cause goes to the log; the client learns only the request id."""
+
+    def __init__(self, cause: str = "") -> None:
+        super().__init__("The service failed. Its log has the cause under this request id.")
+        self.args = (cause,)
+
+
+class InferenceFailed(InternalError):
+    title, slug = "Inference failed", "inference-failed"
+
+
+class NotReady(ServiceError):
+    status, title, slug = 503, "Not ready", "not-ready"
+    retry_after_s = 5

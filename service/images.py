@@ -1,0 +1,142 @@
+"""Upload bytes → the 28×28 picture that the digit model reads. The only module that knows image formats.
+
+What a file is called or says it is does not count: its first bytes decide. The size is read from the
+header and limited before a pixel is decoded.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, ImageStat, UnidentifiedImageError
+from torch import Tensor
+
+from service.errors import BlankImage, InvalidImage, TooManyPixels, UnsupportedMediaType
+
+SIDE = 28
+FORMATS = ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")
+# Fewer grey levels than this between darkest and lightest: nothing is drawn, only noise.
+LEAST_CONTRAST = 16
+
+# What Pillow's decoders raise for bytes that are no picture; found by reading and by fuzzing them.
+_DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    struct.error,
+    zlib.error,
+)
+
+
+def decode_digit(data: bytes, max_pixels: int) -> Tensor:
+    """Decode one uploaded picture to `image_u8 [1, 28, 28]`, light ink on a dark ground.
+
+    A 28×28 picture is taken as it is; of any other, dark ink on a light ground is turned over and the
+    whole is fitted into 28×28, keeping the aspect.
+
+    Raises UnsupportedMediaType (not a format we read), TooManyPixels, BlankImage, InvalidImage.
+    """
+    picture = _to_grey(_open(data, max_pixels))
+    if picture.size != (SIDE, SIDE):
+        picture = _fit(_light_on_dark(picture))
+    pixels = np.array(picture, dtype=np.uint8)
+    if int(pixels.max()) - int(pixels.min()) < LEAST_CONTRAST:
+        raise BlankImage("The picture is blank: nothing on it stands out from its ground.")
+    return torch.from_numpy(pixels).unsqueeze(0)
+
+
+def sniff(data: bytes) -> str | None:
+    """Pillow's name of the image format that the first bytes announce, or None."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data.startswith(b"BM"):
+        return "BMP"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "GIF"
+    if data.startswith((b"II*\0", b"MM\0*")):
+        return "TIFF"
+    return None
+
+
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+    """Decode the first frame, upright. Only the header is read before the pixels are counted."""
+    if not data:
+        raise InvalidImage("The picture is empty: it has no bytes.")
+    image_format = sniff(data)
+    if image_format is None:
+        raise UnsupportedMediaType(f"Not a picture in a format we read ({', '.join(FORMATS)}).")
+    with _decoder_errors_translated(image_format):
+        picture = Image.open(BytesIO(data), formats=[image_format])
+        width, height = picture.size
+        if width * height > max_pixels:
+            raise TooManyPixels(
+                f"The picture has {width}×{height} pixels; at most {max_pixels:,} are accepted."
+            )
+        picture.load()
+        return ImageOps.exif_transpose(picture)
+
+
+@contextmanager
+def _decoder_errors_translated(image_format: str) -> Iterator[None]:
+    try:
+        yield
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise TooManyPixels("The picture has too many pixels.") from error
+    except UnidentifiedImageError as error:
+        raise InvalidImage(f"The {image_format} file is damaged: its header is broken.") from error
+    except _DECODER_ERRORS as error:
+        raise InvalidImage(f"The {image_format} file is damaged or cut short.") from error
+
+
+def _to_grey(picture: Image.Image) -> Image.Image:
+    """Any mode → 8-bit grey (ITU-R BT.601 luma, as Pillow computes it); transparent parts become white."""
+    if picture.mode == "L":
+        return picture
+    if picture.mode.startswith(("I", "F")):
+        return _from_deep_grey(picture)
+    if picture.has_transparency_data:
+        ink = picture.convert("RGBA")
+        paper = Image.new("RGBA", ink.size, "white")
+        return Image.alpha_composite(paper, ink).convert("L")
+    return picture.convert("RGB").convert("L")
+
+
+def _from_deep_grey(picture: Image.Image) -> Image.Image:
+    """16-bit grey keeps its high byte; 32-bit grey has no agreed range and is stretched to its own."""
+    levels = np.array(picture, dtype=np.float64)
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray((levels / 257).round().astype(np.uint8))
+    if not np.isfinite(levels).all():
+        raise InvalidImage("The picture holds pixels that are not numbers.")
+    low, high = levels.min(), levels.max()
+    span = (high - low) or 1.0
+    return Image.fromarray(((levels - low) / span * 255).round().astype(np.uint8))
+
+
+def _light_on_dark(picture: Image.Image) -> Image.Image:
+    """Turn a picture with a light ground over. The ground is the median grey."""
+    return ImageOps.invert(picture) if ImageStat.Stat(picture).median[0] > 127 else picture
+
+
+def _fit(picture: Image.Image) -> Image.Image:
+    """Scale to fit into 28×28, keeping the aspect, on a ground of the picture's own median grey."""
+    scale = SIDE / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    canvas = Image.new("L", (SIDE, SIDE), int(ImageStat.Stat(picture).median[0]))
+    # Box averaging first: resampling a tall thin picture in one step needs as many taps as rows.
+    small = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    canvas.paste(small, ((SIDE - size[0]) // 2, (SIDE - size[1]) // 2))
+    return canvas

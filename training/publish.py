@@ -1,0 +1,156 @@
+"""Publishing: script → save → manifest → replay in a fresh process → rename into place → `current`.
+
+A version is written aside and appears whole, by one rename; a publisher that is killed leaves nothing
+that a reader can see. Publishers of one model wait for each other, so numbers never collide.
+"""
+
+import copy
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from service.manifest import (
+    MODEL_FILE,
+    ArtifactStore,
+    Check,
+    InputSpec,
+    Manifest,
+    Metric,
+    OutputSpec,
+    TrainingRecord,
+    sync_directory,
+    write_durably,
+    write_manifest,
+)
+from service.predictor import encode_tensor, load, torchscript_accepted
+
+CHECK_TOLERANCE = 1e-4
+
+
+class PublishFailed(Exception):
+    """The archive does not answer as the network did; nothing was published."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A fitted network and all that its version folder will hold.
+
+    `check_rows` travel in the manifest and are replayed at every load; `proof_rows` are compared with
+    the network once, before publishing. `files` are further files by path, such as `report/loss.png`.
+    """
+
+    name: str
+    task: Literal["binary-classification", "image-classification"]
+    net: nn.Module
+    input: InputSpec
+    output: OutputSpec
+    metrics: tuple[Metric, ...]
+    training: TrainingRecord
+    check_rows: Tensor
+    proof_rows: Tensor
+    files: Mapping[str, bytes]
+
+
+def publish(candidate: Candidate, store: ArtifactStore) -> Manifest:
+    """Publish as the next version and make it live.
+
+    Raises PublishFailed when the reloaded archive differs from the network, and ArtifactError when
+    the service would refuse it; in both cases nothing becomes visible.
+    """
+    net = copy.deepcopy(candidate.net).cpu().eval()
+    model = script(net)
+    with store.publishing(candidate.name) as folder:
+        version = max(store.versions(candidate.name), default=0) + 1
+        staged = _fresh_staging(folder)
+        write_durably(staged / MODEL_FILE, model)
+        for path, content in candidate.files.items():
+            (staged / path).parent.mkdir(exist_ok=True)
+            write_durably(staged / path, content)
+        manifest = _manifest(candidate, net, version, model)
+        write_manifest(staged, manifest)
+        _prove(staged, net, candidate.proof_rows)
+        for directory in (*filter(Path.is_dir, staged.iterdir()), staged):
+            sync_directory(directory)
+        staged.rename(store.folder(candidate.name, version))
+        sync_directory(folder)
+        store.activate(candidate.name, version)
+    return manifest
+
+
+def script(net: nn.Module) -> bytes:
+    """The TorchScript archive of a network that is on the CPU."""
+    buffer = io.BytesIO()
+    with torchscript_accepted():
+        torch.jit.save(torch.jit.script(net), buffer)
+    return buffer.getvalue()
+
+
+def git_commit() -> str | None:
+    """The commit that this code is at, `-dirty` appended when it was changed since; None outside git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        result = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return result.stdout.strip()
+
+
+def _fresh_staging(folder: Path) -> Path:
+    # We hold the lock, so any other staging folder was left by a publisher that was killed.
+    for stale in folder.glob(".staging-*"):
+        shutil.rmtree(stale)
+    staged = folder / f".staging-{os.getpid()}"
+    staged.mkdir()
+    return staged
+
+
+def _manifest(candidate: Candidate, net: nn.Module, version: int, model: bytes) -> Manifest:
+    with torch.inference_mode():
+        answers = net(candidate.check_rows)
+    return Manifest(
+        name=candidate.name,
+        version=version,
+        created_at=datetime.now(UTC).replace(microsecond=0),
+        task=candidate.task,
+        sha256=hashlib.sha256(model).hexdigest(),
+        size_bytes=len(model),
+        input=candidate.input,
+        output=candidate.output,
+        metrics=candidate.metrics,
+        training=candidate.training,
+        check=Check(
+            inputs=encode_tensor(candidate.check_rows),
+            outputs=encode_tensor(answers),
+            tolerance=CHECK_TOLERANCE,
+        ),
+    )
+
+
+def _prove(staged: Path, net: nn.Module, rows: Tensor) -> None:
+    """Load the staged folder in a fresh process, as the service will, and compare on real rows."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh_process:
+        reloaded = torch.from_numpy(fresh_process.submit(_replay, staged, rows.numpy()).result())
+    with torch.inference_mode():
+        difference = (reloaded - net(rows)).abs().max().item()
+    if not difference <= CHECK_TOLERANCE:
+        raise PublishFailed(f"the reloaded archive differs from the network by {difference:.3g}")
+
+
+def _replay(folder: Path, rows: NDArray[Any]) -> NDArray[Any]:
+    # NumPy crosses the process border: torch would share its memory through a file descriptor.
+    return load(folder, torch.device("cpu")).predict(torch.from_numpy(rows)).numpy()
