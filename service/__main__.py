@@ -1,6 +1,8 @@
 """`python -m service`: parse the options, check the device, serve."""
 
 import logging
+import signal
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -64,6 +66,8 @@ def run(settings: Settings) -> None:
         server_header=False,
     )
     if settings.workers == 1:
+        # uvicorn raises the signal that stopped it once more when all is done: a stop is a success.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         server = uvicorn.Server(config)
         server.run()
         raise typer.Exit(0 if server.started else 3)

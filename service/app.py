@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -56,6 +57,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
+    # Pillow remarks on damaged uploads. The client is answered; whoever uploads must not fill our log.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     device = resolve_device(settings.device)
     logger.info("device %s, artifacts in %s", device, settings.artifacts)
     registry = Registry(ArtifactStore(settings.artifacts), INTERFACES, device)
@@ -85,7 +88,7 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
 
 
 def _describe_problems(app: FastAPI) -> None:
-    """Put the Problem schema, to which the routes' `responses` refer, into the OpenAPI document."""
+    """Make the OpenAPI document true about errors: ours are Problems, and FastAPI's own never occur."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -93,6 +96,10 @@ def _describe_problems(app: FastAPI) -> None:
         schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         components = document.setdefault("components", {}).setdefault("schemas", {})
         components.update(schema.pop("$defs", {}), Problem=schema)
+        if components.pop("HTTPValidationError", None):
+            # FastAPI adds it to every route with a parameter; ours is a path segment, which any text fits.
+            del components["ValidationError"]
+            del document["paths"]["/models/{name}"]["get"]["responses"]["422"]
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -55,7 +55,6 @@ class Batcher:
 
     async def predict(self, rows: Tensor) -> Answer:
         """Answer `rows` [N, ...], the rows of one request. Raises NotReady or InferenceFailed."""
-        self._model()
         job = _Job(rows, asyncio.get_running_loop().create_future())
         self._waiting.append(job)
         if self._draining is None or self._draining.done():

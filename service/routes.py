@@ -83,6 +83,7 @@ def _request_body(content: dict[str, Any]) -> dict[str, Any]:
 )
 async def predict_pass(request: Request, backend: BackendDep) -> Response:
     """`hours` is one number, answered by one prediction, or a list, answered by a list in its order."""
+    backend.registry.get(PASS)  # not ready: say so before reading a body
     started = time.perf_counter()
     if _media_type(request) != "application/json":
         raise UnsupportedMediaType("Send application/json.")
@@ -133,6 +134,7 @@ async def predict_digit(request: Request, backend: BackendDep) -> Response:
     """PNG, JPEG, WebP, BMP, GIF or TIFF. One picture as the body itself or as the form field `file`
     is answered by one prediction; several `file` fields by a list in their order.
     """
+    backend.registry.get(DIGIT)
     files, fields = await _read_pictures(request)
     started = time.perf_counter()
     rows = await asyncio.to_thread(_decode_all, files, fields, backend.max_image_pixels)

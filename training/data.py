@@ -5,7 +5,6 @@ import hashlib
 import math
 from pathlib import Path
 from typing import NamedTuple
-from urllib.error import URLError
 
 import torch
 from torch import Tensor
@@ -90,9 +89,9 @@ def load_mnist(root: Path, *, train: bool) -> Rows:
     try:
         mnist = MNIST(root, train=train, download=True)
     except (OSError, RuntimeError, ValueError) as error:
-        cause = error.reason if isinstance(error, URLError) else error
+        cause = " ".join(str(error).split())
         raise DataUnavailable(
-            f"MNIST is not under {root} and cannot be downloaded: {cause}."
+            f"MNIST is not under {root} and cannot be downloaded: {cause}"
             " Point --data at a folder that holds MNIST/raw."
         ) from error
     return Rows(mnist.data.unsqueeze(1), mnist.targets)

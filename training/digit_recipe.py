@@ -4,10 +4,10 @@
 | --- | --- | --- |
 | softmax-mlp | 784-512-256-128-64-10 | about 97 % (the lecture's figure) |
 | kaiming-mlp | 784-200-200-10, plain tensors | depends on whether logits die under the last ReLU |
-| cnn | four convolutions, 94,762 parameters | 99.6 % |
+| cnn | five convolutions, 131,754 parameters | 99.6 % |
 
-Each keeps the epoch of the best accuracy on 5,000 validation images; the test images are read once,
-after that choice.
+Each keeps the epoch of the lowest loss on 5,000 validation images; the test images are read once, after
+that choice.
 """
 
 import io
@@ -76,7 +76,7 @@ CNN = Recipe(
     name="cnn",
     body=nets.cnn,
     hyperparameters=Hyperparameters(
-        epochs=45,
+        epochs=55,
         batch_size=128,
         learning_rate=0.1,
         momentum=0.9,
@@ -86,7 +86,7 @@ CNN = Recipe(
         warm_up_share=0.2,
         average_decay=0.998,
     ),
-    augment=augment.random_affine,
+    augment=augment.distort,
 )
 
 RECIPES = {recipe.name: recipe for recipe in (CNN, SOFTMAX_MLP, KAIMING_MLP, KAIMING_MLP_LINEAR)}
@@ -110,7 +110,7 @@ def train_digit(
     torch.manual_seed(seed)
     net, history = fit(
         # channels_last: a fifth less time a step, and a third less an image when serving on a CPU.
-        nets.DigitNet(recipe.body()).to(device, memory_format=torch.channels_last),
+        nets.DigitNet(recipe.body()).to(memory_format=torch.channels_last).to(device),
         CROSS_ENTROPY,
         train.to(device),
         hp,

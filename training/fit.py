@@ -90,8 +90,8 @@ def fit(
     """Fit `net` in place by SGD and return the weights to keep, in evaluation mode.
 
     With `average_decay`, an exponential moving average of the weights is kept beside them, judged and
-    returned (Polyak and Juditsky 1992). With `validation`, the epoch of the best validation accuracy
-    is returned (the later of equals), otherwise the last. Raises Diverged.
+    returned (Polyak and Juditsky 1992). With `validation`, the epoch of the lowest validation loss is
+    returned, otherwise the last. Raises Diverged.
     """
     hp = hyperparameters
     steps = hp.epochs * math.ceil(len(train.inputs) / hp.batch_size)
@@ -154,7 +154,7 @@ def _judge(
         f"epoch {epoch}: loss {history.train_loss[-1]:.4f},"
         f" validation loss {history.validation_loss[-1]:.4f}, accuracy {accuracy:.2%}"
     )
-    best = accuracy >= max(history.validation_accuracy)
+    best = history.validation_loss[-1] <= min(history.validation_loss)
     if best:
         history.selected_epoch = epoch
     return best

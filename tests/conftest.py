@@ -1,0 +1,182 @@
+"""Fixtures: tiny real models published by our own publish(), the app in process, and a real server."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from io import BytesIO
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, NamedTuple
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from fastapi import FastAPI
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+
+from service.app import create_app
+from service.manifest import ArtifactStore, InputSpec, Manifest, Metric, OutputSpec, TrainingRecord
+from service.settings import Settings
+from training.nets import DigitNet, softmax_mlp
+from training.pass_recipe import train_pass
+from training.publish import Candidate, publish
+
+ROOT = Path(__file__).parent.parent
+COMMITTED = ROOT / "artifacts"
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the developer's own shell reaches a test."""
+    for name in [n for n in os.environ if n.startswith("SERVICE_")]:
+        monkeypatch.delenv(name)
+
+
+class Digits(NamedTuple):
+    """500 of MNIST's 10,000 test pictures, drawn once by a seed: `images_u8 [500, 28, 28]`."""
+
+    images_u8: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+
+
+@pytest.fixture(scope="session")
+def digits() -> Digits:
+    with np.load(ROOT / "tests" / "data" / "mnist-test-500.npz") as archive:
+        return Digits(archive["images_u8"], archive["labels"])
+
+
+QUIET = Console(quiet=True)
+
+
+def digit_candidate(net: torch.nn.Module, images_u8: torch.Tensor) -> Candidate:
+    """What it takes to publish `net` as `digit`, with the figures of a model nobody trained."""
+    return Candidate(
+        name="digit",
+        task="image-classification",
+        net=net,
+        input=InputSpec(
+            name="images",
+            dtype="uint8",
+            shape=(-1, 1, 28, 28),
+            units="grey level",
+            minimum=0,
+            maximum=255,
+            training_minimum=0,
+            training_maximum=255,
+            polarity="light-on-dark",
+        ),
+        output=OutputSpec(
+            name="probabilities",
+            dtype="float32",
+            shape=(-1, 10),
+            labels=tuple("0123456789"),
+        ),
+        metrics=(Metric(name="accuracy", value=0.1, split="test", n=10),),
+        training=TrainingRecord(
+            recipe="untrained",
+            hyperparameters={},
+            seed=0,
+            device="cpu",
+            torch_version=str(torch.__version__),
+            git_commit=None,
+            data_sha256="0" * 64,
+            seconds=0,
+        ),
+        check_rows=images_u8,
+        proof_rows=images_u8,
+        files={},
+    )
+
+
+def publish_digit(root: Path, digits: Digits, net: torch.nn.Module | None = None) -> Manifest:
+    """Publish a seeded, untrained net (or `net`) as the next version of `digit` under `root`."""
+    torch.manual_seed(0)
+    images_u8 = torch.from_numpy(digits.images_u8[:10]).unsqueeze(1)
+    return publish(digit_candidate(net or DigitNet(softmax_mlp()), images_u8), ArtifactStore(root))
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory, digits: Digits) -> Path:
+    """A store with one version of both models. Read it only: it serves the whole session."""
+    root = tmp_path_factory.mktemp("artifacts")
+    publish_digit(root, digits)
+    train_pass(ArtifactStore(root), QUIET, device=CPU)
+    return root
+
+
+@asynccontextmanager
+async def running(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the app in this process, its lifespan entered."""
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+            yield client
+
+
+@pytest.fixture
+async def client(published: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with running(create_app(Settings(artifacts=published))) as client:
+        yield client
+
+
+class Served(NamedTuple):
+    client: httpx.Client
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+@contextmanager
+def served(*options: str) -> Iterator[Served]:
+    """`python -m service` on a free port, as a process of its own, once it answers."""
+    command = [sys.executable, "-m", "service", "--port", "0", *options]
+    with NamedTemporaryFile() as file:
+        process = subprocess.Popen(command, cwd=ROOT, stderr=file)
+        try:
+            log = Path(file.name)
+            with httpx.Client(base_url=_address(log, process), timeout=60) as client:
+                _wait_until_it_accepts(client, process)
+                yield Served(client, process, log)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
+    while not (match := re.search(r"running on (http://[\w.:]+)", log.read_text())):
+        assert process.poll() is None, f"the service ended before it listened:\n{log.read_text()}"
+        time.sleep(0.05)
+    return match[1]
+
+
+def _wait_until_it_accepts(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
+    """Several workers announce their address when it is bound, and listen when they are ready."""
+    while True:
+        try:
+            client.get("/health/live")
+            return
+        except httpx.ConnectError:
+            assert process.poll() is None
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def committed_server() -> Iterator[httpx.Client]:
+    """The real service over the artifacts that are committed."""
+    with served("--artifacts", str(COMMITTED)) as service:
+        yield service.client
+
+
+def png(image: NDArray[np.uint8] | Image.Image, image_format: str = "PNG", **options: Any) -> bytes:
+    """An encoded picture."""
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    buffer = BytesIO()
+    picture.save(buffer, format=image_format, **options)
+    return buffer.getvalue()

@@ -1,0 +1,203 @@
+"""Upload bytes → 28×28: every format we read, and every way in which an upload can be wrong."""
+
+import random
+import struct
+import zlib
+from contextlib import suppress
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
+
+from service.errors import BlankImage, InvalidImage, ServiceError, TooManyPixels, UnsupportedMediaType
+from service.images import decode_digit, sniff
+from tests.conftest import Digits, png
+
+MAX_PIXELS = 1_000_000
+
+
+def decode(data: bytes) -> NDArray[np.uint8]:
+    image_u8 = decode_digit(data, MAX_PIXELS)
+    assert image_u8.shape == (1, 28, 28)
+    assert image_u8.dtype == torch.uint8
+    pixels: NDArray[np.uint8] = image_u8[0].numpy()
+    return pixels
+
+
+def drawing(size: tuple[int, int] = (280, 280), ink: int = 0, ground: int = 255) -> Image.Image:
+    """A thick 7."""
+    picture = Image.new("L", size, ground)
+    w, h = size
+    stroke = [(0.3 * w, 0.25 * h), (0.7 * w, 0.25 * h), (0.45 * w, 0.8 * h)]
+    ImageDraw.Draw(picture).line(stroke, fill=ink, width=max(1, w // 12))
+    return picture
+
+
+def is_light_on_dark(pixels: NDArray[np.uint8]) -> bool:
+    return bool(np.median(pixels) < 64 and pixels.max() > 180)
+
+
+def test_an_mnist_picture_goes_in_as_it_is(digits: Digits) -> None:
+    for image in digits.images_u8[:50]:
+        assert np.array_equal(decode(png(image)), image)
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "BMP", "GIF", "TIFF"])
+def test_lossless_formats_give_the_very_pixels(digits: Digits, image_format: str) -> None:
+    assert np.array_equal(decode(png(digits.images_u8[0], image_format)), digits.images_u8[0])
+
+
+def test_webp_without_loss_gives_the_very_pixels(digits: Digits) -> None:
+    data = png(Image.fromarray(digits.images_u8[0]).convert("RGB"), "WEBP", lossless=True)
+    assert np.array_equal(decode(data), digits.images_u8[0])
+
+
+def test_jpeg_stays_close(digits: Digits) -> None:
+    difference = decode(png(digits.images_u8[0], "JPEG", quality=95)).astype(int) - digits.images_u8[0]
+    assert np.abs(difference).mean() < 4
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "YCbCr"])
+def test_every_colour_mode_is_read(mode: str) -> None:
+    rgb = drawing().convert("RGB")
+    image_format = "PNG" if mode in ("1", "L", "P", "RGB") else "TIFF"
+    assert is_light_on_dark(decode(png(rgb.convert(mode), image_format)))
+
+
+@pytest.mark.parametrize("ink_and_ground", [(0, 255), (255, 0), (60, 200)])
+def test_either_polarity_becomes_light_on_dark(ink_and_ground: tuple[int, int]) -> None:
+    pixels = decode(png(drawing(ink=ink_and_ground[0], ground=ink_and_ground[1])))
+    assert np.median(pixels) < pixels.max() - 100
+
+
+def test_a_transparent_ground_counts_as_white() -> None:
+    alpha = drawing(ink=255, ground=0)
+    ink = Image.new("L", alpha.size, 0)
+    pixels = decode(png(Image.merge("LA", [ink, alpha])))
+    assert is_light_on_dark(pixels)
+    assert np.array_equal(pixels, decode(png(drawing())))
+
+
+def test_sixteen_bits_are_scaled_not_clipped(digits: Digits) -> None:
+    deep = digits.images_u8[0].astype(np.uint16) * 257
+    assert np.array_equal(decode(png(Image.fromarray(deep))), digits.images_u8[0])
+
+
+def test_float_pixels_are_stretched_and_must_be_numbers() -> None:
+    grey = np.asarray(drawing(), dtype=np.float32) / 255
+    assert is_light_on_dark(decode(png(Image.fromarray(grey), "TIFF")))
+    grey[0, 0] = np.nan
+    with pytest.raises(InvalidImage, match="not numbers"):
+        decode(png(Image.fromarray(grey), "TIFF"))
+
+
+def test_the_camera_s_orientation_is_undone() -> None:
+    upright = drawing((200, 280))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "rotate 90° clockwise to view"
+    turned = png(upright.rotate(90, expand=True), "JPEG", quality=95, exif=exif)
+    difference = decode(turned).astype(int) - decode(png(upright))
+    assert np.abs(difference).mean() < 3
+
+
+def test_the_aspect_is_kept() -> None:
+    pixels = decode(png(drawing((400, 100))))
+    rows = np.flatnonzero(pixels.max(1) > 100)
+    assert rows.max() - rows.min() < 8
+
+
+@pytest.mark.parametrize("size", [(1, 900_000), (900_000, 1), (3, 3), (28, 29)])
+def test_odd_sizes_are_read(size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 2, (size[1], size[0]), dtype=np.uint8) * 255
+    noise[0, 0], noise[-1, -1] = 0, 255
+    with suppress(BlankImage):  # noise averaged away: also a true answer
+        decode(png(noise))
+
+
+@pytest.mark.parametrize("frames_in", ["GIF", "TIFF", "WEBP"])
+def test_the_first_frame_counts(frames_in: str) -> None:
+    first, second = drawing(), Image.new("L", (280, 280), 255)
+    data = png(first.convert("RGB"), frames_in, save_all=True, append_images=[second.convert("RGB")])
+    assert is_light_on_dark(decode(data))
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+@pytest.mark.parametrize("size", [(28, 28), (300, 200)])
+def test_a_blank_picture_says_so(size: tuple[int, int], level: int) -> None:
+    with pytest.raises(BlankImage, match="blank"):
+        decode(png(Image.new("L", size, level)))
+
+
+def test_an_empty_upload_says_so() -> None:
+    with pytest.raises(InvalidImage, match="empty"):
+        decode(b"")
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
+def test_a_truncated_picture_is_damaged_not_unsupported(image_format: str, share: float) -> None:
+    data = png(drawing(), image_format)
+    with pytest.raises(InvalidImage, match="damaged"):
+        decode(data[: max(12, int(len(data) * share))])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"hello",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"%PDF-1.7",
+        b"\x00\x00\x00\x18ftypheic",
+        b"P5 2 2 255 \0\1\2\3",
+        b"SIMPLE  =                    T",
+    ],
+)
+def test_formats_that_we_do_not_read_are_unsupported(data: bytes) -> None:
+    assert sniff(data) is None
+    with pytest.raises(UnsupportedMediaType, match="PNG, JPEG"):
+        decode(data)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that promises so many pixels and holds none."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [1001, 12_000, 20_000, 2**31 - 1])
+def test_pixels_are_counted_before_decoding(side: int) -> None:
+    with pytest.raises(TooManyPixels, match="pixels"):
+        decode(png_header(side, side))
+
+
+def test_the_pixel_limit_is_exact() -> None:
+    decode(png(drawing((1000, 1000))))
+    with pytest.raises(TooManyPixels, match="1000×1001"):
+        decode(png(drawing((1000, 1001))))
+
+
+def test_megabytes_of_inflated_text_are_refused() -> None:
+    info = PngInfo()
+    info.add_text("Comment", "x" * 5_000_000, zip=True)
+    with pytest.raises(InvalidImage):
+        decode(png(drawing(), pnginfo=info))
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"])
+def test_no_damage_gets_past_our_own_errors(image_format: str) -> None:
+    """Seeded mutations: each is either still a picture, or one of our errors, never another."""
+    random_bytes = random.Random(image_format)
+    whole = png(drawing((40, 40)), image_format)
+    for _ in range(600):
+        data = bytearray(whole)
+        for _ in range(random_bytes.randint(1, 8)):
+            data[random_bytes.randrange(len(data))] = random_bytes.randrange(256)
+        with suppress(ServiceError):
+            decode(bytes(data[: random_bytes.randint(1, len(data))]))

@@ -1,0 +1,93 @@
+"""The OpenAPI document says what the service does, errors included."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from service import errors
+from service.app import create_app
+from service.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return create_app(Settings()).openapi()
+
+
+def test_every_route_is_there(document: dict[str, Any]) -> None:
+    assert set(document["paths"]) == {
+        "/predict/pass",
+        "/predict/digit",
+        "/health/live",
+        "/health/ready",
+        "/models",
+        "/models/{name}",
+    }
+
+
+@pytest.mark.parametrize("path", ["/predict/pass", "/predict/digit"])
+def test_every_error_of_a_prediction_is_listed(document: dict[str, Any], path: str) -> None:
+    responses = document["paths"][path]["post"]["responses"]
+    assert set(responses) == {"200", "411", "413", "415", "422", "500", "503"}
+    for status in set(responses) - {"200"}:
+        assert responses[status]["content"] == {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+        }
+    assert "Retry-After" in responses["503"]["headers"]
+
+
+def test_no_error_is_left_in_the_framework_s_own_shape(document: dict[str, Any]) -> None:
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+    assert "422" not in document["paths"]["/models/{name}"]["get"]["responses"]
+
+
+def test_every_reference_resolves(document: dict[str, Any]) -> None:
+    def references(node: Any) -> set[str]:
+        if isinstance(node, dict):
+            own = {node["$ref"]} if "$ref" in node else set()
+            return own.union(*map(references, node.values()))
+        return set().union(*map(references, node)) if isinstance(node, list) else set()
+
+    for reference in references(document):
+        assert reference.startswith("#/components/schemas/")
+        assert reference.rsplit("/", 1)[1] in document["components"]["schemas"]
+
+
+def test_the_pass_body_is_one_number_or_a_list(document: dict[str, Any]) -> None:
+    body = document["paths"]["/predict/pass"]["post"]["requestBody"]
+    one, many = body["content"]["application/json"]["schema"]["properties"]["hours"]["oneOf"]
+    assert (one["type"], one["minimum"]) == ("number", 0)
+    assert (many["type"], many["minItems"], many["maxItems"]) == ("array", 1, 10_000)
+
+
+def test_the_digit_body_is_a_form_or_an_image(document: dict[str, Any]) -> None:
+    content = document["paths"]["/predict/digit"]["post"]["requestBody"]["content"]
+    assert set(content) == {"multipart/form-data", "image/*"}
+
+
+async def test_answers_have_the_documented_fields(
+    client: httpx.AsyncClient, document: dict[str, Any]
+) -> None:
+    problem = (await client.get("/models/cat")).json()
+    assert set(problem) <= set(document["components"]["schemas"]["Problem"]["properties"])
+    answer = (await client.post("/predict/pass", json={"hours": 4})).json()
+    assert set(answer) == set(document["components"]["schemas"]["PassPrediction"]["properties"])
+
+
+async def test_the_document_and_its_page_are_served(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/openapi.json")).json()["info"]["title"] == "Abacus"
+    assert "text/html" in (await client.get("/docs")).headers["content-type"]
+
+
+def test_the_drawn_error_tree_is_the_real_one() -> None:
+    drawing = errors.__doc__ or ""
+    for name, error in vars(errors).items():
+        if isinstance(error, type) and issubclass(error, errors.ServiceError) and name != "ServiceError":
+            (line,) = [
+                line
+                for line in drawing.splitlines()
+                if line.split()[:-1][-1:] == [name] or f" {name} " in line
+            ]
+            assert str(error.status) in line
+            assert ("Retry-After" in line) == (error.retry_after_s is not None)

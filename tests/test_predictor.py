@@ -1,0 +1,117 @@
+"""Loading: a version that is altered, broken or answers wrongly must stay out."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from service.errors import InferenceFailed
+from service.manifest import ArtifactError
+from service.predictor import DeviceUnavailable, load, resolve_device
+from tests.conftest import CPU, Digits
+from training.nets import DigitNet, softmax_mlp
+from training.publish import script
+
+
+@pytest.fixture
+def version(published: Path, tmp_path: Path) -> Path:
+    """A copy of a published digit version, to be spoiled."""
+    return Path(shutil.copytree(published / "digit" / "1", tmp_path / "digit" / "1"))
+
+
+def replace_model(version: Path, model: bytes) -> None:
+    """Exchange the archive and make the manifest's size and hash agree with it."""
+    (version / "model.pt").write_bytes(model)
+    path = version / "manifest.json"
+    document = json.loads(path.read_text())
+    document |= {"size_bytes": len(model), "sha256": hashlib.sha256(model).hexdigest()}
+    path.write_text(json.dumps(document))
+
+
+def test_a_sound_version_answers(version: Path, digits: Digits) -> None:
+    rows = torch.from_numpy(digits.images_u8[:7]).unsqueeze(1)
+    answers = load(version, CPU).predict(rows)
+    assert answers.shape == (7, 10)
+    assert answers.dtype == torch.float32
+    torch.testing.assert_close(answers.sum(1), torch.ones(7))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda _: b"",
+        lambda model: model[: len(model) // 2],
+        lambda model: model[:1000] + bytes([model[1000] ^ 1]) + model[1001:],
+    ],
+    ids=["empty", "truncated", "one bit flipped"],
+)
+def test_an_altered_archive_is_refused(version: Path, spoil: Callable[[bytes], bytes]) -> None:
+    model = (version / "model.pt").read_bytes()
+    (version / "model.pt").write_bytes(spoil(model))
+    with pytest.raises(ArtifactError, match=r"digit/1/model\.pt"):
+        load(version, CPU)
+
+
+def test_what_is_no_archive_is_refused_even_with_the_right_hash(version: Path) -> None:
+    replace_model(version, b"PK\x03\x04 not really")
+    with pytest.raises(ArtifactError, match="not a TorchScript archive"):
+        load(version, CPU)
+
+
+def test_other_weights_are_refused_by_the_replayed_check(version: Path) -> None:
+    torch.manual_seed(1)
+    replace_model(version, script(DigitNet(softmax_mlp()).eval()))
+    with pytest.raises(ArtifactError, match="answers differ from training's"):
+        load(version, CPU)
+
+
+def test_nan_weights_are_refused(version: Path) -> None:
+    net = DigitNet(softmax_mlp()).eval()
+    nn.init.constant_(next(net.parameters()), torch.nan)
+    replace_model(version, script(net))
+    with pytest.raises(ArtifactError, match="differ from training's by nan"):
+        load(version, CPU)
+
+
+class ForgetsARow(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.zeros(images.size(0) - 1, 10)
+
+
+class Fails(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return images.reshape(3, -1)
+
+
+@pytest.mark.parametrize("net", [ForgetsARow(), Fails()])
+def test_a_model_that_fails_or_miscounts_is_refused(version: Path, net: nn.Module) -> None:
+    replace_model(version, script(net))
+    with pytest.raises(ArtifactError, match="fails on its own check"):
+        load(version, CPU)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        torch.zeros(2, 1, 28, 28),
+        torch.zeros(2, 28, 28, dtype=torch.uint8),
+        torch.zeros(2, 1, 32, 32, dtype=torch.uint8),
+    ],
+    ids=["dtype", "dimensions", "size"],
+)
+def test_rows_of_another_form_are_refused(version: Path, rows: Tensor) -> None:
+    with pytest.raises(InferenceFailed):
+        load(version, CPU).predict(rows)
+
+
+def test_devices() -> None:
+    assert resolve_device("cpu") == CPU
+    count = torch.cuda.device_count()
+    assert resolve_device("auto").type == ("cuda" if count else "cpu")
+    with pytest.raises(DeviceUnavailable, match=rf"'cuda:{count}' .* {count} usable CUDA"):
+        resolve_device(f"cuda:{count}")

@@ -1,0 +1,255 @@
+"""Training: the recipes compute what the lectures say, and the commands behave as commands."""
+
+import json
+import re
+import struct
+import subprocess
+import sys
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from torchvision.datasets import MNIST
+
+from service.manifest import ArtifactStore, read_manifest
+from tests.conftest import CPU, QUIET, ROOT, Digits
+from training import augment
+from training.data import DataUnavailable, Rows, lecture_hours, load_mnist, read_hours, split_validation
+from training.digit_recipe import CNN, CROSS_ENTROPY, KAIMING_MLP, RECIPES, SOFTMAX_MLP, Recipe
+from training.fit import Diverged, Hyperparameters, fit
+from training.nets import DigitNet, PassNet
+from training.pass_recipe import LECTURE, SUMMED_LOSS, start, train_pass
+
+
+def gradient_descent(w: float, b: float, epochs: int) -> tuple[float, float]:
+    """The lecture's logistic regression once more, in float64 NumPy, gradients by hand."""
+    hours, passed = np.array([1.0, 2.0, 3.0]), np.array([0.0, 0.0, 1.0])
+    for _ in range(epochs):
+        error = 1 / (1 + np.exp(-(w * hours + b))) - passed  # d(summed BCE)/d(logit)
+        w, b = w - 0.01 * (error * hours).sum(), b - 0.01 * error.sum()
+    return float(w), float(b)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_logistic_regression_equals_gradient_descent_by_hand(seed: int) -> None:
+    net, hp = start(lecture_hours(), LECTURE, seed)
+    w, b = net.coefficients()
+    fit(net, SUMMED_LOSS, lecture_hours(), hp, QUIET)
+    assert net.coefficients() == pytest.approx(gradient_descent(w, b, 1000), abs=1e-4)
+
+
+def test_the_lecture_s_hyperparameters() -> None:
+    assert (LECTURE.epochs, LECTURE.learning_rate, LECTURE.batch_size) == (1000, 0.01, 3)
+    hp = SOFTMAX_MLP.hyperparameters
+    assert (hp.learning_rate, hp.momentum, hp.batch_size, hp.epochs) == (0.01, 0.5, 64, 10)
+    hp = KAIMING_MLP.hyperparameters
+    assert (hp.learning_rate, hp.momentum, hp.batch_size, hp.epochs) == (0.01, 0, 200, 10)
+
+
+def test_a_user_s_many_records_converge_to_the_maximum_likelihood() -> None:
+    """500 students, up to 40 hours: the lecture's step would diverge here."""
+    generator = torch.Generator().manual_seed(0)
+    hours = torch.rand(500, 1, generator=generator) * 40
+    passed = (torch.rand(500, 1, generator=generator) < torch.sigmoid(0.3 * hours - 5)).float()
+    net, hp = start(Rows(hours, passed), replace(LECTURE, batch_size=500), 0)
+    fit(net, SUMMED_LOSS, Rows(hours, passed), hp, QUIET)
+    w, b = net.coefficients()
+    residual = 1 / (1 + np.exp(-(w * hours.double().numpy() + b))) - passed.double().numpy()
+    gradient = np.array([(residual * hours.numpy()).mean(), residual.mean()])
+    assert np.abs(gradient).max() < 1e-2
+    assert w == pytest.approx(0.3, abs=0.06)
+    assert b == pytest.approx(-5, abs=1)
+
+
+def tiny_rows(digits: Digits) -> Rows:
+    images_u8 = torch.from_numpy(digits.images_u8).unsqueeze(1)
+    return Rows(images_u8, torch.from_numpy(digits.labels.astype(np.int64)))
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
+def test_every_recipe_learns_and_the_same_seed_gives_the_same_weights(
+    recipe: Recipe, digits: Digits
+) -> None:
+    rows = tiny_rows(digits)
+    train, validation = rows.take(torch.arange(400)), rows.take(torch.arange(400, 500))
+    hp = replace(recipe.hyperparameters, epochs=3, batch_size=32)
+
+    def run(seed: int) -> tuple[list[float], torch.Tensor]:
+        torch.manual_seed(seed)
+        net = DigitNet(recipe.body())
+        fitted, history = fit(net, CROSS_ENTROPY, train, hp, QUIET, validation, recipe.augment)
+        return history.train_loss, torch.cat([p.flatten() for p in fitted.parameters()])
+
+    losses, weights = run(seed=5)
+    assert losses[-1] < losses[0]
+    assert torch.equal(weights, run(seed=5)[1])
+    assert not torch.equal(weights, run(seed=6)[1])
+
+
+def test_the_epoch_of_the_lowest_validation_loss_is_kept(digits: Digits) -> None:
+    rows = tiny_rows(digits)
+    train, validation = rows.take(torch.arange(200)), rows.take(torch.arange(200, 500))
+    hp = Hyperparameters(epochs=12, batch_size=16, learning_rate=0.1, momentum=0.9)
+    torch.manual_seed(0)
+    net, history = fit(DigitNet(SOFTMAX_MLP.body()), CROSS_ENTROPY, train, hp, QUIET, validation)
+    lowest = min(history.validation_loss)
+    assert history.selected_epoch < 12, "the last epoch was the best: this proves nothing"
+    assert history.validation_loss[history.selected_epoch - 1] == lowest
+    kept = CROSS_ENTROPY.loss(CROSS_ENTROPY.forward(net, validation.inputs), validation.targets)
+    assert kept.item() == pytest.approx(lowest)
+
+
+def test_the_running_loss_is_told_every_300_mini_batches() -> None:
+    console = Console(record=True, file=StringIO())
+    _, history = fit(PassNet(), SUMMED_LOSS, lecture_hours(), LECTURE, console)
+    assert [batch for batch, _ in history.running_loss] == [300, 600, 900]
+    assert re.findall(r"mini-batch (\d+): running loss [\d.]+", console.export_text()) == [
+        "300",
+        "600",
+        "900",
+    ]
+
+
+def test_a_loss_that_is_no_number_stops_training(digits: Digits) -> None:
+    hp = Hyperparameters(epochs=5, batch_size=50, learning_rate=1e6)
+    with pytest.raises(Diverged, match="lower the learning rate"):
+        fit(DigitNet(SOFTMAX_MLP.body()), CROSS_ENTROPY, tiny_rows(digits), hp, QUIET)
+
+
+def test_validation_rows_are_drawn_by_the_seed_and_never_trained_on() -> None:
+    rows = Rows(torch.arange(6000).reshape(6000, 1), torch.arange(6000))
+    train, validation = split_validation(rows, seed=1)
+    assert (len(train.inputs), len(validation.inputs)) == (1000, 5000)
+    assert set(train.targets.tolist()) | set(validation.targets.tolist()) == set(range(6000))
+    assert torch.equal(validation.targets, split_validation(rows, seed=1)[1].targets)
+    assert not torch.equal(validation.targets, split_validation(rows, seed=2)[1].targets)
+
+
+def test_augmentation_keeps_units_and_the_digit(digits: Digits) -> None:
+    torch.manual_seed(0)
+    images_u8 = torch.from_numpy(digits.images_u8[:100]).unsqueeze(1)
+    distorted = augment.distort(images_u8)
+    assert distorted.shape == images_u8.shape
+    assert distorted.min() >= 0
+    assert distorted.max() <= 255.01  # interpolation rounds
+    ink = distorted.sum((1, 2, 3)) / images_u8.sum((1, 2, 3))
+    assert ((ink > 0.6) & (ink < 1.5)).all()
+    assert not torch.equal(distorted, images_u8.float())
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "line 1: the columns must be hours,passed"),
+        ("hours;passed\n1;0\n", "line 1: the columns"),
+        ("hours,passed\n1,0\ntwo,1\n", "line 3, column hours: 'two'"),
+        ("hours,passed\n1,0\n-2,1\n", "line 3, column hours: '-2'"),
+        ("hours,passed\n1,0\nnan,1\n", "line 3, column hours: 'nan'"),
+        ("hours,passed\n1,0\n2,yes\n", "line 3, column passed: 'yes'"),
+        ("hours,passed\n1,0\n2\n", "line 3: 1 columns instead of 2"),
+        ("hours,passed\n1,1\n2,1\n", "both 0s and 1s"),
+        ('hours,passed\n1,"0\n', "not a CSV"),
+        ("\x00\xff", "line 1|cannot be read|not a CSV"),
+    ],
+)
+def test_a_bad_csv_is_refused_by_line_and_column(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "records.csv"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataUnavailable, match=complaint):
+        read_hours(path)
+
+
+def test_a_spreadsheet_s_csv_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "records.csv"
+    path.write_bytes("\ufeffHours, Passed\r\n1.5,0\r\n\r\n3 , 1\r\n".encode())
+    assert read_hours(path).inputs.tolist() == [[1.5], [3.0]]
+
+
+def test_the_lecture_s_records_as_a_csv_give_the_lecture_s_model(tmp_path: Path) -> None:
+    (tmp_path / "records.csv").write_text("hours,passed\n1,0\n2,0\n3,1\n")
+    store = ArtifactStore(tmp_path / "out")
+    own = train_pass(store, QUIET, device=CPU, csv=tmp_path / "records.csv")[1]
+    assert own.coefficients() == train_pass(store, QUIET, device=CPU)[1].coefficients()
+
+
+def write_mnist(root: Path, digits: Digits) -> None:
+    """500 pictures, repeated to 5,500, in MNIST's own file format."""
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for prefix, copies in (("train", 11), ("t10k", 1)):
+        images, labels = np.tile(digits.images_u8, (copies, 1, 1)), np.tile(digits.labels, copies)
+        header = struct.pack(">IIII", 2051, len(images), 28, 28)
+        (raw / f"{prefix}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        header = struct.pack(">II", 2049, len(labels))
+        (raw / f"{prefix}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "training", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_the_digit_command_publishes_a_complete_version(tmp_path: Path, digits: Digits) -> None:
+    write_mnist(tmp_path / "data", digits)
+    out = tmp_path / "out"
+    options = ("--data", str(tmp_path / "data"), "--out", str(out), "--epochs", "2", "--seed", "3")
+    result = run("digit", "--recipe", "softmax-mlp", *options)
+    assert result.returncode == 0, result.stderr
+    assert "Published digit version 1" in result.stdout
+    folder = out / "digit" / "1"
+    manifest = read_manifest(folder)
+    assert manifest.training.recipe == "softmax-mlp"
+    assert (manifest.training.seed, manifest.training.hyperparameters["epochs"]) == (3, 2)
+    assert manifest.metric("accuracy", "test").n == 500
+    files = {str(p.relative_to(folder)) for p in folder.rglob("*.p*")}
+    pictures = {f"report/{name}.png" for name in ("curves", "confusion", "mistakes")}
+    assert files == {"model.pt", *pictures, *(f"samples/{d}.png" for d in range(10))}
+
+
+def test_the_pass_command_prints_the_coefficients(tmp_path: Path) -> None:
+    result = run("pass", "--out", str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    record = read_manifest(tmp_path / "pass" / "1").training
+    for text in (
+        f"w │ {record.hyperparameters['w']:.4f}",
+        f"b │ {record.hyperparameters['b']:.4f}",
+        "P(pass | 4 hours)",
+    ):
+        assert re.sub(r"\s+", " ", text) in re.sub(r"\s+", " ", result.stdout)
+    sample = json.loads((tmp_path / "pass" / "1" / "samples" / "4.json").read_text())
+    assert sample == {"hours": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("pass", "--csv", "missing.csv"), "missing.csv cannot be read"),
+        (("pass", "--device", "cuda:99"), "'cuda:99' was asked for"),
+        (("pass", "--epochs", "0"), "greater than or equal to 1"),
+        (("digit", "--recipe", "transformer"), "transformer"),
+    ],
+)
+def test_a_wrong_argument_is_explained_with_exit_code_2(
+    tmp_path: Path, arguments: tuple[str, ...], complaint: str
+) -> None:
+    result = run(*arguments, "--out", str(tmp_path))
+    assert result.returncode == 2
+    assert complaint in " ".join(result.stderr.replace("│", " ").split())
+    assert "Traceback" not in result.stderr
+
+
+def test_data_that_cannot_be_downloaded_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/"])  # the discard port: nobody answers
+    with pytest.raises(DataUnavailable, match=r"cannot be downloaded: .* Point --data"):
+        load_mnist(tmp_path, train=True)
+
+
+def test_the_cnn_is_the_default() -> None:
+    assert next(iter(RECIPES)) == CNN.name == "cnn"
+    assert "default: cnn" in run("digit", "--help").stdout
