@@ -4,3 +4,5 @@ Read it in this order: `app` wires everything; `routes` is the HTTP surface; a r
 `multipart` and `images` (bytes → tensor), `batching` (queue → batch) and `predictor` (batch → answer).
 `manifest` is the format that training writes and this package reads.
 """
+
+__version__ = "0.1.0"

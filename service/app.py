@@ -6,13 +6,13 @@ import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from service import __version__
 from service.batching import Batcher
 from service.errors import ServiceError
 from service.manifest import ArtifactStore
@@ -42,7 +42,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(
         title="Abacus",
         summary="PyTorch models over HTTP",
-        version=_version(),
+        version=__version__,
         lifespan=partial(_lifespan, settings=settings),
     )
     app.include_router(router)
@@ -103,10 +103,3 @@ def _describe_problems(app: FastAPI) -> None:
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
-
-
-def _version() -> str:
-    try:
-        return version("abacus")
-    except PackageNotFoundError:  # run from a tree that is not installed
-        return "0"

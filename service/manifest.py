@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 MODEL_FILE = "model.pt"
 MANIFEST_FILE = "manifest.json"
@@ -91,7 +91,7 @@ class TensorData(_Frozen):
     """A tensor in JSON, exact to the bit: base64 of its row-major, little-endian bytes."""
 
     dtype: DType
-    shape: tuple[int, ...]
+    shape: tuple[PositiveInt, ...] = Field(min_length=1)
     data: str
 
     @classmethod

@@ -44,6 +44,8 @@ def test_a_manifest_survives_writing_and_reading(manifest: Manifest, tmp_path: P
         ({"version": 0}, "version"),
         ({"created_at": "2026-01-01T00:00:00"}, "created_at"),
         ({"sha256": "abc"}, "sha256"),
+        ({"check": {"inputs": {"dtype": "uint8", "shape": [0, 1], "data": ""}}}, "check.inputs.shape"),
+        ({"check": {"inputs": {"dtype": "uint8", "shape": [-1], "data": ""}}}, "check.inputs.shape"),
     ],
 )
 def test_a_manifest_with_anything_unknown_is_refused(

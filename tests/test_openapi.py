@@ -1,5 +1,6 @@
 """The OpenAPI document says what the service does, errors included."""
 
+import re
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 from service import errors
 from service.app import create_app
 from service.settings import Settings
+from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +93,14 @@ def test_the_drawn_error_tree_is_the_real_one() -> None:
             ]
             assert str(error.status) in line
             assert ("Retry-After" in line) == (error.retry_after_s is not None)
+
+
+def test_the_documented_error_types_are_the_real_ones() -> None:
+    page = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \|", page, re.M))
+    real = {
+        (str(error.status), error.slug)
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, errors.ServiceError)
+    }
+    assert documented == real

@@ -231,12 +231,13 @@ def test_the_pass_command_prints_the_coefficients(tmp_path: Path) -> None:
         (("pass", "--device", "cuda:99"), "'cuda:99' was asked for"),
         (("pass", "--epochs", "0"), "greater than or equal to 1"),
         (("digit", "--recipe", "transformer"), "transformer"),
+        (("pass", "--out", "/dev/null/x"), "--out /dev/null/x cannot be written"),
     ],
 )
 def test_a_wrong_argument_is_explained_with_exit_code_2(
     tmp_path: Path, arguments: tuple[str, ...], complaint: str
 ) -> None:
-    result = run(*arguments, "--out", str(tmp_path))
+    result = run(arguments[0], "--out", str(tmp_path), *arguments[1:])
     assert result.returncode == 2
     assert complaint in " ".join(result.stderr.replace("│", " ").split())
     assert "Traceback" not in result.stderr

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryFile
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -23,7 +24,7 @@ cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 RecipeName = StrEnum("RecipeName", {name: name for name in RECIPES})  # type: ignore[misc]
 DEFAULT_RECIPE = RecipeName(CNN.name)
 
-Out = Annotated[Path, typer.Option(help="Folder of published models.")]
+Out = Annotated[Path, typer.Option(help="Folder of published models.", envvar="TRAINING_OUT")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's own number.")]
 Seed = Annotated[int, typer.Option(help="Same seed on a CPU, same weights.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
@@ -46,7 +47,7 @@ def pass_(
     console = Console()
     with _errors_explained():
         manifest, net = train_pass(
-            ArtifactStore(out),
+            _store(out),
             console,
             csv=csv,
             epochs=epochs,
@@ -64,7 +65,10 @@ def pass_(
 def digit(
     out: Out = Path("artifacts"),
     data: Annotated[
-        Path, typer.Option(help="torchvision root with MNIST; downloaded there when absent.")
+        Path,
+        typer.Option(
+            help="torchvision root with MNIST; downloaded there when absent.", envvar="TRAINING_DATA"
+        ),
     ] = Path("data"),
     recipe: Annotated[RecipeName, typer.Option(help="What to train.")] = DEFAULT_RECIPE,
     epochs: Epochs = None,
@@ -76,7 +80,7 @@ def digit(
     with _errors_explained():
         manifest = train_digit(
             RECIPES[recipe.value],
-            ArtifactStore(out),
+            _store(out),
             data,
             console,
             epochs=epochs,
@@ -97,7 +101,18 @@ def _errors_explained() -> Iterator[None]:
         _fail(str(error), code=1)
 
 
-def _fail(message: str, code: int) -> None:
+def _store(out: Path) -> ArtifactStore:
+    """The store to publish into; one that cannot be written is refused before training, not after."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        _fail(f"--out {out} cannot be written: {error.strerror}", code=2)
+    return ArtifactStore(out)
+
+
+def _fail(message: str, code: int) -> NoReturn:
     typer.echo(f"Error: {message}", err=True)
     raise typer.Exit(code)
 

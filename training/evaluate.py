@@ -96,6 +96,16 @@ def mistakes_figure(evaluation: Evaluation, images_u8: Tensor) -> Figure:
     return figure
 
 
+def loss_figure(history: History) -> Figure:
+    """The training loss of every epoch."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(range(1, len(history.train_loss) + 1), history.train_loss)
+    axes.set(xlabel="Epoch", ylabel="Binary cross-entropy, summed (nats)", title="Training loss")
+    axes.grid(alpha=0.3)
+    return figure
+
+
 def pass_figure(net: nn.Module, rows: Rows) -> Figure:
     """The lecture's picture: 200 points from 0 to 10 hours, and the red line at 0.5."""
     hours = torch.linspace(0, 10, 200).unsqueeze(1)

@@ -19,7 +19,7 @@ from torch.nn.functional import binary_cross_entropy
 
 from service.manifest import ArtifactStore, InputSpec, Manifest, Metric, OutputSpec, TrainingRecord
 from training.data import Rows, lecture_hours, read_hours
-from training.evaluate import pass_figure, png
+from training.evaluate import loss_figure, pass_figure, png
 from training.fit import Hyperparameters, Objective, fit
 from training.nets import PassNet
 from training.publish import Candidate, git_commit, publish
@@ -48,7 +48,7 @@ def train_pass(
     hp = replace(LECTURE, epochs=epochs or LECTURE.epochs, batch_size=len(rows.inputs))
     net, hp = start(rows, hp, seed)
     net.to(device)
-    fit(net, SUMMED_LOSS, rows.to(device), hp, console)
+    _, history = fit(net, SUMMED_LOSS, rows.to(device), hp, console)
     net.cpu()
     metrics = _metrics(net, rows)
     w, b = net.coefficients()
@@ -90,6 +90,7 @@ def train_pass(
         proof_rows=torch.cat([rows.inputs, check_rows, torch.linspace(0, 10, 200).unsqueeze(1)]),
         files={
             "report/curve.png": png(pass_figure(net, rows)),
+            "report/loss.png": png(loss_figure(history)),
             "report/report.md": _report(net, rows, metrics, record).encode(),
             **{f"samples/{i}.json": f'{{"hours": {h}}}\n'.encode() for i, h in enumerate(CHECK_HOURS)},
         },
@@ -147,4 +148,5 @@ Trained on {len(rows.inputs)} records, from {rows.inputs.min():g} to {rows.input
 `{record.recipe}` with seed {record.seed}, in {record.seconds:g} s. Outside that range it extrapolates.
 
 ![The fitted curve](curve.png)
+![Training loss](loss.png)
 """

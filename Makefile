@@ -1,0 +1,62 @@
+# Everything sets itself up: `make serve` and `make test` work on a fresh machine with Python 3.11 to 3.13.
+#
+#   PYTHON            the interpreter that makes .venv             (python3)
+#   TORCH_INDEX_URL   a package index for torch and torchvision,   (the default index: CUDA builds)
+#                     such as PyTorch's CPU-only one
+#   DATA              where MNIST is, or is downloaded to          (data)
+#   ARGS              further options for serve and train
+
+PYTHON ?= python3
+TORCH_INDEX_URL ?=
+DATA ?= data
+ARGS ?=
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+
+.PHONY: help install serve test check test-gpu test-container train constraints clean
+
+help:  ## List the commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+install: $(INSTALLED)  ## Build .venv with everything
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+		{ echo "Abacus needs Python 3.11 to 3.13; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(if $(TORCH_INDEX_URL),$(PIP) --index-url $(TORCH_INDEX_URL) torch torchvision)
+	$(PIP) --editable .[dev]
+	touch $@
+
+serve: $(INSTALLED)  ## Serve the committed models on 127.0.0.1:8000
+	$(BIN)/python -m service $(ARGS)
+
+check: $(INSTALLED)  ## Lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_architecture.py
+
+test: check  ## Everything that CI runs: check, and all tests that need neither a GPU nor Docker
+	$(BIN)/pytest
+
+test-gpu: $(INSTALLED)  ## The tests that need a CUDA device
+	$(BIN)/pytest -m gpu
+
+test-container: $(INSTALLED)  ## Build the images, run docker compose, ask from outside
+	$(BIN)/pytest -m container -s
+
+train: $(INSTALLED)  ## Train both models and publish them into artifacts/
+	$(BIN)/python -m training pass $(ARGS)
+	$(BIN)/python -m training digit --data $(DATA) $(ARGS)
+
+constraints: $(INSTALLED)  ## Write down the versions that are installed and tested together
+	{ sed -n '/^#/p' constraints.txt; \
+	  $(BIN)/python -m pip freeze --exclude-editable | grep -Ev '^(nvidia|cuda|triton)' | sed 's/+.*//'; } > .constraints
+	mv .constraints constraints.txt
+	touch $(INSTALLED)
+
+clean:  ## Remove .venv and caches
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache *.egg-info
