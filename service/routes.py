@@ -84,23 +84,23 @@ def _request_body(content: dict[str, Any]) -> dict[str, Any]:
 async def predict_pass(request: Request, backend: BackendDep) -> Response:
     """`hours` is one number, answered by one prediction, or a list, answered by a list in its order."""
     backend.registry.get(PASS)  # not ready: say so before reading a body
-    started = time.perf_counter()
     if _media_type(request) != "application/json":
         raise UnsupportedMediaType("Send application/json.")
+    body = await request.body()
+    started = time.perf_counter()
     try:
-        hours = PassRequest.model_validate_json(await request.body()).hours
+        hours = PassRequest.model_validate_json(body).hours
     except ValidationError as error:
         raise invalid_payload(error) from error
-    many = isinstance(hours, list)
     values = hours if isinstance(hours, list) else [hours]
-    decode_s = time.perf_counter() - started
     rows = torch.tensor(values, dtype=torch.float32).unsqueeze(1)
+    decode_s = time.perf_counter() - started
     answer = await backend.batchers[PASS].predict(rows)
     results = [
         PassResult(hours=h, probability=p, passed=p >= answer.manifest.threshold)
         for h, p in zip(values, answer.outputs.squeeze(1).tolist(), strict=True)
     ]
-    return _respond(many, results, PassPrediction, PassPredictions, answer, decode_s)
+    return _respond(values is hours, results, PassPrediction, PassPredictions, answer, decode_s)
 
 
 @router.post(

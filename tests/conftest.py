@@ -22,8 +22,9 @@ from PIL import Image
 from rich.console import Console
 
 from service.app import create_app
-from service.manifest import ArtifactStore, InputSpec, Manifest, Metric, OutputSpec, TrainingRecord
+from service.manifest import ArtifactStore, Manifest, Metric, TrainingRecord
 from service.settings import Settings
+from training.digit_recipe import IMAGES, PROBABILITIES
 from training.nets import DigitNet, softmax_mlp
 from training.pass_recipe import train_pass
 from training.publish import Candidate, publish
@@ -62,23 +63,8 @@ def digit_candidate(net: torch.nn.Module, images_u8: torch.Tensor) -> Candidate:
         name="digit",
         task="image-classification",
         net=net,
-        input=InputSpec(
-            name="images",
-            dtype="uint8",
-            shape=(-1, 1, 28, 28),
-            units="grey level",
-            minimum=0,
-            maximum=255,
-            training_minimum=0,
-            training_maximum=255,
-            polarity="light-on-dark",
-        ),
-        output=OutputSpec(
-            name="probabilities",
-            dtype="float32",
-            shape=(-1, 10),
-            labels=tuple("0123456789"),
-        ),
+        input=IMAGES,
+        output=PROBABILITIES,
         metrics=(Metric(name="accuracy", value=0.1, split="test", n=10),),
         training=TrainingRecord(
             recipe="untrained",

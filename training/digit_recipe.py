@@ -45,6 +45,21 @@ def _logits(net: nn.Module, images: Tensor) -> Tensor:
 CROSS_ENTROPY = Objective(forward=_logits, loss=cross_entropy)
 PROOF_ROWS = 1_000
 
+IMAGES = InputSpec(
+    name="images",
+    dtype="uint8",
+    shape=(-1, 1, 28, 28),
+    units="grey level",
+    minimum=0,
+    maximum=255,
+    training_minimum=0,
+    training_maximum=255,
+    polarity="light-on-dark",
+)
+PROBABILITIES = OutputSpec(
+    name="probabilities", dtype="float32", shape=(-1, 10), labels=tuple("0123456789")
+)
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -142,23 +157,8 @@ def train_digit(
         name="digit",
         task="image-classification",
         net=net,
-        input=InputSpec(
-            name="images",
-            dtype="uint8",
-            shape=(-1, 1, 28, 28),
-            units="grey level",
-            minimum=0,
-            maximum=255,
-            training_minimum=train.inputs.min().item(),
-            training_maximum=train.inputs.max().item(),
-            polarity="light-on-dark",
-        ),
-        output=OutputSpec(
-            name="probabilities",
-            dtype="float32",
-            shape=(-1, 10),
-            labels=tuple(str(digit) for digit in range(10)),
-        ),
+        input=IMAGES,
+        output=PROBABILITIES,
         metrics=metrics,
         training=record,
         check_rows=check_rows,
