@@ -52,7 +52,7 @@ class Backend:
     max_image_pixels: int
 
 
-def backend_of(request: Request) -> Backend:
+async def backend_of(request: Request) -> Backend:  # async: FastAPI runs plain functions in a thread
     backend: Backend = request.app.state.backend
     return backend
 
