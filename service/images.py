@@ -12,15 +12,13 @@ from io import BytesIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, ImageStat, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from service.errors import BlankImage, InvalidImage, TooManyPixels, UnsupportedMediaType
+from service.preparation import LEAST_CONTRAST, SIDE, prepare
 
-SIDE = 28
 FORMATS = ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")
-# Fewer grey levels than this between darkest and lightest: nothing is drawn, only noise.
-LEAST_CONTRAST = 16
 
 # What Pillow's decoders raise for bytes that are no picture; found by reading and by fuzzing them.
 _DECODER_ERRORS = (
@@ -40,14 +38,13 @@ _DECODER_ERRORS = (
 def decode_digit(data: bytes, max_pixels: int) -> Tensor:
     """Decode one uploaded picture to `image_u8 [1, 28, 28]`, light ink on a dark ground.
 
-    A 28×28 picture is taken as it is; of any other, dark ink on a light ground is turned over and the
-    whole is fitted into 28×28, keeping the aspect.
+    A 28×28 picture is taken as it is; any other goes through `preparation`.
 
     Raises UnsupportedMediaType (not a format we read), TooManyPixels, BlankImage, InvalidImage.
     """
     picture = _to_grey(_open(data, max_pixels))
     if picture.size != (SIDE, SIDE):
-        picture = _fit(_light_on_dark(picture))
+        picture = prepare(picture)
     pixels = np.array(picture, dtype=np.uint8)
     if int(pixels.max()) - int(pixels.min()) < LEAST_CONTRAST:
         raise BlankImage("The picture is blank: nothing on it stands out from its ground.")
@@ -124,19 +121,3 @@ def _from_deep_grey(picture: Image.Image) -> Image.Image:
     low, high = levels.min(), levels.max()
     span = (high - low) or 1.0
     return Image.fromarray(((levels - low) / span * 255).round().astype(np.uint8))
-
-
-def _light_on_dark(picture: Image.Image) -> Image.Image:
-    """Turn a picture with a light ground over. The ground is the median grey."""
-    return ImageOps.invert(picture) if ImageStat.Stat(picture).median[0] > 127 else picture
-
-
-def _fit(picture: Image.Image) -> Image.Image:
-    """Scale to fit into 28×28, keeping the aspect, on a ground of the picture's own median grey."""
-    scale = SIDE / max(picture.size)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    canvas = Image.new("L", (SIDE, SIDE), int(ImageStat.Stat(picture).median[0]))
-    # Box averaging first: resampling a tall thin picture in one step needs as many taps as rows.
-    small = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-    canvas.paste(small, ((SIDE - size[0]) // 2, (SIDE - size[1]) // 2))
-    return canvas

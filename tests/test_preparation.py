@@ -1,0 +1,182 @@
+"""A digit on any paper, of any size, anywhere → MNIST's form; judged by its properties and by the model."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
+
+from service.errors import BlankImage
+from service.manifest import ArtifactStore
+from service.predictor import Predictor, load
+from service.preparation import prepare
+from tests.conftest import COMMITTED, CPU, Digits
+
+Floats = NDArray[np.float64]
+
+
+def prepared(picture: Image.Image) -> NDArray[np.uint8]:
+    pixels = np.asarray(prepare(picture))
+    assert pixels.shape == (28, 28)
+    assert pixels.dtype == np.uint8
+    return pixels
+
+
+def assert_mnist_form(pixels: NDArray[np.uint8]) -> None:
+    """Ground 0, full ink 255, longest side 20 (give or take faint edges), centre of mass in the centre."""
+    assert np.median(pixels) == 0
+    assert pixels.max() == 255
+    rows, columns = (np.flatnonzero(pixels.max(axis) > 40) for axis in (1, 0))
+    assert 18 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= 20
+    weights = pixels.astype(float)
+    for axis in (0, 1):
+        centre = weights.sum(1 - axis) @ np.arange(28) / weights.sum()
+        assert abs(centre - 14) <= 1.5
+
+
+def paper(ink: Floats, ground: Floats | float, level: float) -> Image.Image:
+    """Ink of a grey level on a ground: `ink` is its cover, 0 to 1."""
+    return Image.fromarray(np.clip(ground * (1 - ink) + level * ink, 0, 255).astype(np.uint8))
+
+
+def cover(
+    image_u8: NDArray[np.uint8], scale: int = 7, side: int = 280, at: tuple[int, int] = (40, 30)
+) -> Floats:
+    """An MNIST digit enlarged, somewhere on a square sheet: 0 to 1."""
+    sheet = Image.new("L", (side, side))
+    sheet.paste(Image.fromarray(image_u8).resize((28 * scale, 28 * scale), Image.Resampling.BICUBIC), at)
+    return np.asarray(sheet) / 255
+
+
+Y, X = np.mgrid[0:280, 0:280] / 280
+RANDOM = np.random.default_rng(0)
+RULES = np.where(np.arange(280)[:, None] % 35 < 2, 185.0, 245.0) * np.ones((1, 280))
+
+SHEETS = {
+    "white paper": (255.0, 0.0),
+    "black ground": (0.0, 255.0),
+    "grey, little contrast": (150.0, 110.0),
+    "light to dark": (120 + 120 * X, 30.0),
+    "shadow's edge": (230 - 110 / (1 + np.exp(-(X + 0.6 * Y - 0.9) * 12)), 40.0),
+    "vignette": (235 - 150 * ((X - 0.5) ** 2 + (Y - 0.5) ** 2), 40.0),
+    "paper grain": (215 + RANDOM.normal(0, 12, (280, 280)), 50.0),
+    "ruled lines": (RULES, 30.0),
+    "chalkboard": (60 + RANDOM.normal(0, 8, (280, 280)), 220.0),
+}
+
+
+@pytest.mark.parametrize("sheet", SHEETS)
+def test_any_sheet_gives_mnist_s_form(sheet: str, digits: Digits) -> None:
+    ground, level = SHEETS[sheet]
+    for image_u8 in digits.images_u8[:10]:
+        assert_mnist_form(prepared(paper(cover(image_u8), ground, level)))
+
+
+@pytest.fixture(scope="module")
+def model() -> Predictor:
+    store = ArtifactStore(Path(COMMITTED))
+    return load(store.folder("digit", store.current("digit")), CPU)
+
+
+def accuracy(model: Predictor, pictures: list[NDArray[np.uint8]], labels: NDArray[np.uint8]) -> float:
+    images_u8 = torch.from_numpy(np.stack(pictures)).unsqueeze(1)
+    right = model.predict(images_u8).argmax(1).numpy() == labels[: len(pictures)]
+    return float(right.mean())
+
+
+@pytest.mark.parametrize("sheet", SHEETS)
+@pytest.mark.parametrize(("scale", "at"), [(9, (14, 14)), (7, (80, 5)), (4, (10, 150))])
+def test_the_model_reads_any_sheet(
+    sheet: str, scale: int, at: tuple[int, int], digits: Digits, model: Predictor
+) -> None:
+    ground, level = SHEETS[sheet]
+    pictures = [
+        prepared(paper(cover(image_u8, scale, at=at), ground, level)) for image_u8 in digits.images_u8[:100]
+    ]
+    assert accuracy(model, pictures, digits.labels) >= 0.95
+
+
+@pytest.mark.parametrize("side", [8, 12, 20, 56, 3000])
+def test_any_size_is_read(side: int, digits: Digits, model: Predictor) -> None:
+    pictures = [
+        prepared(Image.fromarray(255 - image_u8[2:26, 2:26]).resize((side, side), Image.Resampling.BOX))
+        for image_u8 in digits.images_u8[: 20 if side == 3000 else 100]
+    ]
+    assert accuracy(model, pictures, digits.labels) >= (0.85 if side == 8 else 0.95)
+
+
+def test_both_polarities_give_the_same_picture(digits: Digits) -> None:
+    picture = paper(cover(digits.images_u8[0]), 255.0, 0.0)
+    difference = prepared(picture).astype(int) - prepared(ImageChops.invert(picture))
+    assert np.abs(difference).max() <= 2
+
+
+def test_a_digit_that_touches_the_border_is_kept(digits: Digits, model: Predictor) -> None:
+    pictures = [
+        prepared(Image.fromarray(255 - image_u8[4:24, 4:24]).resize((200, 200), Image.Resampling.BICUBIC))
+        for image_u8 in digits.images_u8[:100]
+    ]
+    assert accuracy(model, pictures, digits.labels) >= 0.95
+
+
+def stroke(width: int, lines: list[list[tuple[int, int]]]) -> Image.Image:
+    picture = Image.new("L", (280, 280), 255)
+    for line in lines:
+        ImageDraw.Draw(picture).line(line, fill=0, width=width, joint="curve")
+    return picture
+
+
+SEVEN = [[(70, 60), (210, 60), (120, 230)]]
+
+
+def test_specks_are_dropped() -> None:
+    clean, specked = stroke(16, SEVEN), stroke(16, SEVEN)
+    for x, y in ((20, 250), (260, 20), (250, 260)):
+        ImageDraw.Draw(specked).ellipse((x, y, x + 5, y + 5), fill=0)
+    assert np.abs(prepared(specked).astype(int) - prepared(clean)).max() <= 2
+
+
+def test_a_detached_stroke_is_kept() -> None:
+    body = [(90, 90), (90, 150), (180, 150), (180, 230), (80, 230)]
+    flag = [(110, 60), (200, 60)]
+    with_flag = prepared(stroke(14, [body, flag]))
+    without = prepared(stroke(14, [body]))
+    assert np.abs(with_flag.astype(int) - without).max() > 200
+
+
+def test_a_frame_around_the_digit_is_dropped() -> None:
+    clean, framed = stroke(16, SEVEN), stroke(16, SEVEN)
+    ImageDraw.Draw(framed).rectangle((0, 0, 279, 279), outline=60, width=6)
+    assert np.abs(prepared(framed).astype(int) - prepared(clean)).mean() < 4
+
+
+@pytest.mark.parametrize("width", [3, 6, 12, 24, 44])
+def test_pencil_and_marker_come_near_mnist_s_stroke(width: int) -> None:
+    pixels = prepared(stroke(width, SEVEN))
+    assert_mnist_form(pixels)
+    share = (pixels > 127).mean()
+    assert 0.05 < share < 0.22  # MNIST's sevens: 0.06 to 0.17
+
+
+@pytest.mark.parametrize(
+    "ground",
+    [
+        np.full((200, 300), 255.0),
+        np.full((200, 300), 3.0),
+        200 + 30 * np.linspace(0, 1, 300) * np.ones((200, 1)),
+        215 + RANDOM.normal(0, 16, (280, 280)),
+    ],
+    ids=["white", "black", "gradient", "grain"],
+)
+def test_paper_without_ink_is_blank(ground: Floats) -> None:
+    with pytest.raises(BlankImage):
+        prepare(Image.fromarray(ground.astype(np.uint8)))
+
+
+def test_it_is_deterministic_and_leaves_its_input_alone(digits: Digits) -> None:
+    picture = paper(cover(digits.images_u8[3]), 230.0, 40.0).filter(ImageFilter.GaussianBlur(1))
+    before = picture.tobytes()
+    assert np.array_equal(prepared(picture), prepared(picture))
+    assert picture.tobytes() == before
