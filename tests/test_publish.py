@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -88,7 +89,16 @@ def test_two_jobs_at_once_get_two_numbers(tmp_path: Path) -> None:
     assert all(run.result().returncode == 0 for run in runs)
     store = ArtifactStore(tmp_path)
     assert (store.versions("pass"), store.current("pass")) == ([1, 2, 3], 3)
-    assert [read_manifest(tmp_path / "pass" / str(v)).version for v in (1, 2, 3)] == [1, 2, 3]
+    manifests = [read_manifest(tmp_path / "pass" / str(v)) for v in (1, 2, 3)]
+    assert [m.version for m in manifests] == [1, 2, 3]
+    assert len({m.check.outputs.data for m in manifests}) == 1  # the same seed, to the bit
+
+
+@pytest.mark.parametrize("folder", VERSIONS, ids=lambda p: f"{p.parent.name}-{p.name}")
+def test_an_archive_names_no_folder_of_the_machine_that_trained(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "model.pt") as archive:
+        assert not [n for n in archive.namelist() if n.endswith(".debug_pkl")]
+        assert b"site-packages" not in b"".join(map(archive.read, archive.namelist()))
 
 
 def test_a_killed_publish_leaves_nothing_visible(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def test_the_pass_command_prints_the_coefficients(tmp_path: Path) -> None:
     [
         (("pass", "--csv", "missing.csv"), "missing.csv cannot be read"),
         (("pass", "--device", "cuda:99"), "'cuda:99' was asked for"),
-        (("pass", "--epochs", "0"), "greater than or equal to 1"),
+        (("pass", "--epochs", "0"), "--epochs"),
         (("digit", "--recipe", "transformer"), "transformer"),
         (("pass", "--out", "/dev/null/x"), "--out /dev/null/x cannot be written"),
     ],

@@ -10,6 +10,7 @@ import io
 import os
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -91,11 +92,18 @@ def publish(candidate: Candidate, store: ArtifactStore) -> Manifest:
 
 
 def script(net: nn.Module) -> bytes:
-    """The TorchScript archive of a network that is on the CPU."""
-    buffer = io.BytesIO()
+    """The TorchScript archive of a network that is on the CPU.
+
+    Source positions are left out: they name folders of the machine that trained.
+    """
+    saved, archive = io.BytesIO(), io.BytesIO()
     with torchscript_accepted():
-        torch.jit.save(torch.jit.script(net), buffer)
-    return buffer.getvalue()
+        torch.jit.save(torch.jit.script(net), saved)
+    with zipfile.ZipFile(saved) as source, zipfile.ZipFile(archive, "w") as target:
+        for record in source.infolist():
+            if not record.filename.endswith(".debug_pkl"):
+                target.writestr(zipfile.ZipInfo(record.filename), source.read(record))
+    return archive.getvalue()
 
 
 def git_commit() -> str | None:
