@@ -5,7 +5,6 @@ centre of 28×28 (LeCun, Bottou, Bengio and Haffner 1998, section III.A). Determ
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from service.errors import BlankImage
 SIDE = 28
 INK_SIDE = 20
 CENTRE_OF_MASS = 14.5  # from the left and the top edge: the middle of pixel (14, 14), as in MNIST itself
+
 # The longest side, in pixels, at which ink is found, the ground modelled and strokes grouped.
 WORK_SIDE, GROUND_SIDE, GROUP_SIDE = 140, 32, 56
 
@@ -35,13 +35,6 @@ THINNEST, THICKEST = 0.075, 0.22
 Pixels = NDArray[np.uint8]
 
 
-class Box(NamedTuple):
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-
 def prepare(grey: Image.Image) -> Image.Image:
     """`grey`: 8-bit, any size, either polarity → 28×28, 8-bit. Raises BlankImage."""
     ink = _ink(_at_work_size(grey))
@@ -49,7 +42,7 @@ def prepare(grey: Image.Image) -> Image.Image:
         raise BlankImage("The picture is blank: nothing on it stands out from its ground.")
     peak = _peak(ink)
     ink = _without_specks(ink, peak)
-    ink = ink.crop(_bounding_box(ink, 0.4 * peak))
+    ink = ink.crop(ink.point(lambda level: 255 * (level > 0.4 * peak)).getbbox())
     ink = _stretch(ink, 0.15 * peak, 0.85 * peak)
     ink = _with_usual_strokes(ink)
     return _centred(_scaled(ink))
@@ -184,10 +177,6 @@ def _runs(row: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
     """Start and end (exclusive) of every run of True."""
     edges = np.flatnonzero(np.diff(row.astype(np.int8), prepend=0, append=0)).tolist()
     return zip(edges[::2], edges[1::2], strict=True)
-
-
-def _bounding_box(ink: Image.Image, threshold: float) -> Box:
-    return Box(*(ink.point(lambda level: 255 * (level > threshold)).getbbox() or (0, 0, *ink.size)))
 
 
 def _stretch(ink: Image.Image, low: float, high: float) -> Image.Image:
