@@ -6,16 +6,17 @@ header and limited before a pixel is decoded.
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from service.errors import BlankImage, InvalidImage, TooManyPixels, UnsupportedMediaType
+from service.errors import BlankImage, FieldError, InvalidImage, TooManyPixels, UnsupportedMediaType
 from service.preparation import LEAST_CONTRAST, SIDE, prepare
 
 FORMATS = ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")
@@ -35,17 +36,64 @@ _DECODER_ERRORS = (
 )
 
 
-def decode_digit(data: bytes, max_pixels: int) -> Tensor:
-    """Decode one uploaded picture to `image_u8 [1, 28, 28]`, light ink on a dark ground.
+class Upload(NamedTuple):
+    """A picture as it arrived, and what to call it in an error: `body`, `file` or `file.3`."""
+
+    field: str
+    data: bytes
+
+
+class Picture(NamedTuple):
+    """A picture whose header is read and whose pixels are not yet decoded."""
+
+    field: str
+    image: Image.Image
+
+    @property
+    def pixels(self) -> int:
+        return self.image.width * self.image.height
+
+
+def open_pictures(uploads: Sequence[Upload], max_pixels: int) -> list[Picture]:
+    """Read the headers: cheap, whatever the size.
+
+    Raises UnsupportedMediaType (not a format we read), InvalidImage or TooManyPixels, naming the field.
+    """
+    pictures = []
+    for field, data in uploads:
+        with _blamed_on(field):
+            pictures.append(Picture(field, _open(data, max_pixels)))
+    return pictures
+
+
+def read_digits(pictures: Sequence[Picture]) -> Tensor:
+    """Decode: `images_u8 [N, 1, 28, 28]`, light ink on a dark ground.
 
     A 28×28 picture is taken as it is; any other goes through `preparation`.
-
-    Raises UnsupportedMediaType (not a format we read), TooManyPixels, BlankImage, InvalidImage.
+    Raises InvalidImage or BlankImage, naming the field.
     """
-    picture = _to_grey(_open(data, max_pixels))
-    if picture.size != (SIDE, SIDE):
-        picture = prepare(picture)
-    pixels = np.array(picture, dtype=np.uint8)
+    rows = []
+    for field, image in pictures:
+        with _blamed_on(field):
+            rows.append(_read(image))
+    return torch.stack(rows)
+
+
+@contextmanager
+def _blamed_on(field: str) -> Iterator[None]:
+    try:
+        yield
+    except (InvalidImage, UnsupportedMediaType) as error:
+        error.errors = (FieldError(field, error.detail),)
+        raise
+
+
+def _read(image: Image.Image) -> Tensor:
+    with _decoder_errors_translated(str(image.format)):
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+    grey = _to_grey(upright)
+    pixels = np.array(grey if grey.size == (SIDE, SIDE) else prepare(grey), dtype=np.uint8)
     if int(pixels.max()) - int(pixels.min()) < LEAST_CONTRAST:
         raise BlankImage("The picture is blank: nothing on it stands out from its ground.")
     return torch.from_numpy(pixels).unsqueeze(0)
@@ -69,7 +117,7 @@ def sniff(data: bytes) -> str | None:
 
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
-    """Decode the first frame, upright. Only the header is read before the pixels are counted."""
+    """Read the header and count the pixels."""
     if not data:
         raise InvalidImage("The picture is empty: it has no bytes.")
     image_format = sniff(data)
@@ -82,8 +130,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
             raise TooManyPixels(
                 f"The picture has {width}×{height} pixels; at most {max_pixels:,} are accepted."
             )
-        picture.load()
-        return ImageOps.exif_transpose(picture)
+        return picture
 
 
 @contextmanager

@@ -9,12 +9,11 @@ from typing import Annotated, Any
 import torch
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ValidationError
-from torch import Tensor
 
 from service import errors
 from service.batching import Answer, Batcher
-from service.errors import FieldError, InvalidImage, NotReady, UnsupportedMediaType
-from service.images import decode_digit
+from service.errors import FieldError, NotReady, UnsupportedMediaType
+from service.images import Upload, open_pictures, read_digits
 from service.manifest import Manifest
 from service.multipart import MAX_FILES, read_files
 from service.problems import error_responses, invalid_payload
@@ -39,6 +38,9 @@ INTERFACES = {
     PASS: Interface("hours", "float32", (-1, 1), (-1, 1)),
     DIGIT: Interface("images", "uint8", (-1, 1, 28, 28), (-1, 10)),
 }
+
+# Up to so many pixels in all are decoded on the event loop: a thread's round trip costs more than they do.
+INLINE_PIXELS = MAX_FILES * 28 * 28
 
 router = APIRouter()
 
@@ -135,13 +137,17 @@ async def predict_digit(request: Request, backend: BackendDep) -> Response:
     is answered by one prediction; several `file` fields by a list in their order.
     """
     backend.registry.get(DIGIT)
-    files, fields = await _read_pictures(request)
+    uploads = await _read_uploads(request)
     started = time.perf_counter()
-    rows = await asyncio.to_thread(_decode_all, files, fields, backend.max_image_pixels)
+    pictures = open_pictures(uploads, backend.max_image_pixels)
+    if sum(picture.pixels for picture in pictures) <= INLINE_PIXELS:
+        rows = read_digits(pictures)
+    else:
+        rows = await asyncio.to_thread(read_digits, pictures)
     decode_s = time.perf_counter() - started
     answer = await backend.batchers[DIGIT].predict(rows)
     results = [_digit_result(row, answer.manifest) for row in answer.outputs.tolist()]
-    return _respond(len(files) > 1, results, DigitPrediction, DigitPredictions, answer, decode_s)
+    return _respond(len(uploads) > 1, results, DigitPrediction, DigitPredictions, answer, decode_s)
 
 
 @router.get("/health/live", tags=["health"], summary="Does the process answer?")
@@ -185,30 +191,17 @@ def _media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def _read_pictures(request: Request) -> tuple[list[bytes], list[str]]:
-    """The uploaded pictures and what to call each in an error."""
+async def _read_uploads(request: Request) -> list[Upload]:
     media_type = _media_type(request)
     if media_type.startswith("image/"):
-        return [await request.body()], ["body"]
+        return [Upload("body", await request.body())]
     if media_type == "multipart/form-data":
         files = read_files(await request.body(), request.headers["content-type"])
-        return files, [f"file.{i}" for i in range(len(files))] if len(files) > 1 else ["file"]
+        return [Upload(f"file.{i}" if len(files) > 1 else "file", f) for i, f in enumerate(files)]
     raise UnsupportedMediaType(
         "Send the picture as multipart/form-data in the field 'file', or as the body with"
         " Content-Type: image/*."
     )
-
-
-def _decode_all(files: list[bytes], fields: list[str], max_pixels: int) -> Tensor:
-    """`images_u8 [N, 1, 28, 28]` of all files; an error names the file that it is about."""
-    rows = []
-    for field, data in zip(fields, files, strict=True):
-        try:
-            rows.append(decode_digit(data, max_pixels))
-        except (InvalidImage, UnsupportedMediaType) as error:
-            error.errors = (FieldError(field, error.detail),)
-            raise
-    return torch.stack(rows)
 
 
 def _digit_result(probabilities: list[float], manifest: Manifest) -> DigitResult:

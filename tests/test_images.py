@@ -13,17 +13,17 @@ from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
 from service.errors import BlankImage, InvalidImage, ServiceError, TooManyPixels, UnsupportedMediaType
-from service.images import decode_digit, sniff
+from service.images import Upload, open_pictures, read_digits, sniff
 from tests.conftest import Digits, png
 
 MAX_PIXELS = 1_000_000
 
 
 def decode(data: bytes) -> NDArray[np.uint8]:
-    image_u8 = decode_digit(data, MAX_PIXELS)
-    assert image_u8.shape == (1, 28, 28)
-    assert image_u8.dtype == torch.uint8
-    pixels: NDArray[np.uint8] = image_u8[0].numpy()
+    images_u8 = read_digits(open_pictures([Upload("file", data)], MAX_PIXELS))
+    assert images_u8.shape == (1, 1, 28, 28)
+    assert images_u8.dtype == torch.uint8
+    pixels: NDArray[np.uint8] = images_u8[0, 0].numpy()
     return pixels
 
 
@@ -170,6 +170,18 @@ def png_header(width: int, height: int) -> bytes:
 
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+def test_the_header_alone_tells_the_pixels(digits: Digits) -> None:
+    """A cut-off picture opens, since nothing is decoded yet, and fails when it is read."""
+    data = png(drawing((300, 200)))
+    pictures = open_pictures(
+        [Upload("file.0", png(digits.images_u8[0])), Upload("file.1", data[:400])], MAX_PIXELS
+    )
+    assert [picture.pixels for picture in pictures] == [784, 60_000]
+    with pytest.raises(InvalidImage, match="damaged") as caught:
+        read_digits(pictures)
+    assert [error.field for error in caught.value.errors] == ["file.1"]
 
 
 @pytest.mark.parametrize("side", [1001, 12_000, 20_000, 2**31 - 1])
