@@ -10,7 +10,6 @@ it, so this module needs neither torch nor a web framework.
 import base64
 import fcntl
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,12 +34,21 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class InputSpec(_Frozen):
-    """What one batch of rows looks like; -1 in `shape` is the number of rows."""
+class _TensorSpec(_Frozen):
+    """One batch of rows; -1 in `shape` is their number."""
 
     name: str
     dtype: DType
     shape: tuple[int, ...]
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        return self.shape[1:]
+
+
+class InputSpec(_TensorSpec):
+    """What a model reads."""
+
     units: str
     minimum: float
     maximum: float
@@ -48,23 +56,12 @@ class InputSpec(_Frozen):
     training_maximum: float
     polarity: Literal["light-on-dark"] | None = None
 
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        return self.shape[1:]
 
+class OutputSpec(_TensorSpec):
+    """What a model answers; `labels` name the columns, in order."""
 
-class OutputSpec(_Frozen):
-    """What one batch of answers looks like; `labels` name the columns, in order."""
-
-    name: str
-    dtype: DType
-    shape: tuple[int, ...]
     labels: tuple[str, ...]
     threshold: float | None = None
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        return self.shape[1:]
 
 
 class Metric(_Frozen):
@@ -228,8 +225,8 @@ def read_model(folder: Path, manifest: Manifest) -> bytes:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    document = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    write_durably(folder / MANIFEST_FILE, document.encode("utf-8") + b"\n")
+    document = manifest.model_dump_json(indent=2) + "\n"
+    write_durably(folder / MANIFEST_FILE, document.encode("utf-8"))
 
 
 def write_durably(path: Path, data: bytes) -> None:

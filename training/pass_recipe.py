@@ -22,7 +22,7 @@ from training.data import Rows, lecture_hours, read_hours
 from training.evaluate import loss_figure, pass_figure, png
 from training.fit import Hyperparameters, Objective, fit
 from training.nets import PassNet
-from training.publish import Candidate, git_commit, publish
+from training.publish import Candidate, publish, training_record
 
 LECTURE = Hyperparameters(epochs=1000, batch_size=3, learning_rate=0.01)
 SUMMED_LOSS = Objective(
@@ -31,6 +31,13 @@ SUMMED_LOSS = Objective(
 )
 CHECK_HOURS = (0.0, 1.0, 2.0, 3.0, 4.0, 10.0)
 DECISION_THRESHOLD = 0.5
+PROBABILITY = OutputSpec(
+    name="probability",
+    dtype="float32",
+    shape=(-1, 1),
+    labels=("passed",),
+    threshold=DECISION_THRESHOLD,
+)
 
 
 def train_pass(
@@ -52,38 +59,21 @@ def train_pass(
     net.cpu()
     metrics = _metrics(net, rows)
     w, b = net.coefficients()
-    record = TrainingRecord(
+    record = training_record(
         recipe="logistic-regression",
         hyperparameters={**hp.as_dict(), "loss": "binary cross-entropy, summed", "w": w, "b": b},
         seed=seed,
-        device=str(device),
-        torch_version=str(torch.__version__),
-        git_commit=git_commit(),
+        device=device,
         data_sha256=rows.sha256(),
-        seconds=round(time.monotonic() - started, 1),
+        started=started,
     )
     check_rows = torch.tensor(CHECK_HOURS).unsqueeze(1)
     candidate = Candidate(
         name="pass",
         task="binary-classification",
         net=net,
-        input=InputSpec(
-            name="hours",
-            dtype="float32",
-            shape=(-1, 1),
-            units="hours studied",
-            minimum=0,
-            maximum=torch.finfo(torch.float32).max,
-            training_minimum=rows.inputs.min().item(),
-            training_maximum=rows.inputs.max().item(),
-        ),
-        output=OutputSpec(
-            name="probability",
-            dtype="float32",
-            shape=(-1, 1),
-            labels=("passed",),
-            threshold=DECISION_THRESHOLD,
-        ),
+        input=_hours(rows),
+        output=PROBABILITY,
         metrics=metrics,
         training=record,
         check_rows=check_rows,
@@ -119,6 +109,19 @@ def probability_at(net: PassNet, hours: float) -> float:
     with torch.inference_mode():
         answer: Tensor = net(torch.tensor([[hours]]))
     return answer.item()
+
+
+def _hours(rows: Rows) -> InputSpec:
+    return InputSpec(
+        name="hours",
+        dtype="float32",
+        shape=(-1, 1),
+        units="hours studied",
+        minimum=0,
+        maximum=torch.finfo(torch.float32).max,
+        training_minimum=rows.inputs.min().item(),
+        training_maximum=rows.inputs.max().item(),
+    )
 
 
 def _metrics(net: PassNet, rows: Rows) -> tuple[Metric, ...]:

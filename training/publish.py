@@ -10,6 +10,7 @@ import io
 import os
 import shutil
 import subprocess
+import time
 import zipfile
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -104,6 +105,28 @@ def script(net: nn.Module) -> bytes:
             if not record.filename.endswith(".debug_pkl"):
                 target.writestr(zipfile.ZipInfo(record.filename), source.read(record))
     return archive.getvalue()
+
+
+def training_record(
+    *,
+    recipe: str,
+    hyperparameters: Mapping[str, str | int | float | bool],
+    seed: int,
+    device: torch.device,
+    data_sha256: str,
+    started: float,
+) -> TrainingRecord:
+    """What the caller knows of a training run, and what is known here. `started`: time.monotonic()."""
+    return TrainingRecord(
+        recipe=recipe,
+        hyperparameters=dict(hyperparameters),
+        seed=seed,
+        device=str(device),
+        torch_version=str(torch.__version__),
+        git_commit=git_commit(),
+        data_sha256=data_sha256,
+        seconds=round(time.monotonic() - started, 1),
+    )
 
 
 def git_commit() -> str | None:
