@@ -67,6 +67,9 @@ class InvalidImage(InvalidInput):
 class BlankImage(InvalidImage):
     title, slug = "Blank image", "blank-image"
 
+    def __init__(self) -> None:
+        super().__init__("The picture is blank: nothing on it stands out from its ground.")
+
 
 class TooManyPixels(InvalidImage):
     title, slug = "Too many pixels", "too-many-pixels"

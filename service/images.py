@@ -95,7 +95,7 @@ def _read(image: Image.Image) -> Tensor:
     grey = _to_grey(upright)
     pixels = np.array(grey if grey.size == (SIDE, SIDE) else prepare(grey), dtype=np.uint8)
     if int(pixels.max()) - int(pixels.min()) < LEAST_CONTRAST:
-        raise BlankImage("The picture is blank: nothing on it stands out from its ground.")
+        raise BlankImage
     return torch.from_numpy(pixels).unsqueeze(0)
 
 

@@ -12,10 +12,10 @@ MAX_FILES = 64
 
 
 class _Parts:
-    """Collects the parts that the parser reports: [name, content] each."""
+    """Collects the contents of the `file` parts that the parser reports, and refuses any other part."""
 
     def __init__(self) -> None:
-        self.parts: list[tuple[str, bytearray]] = []
+        self.files: list[bytearray] = []
         self.complete = False
         self._header = bytearray()
         self._value = bytearray()
@@ -46,12 +46,12 @@ class _Parts:
                 f"The form has a field {self._name[:80]!r} that is not known.",
                 (FieldError(self._name[:80], message),),
             )
-        if len(self.parts) == MAX_FILES:
+        if len(self.files) == MAX_FILES:
             raise InvalidInput(f"The form has more than {MAX_FILES} files.")
-        self.parts.append((self._name, bytearray()))
+        self.files.append(bytearray())
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self.parts[-1][1].extend(memoryview(data)[start:end])
+        self.files[-1].extend(memoryview(data)[start:end])
 
     def on_end(self) -> None:
         self.complete = True
@@ -77,8 +77,8 @@ def read_files(body: bytes, content_type: str) -> list[bytes]:
         raise InvalidInput(f"The form cannot be read: {error}.") from error
     if not collected.complete:
         raise InvalidInput("The form is cut short: its closing boundary is missing.")
-    if not collected.parts:
+    if not collected.files:
         raise InvalidInput(
             "The form has no file.", (FieldError(FILE_FIELD, "at least one file is required"),)
         )
-    return [bytes(content) for _, content in collected.parts]
+    return [bytes(content) for content in collected.files]

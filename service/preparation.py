@@ -39,7 +39,7 @@ def prepare(grey: Image.Image) -> Image.Image:
     """`grey`: 8-bit, any size, either polarity → 28×28, 8-bit. Raises BlankImage."""
     ink = _ink(_at_work_size(grey))
     if _peak(ink.filter(ImageFilter.BoxBlur(2))) < LEAST_CONTRAST:  # blurred: paper grain is no ink
-        raise BlankImage("The picture is blank: nothing on it stands out from its ground.")
+        raise BlankImage
     peak = _peak(ink)
     ink = _without_specks(ink, peak)
     ink = ink.crop(ink.point(lambda level: 255 * (level > 0.4 * peak)).getbbox())

@@ -57,14 +57,15 @@ class Registry:
 
     def get(self, name: str) -> Predictor:
         """The live predictor of `name`. Raises UnknownModel or NotReady."""
-        if name not in self.names:
-            raise UnknownModel(f"There is no model {name!r}; there are {', '.join(self.names)}.")
-        try:
-            return self._live[name]
-        except KeyError:
-            raise NotReady(f"Model {name!r} is not ready to serve.") from None
+        predictor = self.live(name)
+        if predictor is None:
+            raise NotReady(f"Model {name!r} is not ready to serve.")
+        return predictor
 
     def live(self, name: str) -> Predictor | None:
+        """The live predictor of `name`, or None while it is refused. Raises UnknownModel."""
+        if name not in self.names:
+            raise UnknownModel(f"There is no model {name!r}; there are {', '.join(self.names)}.")
         return self._live.get(name)
 
     def refused(self) -> dict[str, str]:

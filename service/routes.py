@@ -182,8 +182,6 @@ async def models(backend: BackendDep) -> Models:
     responses=error_responses(errors.UnknownModel),
 )
 async def model(name: str, backend: BackendDep) -> ModelInfo:
-    if name not in backend.registry.names:
-        raise errors.UnknownModel(f"There is no model {name!r}.")
     return _model_info(backend.registry, name)
 
 
