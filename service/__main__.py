@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from uvicorn.supervisors import Multiprocess
 
 from service.app import create_app
-from service.predictor import DeviceUnavailable, resolve_device
+from service.devices import DeviceUnavailable, resolve_device
 from service.settings import Settings
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -33,6 +33,9 @@ def serve(
     artifacts: Annotated[Path | None, _option("artifacts")] = None,
     device: Annotated[str | None, _option("device")] = None,
     workers: Annotated[int | None, _option("workers")] = None,
+    threads: Annotated[int | None, _option("threads")] = None,
+    precision: Annotated[str | None, _option("precision")] = None,
+    access_log: Annotated[bool | None, _option("access_log")] = None,
     log_level: Annotated[str | None, _option("log_level")] = None,
     max_body_bytes: Annotated[int | None, _option("max_body_bytes")] = None,
     max_image_pixels: Annotated[int | None, _option("max_image_pixels")] = None,
@@ -61,7 +64,9 @@ def run(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
-        access_log=False,  # middleware.py writes one line a request, with its id
+        access_log=False,  # middleware.py writes it, with the request's id
+        proxy_headers=False,  # nothing here depends on the client's address
+        ws="none",
         log_config=_log_config(settings.log_level),
         server_header=False,
     )

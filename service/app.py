@@ -1,23 +1,29 @@
 """The composition root: settings in, application out. Nothing happens at import."""
 
 import asyncio
+import gc
 import logging
+import sys
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+import torch
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
 from service.batching import Batcher
-from service.errors import ServiceError
+from service.cpus import usable_cpus
+from service.devices import resolve_device
 from service.manifest import ArtifactStore
-from service.middleware import BodyLimit, RequestContext
-from service.predictor import resolve_device
+from service.middleware import RequestContext
+from service.predict import BATCH_ROWS, ENDPOINTS, INTERFACES, Backend
 from service.problems import (
     http_problem_response,
     invalid_payload,
@@ -25,11 +31,38 @@ from service.problems import (
     request_id_of,
 )
 from service.registry import Registry
-from service.routes import INTERFACES, Backend, router
+from service.routes import router
 from service.schemas import Problem
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+SWITCH_INTERVAL_S = 0.0005
+
+
+class Abacus(FastAPI):
+    """FastAPI, but the hot endpoints are called before its routing, and before its own middleware."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            title="Abacus",
+            summary="PyTorch models over HTTP",
+            version=__version__,
+            lifespan=partial(_lifespan, settings=settings),
+        )
+        self._hot = {
+            path: RequestContext(_asgi(endpoint), settings.access_log)
+            for path, endpoint in ENDPOINTS.items()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            endpoint = self._hot.get(scope["path"])
+            if endpoint:
+                scope["app"] = self
+                await endpoint(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -39,42 +72,52 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     `uvicorn --factory service.app:create_app` works.
     """
     settings = settings or Settings()
-    app = FastAPI(
-        title="Abacus",
-        summary="PyTorch models over HTTP",
-        version=__version__,
-        lifespan=partial(_lifespan, settings=settings),
-    )
+    app = Abacus(settings)
     app.include_router(router)
-    app.add_exception_handler(ServiceError, _on_service_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    app.add_middleware(RequestContext)  # added last: it is outermost
+    app.add_middleware(RequestContext, access_log=settings.access_log)
     _describe_problems(app)
     return app
+
+
+def _asgi(endpoint: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await endpoint(Request(scope, receive))
+        await response(scope, receive, send)
+
+    return call
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     # Pillow remarks on damaged uploads. The client is answered; whoever uploads must not fill our log.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    cpus = usable_cpus()
+    threads = settings.threads or max(1, cpus // settings.workers - 1)
+    torch.set_num_threads(threads)
+    # Large pictures are decoded here; more threads than processors would only take more memory.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(cpus, "decode"))
     device = resolve_device(settings.device)
-    logger.info("device %s, artifacts in %s", device, settings.artifacts)
-    registry = Registry(ArtifactStore(settings.artifacts), INTERFACES, device)
+    logger.info("device %s, artifacts in %s, %d thread(s)", device, settings.artifacts, threads)
+    registry = Registry(ArtifactStore(settings.artifacts), INTERFACES, device, settings.precision)
     await asyncio.to_thread(registry.load)
-    batchers = {name: Batcher(partial(registry.get, name)) for name in registry.names}
-    app.state.backend = Backend(registry, batchers, settings.max_image_pixels)
+    batchers = {
+        name: Batcher(predictor, rows)
+        for name, rows in BATCH_ROWS.items()
+        if (predictor := registry.live(name))
+    }
+    app.state.backend = Backend(registry, batchers, settings.max_body_bytes, settings.max_image_pixels)
+    # A thread that computes can hand over its answers only with the interpreter lock, which the event loop
+    # gives up after this long: by default 5 ms, as much as a whole batch takes.
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    # What is loaded stays: a full collection of torch's 300,000 objects would hold up requests for 60 ms.
+    gc.collect()
+    gc.freeze()
     yield
+    gc.unfreeze()
     for batcher in batchers.values():
         batcher.close()
-
-
-async def _on_service_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ServiceError)
-    if error.status >= 500 and error.retry_after_s is None:
-        logger.error("request failed id=%s", request_id_of(request), exc_info=error)
-    return problem_response(error, request_id_of(request))
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

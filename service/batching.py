@@ -3,15 +3,20 @@
 Work-conserving, with no timer: while the device is busy, rows wait; when it is free, whatever waits
 goes, up to `max_batch_rows`. So a lone request never waits, and batches form by themselves under load.
 Decoding and preparation come before this queue: everything in it is a valid row of the fixed shape.
+
+A request of more rows than fit goes to the back of the queue with its remainder, so that it cannot
+starve the others.
 """
 
 import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from itertools import islice
+from queue import SimpleQueue
+from threading import Thread
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,98 +27,188 @@ from service.predictor import Predictor
 
 logger = logging.getLogger(__name__)
 
+# How often the clients of unanswered requests are asked whether they are still there.
+PATROL_S = 0.05
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The answers to one request, the model that gave them, and where the time went (seconds)."""
+Outputs = list[list[float]]
 
-    outputs: Tensor
+
+class Abandoned(Exception):
+    """The client has gone: nobody waits for this answer."""
+
+
+class Answer(NamedTuple):
+    """The answers to one request, row by row; the model that gave them; where the time went, in seconds."""
+
+    outputs: Outputs
     manifest: Manifest
     queue_s: float
     infer_s: float
 
 
-@dataclass(frozen=True, slots=True)
 class _Job:
+    """One request: its rows, and the answers to those that have been in a batch."""
+
+    __slots__ = ("abandoned", "answer", "count", "outputs", "queued_at", "rows", "started_at", "taken")
+
+    def __init__(
+        self,
+        rows: Tensor,
+        answer: "asyncio.Future[tuple[Outputs, float, float]]",
+        abandoned: Callable[[], bool] | None,
+    ) -> None:
+        self.rows = rows
+        self.count = len(rows)
+        self.answer = answer
+        self.abandoned = abandoned
+        self.outputs: Outputs = []
+        self.taken = 0
+        self.queued_at = time.perf_counter()
+        self.started_at = 0.0
+
+    def take(self, at_most: int) -> "_Part":
+        """The next rows that have been in no batch yet."""
+        if not self.taken:
+            self.started_at = time.perf_counter()
+        count = min(at_most, self.count - self.taken)
+        rows = self.rows if count == self.count else self.rows[self.taken : self.taken + count]
+        self.taken += count
+        return _Part(self, rows, count)
+
+    def settle(self, result: Outputs | Exception) -> None:
+        """Take in the answers to one part. The last one, or a failure, answers the request."""
+        if self.answer.done():
+            return
+        if isinstance(result, Exception):
+            self.answer.set_exception(result)
+            return
+        self.outputs += result
+        if len(self.outputs) == self.count:
+            infer_s = time.perf_counter() - self.started_at
+            self.answer.set_result((self.outputs, self.started_at - self.queued_at, infer_s))
+
+
+class _Part(NamedTuple):
+    """Those rows of one request that are in one batch."""
+
+    job: _Job
     rows: Tensor
-    answer: "asyncio.Future[Answer]"
-    queued_at: float = field(default_factory=time.perf_counter)
+    n: int
 
 
 class Batcher:
-    """Answers requests for one model, in batches, on one thread of its own.
+    """Answers requests with one predictor, in batches, one batch at a time.
 
-    `model` is asked for the predictor when a batch starts, so a batch is answered by one version.
+    A quick predictor runs on the event loop, behind the requests that the loop has read meanwhile. Any
+    other runs on a thread, where torch releases the interpreter lock, and takes the next batch by itself.
     """
 
-    def __init__(self, model: Callable[[], Predictor], max_batch_rows: int = 64) -> None:
-        self._model = model
+    def __init__(self, predictor: Predictor, max_batch_rows: int) -> None:
+        self._predictor = predictor
         self._max_batch_rows = max_batch_rows
         self._waiting: deque[_Job] = deque()
-        self._draining: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
+        self._unanswered: set[_Job] = set()
+        self._patrolled = False
+        self._scheduled = False
+        self._wake: SimpleQueue[asyncio.AbstractEventLoop | None] = SimpleQueue()
+        self._thread: Thread | None = None
+        if not predictor.quick:
+            self._thread = Thread(target=self._run_on_thread, name="inference", daemon=True)
+            self._thread.start()
 
-    async def predict(self, rows: Tensor) -> Answer:
-        """Answer `rows` [N, ...], the rows of one request. Raises NotReady or InferenceFailed."""
-        job = _Job(rows, asyncio.get_running_loop().create_future())
+    async def predict(self, rows: Tensor, abandoned: Callable[[], bool] | None = None) -> Answer:
+        """Answer `rows` [N, ...], the rows of one request.
+
+        `abandoned` says whether the client has gone; the rows are then dropped, if they still wait.
+        Raises InferenceFailed or Abandoned.
+        """
+        loop = asyncio.get_running_loop()
+        job = _Job(rows, loop.create_future(), abandoned)
         self._waiting.append(job)
-        if self._draining is None or self._draining.done():
-            self._draining = asyncio.create_task(self._drain())
-        return await job.answer
+        if self._thread:
+            self._wake.put(loop)
+        elif not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._run_on_loop, loop, 0)
+        if not self._patrolled:
+            self._patrolled = True
+            loop.call_later(PATROL_S, self._patrol, loop)
+        self._unanswered.add(job)
+        try:
+            outputs, queue_s, infer_s = await job.answer
+        finally:
+            self._unanswered.discard(job)
+        return Answer(outputs, self._predictor.manifest, queue_s, infer_s)
 
     def close(self) -> None:
         """Let the running batch end and free the thread."""
-        self._thread.shutdown()
+        if self._thread:
+            self._wake.put(None)
+            self._thread.join()
 
-    async def _drain(self) -> None:
-        while batch := self._next_batch():
-            await self._answer(batch)
+    def _run_on_loop(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
+        """Run what waits, once the loop brings no more: on one thread, reading comes before computing."""
+        waiting = len(self._waiting)
+        if seen < waiting < self._max_batch_rows:
+            loop.call_soon(self._run_on_loop, loop, waiting)
+            return
+        if batch := self._next_batch():
+            _settle(batch, self._infer(batch))
+        self._scheduled = bool(self._waiting)
+        if self._scheduled:
+            loop.call_soon(self._run_on_loop, loop, 0)
 
-    def _next_batch(self) -> list[_Job]:
-        """Take waiting jobs up to the row limit, at least one; those whose caller has gone are dropped."""
-        batch: list[_Job] = []
-        rows = 0
-        while self._waiting:
-            job = self._waiting[0]
+    def _run_on_thread(self) -> None:
+        while loop := self._wake.get():
+            while batch := self._next_batch():
+                loop.call_soon_threadsafe(_settle, batch, self._infer(batch))
+
+    def _next_batch(self) -> list[_Part]:
+        """Take rows up to the limit, in turn; those whose request is answered or abandoned are dropped."""
+        batch: list[_Part] = []
+        room = self._max_batch_rows
+        while room and self._waiting:
+            job = self._waiting.popleft()
             if job.answer.done():
-                self._waiting.popleft()
                 continue
-            if batch and rows + len(job.rows) > self._max_batch_rows:
-                break
-            batch.append(self._waiting.popleft())
-            rows += len(job.rows)
+            part = job.take(room)
+            batch.append(part)
+            room -= part.n
+            if job.taken < job.count:
+                self._waiting.append(job)
         return batch
 
-    async def _answer(self, batch: list[_Job]) -> None:
-        """Answer every job. A failed batch is run again job by job, so that only the guilty one fails."""
+    def _infer(self, batch: Sequence[_Part]) -> list[Outputs | Exception]:
+        """One result for each part. A batch that fails is run again part by part: only the guilty fail."""
+        rows = torch.cat([part.rows for part in batch]) if len(batch) > 1 else batch[0].rows
         try:
-            await self._infer(batch)
+            outputs = iter(self._predictor.predict(rows).tolist())
         except Exception as error:  # whatever it was, every caller must hear of it
             if len(batch) == 1:
-                _fail(batch[0], error)
-                return
+                return [_told(error)]
             logger.warning("a batch of %d requests failed; running them one by one", len(batch))
-            for job in batch:
-                await self._answer([job])
+            return [result for part in batch for result in self._infer([part])]
+        return [list(islice(outputs, part.n)) for part in batch]
 
-    async def _infer(self, batch: list[_Job]) -> None:
-        predictor = self._model()
-        rows = torch.cat([job.rows for job in batch]) if len(batch) > 1 else batch[0].rows
-        started = time.perf_counter()
-        loop = asyncio.get_running_loop()
-        outputs = await loop.run_in_executor(self._thread, predictor.predict, rows)
-        infer_s = time.perf_counter() - started
-        for job, part in zip(batch, outputs.split([len(job.rows) for job in batch]), strict=True):
-            if not job.answer.done():
-                queue_s = started - job.queued_at
-                job.answer.set_result(Answer(part, predictor.manifest, queue_s, infer_s))
+    def _patrol(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give up the requests whose clients have gone."""
+        for job in list(self._unanswered):
+            if job.abandoned and job.abandoned():
+                job.settle(Abandoned())
+        self._patrolled = bool(self._unanswered)
+        if self._patrolled:
+            loop.call_later(PATROL_S, self._patrol, loop)
 
 
-def _fail(job: _Job, error: Exception) -> None:
-    if job.answer.done():
-        return
-    if not isinstance(error, ServiceError):
-        failure = InferenceFailed(str(error))
-        failure.__cause__ = error
-        error = failure
-    job.answer.set_exception(error)
+def _settle(batch: list[_Part], results: list[Outputs | Exception]) -> None:
+    for part, result in zip(batch, results, strict=True):
+        part.job.settle(result)
+
+
+def _told(error: Exception) -> ServiceError:
+    """What the client is told; the cause goes to the log."""
+    if isinstance(error, ServiceError):
+        return error
+    failure = InferenceFailed(str(error))
+    failure.__cause__ = error
+    return failure

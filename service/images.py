@@ -9,17 +9,29 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from service.errors import BlankImage, FieldError, InvalidImage, TooManyPixels, UnsupportedMediaType
+from service.errors import (
+    BlankImage,
+    FieldError,
+    InvalidImage,
+    ServiceError,
+    TooManyPixels,
+    UnsupportedMediaType,
+)
 from service.preparation import LEAST_CONTRAST, SIDE, prepare
 
 FORMATS = ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")
+
+# The head of the file as which most clients send a digit of MNIST: PNG, 28×28, 8-bit grey, not interlaced
+# (PNG, third edition, section 11.2.1); and the head of a chunk: its length and type.
+_DIGIT_PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", SIDE, SIDE, 8, 0, 0, 0, 0)
+_CHUNK = struct.Struct(">I4s")
 
 # What Pillow's decoders raise for bytes that are no picture; found by reading and by fuzzing them.
 _DECODER_ERRORS = (
@@ -61,8 +73,10 @@ def open_pictures(uploads: Sequence[Upload], max_pixels: int) -> list[Picture]:
     """
     pictures = []
     for field, data in uploads:
-        with _blamed_on(field):
+        try:
             pictures.append(Picture(field, _open(data, max_pixels)))
+        except (InvalidImage, UnsupportedMediaType) as error:
+            raise _blamed_on(field, error) from error.__cause__
     return pictures
 
 
@@ -72,31 +86,34 @@ def read_digits(pictures: Sequence[Picture]) -> Tensor:
     A 28×28 picture is taken as it is; any other goes through `preparation`.
     Raises InvalidImage or BlankImage, naming the field.
     """
-    rows = []
+    pixels = bytearray()
     for field, image in pictures:
-        with _blamed_on(field):
-            rows.append(_read(image))
-    return torch.stack(rows)
+        try:
+            pixels += _read(image)
+        except InvalidImage as error:
+            raise _blamed_on(field, error) from error.__cause__
+    return torch.frombuffer(pixels, dtype=torch.uint8).view(-1, 1, SIDE, SIDE)
 
 
-@contextmanager
-def _blamed_on(field: str) -> Iterator[None]:
-    try:
-        yield
-    except (InvalidImage, UnsupportedMediaType) as error:
-        error.errors = (FieldError(field, error.detail),)
-        raise
+def _blamed_on(field: str, error: ServiceError) -> ServiceError:
+    error.errors = (FieldError(field, error.detail),)
+    return error
 
 
-def _read(image: Image.Image) -> Tensor:
-    with _decoder_errors_translated(str(image.format)):
-        image.load()
-        upright = ImageOps.exif_transpose(image)
-    grey = _to_grey(upright)
-    pixels = np.array(grey if grey.size == (SIDE, SIDE) else prepare(grey), dtype=np.uint8)
-    if int(pixels.max()) - int(pixels.min()) < LEAST_CONTRAST:
+def _read(image: Image.Image) -> bytes:
+    """The 28 rows of 28 pixels of one digit."""
+    if image.format is None:  # decoded when it was opened
+        digit = image
+    else:
+        with _decoder_errors_translated(image.format):
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+        grey = _to_grey(upright)
+        digit = grey if grey.size == (SIDE, SIDE) else prepare(grey)
+    darkest, lightest = cast(tuple[int, int], digit.getextrema())  # as of every picture of one band
+    if lightest - darkest < LEAST_CONTRAST:
         raise BlankImage
-    return torch.from_numpy(pixels).unsqueeze(0)
+    return digit.tobytes()
 
 
 def sniff(data: bytes) -> str | None:
@@ -123,14 +140,39 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     image_format = sniff(data)
     if image_format is None:
         raise UnsupportedMediaType(f"Not a picture in a format we read ({', '.join(FORMATS)}).")
-    with _decoder_errors_translated(image_format):
-        picture = Image.open(BytesIO(data), formats=[image_format])
-        width, height = picture.size
-        if width * height > max_pixels:
-            raise TooManyPixels(
-                f"The picture has {width}×{height} pixels; at most {max_pixels:,} are accepted."
-            )
-        return picture
+    picture = _decode_digit_png(data) if data.startswith(_DIGIT_PNG) else None
+    if picture is None:
+        with _decoder_errors_translated(image_format):
+            picture = Image.open(BytesIO(data), formats=[image_format])
+    width, height = picture.size
+    if width * height > max_pixels:
+        raise TooManyPixels(
+            f"The picture has {width}×{height} pixels; at most {max_pixels:,} are accepted."
+        )
+    return picture
+
+
+def _decode_digit_png(data: bytes) -> Image.Image | None:
+    """Decode what starts with _DIGIT_PNG, in half of the time that Pillow's PNG reader takes.
+
+    None for a file with chunks other than pixels, or a damaged one: Pillow then reads it, or says no.
+    """
+    pixels: list[bytes] = []
+    at = len(_DIGIT_PNG) + 4  # behind the header and its checksum
+    try:
+        while True:
+            length, kind = _CHUNK.unpack_from(data, at)
+            end = at + 8 + length
+            if zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4]):
+                return None
+            if kind == b"IEND":
+                return Image.frombytes("L", (SIDE, SIDE), b"".join(pixels), "zip", "L", 0)
+            if kind != b"IDAT":
+                return None
+            pixels.append(data[at + 8 : end])
+            at = end + 4
+    except (struct.error, ValueError):
+        return None
 
 
 @contextmanager

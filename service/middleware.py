@@ -1,35 +1,36 @@
-"""Around every request, as pure ASGI: its id, its body limit, its line in the log, and the last net."""
+"""Around every request, as pure ASGI: its id, its errors, its line in the log, and the last net."""
 
 import logging
+import random
 import re
 import time
-import uuid
 from urllib.parse import quote
 
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import InternalError, LengthRequired, PayloadTooLarge
+from service.batching import Abandoned
+from service.errors import InternalError, ServiceError
 from service.problems import problem_response
 
 logger = logging.getLogger("service.access")
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._~:/+=-]{1,128}")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._~:/+=-]{1,128}")
 _CLIENT_CLOSED_REQUEST = 499
 
 
 class RequestContext:
-    """Gives every request an id, echoed in `X-Request-ID`, and turns a crash into a bare 500."""
+    """Gives every request an id, echoed in `X-Request-ID`; answers its errors; a crash is a bare 500."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, access_log: bool) -> None:
         self._app = app
+        self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(Headers(scope=scope))
+        request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         started, status = time.perf_counter(), 0
 
@@ -41,8 +42,13 @@ class RequestContext:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
-        except ClientDisconnect:
+            try:
+                await self._app(scope, receive, send_with_id)
+            except ServiceError as error:
+                if error.status >= 500 and error.retry_after_s is None:
+                    logger.error("request failed id=%s", request_id, exc_info=error)
+                await problem_response(error, request_id)(scope, receive, send_with_id)
+        except (ClientDisconnect, Abandoned):
             status = _CLIENT_CLOSED_REQUEST
         except Exception:  # the last net: nothing internal may reach the client
             logger.exception("request failed id=%s", request_id)
@@ -50,54 +56,17 @@ class RequestContext:
                 raise  # the answer has begun: only closing the connection tells the client
             await problem_response(InternalError(), request_id)(scope, receive, send_with_id)
         finally:
-            milliseconds = (time.perf_counter() - started) * 1000
-            logger.info(
-                "%s %s %d %.1fms id=%s",
-                scope["method"],
-                quote(scope["path"]),
-                status,
-                milliseconds,
-                request_id,
-            )
+            if self._access_log:
+                milliseconds = (time.perf_counter() - started) * 1000
+                path = quote(scope["path"])
+                logger.info(
+                    "%s %s %d %.1fms id=%s", scope["method"], path, status, milliseconds, request_id
+                )
 
 
-class BodyLimit:
-    """Refuses a body over `max_bytes` at its header, or while it is read when it states no length."""
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self._app = app
-        self._max_bytes = max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        received = 0
-
-        async def limited_receive() -> Message:
-            nonlocal received
-            if received == 0:
-                self._check_headers(scope["method"], headers)
-            message = await receive()
-            received += len(message.get("body", b""))
-            self._check_size(received)
-            return message
-
-        await self._app(scope, limited_receive, send)
-
-    def _check_headers(self, method: str, headers: Headers) -> None:
-        length = headers.get("content-length")
-        if length is not None and length.isdecimal():
-            self._check_size(int(length))
-        elif method == "POST" and "transfer-encoding" not in headers:
-            raise LengthRequired("State the body's length: Content-Length, or send it in chunks.")
-
-    def _check_size(self, size: int) -> None:
-        if size > self._max_bytes:
-            raise PayloadTooLarge(f"The body is over the limit of {self._max_bytes:,} bytes.")
-
-
-def _request_id(headers: Headers) -> str:
-    given = headers.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+def _request_id(scope: Scope) -> str:
+    """The caller's own when it is well formed."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return str(value, "ascii")
+    return f"{random.getrandbits(128):032x}"

@@ -1,6 +1,6 @@
-"""The files of a multipart/form-data body (RFC 7578), by python-multipart's push parser."""
+"""The files of a multipart/form-data body (RFC 7578), read as they come, by python-multipart."""
 
-from collections.abc import Mapping
+import re
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -10,75 +10,101 @@ from service.errors import FieldError, InvalidInput
 FILE_FIELD = "file"
 MAX_FILES = 64
 
+# What nearly every client sends, recognised without taking it apart.
+_USUAL_CONTENT_TYPE = re.compile(r"multipart/form-data; boundary=([\w'+.-]+)")
+_USUAL_DISPOSITION = re.compile(rb'form-data; name="file"(; filename="[^"\\]*")?')
 
-class _Parts:
-    """Collects the contents of the `file` parts that the parser reports, and refuses any other part."""
 
-    def __init__(self) -> None:
-        self.files: list[bytearray] = []
-        self.complete = False
-        self._header = bytearray()
-        self._value = bytearray()
-        self._name = ""
+class _FormErrorsTranslated:
+    def __enter__(self) -> None: ...
 
-    def on_part_begin(self) -> None:
-        self._name = ""
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, FormParserError):
+            raise InvalidInput(f"The form cannot be read: {error}.") from error
 
-    def on_header_begin(self) -> None:
-        self._header.clear()
-        self._value.clear()
 
-    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+_FORM_ERRORS_TRANSLATED = _FormErrorsTranslated()
+
+
+class FileForm:
+    """Collects the `file` parts of a form, 1 to 64 of them, and refuses any other part at its header.
+
+    Every method raises InvalidInput.
+    """
+
+    def __init__(self, content_type: str) -> None:
+        usual = _USUAL_CONTENT_TYPE.fullmatch(content_type)
+        boundary = usual[1] if usual else parse_options_header(content_type)[1].get(b"boundary")
+        if not boundary:
+            raise InvalidInput("The Content-Type of the form names no boundary.")
+        self._files: list[list[bytes]] = []
+        self._complete = False
+        self._name = self._header = self._value = b""
+        with _FORM_ERRORS_TRANSLATED:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._on_part_begin,
+                    "on_header_begin": self._on_header_begin,
+                    "on_header_field": self._on_header_field,
+                    "on_header_value": self._on_header_value,
+                    "on_header_end": self._on_header_end,
+                    "on_headers_finished": self._on_headers_finished,
+                    "on_part_data": self._on_part_data,
+                    "on_end": self._on_end,
+                },
+            )
+
+    def write(self, chunk: bytes) -> None:
+        """Take in the next bytes of the body."""
+        with _FORM_ERRORS_TRANSLATED:
+            self._parser.write(chunk)
+
+    def finish(self) -> list[bytes]:
+        """The contents of the files, in order, after the whole body."""
+        with _FORM_ERRORS_TRANSLATED:
+            self._parser.finalize()
+        if not self._complete:
+            raise InvalidInput("The form is cut short: its closing boundary is missing.")
+        if not self._files:
+            raise InvalidInput(
+                "The form has no file.", (FieldError(FILE_FIELD, "at least one file is required"),)
+            )
+        return [b"".join(chunks) for chunks in self._files]
+
+    def _on_part_begin(self) -> None:
+        self._name = b""
+
+    def _on_header_begin(self) -> None:
+        self._header = self._value = b""
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
 
-    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
 
-    def on_header_end(self) -> None:
-        if self._header.lower() == b"content-disposition":
-            options = parse_options_header(bytes(self._value))[1]
-            self._name = options.get(b"name", b"").decode("utf-8", "replace")
+    def _on_header_end(self) -> None:
+        if self._header.lower() != b"content-disposition":
+            return
+        if _USUAL_DISPOSITION.fullmatch(self._value):
+            self._name = FILE_FIELD.encode()
+        else:
+            self._name = parse_options_header(self._value)[1].get(b"name", b"")
 
-    def on_headers_finished(self) -> None:
-        if self._name != FILE_FIELD:
-            message = f"unknown field; send pictures in {FILE_FIELD!r}"
+    def _on_headers_finished(self) -> None:
+        if self._name != FILE_FIELD.encode():
+            name = self._name[:80].decode("utf-8", "replace")
             raise InvalidInput(
-                f"The form has a field {self._name[:80]!r} that is not known.",
-                (FieldError(self._name[:80], message),),
+                f"The form has a field {name!r} that is not known.",
+                (FieldError(name, f"unknown field; send pictures in {FILE_FIELD!r}"),),
             )
-        if len(self.files) == MAX_FILES:
+        if len(self._files) == MAX_FILES:
             raise InvalidInput(f"The form has more than {MAX_FILES} files.")
-        self.files.append(bytearray())
+        self._files.append([])
 
-    def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self.files[-1].extend(memoryview(data)[start:end])
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        self._files[-1].append(data[start:end])
 
-    def on_end(self) -> None:
-        self.complete = True
-
-
-def read_files(body: bytes, content_type: str) -> list[bytes]:
-    """The contents of the `file` parts of a form, in order, 1 to 64 of them.
-
-    Raises InvalidInput for a body that is no such form, is cut short, or has any other field.
-    """
-    boundary = parse_options_header(content_type)[1].get(b"boundary")
-    if not boundary:
-        raise InvalidInput("The Content-Type of the form names no boundary.")
-    collected = _Parts()
-    callbacks: Mapping[str, object] = {
-        name: getattr(collected, name) for name in dir(collected) if name.startswith("on_")
-    }
-    try:
-        parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
-        parser.write(body)
-        parser.finalize()
-    except FormParserError as error:
-        raise InvalidInput(f"The form cannot be read: {error}.") from error
-    if not collected.complete:
-        raise InvalidInput("The form is cut short: its closing boundary is missing.")
-    if not collected.files:
-        raise InvalidInput(
-            "The form has no file.", (FieldError(FILE_FIELD, "at least one file is required"),)
-        )
-    return [bytes(content) for content in collected.files]
+    def _on_end(self) -> None:
+        self._complete = True

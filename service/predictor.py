@@ -4,14 +4,17 @@ Of the service only this module knows TorchScript; another format is one more br
 """
 
 import io
+import math
+import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from service.devices import Runner, runner
 from service.errors import InferenceFailed
 from service.manifest import (
     ArtifactError,
@@ -22,88 +25,120 @@ from service.manifest import (
     read_model,
     title,
 )
+from service.settings import Precision
 
-# The profiling executor specialises a graph on its first calls with a shape; these sizes and three
-# calls each keep that out of the first requests.
-WARM_UP_BATCH_SIZES = (1, 2, 8, 64)
+# The batch sizes that are run before the first request. On a CPU this lets torch and oneDNN choose their
+# kernels and shows how long a batch takes; on CUDA each is one captured graph.
+MAX_BATCH_ROWS = 64
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, MAX_BATCH_ROWS)
 WARM_UP_CALLS = 3
 
+# A model that answers a full batch in so little time is run on the event loop (docs/decisions/0005).
+QUICK_S = 0.002
+
+# How far probabilities may be from training's when they are computed in half precision.
+HALF_TOLERANCE = 0.02
+
 _DTYPES: dict[DType, torch.dtype] = {"uint8": torch.uint8, "float32": torch.float32}
-
-
-class DeviceUnavailable(Exception):
-    """The device that was asked for is not on this machine."""
-
-
-def resolve_device(choice: str) -> torch.device:
-    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device that exists. Raises DeviceUnavailable."""
-    if choice == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(choice)
-    if device.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= count:
-            raise DeviceUnavailable(
-                f"device {choice!r} was asked for, but this machine has {count} usable CUDA device(s);"
-                " use 'cpu' or 'auto', or check the NVIDIA driver and container toolkit"
-            )
-    return device
 
 
 class Predictor:
     """Answers batches with one version of one model on one device."""
 
-    def __init__(self, module: torch.jit.ScriptModule, manifest: Manifest, device: torch.device) -> None:
+    def __init__(self, run: Runner, manifest: Manifest, device: torch.device) -> None:
         self.manifest = manifest
         self.device = device
-        self._module = module
+        self.quick = False
+        self._run = run
         self._dtype = _DTYPES[manifest.input.dtype]
 
     def predict(self, rows: Tensor) -> Tensor:
         """Answer a batch.
 
         `rows`: [N, *manifest.input.row_shape] of `manifest.input.dtype`, on the CPU.
-        Returns [N, *manifest.output.row_shape] of `manifest.output.dtype`, on the CPU.
-        Raises InferenceFailed when the model fails or its answer has another shape.
+        Returns [N, *manifest.output.row_shape] f32, on the CPU.
+        Raises InferenceFailed when the model fails, or its answer has another shape or is not finite.
         """
         expected = (len(rows), *self.manifest.input.row_shape)
         if rows.dtype != self._dtype or tuple(rows.shape) != expected:
             raise InferenceFailed(f"rows are {rows.dtype} {list(rows.shape)}, not {list(expected)}")
         try:
-            with torch.inference_mode():
-                answers: Tensor = self._module(rows.to(self.device, non_blocking=True)).cpu()
+            with torch.inference_mode(), _as_it_is():
+                answers = self._run(rows)
+                finite = math.isfinite(answers.sum().item())
         except RuntimeError as error:
             raise InferenceFailed from error
         # A wrong row count would hand one caller's answer to another.
         if tuple(answers.shape) != (len(rows), *self.manifest.output.row_shape):
             raise InferenceFailed(f"model answered {list(answers.shape)} to {len(rows)} rows")
+        if not finite:
+            raise InferenceFailed("model answered what is no finite number")
         return answers
 
+    def warm_up(self) -> None:
+        """Run every batch size, so that no request pays for a first call, and time the largest."""
+        row = example_row(self.manifest)
+        for size in BATCH_SIZES:
+            batch = row.repeat(size, *[1] * (row.dim() - 1))
+            seconds = min(self._seconds(batch) for _ in range(WARM_UP_CALLS))
+        self.quick = seconds <= QUICK_S
 
-def load(folder: Path, device: torch.device) -> Predictor:
-    """Load a version folder: verify size and SHA-256, replay its check, warm up.
+    def _seconds(self, batch: Tensor) -> float:
+        started = time.perf_counter()
+        self.predict(batch)
+        return time.perf_counter() - started
 
+
+def load(folder: Path, device: torch.device, precision: Precision = "float32") -> Predictor:
+    """Load a version folder: verify size and SHA-256, optimise, replay its check, warm up.
+
+    In half precision its answers may differ from training's by HALF_TOLERANCE.
     Raises ArtifactError when the version must not be served.
     """
     manifest = read_manifest(folder)
     model = read_model(folder, manifest)
-    if device.type == "cuda":
-        # TF32 rounds to 10 bits of mantissa: answers would differ from the CPU's by about 1e-3.
-        torch.backends.cudnn.allow_tf32 = False
-        torch.backends.cuda.matmul.allow_tf32 = False
+    dtype: torch.dtype = getattr(torch, precision)
     try:
         with torchscript_accepted():
-            module = torch.jit.load(io.BytesIO(model), map_location=device)
+            module = torch.jit.load(io.BytesIO(model), map_location=device).eval()
+            module = _optimised(module, device, dtype)
     except (RuntimeError, ValueError) as error:
         raise ArtifactError(f"{title(folder)}: not a TorchScript archive: {_first_line(error)}") from error
-    predictor = Predictor(module.eval(), manifest, device)
     try:
-        _replay_check(predictor)
-        _warm_up(predictor)
+        with torch.inference_mode(), _as_it_is():
+            run = runner(module.forward, example_row(manifest), device, dtype, BATCH_SIZES)
+        predictor = Predictor(run, manifest, device)
+        _replay_check(predictor, manifest.check.tolerance if dtype == torch.float32 else HALF_TOLERANCE)
+        predictor.warm_up()
     except InferenceFailed as error:
         cause = _first_line(error.__cause__ or error)
         raise ArtifactError(f"{title(folder)}: the model fails on its own check: {cause}") from error
     return predictor
+
+
+def example_row(manifest: Manifest) -> Tensor:
+    """One row that the model is known to answer: [1, *manifest.input.row_shape]."""
+    return decode_tensor(manifest.check.inputs)[:1]
+
+
+def _optimised(
+    module: torch.jit.ScriptModule, device: torch.device, dtype: torch.dtype
+) -> torch.jit.ScriptModule:
+    """Weights become constants; on a CPU in float32, layers also become oneDNN's fused ones."""
+    quickest = device.type == "cpu" and dtype == torch.float32
+    optimise = torch.jit.optimize_for_inference if quickest else torch.jit.freeze
+    optimised: torch.jit.ScriptModule = optimise(module)
+    return optimised
+
+
+def _as_it_is() -> AbstractContextManager[None]:
+    """Run TorchScript without its optimising executor, on this thread.
+
+    That executor compiles anew on the second and third call with each shape, which stalls requests for 50
+    to 250 ms. A module that was optimised when it was loaded is as fast without it.
+    """
+    context: AbstractContextManager[None] = torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
+    return context
 
 
 @contextmanager
@@ -130,7 +165,7 @@ def decode_tensor(data: TensorData) -> Tensor:
         raise ArtifactError(f"a tensor of the manifest is malformed: {_first_line(error)}") from error
 
 
-def _replay_check(predictor: Predictor) -> None:
+def _replay_check(predictor: Predictor, tolerance: float) -> None:
     check = predictor.manifest.check
     expected = decode_tensor(check.outputs)
     answers = predictor.predict(decode_tensor(check.inputs))
@@ -138,18 +173,10 @@ def _replay_check(predictor: Predictor) -> None:
         raise ArtifactError(f"check: answers are {answers.shape}, not {expected.shape}")
     difference = (answers - expected).abs().max().item()
     # Negated so that NaN, which compares false with everything, fails.
-    if not difference <= check.tolerance:
+    if not difference <= tolerance:
         raise ArtifactError(
-            f"check: answers differ from training's by {difference:.3g}, more than {check.tolerance:g}"
+            f"check: answers differ from training's by {difference:.3g}, more than {tolerance:g}"
         )
-
-
-def _warm_up(predictor: Predictor) -> None:
-    row = decode_tensor(predictor.manifest.check.inputs)[:1]
-    for size in WARM_UP_BATCH_SIZES:
-        batch = row.repeat(size, *[1] * (row.dim() - 1))
-        for _ in range(WARM_UP_CALLS):
-            predictor.predict(batch)
 
 
 def _first_line(error: BaseException) -> str:

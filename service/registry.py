@@ -9,6 +9,7 @@ import torch
 from service.errors import NotReady, UnknownModel
 from service.manifest import ArtifactError, ArtifactStore, DType, Manifest
 from service.predictor import Predictor, load
+from service.settings import Precision
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +32,15 @@ class Registry:
     """Holds one Predictor for each configured model, and serves only those that fit their route."""
 
     def __init__(
-        self, store: ArtifactStore, interfaces: Mapping[str, Interface], device: torch.device
+        self,
+        store: ArtifactStore,
+        interfaces: Mapping[str, Interface],
+        device: torch.device,
+        precision: Precision = "float32",
     ) -> None:
         self.names = tuple(interfaces)
         self.device = device
+        self._precision = precision
         self._store = store
         self._interfaces = interfaces
         self._live: dict[str, Predictor] = {}
@@ -74,7 +80,7 @@ class Registry:
 
     def _load_current(self, name: str) -> Predictor:
         version = self._store.current(name)
-        predictor = load(self._store.folder(name, version), self.device)
+        predictor = load(self._store.folder(name, version), self.device, self._precision)
         stated = (predictor.manifest.name, predictor.manifest.version)
         if stated != (name, version):
             raise ArtifactError(f"{name}/{version} holds the manifest of {stated[0]}/{stated[1]}")

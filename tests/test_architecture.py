@@ -13,16 +13,17 @@ FILES = sorted([*ROOT.glob("service/*.py"), *ROOT.glob("training/*.py")])
 
 # Lower rooms know nothing of higher ones.
 LAYERS: list[set[str]] = [
-    {"errors", "settings", "manifest"},
-    {"schemas", "predictor", "preparation", "multipart"},
+    {"errors", "settings", "manifest", "cpus", "devices"},
+    {"schemas", "predictor", "preparation", "multipart", "body"},
     {"registry", "batching", "problems", "images"},
-    {"routes", "middleware"},
+    {"predict", "middleware"},
+    {"routes"},
     {"app"},
     {"__main__"},
 ]
 ROOMS = {room for layer in LAYERS for room in layer}
-WEB_ROOMS = {"app", "routes", "middleware", "problems", "__main__"}
-SHARED_WITH_TRAINING = {"manifest", "predictor", "images"}
+WEB_ROOMS = {"app", "body", "predict", "routes", "middleware", "problems", "__main__"}
+SHARED_WITH_TRAINING = {"manifest", "predictor", "devices", "images"}
 
 
 def imports(path: Path) -> Iterator[str]:

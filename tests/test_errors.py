@@ -171,10 +171,18 @@ async def test_any_other_request_id_is_replaced(client: httpx.AsyncClient, given
     assert re.fullmatch(r"[0-9a-f]{32}", response.headers["x-request-id"])
 
 
-async def test_one_access_line_a_request(
-    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("access_log", [True, False])
+async def test_one_access_line_a_request_where_wanted(
+    published: Path, caplog: pytest.LogCaptureFixture, access_log: bool
 ) -> None:
-    with caplog.at_level(logging.INFO, "service.access"):
-        await client.get("/nowhere%0Aforged line", headers={"X-Request-ID": "me"})
-    (line,) = [r.getMessage() for r in caplog.records if r.name == "service.access"]
-    assert re.fullmatch(r"GET /nowhere%0Aforged%20line 404 [\d.]+ms id=me", line)
+    async with running(create_app(Settings(artifacts=published, access_log=access_log))) as client:
+        with caplog.at_level(logging.INFO, "service.access"):
+            await client.get("/nowhere%0Aforged line", headers={"X-Request-ID": "me"})
+            await client.post("/predict/pass", json={"hours": 1}, headers={"X-Request-ID": "me"})
+    lines = [r.getMessage() for r in caplog.records if r.name == "service.access"]
+    if not access_log:
+        assert lines == []
+        return
+    get, post = lines
+    assert re.fullmatch(r"GET /nowhere%0Aforged%20line 404 [\d.]+ms id=me", get)
+    assert re.fullmatch(r"POST /predict/pass 200 [\d.]+ms id=me", post)

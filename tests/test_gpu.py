@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from service.app import create_app
+from service.devices import resolve_device
 from service.manifest import ArtifactStore
-from service.predictor import load, resolve_device
+from service.predictor import load
 from service.settings import Settings
 from tests.conftest import COMMITTED, CPU, QUIET, Digits, png, running
 from training.pass_recipe import train_pass

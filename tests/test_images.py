@@ -45,6 +45,41 @@ def test_an_mnist_picture_goes_in_as_it_is(digits: Digits) -> None:
         assert np.array_equal(decode(png(image)), image)
 
 
+def with_chunk(data: bytes, kind: bytes, body: bytes) -> bytes:
+    """The PNG with one more chunk behind its header, which only Pillow's own reader accepts."""
+    return data[:33] + chunk(kind, body) + data[33:]
+
+
+def test_the_short_way_of_decoding_agrees_with_pillow_s(digits: Digits) -> None:
+    for image in digits.images_u8[:200]:
+        data = png(image)
+        assert open_pictures([Upload("file", data)], MAX_PIXELS)[0].image.format is None
+        long_way = with_chunk(data, b"tEXt", b"Comment\0x")
+        assert open_pictures([Upload("file", long_way)], MAX_PIXELS)[0].image.format == "PNG"
+        assert np.array_equal(decode(data), decode(long_way))
+
+
+def test_the_short_way_refuses_what_pillow_refuses(digits: Digits) -> None:
+    """Damaged pixels under a right checksum: both ways give the same pixels or the same error."""
+    random_bytes = random.Random("pixels")
+    whole = png(digits.images_u8[0])
+    length = int.from_bytes(whole[33:37])
+    for _ in range(400):
+        pixels = bytearray(whole[41 : 41 + length])
+        for _ in range(random_bytes.randint(1, 4)):
+            pixels[random_bytes.randrange(length)] = random_bytes.randrange(256)
+        del pixels[random_bytes.randint(length // 2, length) :]
+        data = whole[:33] + chunk(b"IDAT", bytes(pixels)) + chunk(b"IEND", b"")
+        assert outcome(data) == outcome(with_chunk(data, b"tEXt", b"Comment\0x"))
+
+
+def outcome(data: bytes) -> bytes | str:
+    try:
+        return decode(data).tobytes()
+    except ServiceError as error:
+        return error.detail
+
+
 @pytest.mark.parametrize("image_format", ["PNG", "BMP", "GIF", "TIFF"])
 def test_lossless_formats_give_the_very_pixels(digits: Digits, image_format: str) -> None:
     assert np.array_equal(decode(png(digits.images_u8[0], image_format)), digits.images_u8[0])
@@ -162,12 +197,12 @@ def test_formats_that_we_do_not_read_are_unsupported(data: bytes) -> None:
         decode(data)
 
 
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
 def png_header(width: int, height: int) -> bytes:
     """A PNG that promises so many pixels and holds none."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.manifest import ArtifactError, ArtifactStore, Manifest
-from service.predictor import DeviceUnavailable, resolve_device
+from service.devices import DeviceUnavailable, resolve_device
 from training.data import DataUnavailable
 from training.digit_recipe import CNN, RECIPES, train_digit
 from training.fit import Diverged

@@ -1,0 +1,58 @@
+"""The hot endpoints are declared to FastAPI, and answer the same through it as ahead of it."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from service.app import create_app
+from service.predict import ENDPOINTS
+from service.schemas import DigitPrediction, DigitPredictions, PassPrediction, PassPredictions
+from service.settings import Settings
+from tests.conftest import Digits, png, running
+
+
+def test_every_hot_endpoint_is_declared() -> None:
+    paths = create_app(Settings()).openapi()["paths"]
+    declared = {path for path, methods in paths.items() if "post" in methods}
+    assert set(ENDPOINTS) == declared
+
+
+async def test_they_answer_the_same_behind_fastapi_s_routing(published: Path, digits: Digits) -> None:
+    """Mounted in another application, the path is FastAPI's to match."""
+    app = create_app(Settings(artifacts=published))
+    outer = FastAPI()
+    outer.mount("/abacus", app)
+    async with running(app) as direct:
+        transport = httpx.ASGITransport(outer)
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as mounted:
+            for path, payload in (
+                ("/predict/pass", {"json": {"hours": 4}}),
+                ("/predict/pass", {"json": {"hours": "many"}}),
+                ("/predict/digit", {"files": {"file": png(digits.images_u8[0])}}),
+                ("/predict/digit", {"files": {"file": b"no picture"}}),
+            ):
+                headers = {"X-Request-ID": "same"}
+                one = await direct.post(path, headers=headers, **payload)
+                two = await mounted.post(f"/abacus{path}", headers=headers, **payload)
+                assert (one.status_code, one.json()) == (two.status_code, two.json())
+                assert {*one.headers} - {"server-timing"} == {*two.headers} - {"server-timing"}
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_answers_are_what_the_schemas_say(
+    client: httpx.AsyncClient, digits: Digits, count: int
+) -> None:
+    """The hot endpoints write their JSON without the schemas that document it."""
+    files = [("file", png(image)) for image in digits.images_u8[:count]]
+    digit = await client.post("/predict/digit", files=files)
+    hours = await client.post("/predict/pass", json={"hours": 4 if count == 1 else [1, 2.5, 4]})
+    for response, one, many in (
+        (digit, DigitPrediction, DigitPredictions),
+        (hours, PassPrediction, PassPredictions),
+    ):
+        answer = (one if count == 1 else many).model_validate_json(response.text, strict=True)
+        assert answer.model_dump(mode="json") == response.json()
+        assert response.headers["content-type"] == "application/json"
+        assert response.headers["server-timing"].startswith("decode;dur=")
