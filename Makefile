@@ -15,7 +15,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install serve test check test-gpu test-container train constraints clean
+.PHONY: help install serve test check test-gpu test-container train bench bench-quick bench-gpu constraints clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -51,6 +51,15 @@ test-container: $(INSTALLED)  ## Build the images, run docker compose, ask from 
 train: $(INSTALLED)  ## Train both models and publish them into artifacts/
 	$(BIN)/python -m training pass $(ARGS)
 	$(BIN)/python -m training digit --data $(DATA) $(ARGS)
+
+bench: $(INSTALLED)  ## Measure this service and its peers; writes docs/benchmarks.md (20 to 30 minutes)
+	$(BIN)/python -W ignore -m benchmarks run --page docs/benchmarks.md $(ARGS)
+
+bench-quick: $(INSTALLED)  ## Measure this service and plain FastAPI (under 3 minutes)
+	$(BIN)/python -W ignore -m benchmarks quick $(ARGS)
+
+bench-gpu: $(INSTALLED)  ## The same on a CUDA device
+	$(BIN)/python -W ignore -m benchmarks gpu $(ARGS)
 
 constraints: $(INSTALLED)  ## Write down the versions that are installed and tested together
 	{ sed -n '/^#/p' constraints.txt; \

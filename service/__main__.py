@@ -1,19 +1,13 @@
 """`python -m service`: parse the options, check the device, serve."""
 
-import logging
-import signal
-import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import uvicorn
 from pydantic import ValidationError
-from uvicorn.supervisors import Multiprocess
 
-from service.app import create_app
-from service.devices import DeviceUnavailable, resolve_device
+from service.errors import DeviceUnavailable
+from service.server import run
 from service.settings import Settings
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -47,7 +41,7 @@ def serve(
     given = {name: value for name, value in locals().items() if value is not None}
     try:
         settings = Settings(**given)
-        resolve_device(settings.device)
+        _check_device(settings.device)
     except ValidationError as error:
         first = error.errors()[0]
         raise typer.BadParameter(f"{first['loc'][0]}: {first['msg']}") from error
@@ -56,38 +50,12 @@ def serve(
     run(settings)
 
 
-def run(settings: Settings) -> None:
-    """Serve until a signal ends it. Exits with uvicorn's code when the application cannot start."""
-    config = uvicorn.Config(
-        partial(create_app, settings),
-        factory=True,
-        host=settings.host,
-        port=settings.port,
-        workers=settings.workers,
-        access_log=False,  # middleware.py writes it, with the request's id
-        proxy_headers=False,  # nothing here depends on the client's address
-        ws="none",
-        log_config=_log_config(settings.log_level),
-        server_header=False,
-    )
-    if settings.workers == 1:
-        # uvicorn raises the signal that stopped it once more when all is done: a stop is a success.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        server = uvicorn.Server(config)
-        server.run()
-        raise typer.Exit(0 if server.started else 3)
-    Multiprocess(config, sockets=[config.bind_socket()]).run()
+def _check_device(choice: str) -> None:
+    """Fail now and not in every worker. Raises DeviceUnavailable."""
+    if choice.startswith("cuda"):
+        from service.devices import resolve_device
 
-
-def _log_config(level: str) -> dict[str, Any]:
-    """For logging.config.dictConfig; every worker process applies it when it starts."""
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-        "root": {"handlers": ["stderr"], "level": logging.getLevelName(level.upper())},
-    }
+        resolve_device(choice)
 
 
 if __name__ == "__main__":

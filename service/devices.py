@@ -10,16 +10,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from service.errors import DeviceUnavailable
+
 logger = logging.getLogger(__name__)
 
 Runner = Callable[[Tensor], Tensor]
 
 # In its first calls a network chooses its kernels and workspaces, which must not happen in a capture.
 CALLS_BEFORE_CAPTURE = 3
-
-
-class DeviceUnavailable(Exception):
-    """The device that was asked for is not on this machine."""
 
 
 def resolve_device(choice: str) -> torch.device:

@@ -90,3 +90,7 @@ class InferenceFailed(InternalError):
 class NotReady(ServiceError):
     status, title, slug = 503, "Not ready", "not-ready"
     retry_after_s = 5
+
+
+class DeviceUnavailable(Exception):
+    """The device that was asked for is not on this machine: the service does not start."""

@@ -24,7 +24,7 @@ from service.errors import (
     TooManyPixels,
     UnsupportedMediaType,
 )
-from service.preparation import LEAST_CONTRAST, SIDE, prepare
+from service.preparation import LEAST_CONTRAST, SIDE, WORK_SIDE, prepare
 
 FORMATS = ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")
 
@@ -106,6 +106,8 @@ def _read(image: Image.Image) -> bytes:
         digit = image
     else:
         with _decoder_errors_translated(image.format):
+            # A JPEG is decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that will do.
+            image.draft("L", (2 * WORK_SIDE, 2 * WORK_SIDE))
             image.load()
             upright = ImageOps.exif_transpose(image)
         grey = _to_grey(upright)

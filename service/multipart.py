@@ -10,6 +10,8 @@ from service.errors import FieldError, InvalidInput
 FILE_FIELD = "file"
 MAX_FILES = 64
 
+_FILE_NAME = FILE_FIELD.encode()
+
 # What nearly every client sends, recognised without taking it apart.
 _USUAL_CONTENT_TYPE = re.compile(r"multipart/form-data; boundary=([\w'+.-]+)")
 _USUAL_DISPOSITION = re.compile(rb'form-data; name="file"(; filename="[^"\\]*")?')
@@ -44,8 +46,6 @@ class FileForm:
             self._parser = MultipartParser(
                 boundary,
                 {
-                    "on_part_begin": self._on_part_begin,
-                    "on_header_begin": self._on_header_begin,
                     "on_header_field": self._on_header_field,
                     "on_header_value": self._on_header_value,
                     "on_header_end": self._on_header_end,
@@ -72,12 +72,6 @@ class FileForm:
             )
         return [b"".join(chunks) for chunks in self._files]
 
-    def _on_part_begin(self) -> None:
-        self._name = b""
-
-    def _on_header_begin(self) -> None:
-        self._header = self._value = b""
-
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
 
@@ -85,15 +79,15 @@ class FileForm:
         self._value += data[start:end]
 
     def _on_header_end(self) -> None:
-        if self._header.lower() != b"content-disposition":
-            return
-        if _USUAL_DISPOSITION.fullmatch(self._value):
-            self._name = FILE_FIELD.encode()
-        else:
-            self._name = parse_options_header(self._value)[1].get(b"name", b"")
+        if self._header.lower() == b"content-disposition":
+            if _USUAL_DISPOSITION.fullmatch(self._value):
+                self._name = _FILE_NAME
+            else:
+                self._name = parse_options_header(self._value)[1].get(b"name", b"")
+        self._header = self._value = b""
 
     def _on_headers_finished(self) -> None:
-        if self._name != FILE_FIELD.encode():
+        if self._name != _FILE_NAME:
             name = self._name[:80].decode("utf-8", "replace")
             raise InvalidInput(
                 f"The form has a field {name!r} that is not known.",
@@ -101,6 +95,7 @@ class FileForm:
             )
         if len(self._files) == MAX_FILES:
             raise InvalidInput(f"The form has more than {MAX_FILES} files.")
+        self._name = b""
         self._files.append([])
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:

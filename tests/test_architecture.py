@@ -13,17 +13,19 @@ FILES = sorted([*ROOT.glob("service/*.py"), *ROOT.glob("training/*.py")])
 
 # Lower rooms know nothing of higher ones.
 LAYERS: list[set[str]] = [
-    {"errors", "settings", "manifest", "cpus", "devices"},
+    {"errors", "settings", "manifest", "cpus"},
+    {"devices"},
     {"schemas", "predictor", "preparation", "multipart", "body"},
     {"registry", "batching", "problems", "images"},
     {"predict", "middleware"},
     {"routes"},
     {"app"},
+    {"server"},
     {"__main__"},
 ]
 ROOMS = {room for layer in LAYERS for room in layer}
-WEB_ROOMS = {"app", "body", "predict", "routes", "middleware", "problems", "__main__"}
-SHARED_WITH_TRAINING = {"manifest", "predictor", "devices", "images"}
+WEB_ROOMS = {"app", "body", "predict", "server", "routes", "middleware", "problems", "__main__"}
+SHARED_WITH_TRAINING = {"errors", "manifest", "predictor", "devices", "images"}
 
 
 def imports(path: Path) -> Iterator[str]:

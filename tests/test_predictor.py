@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from service.devices import DeviceUnavailable, resolve_device
-from service.errors import InferenceFailed
+from service.devices import resolve_device
+from service.errors import DeviceUnavailable, InferenceFailed
 from service.manifest import ArtifactError
 from service.predictor import load
 from tests.conftest import CPU, Digits

@@ -11,8 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from service.devices import resolve_device
+from service.errors import DeviceUnavailable
 from service.manifest import ArtifactError, ArtifactStore, Manifest
-from service.devices import DeviceUnavailable, resolve_device
 from training.data import DataUnavailable
 from training.digit_recipe import CNN, RECIPES, train_digit
 from training.fit import Diverged

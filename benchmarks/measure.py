@@ -1,0 +1,199 @@
+"""The run: every server in turn, several rounds, one server at a time."""
+
+import json
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psutil
+import torch
+from PIL import Image
+
+from benchmarks import loops
+from benchmarks.environments import NotBuilt
+from benchmarks.load import LoadFailed, run_wrk
+from benchmarks.process import NotStarted, Running, free_port
+from benchmarks.results import BareLoop, Measurement, Results, Start
+from benchmarks.scenarios import CNN, CONTENT_TYPES, SOFTMAX_MLP, Bodies, Scenario
+from benchmarks.servers import CONSTANT, EMPTY, Server
+from service.predictor import torchscript_accepted
+
+ARTIFACTS = Path(__file__).parent.parent / "artifacts"
+VERSIONS = {SOFTMAX_MLP: 1, CNN: 3}
+TOLERANCE = 1e-5
+LOOPS = ("load", "decode-and-infer", "infer")
+
+Progress = Callable[[str], None]
+
+
+class WrongAnswer(Exception):
+    """A server does not answer what the checkpoint answers: its speed means nothing."""
+
+
+class Bench:
+    """Prepares bodies and artifacts under `folder`, then measures."""
+
+    def __init__(self, folder: Path, seconds: int, device: str = "cpu") -> None:
+        self._folder = folder
+        self._seconds = seconds
+        self._device = device
+        self._bodies = Bodies(folder)
+        picture = ARTIFACTS / "digit" / "1" / "samples" / "7.png"
+        self._bodies.write([picture.read_bytes()])
+        image = np.array(Image.open(picture).convert("L"))
+        self._row = torch.from_numpy(image)[None, None]
+
+    def run(self, servers: Sequence[Server], rounds: int, progress: Progress) -> Results:
+        """Measure everything; what cannot be measured is noted with its reason and does not end the run."""
+        results = Results(
+            machine=machine(),
+            versions=versions(),
+            settings={server.title: server.settings for server in servers},
+            rounds=rounds,
+            seconds=self._seconds,
+        )
+        for number in range(rounds):
+            for what in LOOPS:
+                progress(f"round {number + 1}: bare {what}")
+                loop = loops.run(what, self._checkpoint(SOFTMAX_MLP), self._bodies.path("png"))
+                results.loops.append(BareLoop(what=what, **loop._asdict()))
+            for server in [*servers[number % len(servers) :], *servers[: number % len(servers)]]:
+                if server.mode == "default" and server.peer and number:
+                    continue  # the defaults are measured once, to be seen beside the best
+                if server.title not in results.not_measured:
+                    self._measure(server, number, results, progress)
+        return results
+
+    def _measure(self, server: Server, number: int, results: Results, progress: Progress) -> None:
+        try:
+            if server.package:
+                results.versions[server.package] = server.version()
+            for model in (SOFTMAX_MLP, CNN):
+                scenarios = [s for s in server.scenarios if s.model == model]
+                if scenarios:
+                    self._under(server, model, scenarios, number, results, progress)
+        except (NotBuilt, NotStarted, LoadFailed, WrongAnswer, subprocess.SubprocessError) as error:
+            results.not_measured[server.title] = str(error)
+            progress(f"{server.title} is not measured: {error}")
+
+    def _under(
+        self,
+        server: Server,
+        model: str,
+        scenarios: Sequence[Scenario],
+        number: int,
+        results: Results,
+        progress: Progress,
+    ) -> None:
+        """Start the server with one model live. The first load is its first request: no warm-up of ours."""
+        with self._started(server, model) as (running, url):
+            for scenario in scenarios:
+                progress(f"round {number + 1}: {server.title}, {scenario.name}")
+                body = server.body if scenario.body == "form" else scenario.body
+                path = "/predict/pass" if body in ("hour", "hours") else server.digit
+                cpu = running.cpu_seconds()
+                load = run_wrk(
+                    url + path,
+                    self._bodies.path(body),
+                    CONTENT_TYPES[body],
+                    scenario.connections,
+                    self._seconds,
+                )
+                results.measurements.append(
+                    Measurement(
+                        server=server.title,
+                        scenario=scenario.name,
+                        round=number,
+                        load=load,
+                        rows=scenario.rows,
+                        cpu_seconds=running.cpu_seconds() - cpu,
+                    )
+                )
+                if scenario == scenarios[0] and model == SOFTMAX_MLP:
+                    # Before larger bodies come: this is what serving digits one by one takes.
+                    results.starts.append(
+                        Start(
+                            server=server.title,
+                            round=number,
+                            seconds_to_ready=running.seconds_to_ready,
+                            peak_memory_bytes=running.peak_memory_bytes(),
+                            proportional_memory_bytes=running.proportional_memory_bytes(),
+                        )
+                    )
+            if server.name not in (CONSTANT, EMPTY):
+                self._check(server, model, url)
+
+    @contextmanager
+    def _started(self, server: Server, model: str) -> Iterator[tuple[Running, str]]:
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        environment = {
+            "SERVICE_ARTIFACTS": str(self._store(model)),
+            "SERVICE_DEVICE": self._device,
+            "SERVICE_LOG_LEVEL": "warning",
+            "BENCH_DIGIT": str(self._checkpoint(model)),
+            "BENCH_PASS": str(ARTIFACTS / "pass" / "1" / "model.pt"),
+            "BENCH_SETTINGS": server.mode,
+            "BENCH_THREADS": "1",
+            "BENCH_DEVICE": self._device,
+        }
+        log = self._folder / f"{server.title}.log"
+        with Running(server.argv(port), environment, url + server.ready, log) as running:
+            yield running, url
+
+    def _checkpoint(self, model: str) -> Path:
+        return ARTIFACTS / "digit" / str(VERSIONS[model]) / "model.pt"
+
+    def _store(self, model: str) -> Path:
+        """A copy of the artifacts in which this model is live."""
+        store = self._folder / f"artifacts-{model}"
+        if not store.exists():
+            shutil.copytree(ARTIFACTS, store)
+            (store / "digit" / "current").write_text(f"{VERSIONS[model]}\n")
+        return store
+
+    def _check(self, server: Server, model: str, url: str) -> None:
+        """Nobody wins by being wrong. Raises WrongAnswer."""
+        content = self._bodies.path(server.body).read_bytes()
+        headers = {"Content-Type": CONTENT_TYPES[server.body]}
+        answer = httpx.post(url + server.digit, content=content, headers=headers, timeout=30)
+        with torch.inference_mode(), torchscript_accepted():
+            expected = torch.jit.load(str(self._checkpoint(model))).eval()(self._row)[0].tolist()
+        found = _probabilities(answer)
+        if len(found) != 10 or max(abs(a - b) for a, b in zip(expected, found, strict=True)) > TOLERANCE:
+            raise WrongAnswer(f"{answer.status_code} {answer.text[:200]}")
+
+
+def _probabilities(answer: httpx.Response) -> list[float]:
+    try:
+        document: dict[str, Any] = answer.json()
+    except json.JSONDecodeError:
+        return []
+    if "outputs" in document:
+        return list(document["outputs"][0]["data"])
+    return list(document.get("probabilities", []))
+
+
+def machine() -> dict[str, str]:
+    """What the figures depend on, without naming the machine."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return {
+        "processor": model or platform.machine(),
+        "processors": str(psutil.cpu_count()),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
+        "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+    }
+
+
+def versions() -> dict[str, str]:
+    names = ("torch", "fastapi", "starlette", "uvicorn", "uvloop", "httptools", "pillow", "numpy")
+    return {"Python": platform.python_version(), **{name: version(name) for name in names}}

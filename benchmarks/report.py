@@ -1,0 +1,209 @@
+"""The page and the chart that are made of one run's results."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from benchmarks.results import Measurement, Results
+from benchmarks.scenarios import ALONE, HEADLINE, HEADLINE_64, HEADLINE_CNN, OURS
+from benchmarks.servers import CONSTANT, EMPTY, OURSELVES, SERVERS
+from benchmarks.targets import targets
+
+HEAD = """# How fast it is
+
+*Written by `make bench`; do not edit by hand.*
+
+![Requests per second of this service and its peers](images/benchmarks.png)
+
+All figures are medians over {rounds} rounds of {seconds} s, one server at a time, each started anew
+for every round, with the load generator (wrk, one thread) on the same {processors} processors. Requests
+are a 28×28 PNG of MNIST as multipart/form-data unless said otherwise; every server loads the very same
+published checkpoint, decodes with Pillow and answers the same ten probabilities, which is checked to
+1e-5 in every round. `softmax-mlp` is 784-512-256-128-64-10; `cnn` is the default model. Absolute
+figures are of one machine, which is shared and noisy: compare ratios.
+"""
+
+HOW = """## How it was measured
+
+- `make bench` builds an environment for every peer from `benchmarks/requirements/` with the project's
+  interpreter.  torch, Pillow and NumPy are the project's own in all of them, so that everyone runs the
+  same kernels.
+- Nobody is warmed up: the first load starts as soon as the server says that it is ready.
+- Processor seconds and peak memory are those of the server's whole process tree; the peak is the sum of
+  the  processes' highest resident sets, read after the first load.
+- A bare process imports torch and loads the checkpoint, nothing else.
+- Peers run with one worker and with the best settings that were found, besides their defaults, which
+  were  measured in the first round only. MLServer takes no multipart and gets JSON with the PNG in
+  base64.
+- Again: `make bench` (half an hour), or `make bench-quick` (this service and plain FastAPI, under 3
+  minutes).
+"""
+
+
+def write(results: Results, page: Path, chart: Path) -> None:
+    """Write the page and its chart; the page names the chart relative to itself."""
+    page.parent.mkdir(parents=True, exist_ok=True)
+    chart.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text("\n".join(_page(results)) + "\n", encoding="utf-8")
+    draw(results, chart)
+
+
+def _page(r: Results) -> Iterator[str]:
+    yield HEAD.format(rounds=r.rounds, seconds=r.seconds, processors=r.machine["processors"])
+    yield "## Targets\n"
+    yield from _table(
+        ("ratio within this run", "bar", "measured", "reached"),
+        [
+            (
+                t.what + (f" ({t.against})" if t.against else ""),
+                t.bar,
+                "–" if t.measured is None else f"{t.measured:.2f}",
+                t.verdict,
+            )
+            for t in targets(r)
+        ],
+    )
+    yield "\n## Everyone\n"
+    yield from _everyone(r)
+    yield "\n## This service\n"
+    yield from _ourselves(r)
+    yield "\n## Limits without HTTP\n"
+    yield from _limits(r)
+    yield "\n## Settings\n"
+    yield from _table(("server", "settings"), list(r.settings.items()))
+    for server, reason in r.not_measured.items():
+        yield f"\n{server} was not measured: {' '.join(reason.split())[:300]}"
+    yield "\n" + HOW
+    yield "## Machine and versions\n"
+    yield from _table(("", ""), [*r.machine.items(), *r.versions.items()])
+
+
+def _everyone(r: Results) -> Iterator[str]:
+    ours = r.per_second(OURSELVES, HEADLINE.name)
+    rows = []
+    for title in _by_speed(r):
+        speed = r.per_second(title, HEADLINE.name)
+        started = [
+            r.start(title, lambda s: s.peak_memory_bytes / 2**20),
+            r.start(title, lambda s: s.seconds_to_ready),
+        ]
+        rows.append(
+            (
+                f"**{title}**" if title == OURSELVES else title,
+                _number(speed) + _spread(r, title),
+                f"{speed / ours:.2f}" if speed and ours else "–",
+                *(_number(r.median(title, HEADLINE.name, v), 2) for v in (_p50, _p99)),
+                _number(r.per_second(title, HEADLINE_64.name)),
+                _number(r.median(title, ALONE.name, _p50), 2),
+                _number(r.per_second(title, HEADLINE_CNN.name)),
+                str(sum(m.load.errors for m in r.measurements if m.server == title)),
+                _number(r.median(title, HEADLINE.name, lambda m: m.cpu_s_per_1000), 2),
+                _number(started[0]),
+                _number(started[1], 1),
+            )
+        )
+    yield from _table(
+        (
+            "server",
+            "16 clients: requests/s (min–max)",
+            "of ours",
+            "p50 ms",
+            "p99 ms",
+            "64 clients: requests/s",
+            "1 client: p50 ms",
+            "cnn, 16 clients: requests/s",
+            "errors",
+            "CPU s per 1,000",
+            "peak MiB",
+            "s to ready",
+        ),
+        rows,
+    )
+
+
+def _ourselves(r: Results) -> Iterator[str]:
+    rows = []
+    for title in (OURSELVES, f"{OURSELVES}, two workers"):
+        for scenario in OURS:
+            speed = r.per_second(title, scenario.name)
+            if speed is None:
+                continue
+            rows.append(
+                (
+                    scenario.name + ("" if title == OURSELVES else ", two workers"),
+                    _number(speed, 0 if speed >= 100 else 1),
+                    _number(speed * scenario.rows),
+                    *(_number(r.median(title, scenario.name, v), 2) for v in (_p50, _p99)),
+                    str(sum(m.load.errors for m in r.of(title, scenario.name))),
+                    _number(r.median(title, scenario.name, lambda m: m.cpu_s_per_1000), 2),
+                )
+            )
+    heads = ("scenario", "requests/s", "rows/s", "p50 ms", "p99 ms", "errors", "CPU s per 1,000")
+    yield from _table(heads, rows)
+    for title in (OURSELVES, f"{OURSELVES}, two workers"):
+        pss = r.start(title, lambda s: s.proportional_memory_bytes / 2**20)
+        if pss is not None:
+            yield f"\n{title}: {pss:,.0f} MiB with shared pages counted once (proportional set size)."
+
+
+def _limits(r: Results) -> Iterator[str]:
+    for what, text in (
+        ("infer", "the checkpoint alone, 16 rows at a time, one thread"),
+        ("decode-and-infer", "64 PNGs decoded and inferred together, one thread"),
+    ):
+        yield f"- {text}: {_number(r.loop(what, lambda loop: loop.digits_per_s))} digits/s"
+    seconds = r.loop("load", lambda loop: loop.seconds_to_load)
+    memory = r.loop("load", lambda loop: loop.peak_memory_bytes / 2**20)
+    yield f"- a bare process that loads the checkpoint: {_number(seconds, 2)} s, {_number(memory)} MiB"
+
+
+def draw(results: Results, path: Path) -> None:
+    """Requests per second at 16 clients as bars, the quickest on top."""
+    titles = [t for t in _by_speed(results) if t != CONSTANT][::-1]
+    speeds = [results.per_second(title, HEADLINE.name) or 0 for title in titles]
+    colours = [
+        "#d1495b" if t.startswith(OURSELVES) else "#b8b8b8" if t == EMPTY else "#30638e" for t in titles
+    ]
+    with mpl.rc_context({"font.size": 11, "svg.hashsalt": "abacus"}):
+        figure = Figure(figsize=(9, 0.42 * len(titles) + 1.3), layout="constrained")
+        axes = figure.subplots()
+        bars = axes.barh(titles, speeds, color=colours)
+        axes.bar_label(bars, [f"{speed:,.0f}" for speed in speeds], padding=4)
+        axes.set_xlim(0, max(speeds) * 1.12)
+        axes.set_xlabel(
+            "digits per second, one 28×28 PNG a request, 16 clients, 2 processors with the load"
+        )
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.spines[["top", "right"]].set_visible(False)
+        figure.savefig(path, dpi=120, metadata={"Software": None})
+
+
+def _by_speed(r: Results) -> list[str]:
+    titles = [s.title for s in SERVERS if r.of(s.title, HEADLINE.name)]
+    return sorted(titles, key=lambda title: -(r.per_second(title, HEADLINE.name) or 0))
+
+
+def _spread(r: Results, title: str) -> str:
+    values = [m.load.per_second for m in r.of(title, HEADLINE.name)]
+    return f" ({min(values):,.0f}–{max(values):,.0f})" if len(values) > 1 else ""
+
+
+def _p50(measurement: Measurement) -> float:
+    return measurement.load.p50_ms
+
+
+def _p99(measurement: Measurement) -> float:
+    return measurement.load.p99_ms
+
+
+def _number(value: float | None, digits: int = 0) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+    yield "| " + " | ".join(heads) + " |"
+    yield "| --- |" + " ---: |" * (len(heads) - 1) if len(heads) > 2 else "| --- | --- |"
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"

@@ -1,0 +1,118 @@
+"""What is asked of the servers: bodies, concurrency, and which model is live."""
+
+import base64
+import json
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+BOUNDARY = "benchmark"
+MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
+DIGITS_PER_BATCH = 64
+HOURS_PER_BATCH = 10_000
+PHOTO_SIZE = (4000, 3000)
+
+SOFTMAX_MLP, CNN = "softmax-mlp", "cnn"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One kind of request. `rows` is how many answers one of them holds."""
+
+    name: str
+    body: str
+    connections: int
+    model: str = SOFTMAX_MLP
+    rows: int = 1
+
+
+HEADLINE = Scenario("digit, 16 clients", "form", 16)
+HEADLINE_64 = Scenario("digit, 64 clients", "form", 64)
+ALONE = Scenario("digit, 1 client", "form", 1)
+HEADLINE_CNN = Scenario("digit by the cnn, 16 clients", "form", 16, CNN)
+RAW = Scenario("digit as the body itself, 16 clients", "png", 16)
+PASS = Scenario("one hour, 16 clients", "hour", 16)
+BATCH = Scenario("64 digits a request, 16 clients", "form of 64", 16, rows=DIGITS_PER_BATCH)
+THOUSAND = Scenario("digit, 1,000 clients", "form", 1000)
+
+PEERS = (HEADLINE, HEADLINE_64, ALONE, HEADLINE_CNN)
+OURS = (
+    HEADLINE,
+    HEADLINE_64,
+    ALONE,
+    HEADLINE_CNN,
+    RAW,
+    PASS,
+    BATCH,
+    Scenario("digit, 4 clients", "form", 4),
+    Scenario("digit, 256 clients", "form", 256),
+    THOUSAND,
+    Scenario("64 digits a request by the cnn, 4 clients", "form of 64", 4, CNN, DIGITS_PER_BATCH),
+    Scenario("12-megapixel JPEG, 4 clients", "photo", 4, CNN),
+    Scenario("10,000 hours a request, 4 clients", "hours", 4, rows=HOURS_PER_BATCH),
+)
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """The request bodies as files under one folder."""
+
+    folder: Path
+
+    def path(self, body: str) -> Path:
+        return self.folder / body.replace(" ", "-")
+
+    def write(self, digits: list[bytes]) -> None:
+        """`digits`: PNG files of 28×28."""
+        hours = np.linspace(0, 12, HOURS_PER_BATCH).round(3).tolist()
+        oip = {"name": "images", "shape": [1], "datatype": "BYTES"}
+        encoded = base64.b64encode(digits[0]).decode()
+        contents = {
+            "form": form(digits[:1]),
+            "form of 64": form([digits[i % len(digits)] for i in range(DIGITS_PER_BATCH)]),
+            "png": digits[0],
+            "photo": photo(digits[0]),
+            "hour": json.dumps({"hours": 4.0}).encode(),
+            "hours": json.dumps({"hours": hours}).encode(),
+            "oip": json.dumps({"inputs": [{**oip, "data": [encoded]}]}).encode(),
+        }
+        for body, content in contents.items():
+            self.path(body).write_bytes(content)
+
+
+CONTENT_TYPES = {
+    "form": MULTIPART,
+    "form of 64": MULTIPART,
+    "png": "image/png",
+    "photo": "image/jpeg",
+    "hour": "application/json",
+    "hours": "application/json",
+    "oip": "application/json",
+}
+
+
+def form(files: list[bytes]) -> bytes:
+    """A multipart/form-data body with one part `file` for each file, as curl writes it."""
+    head = (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="digit.png"\r\n'
+        "Content-Type: image/png\r\n\r\n"
+    ).encode()
+    parts = [head + content + b"\r\n" for content in files]
+    return b"".join([*parts, f"--{BOUNDARY}--\r\n".encode()])
+
+
+def photo(digit: bytes) -> bytes:
+    """A JPEG of 12 megapixels: the digit in dark ink on a bright sheet with some grain."""
+    width, height = PHOTO_SIZE
+    ink = Image.open(BytesIO(digit)).resize((height, height), Image.Resampling.BICUBIC)
+    sheet = np.full((height, width), 225, dtype=np.float32)
+    left = (width - height) // 2
+    sheet[:, left : left + height] -= np.asarray(ink, dtype=np.float32) * 0.7
+    grain = np.random.default_rng(0).normal(0, 3, (height, width)).astype(np.float32)
+    picture = Image.fromarray((sheet + grain).clip(0, 255).astype(np.uint8)).convert("RGB")
+    buffer = BytesIO()
+    picture.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()

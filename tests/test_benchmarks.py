@@ -1,0 +1,160 @@
+"""The benchmark's own arithmetic, its bodies and its page; nothing here depends on speed."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from benchmarks.load import Load, LoadFailed, parse, run_wrk
+from benchmarks.process import NotStarted, Running, free_port
+from benchmarks.report import write
+from benchmarks.results import BareLoop, Measurement, Results, Start
+from benchmarks.scenarios import CONTENT_TYPES, HEADLINE, PHOTO_SIZE, Bodies
+from benchmarks.servers import DEF, EMPTY, ON_A_GPU, OURSELVES, QUICK, SERVERS
+from benchmarks.targets import targets
+from tests.conftest import COMMITTED, ROOT
+
+LINE = (
+    '{"requests": 900, "seconds": 3.0, "p50_ms": 2.0, "p99_ms": 4.0, "max_ms": 9.0,'
+    ' "status": 0, "connect": 0, "read": 0, "write": 0, "timeout": 0}'
+)
+
+
+def measured(server: str, per_second: float, number: int = 0, **load: float) -> Measurement:
+    figures = Load.model_validate_json(LINE).model_dump() | {"requests": per_second * 3, **load}
+    return Measurement(
+        server=server,
+        scenario=HEADLINE.name,
+        round=number,
+        load=Load(**figures),
+        rows=1,
+        cpu_seconds=0.3,
+    )
+
+
+def results(*measurements: Measurement) -> Results:
+    return Results(
+        machine={"processors": "2"},
+        versions={"Python": "3"},
+        settings={OURSELVES: "as installed"},
+        rounds=3,
+        seconds=3,
+        not_measured={"TorchServe (best)": "no\njava"},
+        measurements=list(measurements),
+        starts=[
+            Start(
+                server=OURSELVES,
+                round=0,
+                seconds_to_ready=2,
+                peak_memory_bytes=120,
+                proportional_memory_bytes=100,
+            )
+        ],
+        loops=[BareLoop(what="load", digits_per_s=0, seconds_to_load=1, peak_memory_bytes=100)],
+    )
+
+
+def test_the_line_of_figures_is_found_among_what_wrk_prints() -> None:
+    load = parse(f"Running 3s test @ http://x\n{LINE}\n")
+    assert (load.per_second, load.errors) == (300, 0)
+    with pytest.raises(LoadFailed, match="unable to connect"):
+        parse("unable to connect to x\n")
+
+
+def test_a_refusal_is_no_answer() -> None:
+    load = Load.model_validate_json(LINE.replace('"status": 0', '"status": 600'))
+    assert (load.per_second, load.errors) == (100, 600)
+
+
+def test_medians_ratios_and_verdicts() -> None:
+    r = results(
+        *(measured(OURSELVES, speed, i) for i, speed in enumerate((900, 100, 700))),
+        measured(DEF, 200),
+        measured(EMPTY, 700),
+    )
+    assert r.per_second(OURSELVES, HEADLINE.name) == 700
+    found = {t.what: t for t in targets(r)}
+    over_peer = found["requests/s: digit, 16 clients, over the best peer"]
+    assert (over_peer.measured, over_peer.verdict, over_peer.against) == (3.5, "yes", DEF)
+    over_empty = found["the same over FastAPI's empty upload endpoint"]
+    assert (over_empty.measured, over_empty.verdict) == (1.0, "**no**")
+    assert found["16 clients, from the first request: p99 over p50"].measured == 2
+    assert found["peak memory over a bare process"].verdict == "yes"
+    assert found["seconds to ready over a bare process"].verdict == "**no**"
+    assert found["raw PNG body over multipart"].verdict == "not measured"
+
+
+def test_the_page_and_the_chart(tmp_path: Path) -> None:
+    page, chart = tmp_path / "docs" / "page.md", tmp_path / "docs" / "images" / "chart.png"
+    write(results(measured(OURSELVES, 700), measured(DEF, 200)), page, chart)
+    text = page.read_text(encoding="utf-8")
+    assert "| **Abacus** | 700 | 1.00 |" in text
+    assert "TorchServe (best) was not measured: no java" in text
+    with Image.open(chart) as picture:
+        assert picture.format == "PNG"
+
+
+def test_results_survive_their_file() -> None:
+    r = results(measured(OURSELVES, 700))
+    assert Results.model_validate_json(r.model_dump_json()) == r
+
+
+def test_the_service_accepts_every_body(committed_server: httpx.Client, tmp_path: Path) -> None:
+    bodies = Bodies(tmp_path)
+    bodies.write([(COMMITTED / "digit" / "1" / "samples" / "7.png").read_bytes()])
+    for body, answers in (("form", 1), ("form of 64", 64), ("png", 1), ("photo", 1), ("hours", 10_000)):
+        path = "/predict/pass" if body == "hours" else "/predict/digit"
+        content = bodies.path(body).read_bytes()
+        headers = {"Content-Type": CONTENT_TYPES[body]}
+        answer = committed_server.post(path, content=content, headers=headers).json()
+        predictions = answer.get("predictions", [answer])
+        assert len(predictions) == answers
+        if path.endswith("digit"):
+            assert {p["digit"] for p in predictions} == {7}
+    with Image.open(bodies.path("photo")) as photo:
+        assert photo.size == PHOTO_SIZE
+
+
+@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
+def test_a_short_load_on_the_real_service(committed_server: httpx.Client, tmp_path: Path) -> None:
+    Bodies(tmp_path).write([(COMMITTED / "digit" / "1" / "samples" / "7.png").read_bytes()])
+    url = str(committed_server.base_url) + "/predict/digit"
+    load = run_wrk(url, tmp_path / "form", CONTENT_TYPES["form"], 16, 1)
+    assert load.requests > 0
+    assert load.errors == 0
+
+
+def test_a_server_that_ends_says_why(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}/"
+    command = [sys.executable, "-c", "raise SystemExit('no such model')"]
+    with (
+        pytest.raises(NotStarted, match="no such model"),
+        Running(command, dict(os.environ), url, tmp_path / "log"),
+    ):
+        pass
+
+
+def test_every_named_server_exists_and_its_files_too() -> None:
+    names = {server.name for server in SERVERS}
+    assert {*QUICK, *ON_A_GPU} <= names
+    for server in SERVERS:
+        if server.peer:
+            assert (ROOT / "benchmarks" / "requirements" / f"{server.peer}.txt").exists()
+    assert len({server.title for server in SERVERS}) == len(SERVERS)
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["quick"], ["gpu"], ["report"]])
+def test_help(command: list[str]) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *command, "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Usage" in result.stdout
