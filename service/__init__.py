@@ -1,8 +1,9 @@
 """The web service: loads published artifacts and answers predictions over HTTP.
 
-Read it in this order: `app` wires everything; `routes` is the HTTP surface; a request then passes
-`multipart`, `images` and `preparation` (bytes → tensor), `batching` (queue → batch) and `predictor`
-(batch → answer). `manifest` is the format that training writes and this package reads.
+Read it in this order: `app` wires everything; `routes` declares the HTTP surface; `predict` is the hot
+path. A request passes `body`, `multipart`, `images` and `preparation` (bytes → tensor), `batching`
+(queue → batch), `predictor` and `devices` (batch → answer). `manifest` is the format that training writes
+and this package reads.
 """
 
 __version__ = "0.1.0"

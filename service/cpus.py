@@ -11,7 +11,9 @@ def usable_cpus(root: Path = Path("/")) -> int:
     above it, as the tightest quota is the one that throttles. `root` is where /proc and /sys are.
     """
     quotas = [quota for folder in _control_groups(root) if (quota := _quota(folder)) is not None]
-    return max(1, int(min([len(os.sched_getaffinity(0)), *quotas])))
+    # Only Linux tells the affinity mask; elsewhere a machine's processors are all usable.
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(min([allowed, *quotas])))
 
 
 def _control_groups(root: Path) -> list[Path]:

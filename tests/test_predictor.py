@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from service.devices import resolve_device
 from service.errors import DeviceUnavailable, InferenceFailed
 from service.manifest import ArtifactError
-from service.predictor import load
-from tests.conftest import CPU, Digits
+from service.predictor import HALF_TOLERANCE, Predictor, load
+from tests.conftest import COMMITTED, CPU, Digits
 from training.nets import DigitNet, softmax_mlp
 from training.publish import script
 
@@ -116,3 +116,34 @@ def test_devices() -> None:
     assert resolve_device("auto").type == ("cuda" if count else "cpu")
     with pytest.raises(DeviceUnavailable, match=rf"'cuda:{count}' .* {count} usable CUDA"):
         resolve_device(f"cuda:{count}")
+
+
+def test_the_optimising_executor_is_off_while_a_model_runs(version: Path) -> None:
+    """It would compile anew on the second and third call with every batch size, for 50 to 250 ms."""
+    real = load(version, CPU)
+    seen: list[bool] = []
+
+    def run(rows: Tensor) -> Tensor:
+        seen.append(torch._C._get_graph_executor_optimize())
+        return real._run(rows)
+
+    Predictor(run, real.manifest, CPU).predict(torch.zeros(3, 1, 28, 28, dtype=torch.uint8))
+    assert seen == [False]
+    assert torch._C._get_graph_executor_optimize()  # and on again for whoever comes next
+
+
+def test_half_precision_stays_near_and_decides_alike(digits: Digits) -> None:
+    rows = torch.from_numpy(digits.images_u8).unsqueeze(1)
+    for number in ("1", "3"):
+        exact = load(COMMITTED / "digit" / number, CPU).predict(rows)
+        half = load(COMMITTED / "digit" / number, CPU, "bfloat16").predict(rows)
+        assert half.dtype == torch.float32
+        assert 0 < (half - exact).abs().max() < HALF_TOLERANCE
+        assert (half.argmax(1) == exact.argmax(1)).float().mean() > 0.99
+
+
+def test_an_answer_that_is_no_number_fails(version: Path) -> None:
+    real = load(version, CPU)
+    broken = Predictor(lambda rows: torch.full((len(rows), 10), torch.nan), real.manifest, CPU)
+    with pytest.raises(InferenceFailed, match="finite"):
+        broken.predict(torch.zeros(1, 1, 28, 28, dtype=torch.uint8))
