@@ -112,8 +112,8 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     # gives up after this long: by default 5 ms, as much as a whole batch takes.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     # What is loaded stays: a full collection of torch's 300,000 objects would hold up requests for 60 ms.
-    gc.collect()
     gc.freeze()
+    gc.enable()
     yield
     gc.unfreeze()
     for batcher in batchers.values():

@@ -1,5 +1,6 @@
 """uvicorn around the application: one process that serves, or one that watches over several that do."""
 
+import gc
 import logging
 import signal
 import sys
@@ -37,6 +38,9 @@ def run(settings: Settings) -> None:
 
 
 def application(settings: Settings) -> ASGIApp:
+    # Nothing that imports and models make is garbage, and looking for it takes a tenth of the start;
+    # `app` turns it on again when it is ready.
+    gc.disable()
     # Imported here: the process that only watches over workers then never holds torch, 400 MB of it.
     from service.app import create_app
 
