@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,14 +17,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from service.errors import (
-    BlankImage,
     FieldError,
     InvalidImage,
     ServiceError,
     TooManyPixels,
     UnsupportedMediaType,
 )
-from service.preparation import LEAST_CONTRAST, SIDE, WORK_SIDE, prepare
+from service.preparation import SIDE, WORK_SIDE, is_in_mnist_form, prepare
 
 FORMATS = ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")
 
@@ -83,7 +82,7 @@ def open_pictures(uploads: Sequence[Upload], max_pixels: int) -> list[Picture]:
 def read_digits(pictures: Sequence[Picture]) -> Tensor:
     """Decode: `images_u8 [N, 1, 28, 28]`, light ink on a dark ground.
 
-    A 28×28 picture is taken as it is; any other goes through `preparation`.
+    A picture in the form of MNIST is taken as it is; any other goes through `preparation`.
     Raises InvalidImage or BlankImage, naming the field.
     """
     pixels = bytearray()
@@ -103,7 +102,7 @@ def _blamed_on(field: str, error: ServiceError) -> ServiceError:
 def _read(image: Image.Image) -> bytes:
     """The 28 rows of 28 pixels of one digit."""
     if image.format is None:  # decoded when it was opened
-        digit = image
+        grey = image
     else:
         with _decoder_errors_translated(image.format):
             # A JPEG is decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that will do.
@@ -111,10 +110,7 @@ def _read(image: Image.Image) -> bytes:
             image.load()
             upright = ImageOps.exif_transpose(image)
         grey = _to_grey(upright)
-        digit = grey if grey.size == (SIDE, SIDE) else prepare(grey)
-    darkest, lightest = cast(tuple[int, int], digit.getextrema())  # as of every picture of one band
-    if lightest - darkest < LEAST_CONTRAST:
-        raise BlankImage
+    digit = grey if is_in_mnist_form(grey) else prepare(grey)
     return digit.tobytes()
 
 

@@ -34,6 +34,26 @@ THINNEST, THICKEST = 0.075, 0.22
 
 Pixels = NDArray[np.uint8]
 
+# MNIST's own 70,000 pictures: the longest side of the ink, its strongest pixel, and its centre of mass.
+MNIST_INK_SIDES, MNIST_PEAK, MNIST_CENTRE = (19, 20), 250, (13.9, 15.1)
+# Pixels times this: their sum, and the sums of their moments about the left and the upper edge.
+_Y, _X = np.mgrid[0:SIDE, 0:SIDE] + 0.5
+_MOMENTS = np.stack([np.ones(SIDE * SIDE), _X.ravel(), _Y.ravel()], axis=1).astype(np.float32)
+
+
+def is_in_mnist_form(grey: Image.Image) -> bool:
+    """Whether an 8-bit picture already is what `prepare` makes; cheap, as most pictures that come are."""
+    if grey.size != (SIDE, SIDE):
+        return False
+    box = grey.getbbox()
+    if box is None or max(box[2] - box[0], box[3] - box[1]) not in MNIST_INK_SIDES:
+        return False
+    pixels = np.frombuffer(grey.tobytes(), np.uint8)
+    mass, x, y = (pixels.astype(np.float32) @ _MOMENTS).tolist()
+    low, high = MNIST_CENTRE
+    centred = low * mass <= x <= high * mass and low * mass <= y <= high * mass
+    return centred and int(pixels.max()) >= MNIST_PEAK
+
 
 def prepare(grey: Image.Image) -> Image.Image:
     """`grey`: 8-bit, any size, either polarity → 28×28, 8-bit. Raises BlankImage."""

@@ -1,18 +1,20 @@
 """A digit on any paper, of any size, anywhere → MNIST's form; judged by its properties and by the model."""
 
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from service.errors import BlankImage
 from service.manifest import ArtifactStore
 from service.predictor import Predictor, load
-from service.preparation import prepare
-from tests.conftest import COMMITTED, CPU, Digits
+from service.preparation import is_in_mnist_form, prepare
+from tests.conftest import COMMITTED, CPU, Digits, png
 
 Floats = NDArray[np.float64]
 
@@ -105,6 +107,32 @@ def test_any_size_is_read(side: int, digits: Digits, model: Predictor) -> None:
         for image_u8 in digits.images_u8[: 20 if side == 3000 else 100]
     ]
     assert accuracy(model, pictures, digits.labels) >= (0.85 if side == 8 else 0.95)
+
+
+NOT_QUITE_MNIST: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "dark on light": ImageChops.invert,
+    "little contrast": lambda picture: picture.point([180 - level // 2 for level in range(256)]),
+    "off centre": lambda picture: picture.transform((28, 28), Image.Transform.AFFINE, (1, 0, 3, 0, 1, -2)),
+    "smaller": lambda picture: ImageOps.expand(picture.resize((18, 18), Image.Resampling.BOX), 5),
+    "larger": lambda picture: picture.crop((2, 2, 26, 26)).resize((28, 28)),
+    "compressed": lambda picture: Image.open(BytesIO(png(picture, "JPEG", quality=60))),
+}
+
+
+@pytest.mark.parametrize("change", NOT_QUITE_MNIST)
+def test_a_picture_of_28_by_28_that_is_not_mnist_s_is_prepared(
+    change: str, digits: Digits, model: Predictor
+) -> None:
+    pictures = []
+    for image_u8 in digits.images_u8[:100]:
+        changed = NOT_QUITE_MNIST[change](Image.fromarray(image_u8))
+        assert not is_in_mnist_form(changed)
+        pictures.append(prepared(changed))
+    assert accuracy(model, pictures, digits.labels) >= 0.97
+
+
+def test_mnist_s_own_pictures_are_in_mnist_s_form(digits: Digits) -> None:
+    assert all(is_in_mnist_form(Image.fromarray(image_u8)) for image_u8 in digits.images_u8)
 
 
 def test_both_polarities_give_the_same_picture(digits: Digits) -> None:
