@@ -18,12 +18,16 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
+from service.admission import Admission
 from service.batching import Batcher
 from service.cpus import usable_cpus
 from service.devices import resolve_device
+from service.draining import draining
 from service.manifest import ArtifactStore
+from service.metrics import Metrics
 from service.middleware import RequestContext
 from service.predict import BATCH_ROWS, ENDPOINTS, INTERFACES, Backend
+from service.predictor import Predictor
 from service.problems import (
     http_problem_response,
     invalid_payload,
@@ -31,6 +35,7 @@ from service.problems import (
     request_id_of,
 )
 from service.registry import Registry
+from service.reload import Reloader
 from service.routes import router
 from service.schemas import Problem
 from service.settings import Settings
@@ -43,7 +48,7 @@ SWITCH_INTERVAL_S = 0.0005
 class Abacus(FastAPI):
     """FastAPI, but the hot endpoints are called before its routing, and before its own middleware."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         super().__init__(
             title="Abacus",
             summary="PyTorch models over HTTP",
@@ -51,9 +56,11 @@ class Abacus(FastAPI):
             lifespan=partial(_lifespan, settings=settings),
         )
         self._hot = {
-            path: RequestContext(_asgi(endpoint), settings.access_log)
+            path: RequestContext(_asgi(endpoint), metrics, settings.access_log)
             for path, endpoint in ENDPOINTS.items()
         }
+        self.add_middleware(RequestContext, metrics=metrics, access_log=settings.access_log)
+        self.state.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
@@ -65,18 +72,17 @@ class Abacus(FastAPI):
         await super().__call__(scope, receive, send)
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, metrics_folder: str | None = None) -> FastAPI:
     """Build the application. Models are loaded when it starts, before it accepts a connection.
 
     Without an argument the settings come from the environment, so that
-    `uvicorn --factory service.app:create_app` works.
+    `uvicorn --factory service.app:create_app` works. Several workers share metrics in `metrics_folder`.
     """
     settings = settings or Settings()
-    app = Abacus(settings)
+    app = Abacus(settings, Metrics(metrics_folder))
     app.include_router(router)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
-    app.add_middleware(RequestContext, access_log=settings.access_log)
     _describe_problems(app)
     return app
 
@@ -101,23 +107,52 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     device = resolve_device(settings.device)
     logger.info("device %s, artifacts in %s, %d thread(s)", device, settings.artifacts, threads)
     registry = Registry(ArtifactStore(settings.artifacts), INTERFACES, device, settings.precision)
-    await asyncio.to_thread(registry.load)
-    batchers = {
-        name: Batcher(predictor, rows)
-        for name, rows in BATCH_ROWS.items()
-        if (predictor := registry.live(name))
-    }
-    app.state.backend = Backend(registry, batchers, settings.max_body_bytes, settings.max_image_pixels)
+    backend, reloader = _backend(registry, app.state.metrics, settings)
+    app.state.backend = backend
+    await reloader.look()
     # A thread that computes can hand over its answers only with the interpreter lock, which the event loop
     # gives up after this long: by default 5 ms, as much as a whole batch takes.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     # What is loaded stays: a full collection of torch's 300,000 objects would hold up requests for 60 ms.
     gc.freeze()
     gc.enable()
-    yield
+    looking = asyncio.create_task(reloader.keep_looking(settings.reload_s))
+    with draining(registry.stop, settings.drain_s):
+        yield
     gc.unfreeze()
-    for batcher in batchers.values():
-        batcher.close()
+    looking.cancel()
+    await reloader.close()
+
+
+def _backend(registry: Registry, metrics: Metrics, settings: Settings) -> tuple[Backend, Reloader]:
+    places = {
+        name: Admission(settings.max_queued_batches * rows, f"rows of {name!r}")
+        for name, rows in BATCH_ROWS.items()
+    }
+
+    def make_batcher(predictor: Predictor) -> Batcher:
+        name = predictor.manifest.name
+        batch_rows = metrics.batch_rows.labels(name)
+
+        def on_batch(rows: int, seconds: float) -> None:
+            batch_rows.observe(rows)
+            places[name].measure(rows, seconds)
+
+        return Batcher(predictor, BATCH_ROWS[name], on_batch)
+
+    reloader = Reloader(registry, make_batcher, metrics)
+    metrics.show(registry.manifests)
+    backend = Backend(
+        registry=registry,
+        batchers=reloader.batchers,
+        places=places,
+        pending_bytes=Admission(settings.max_pending_bytes, "bytes of bodies"),
+        metrics=metrics,
+        max_body_bytes=settings.max_body_bytes,
+        max_image_pixels=settings.max_image_pixels,
+        request_timeout_s=settings.request_timeout_s,
+    )
+    return backend, reloader
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

@@ -10,6 +10,7 @@ starve the others.
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -49,18 +50,30 @@ class Answer(NamedTuple):
 class _Job:
     """One request: its rows, and the answers to those that have been in a batch."""
 
-    __slots__ = ("abandoned", "answer", "count", "outputs", "queued_at", "rows", "started_at", "taken")
+    __slots__ = (
+        "abandoned",
+        "answer",
+        "count",
+        "expires_at",
+        "outputs",
+        "queued_at",
+        "rows",
+        "started_at",
+        "taken",
+    )
 
     def __init__(
         self,
         rows: Tensor,
         answer: "asyncio.Future[tuple[Outputs, float, float]]",
         abandoned: Callable[[], bool] | None,
+        expires_at: float,
     ) -> None:
         self.rows = rows
         self.count = len(rows)
         self.answer = answer
         self.abandoned = abandoned
+        self.expires_at = expires_at
         self.outputs: Outputs = []
         self.taken = 0
         self.queued_at = time.perf_counter()
@@ -103,9 +116,16 @@ class Batcher:
     other runs on a thread, where torch releases the interpreter lock, and takes the next batch by itself.
     """
 
-    def __init__(self, predictor: Predictor, max_batch_rows: int) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        max_batch_rows: int,
+        on_batch: Callable[[int, float], None] | None = None,
+    ) -> None:
+        """`on_batch` is told every batch's rows and the seconds it took, on whichever thread ran it."""
         self._predictor = predictor
         self._max_batch_rows = max_batch_rows
+        self._on_batch = on_batch
         self._waiting: deque[_Job] = deque()
         self._unanswered: set[_Job] = set()
         self._patrolled = False
@@ -116,14 +136,20 @@ class Batcher:
             self._thread = Thread(target=self._run_on_thread, name="inference", daemon=True)
             self._thread.start()
 
-    async def predict(self, rows: Tensor, abandoned: Callable[[], bool] | None = None) -> Answer:
+    async def predict(
+        self,
+        rows: Tensor,
+        abandoned: Callable[[], bool] | None = None,
+        expires_at: float = math.inf,
+    ) -> Answer:
         """Answer `rows` [N, ...], the rows of one request.
 
-        `abandoned` says whether the client has gone; the rows are then dropped, if they still wait.
+        `abandoned` says whether the client has gone; the rows are then dropped, if they still wait. So are
+        those that wait at `expires_at`, in the loop's time: their caller is to give up by itself.
         Raises InferenceFailed or Abandoned.
         """
         loop = asyncio.get_running_loop()
-        job = _Job(rows, loop.create_future(), abandoned)
+        job = _Job(rows, loop.create_future(), abandoned, expires_at)
         self._waiting.append(job)
         if self._thread:
             self._wake.put(loop)
@@ -139,6 +165,11 @@ class Batcher:
         finally:
             self._unanswered.discard(job)
         return Answer(outputs, self._predictor.manifest, queue_s, infer_s)
+
+    async def drained(self) -> None:
+        """Wait until every request is answered."""
+        while self._unanswered:
+            await asyncio.sleep(PATROL_S)
 
     def close(self) -> None:
         """Let the running batch end and free the thread."""
@@ -164,12 +195,13 @@ class Batcher:
                 loop.call_soon_threadsafe(_settle, batch, self._infer(batch))
 
     def _next_batch(self) -> list[_Part]:
-        """Take rows up to the limit, in turn; those whose request is answered or abandoned are dropped."""
+        """Take rows up to the limit, in turn; answered, abandoned and expired requests are dropped."""
         batch: list[_Part] = []
         room = self._max_batch_rows
+        now = time.monotonic()
         while room and self._waiting:
             job = self._waiting.popleft()
-            if job.answer.done():
+            if job.answer.done() or job.expires_at <= now:
                 continue
             part = job.take(room)
             batch.append(part)
@@ -181,6 +213,7 @@ class Batcher:
     def _infer(self, batch: Sequence[_Part]) -> list[Outputs | Exception]:
         """One result for each part. A batch that fails is run again part by part: only the guilty fail."""
         rows = torch.cat([part.rows for part in batch]) if len(batch) > 1 else batch[0].rows
+        started = time.perf_counter()
         try:
             outputs = iter(self._predictor.predict(rows).tolist())
         except Exception as error:  # whatever it was, every caller must hear of it
@@ -188,6 +221,8 @@ class Batcher:
                 return [_told(error)]
             logger.warning("a batch of %d requests failed; running them one by one", len(batch))
             return [result for part in batch for result in self._infer([part])]
+        if self._on_batch:
+            self._on_batch(len(rows), time.perf_counter() - started)
         return [list(islice(outputs, part.n)) for part in batch]
 
     def _patrol(self, loop: asyncio.AbstractEventLoop) -> None:

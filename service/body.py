@@ -1,4 +1,4 @@
-"""The body of a request: read within its limit, as it comes; and whether its client still waits."""
+"""The body of a request: read within its limits, as it comes; and whether its client still waits."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
@@ -6,14 +6,22 @@ from typing import Any, cast
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
+from service.admission import Admission
 from service.errors import LengthRequired, PayloadTooLarge
 
 
 class Body:
-    """The body of one request and the headers that speak of it."""
+    """The body of one request and the headers that speak of it.
 
-    def __init__(self, request: Request, max_bytes: int) -> None:
-        headers = dict(request.scope["headers"])
+    Its bytes are admitted as they are announced or come, and released by `forget`.
+    """
+
+    def __init__(self, request: Request, max_bytes: int, pending: Admission) -> None:
+        headers: dict[bytes, bytes] = dict(request.scope["headers"])
+        self.headers = headers
+        self.complete = False
+        self._pending = pending
+        self._admitted = 0
         self.content_type: str = headers.get(b"content-type", b"").decode("latin-1")
         self.media_type = self.content_type.partition(";")[0].strip().lower()
         self._length: bytes | None = headers.get(b"content-length")
@@ -24,11 +32,11 @@ class Body:
     async def read(self, take: Callable[[bytes], None]) -> None:
         """Hand over the body as it comes.
 
-        Raises LengthRequired, PayloadTooLarge (at the stated length, or once more has come) or
-        ClientDisconnect.
+        Raises LengthRequired, PayloadTooLarge or Overloaded (at the stated length, or once more has come)
+        or ClientDisconnect.
         """
         if self._length is not None and self._length.isdigit():
-            self._check_size(int(self._length))
+            self._admit(int(self._length))
         elif not self._chunked:
             raise LengthRequired("State the body's length: Content-Length, or send it in chunks.")
         received = 0
@@ -39,9 +47,15 @@ class Body:
                 raise ClientDisconnect
             chunk: bytes = message.get("body", b"")
             received += len(chunk)
-            self._check_size(received)
+            self._admit(received)
             take(chunk)
             more = message.get("more_body", False)
+        self.complete = True
+
+    def forget(self) -> None:
+        """Nothing of the body is held any longer."""
+        self._pending.release(self._admitted)
+        self._admitted = 0
 
     def abandoned(self) -> bool:
         """Whether the client has gone, asked without waiting: a message would be there at once."""
@@ -53,6 +67,9 @@ class Body:
         waiting.close()
         return False
 
-    def _check_size(self, size: int) -> None:
+    def _admit(self, size: int) -> None:
         if size > self._max_bytes:
             raise PayloadTooLarge(f"The body is over the limit of {self._max_bytes:,} bytes.")
+        if size > self._admitted:
+            self._pending.admit(size - self._admitted)
+            self._admitted = size

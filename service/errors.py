@@ -1,7 +1,9 @@
 """Everything that can go wrong with a request, each with the HTTP status that it means.
 
     ServiceError
+    ├── Unauthorized           401
     ├── UnknownModel           404
+    ├── RequestTimeout         408
     ├── LengthRequired         411
     ├── PayloadTooLarge        413
     ├── UnsupportedMediaType   415
@@ -9,9 +11,11 @@
     │   └── InvalidImage       422
     │       ├── BlankImage     422
     │       └── TooManyPixels  422
+    ├── Overloaded             429 + Retry-After
     ├── InternalError          500
     │   └── InferenceFailed    500
-    └── NotReady               503 + Retry-After
+    ├── NotReady               503 + Retry-After
+    └── DeadlineExceeded       504
 
 Statuses are plain integers: this module knows no web framework. `problems` renders it as RFC 9457.
 """
@@ -32,7 +36,7 @@ class ServiceError(Exception):
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal server error"
     slug: ClassVar[str] = "internal-error"
-    retry_after_s: ClassVar[int | None] = None
+    retry_after_s: int | None = None
 
     def __init__(self, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
         super().__init__(detail)
@@ -40,8 +44,18 @@ class ServiceError(Exception):
         self.errors = errors
 
 
+class Unauthorized(ServiceError):
+    status, title, slug = 401, "Unauthorized", "unauthorized"
+
+
 class UnknownModel(ServiceError):
     status, title, slug = 404, "Unknown model", "unknown-model"
+
+
+class RequestTimeout(ServiceError):
+    """The client did not send its request in time."""
+
+    status, title, slug = 408, "Request timeout", "request-timeout"
 
 
 class LengthRequired(ServiceError):
@@ -75,6 +89,17 @@ class TooManyPixels(InvalidImage):
     title, slug = "Too many pixels", "too-many-pixels"
 
 
+class Overloaded(ServiceError):
+    """More is under way than we take on."""
+
+    status, title, slug = 429, "Too many requests", "overloaded"
+    retry_after_s = 1
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
 class InternalError(ServiceError):
     """A fault of ours. The cause goes to the log; the client learns only the request id."""
 
@@ -90,6 +115,12 @@ class InferenceFailed(InternalError):
 class NotReady(ServiceError):
     status, title, slug = 503, "Not ready", "not-ready"
     retry_after_s = 5
+
+
+class DeadlineExceeded(ServiceError):
+    """The answer would come too late; what was not yet computed is not computed."""
+
+    status, title, slug = 504, "Deadline exceeded", "deadline-exceeded"
 
 
 class DeviceUnavailable(Exception):

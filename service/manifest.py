@@ -169,6 +169,14 @@ class ArtifactStore:
             raise ArtifactError(f"{name}/current must hold a version number, not {text[:40]!r}")
         return int(text)
 
+    def pointer(self, name: str) -> tuple[int, int] | None:
+        """What changes whenever `current` is written, be it with the same version. None: there is none."""
+        try:
+            file = (self.root / name / "current").stat()
+        except OSError:
+            return None
+        return file.st_mtime_ns, file.st_ino
+
     def activate(self, name: str, version: int) -> None:
         """Make `version` the live one, atomically. Raises ArtifactError when it is not published."""
         if version not in self.versions(name):

@@ -11,6 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.batching import Abandoned
 from service.errors import InternalError, ServiceError
+from service.metrics import Metrics
+from service.predict import ENDPOINTS
 from service.problems import problem_response
 
 logger = logging.getLogger("service.access")
@@ -22,8 +24,9 @@ _CLIENT_CLOSED_REQUEST = 499
 class RequestContext:
     """Gives every request an id, echoed in `X-Request-ID`; answers its errors; a crash is a bare 500."""
 
-    def __init__(self, app: ASGIApp, access_log: bool) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, access_log: bool) -> None:
         self._app = app
+        self._metrics = metrics
         self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,27 +44,54 @@ class RequestContext:
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
+        reason = None
         try:
             try:
                 await self._app(scope, receive, send_with_id)
             except ServiceError as error:
-                if error.status >= 500 and error.retry_after_s is None:
+                reason = error.slug
+                if error.status == 500:
                     logger.error("request failed id=%s", request_id, exc_info=error)
                 await problem_response(error, request_id)(scope, receive, send_with_id)
         except (ClientDisconnect, Abandoned):
-            status = _CLIENT_CLOSED_REQUEST
+            status, reason = _CLIENT_CLOSED_REQUEST, "abandoned"
         except Exception:  # the last net: nothing internal may reach the client
             logger.exception("request failed id=%s", request_id)
             if status:
                 raise  # the answer has begun: only closing the connection tells the client
             await problem_response(InternalError(), request_id)(scope, receive, send_with_id)
         finally:
-            if self._access_log:
-                milliseconds = (time.perf_counter() - started) * 1000
-                path = quote(scope["path"])
-                logger.info(
-                    "%s %s %d %.1fms id=%s", scope["method"], path, status, milliseconds, request_id
-                )
+            self._record(scope, status, reason, time.perf_counter() - started)
+
+    def _record(self, scope: Scope, status: int, reason: str | None, seconds: float) -> None:
+        route = _route(scope)
+        self._metrics.requests.labels(scope["method"], route, status).inc()
+        self._metrics.seconds.labels(route).observe(seconds)
+        if reason:
+            self._metrics.rejections.labels(route, reason).inc()
+        if self._access_log:
+            state = scope["state"]
+            served_by, stages = state.get("prediction", ({}, {}))
+            logger.info(
+                "request",
+                extra={
+                    "method": scope["method"],
+                    "path": quote(scope["path"]),
+                    "status": status,
+                    "request_id": state["request_id"],
+                    **served_by,
+                    **{f"{stage}_ms": round(1000 * s, 3) for stage, s in stages.items()},
+                    "total_ms": round(1000 * seconds, 3),
+                },
+            )
+
+
+def _route(scope: Scope) -> str:
+    """The path as it is declared, so that what clients make up does not fill the metrics."""
+    if scope["path"] in ENDPOINTS:
+        return str(scope["path"])
+    route = scope.get("route")
+    return str(route.path) if route else "unmatched"
 
 
 def _request_id(scope: Scope) -> str:

@@ -6,7 +6,7 @@ without it, because the framework's general way costs more than a prediction (do
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,14 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
+from torch import Tensor
 
+from service.admission import Admission
 from service.batching import Answer, Batcher
 from service.body import Body
-from service.errors import UnsupportedMediaType
+from service.errors import DeadlineExceeded, FieldError, InvalidInput, RequestTimeout, UnsupportedMediaType
 from service.images import Upload, open_pictures, read_digits
+from service.metrics import Metrics
 from service.multipart import MAX_FILES, FileForm
 from service.predictor import MAX_BATCH_ROWS
 from service.problems import invalid_payload
@@ -42,12 +45,19 @@ INLINE_PIXELS = MAX_FILES * 28 * 28
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What the endpoints stand on; `create_app` puts it on the application's state."""
+    """What the endpoints stand on; `create_app` puts it on the application's state.
+
+    `batchers` has those of the live versions, and changes when they do; `places` outlive them.
+    """
 
     registry: Registry
     batchers: Mapping[str, Batcher]
+    places: Mapping[str, Admission]
+    pending_bytes: Admission
+    metrics: Metrics
     max_body_bytes: int
     max_image_pixels: int
+    request_timeout_s: float
 
 
 def backend_of(request: Request) -> Backend:
@@ -57,51 +67,124 @@ def backend_of(request: Request) -> Backend:
 
 async def answer_pass(request: Request) -> Response:
     """`POST /predict/pass`. Raises ServiceError, Abandoned or ClientDisconnect."""
+    return await _in_time(request, PASS, _answer_pass)
+
+
+async def answer_digit(request: Request) -> Response:
+    """`POST /predict/digit`. Raises ServiceError, Abandoned or ClientDisconnect."""
+    return await _in_time(request, DIGIT, _answer_digit)
+
+
+class _Call:
+    """One request to one model while it is under way."""
+
+    __slots__ = ("_rows", "backend", "body", "expires_at", "model", "scope")
+
+    def __init__(self, request: Request, model: str, backend: Backend) -> None:
+        self.model = model
+        self.backend = backend
+        self.scope = request.scope
+        self.body = Body(request, backend.max_body_bytes, backend.pending_bytes)
+        timeout_s = _timeout_s(self.body.headers, backend.request_timeout_s)
+        self.expires_at = asyncio.get_running_loop().time() + timeout_s
+        self._rows = 0
+
+    def admit(self, rows: int) -> None:
+        """Take places for all rows of this request. Raises Overloaded."""
+        places = self.backend.places[self.model]
+        places.admit(rows)
+        self._rows = rows
+        self.backend.metrics.queue_rows.labels(self.model).set(places.taken)
+
+    async def predict(self, rows: Tensor) -> Answer:
+        batcher = self.backend.batchers[self.model]
+        return await batcher.predict(rows, self.body.abandoned, self.expires_at)
+
+    def end(self) -> None:
+        self.body.forget()
+        if self._rows:
+            places = self.backend.places[self.model]
+            places.release(self._rows)
+            self.backend.metrics.queue_rows.labels(self.model).set(places.taken)
+
+
+async def _in_time(
+    request: Request, model: str, answer: Callable[[_Call], Awaitable[Response]]
+) -> Response:
+    """`answer`, cut off when its time is over; what it was admitted to is given back in any case."""
     backend = backend_of(request)
-    backend.registry.get(PASS)  # not ready: say so before reading a body
-    body = Body(request, backend.max_body_bytes)
-    if body.media_type != "application/json":
+    backend.registry.get(model)  # not ready: say so before reading a body
+    backend.places[model].check()
+    call = _Call(request, model, backend)
+    try:
+        async with asyncio.timeout_at(call.expires_at):
+            return await answer(call)
+    except TimeoutError:
+        if call.body.complete:
+            raise DeadlineExceeded(
+                "The time for this request was over before its answer was there."
+            ) from None
+        raise RequestTimeout("The time for this request was over before its body had come.") from None
+    finally:
+        call.end()
+
+
+def _timeout_s(headers: Mapping[bytes, bytes], at_most: float) -> float:
+    """What the client asks for in `X-Request-Timeout-Ms`, as far as we go along. Raises InvalidInput."""
+    asked = headers.get(b"x-request-timeout-ms")
+    if asked is None:
+        return at_most
+    if not (asked.isdigit() and len(asked) <= 9 and int(asked)):
+        message = "must be a whole number of milliseconds, at least 1"
+        raise InvalidInput(
+            f"The header X-Request-Timeout-Ms {message}.", (FieldError("X-Request-Timeout-Ms", message),)
+        )
+    return min(at_most, int(asked) / 1000)
+
+
+async def _answer_pass(call: _Call) -> Response:
+    if call.body.media_type != "application/json":
         raise UnsupportedMediaType("Send application/json.")
     chunks: list[bytes] = []
-    await body.read(chunks.append)
+    await call.body.read(chunks.append)
     started = time.perf_counter()
+    document = b"".join(chunks)
+    # Only commas between hours can stand in a valid body, so they count its rows before it is parsed.
+    call.admit(min(document.count(b","), MAX_HOURS_PER_REQUEST - 1) + 1)
     try:
-        hours = PassRequest.model_validate_json(b"".join(chunks)).hours
+        hours = PassRequest.model_validate_json(document).hours
     except ValidationError as error:
         raise invalid_payload(error) from error
     values = hours if isinstance(hours, list) else [hours]
     rows = torch.tensor(values, dtype=torch.float32).unsqueeze(1)
     decode_s = time.perf_counter() - started
-    answer = await backend.batchers[PASS].predict(rows, body.abandoned)
+    answer = await call.predict(rows)
     threshold = answer.manifest.threshold
     results = [
         {"hours": h, "probability": p, "passed": p >= threshold}
         for h, (p,) in zip(values, answer.outputs, strict=True)
     ]
-    return _respond(values is hours, results, answer, decode_s)
+    return _respond(call, values is hours, results, answer, decode_s)
 
 
-async def answer_digit(request: Request) -> Response:
-    """`POST /predict/digit`. Raises ServiceError, Abandoned or ClientDisconnect."""
-    backend = backend_of(request)
-    backend.registry.get(DIGIT)
-    body = Body(request, backend.max_body_bytes)
-    uploads = await _uploads(body)
+async def _answer_digit(call: _Call) -> Response:
+    uploads = await _uploads(call.body)
+    call.admit(len(uploads))
     started = time.perf_counter()
-    pictures = open_pictures(uploads, backend.max_image_pixels)
+    pictures = open_pictures(uploads, call.backend.max_image_pixels)
     if sum(picture.pixels for picture in pictures) <= INLINE_PIXELS:
         rows = read_digits(pictures)
     else:
         rows = await asyncio.to_thread(read_digits, pictures)
     decode_s = time.perf_counter() - started
-    answer = await backend.batchers[DIGIT].predict(rows, body.abandoned)
+    answer = await call.predict(rows)
     labels = answer.manifest.output.labels
     results = []
     for probabilities in answer.outputs:
         confidence = max(probabilities)
         digit = int(labels[probabilities.index(confidence)])
         results.append({"digit": digit, "confidence": confidence, "probabilities": probabilities})
-    return _respond(len(uploads) > 1, results, answer, decode_s)
+    return _respond(call, len(uploads) > 1, results, answer, decode_s)
 
 
 async def _uploads(body: Body) -> list[Upload]:
@@ -120,14 +203,17 @@ async def _uploads(body: Body) -> list[Upload]:
     )
 
 
-def _respond(many: bool, results: list[dict[str, Any]], answer: Answer, decode_s: float) -> Response:
+def _respond(
+    call: _Call, many: bool, results: list[dict[str, Any]], answer: Answer, decode_s: float
+) -> Response:
     """One result as it is, or several as `predictions`, with the model, its version and the timings."""
     served_by = {"model": answer.manifest.name, "version": answer.manifest.version}
     document = {"predictions": results, **served_by} if many else {**results[0], **served_by}
-    timings = (
-        f"decode;dur={decode_s * 1000:.3f}, queue;dur={answer.queue_s * 1000:.3f},"
-        f" infer;dur={answer.infer_s * 1000:.3f}"
-    )
+    stages = {"decode": decode_s, "queue": answer.queue_s, "infer": answer.infer_s}
+    for stage, seconds in stages.items():
+        call.backend.metrics.stages.labels(call.model, stage).observe(seconds)
+    call.scope["state"]["prediction"] = served_by, stages  # for the log and the trace
+    timings = ", ".join(f"{stage};dur={seconds * 1000:.3f}" for stage, seconds in stages.items())
     return _Json(to_json(document), timings)
 
 

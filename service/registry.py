@@ -40,26 +40,12 @@ class Registry:
     ) -> None:
         self.names = tuple(interfaces)
         self.device = device
+        self.store = store
+        self._stopping = False
         self._precision = precision
-        self._store = store
         self._interfaces = interfaces
         self._live: dict[str, Predictor] = {}
         self._refused: dict[str, str] = dict.fromkeys(self.names, "not loaded yet")
-
-    def load(self) -> None:
-        """Load the live version of every model. One that is refused stays out; the others serve."""
-        for name in self.names:
-            try:
-                predictor = self._load_current(name)
-            except ArtifactError as error:
-                self._refused[name] = str(error)
-                logger.error("model %s refused: %s", name, error)
-            else:
-                self._live[name] = predictor
-                self._refused.pop(name, None)
-                logger.info(
-                    "model %s version %d ready on %s", name, predictor.manifest.version, self.device
-                )
 
     def get(self, name: str) -> Predictor:
         """The live predictor of `name`. Raises UnknownModel or NotReady."""
@@ -69,18 +55,45 @@ class Registry:
         return predictor
 
     def live(self, name: str) -> Predictor | None:
-        """The live predictor of `name`, or None while it is refused. Raises UnknownModel."""
+        """The live predictor of `name`, or None while there is none. Raises UnknownModel."""
         if name not in self.names:
             raise UnknownModel(f"There is no model {name!r}; there are {', '.join(self.names)}.")
         return self._live.get(name)
 
-    def refused(self) -> dict[str, str]:
-        """The models that cannot serve, each with the reason. Empty means ready."""
-        return dict(self._refused)
+    def manifests(self) -> list[Manifest]:
+        """Of every live model."""
+        return [predictor.manifest for predictor in self._live.values()]
 
-    def _load_current(self, name: str) -> Predictor:
-        version = self._store.current(name)
-        predictor = load(self._store.folder(name, version), self.device, self._precision)
+    def refused(self, name: str) -> str | None:
+        """Why the version that should be live is not, or None; an older one may be serving."""
+        return self._refused.get(name)
+
+    def unready(self) -> dict[str, str]:
+        """What stands in the way of serving, each with the reason. Empty means ready."""
+        if self._stopping:
+            return {"service": "stopping"}
+        return {name: self._refused[name] for name in self.names if name not in self._live}
+
+    def stop(self) -> None:
+        """Be ready no more; what is asked nevertheless is answered."""
+        self._stopping = True
+
+    def adopt(self, predictor: Predictor) -> None:
+        """Make it the live one of its name: from here on every new request is answered by it."""
+        manifest = predictor.manifest
+        self._live[manifest.name] = predictor
+        self._refused.pop(manifest.name, None)
+        logger.info("model %s version %d ready on %s", manifest.name, manifest.version, self.device)
+
+    def refuse(self, name: str, reason: ArtifactError) -> None:
+        """Keep a version out, and say so once; what is live stays."""
+        self._refused[name] = str(reason)
+        logger.error("model %s refused: %s", name, reason)
+
+    def load_current(self, name: str) -> Predictor:
+        """Load the version that `current` names, verified and warm. Raises ArtifactError."""
+        version = self.store.current(name)
+        predictor = load(self.store.folder(name, version), self.device, self._precision)
         stated = (predictor.manifest.name, predictor.manifest.version)
         if stated != (name, version):
             raise ArtifactError(f"{name}/{version} holds the manifest of {stated[0]}/{stated[1]}")

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import PlainTextResponse
 
 from service import errors, predict
 from service.errors import FieldError, NotReady
@@ -32,12 +33,15 @@ async def _backend(request: Request) -> Backend:  # async: FastAPI runs plain fu
 BackendDep = Annotated[Backend, Depends(_backend)]
 
 _BODY_ERRORS = (
+    errors.RequestTimeout,
     errors.LengthRequired,
     errors.PayloadTooLarge,
     errors.UnsupportedMediaType,
     errors.InvalidInput,
+    errors.Overloaded,
     errors.InferenceFailed,
     errors.NotReady,
+    errors.DeadlineExceeded,
 )
 
 
@@ -104,12 +108,23 @@ async def live() -> Live:
     responses=error_responses(NotReady),
 )
 async def ready(backend: BackendDep) -> Ready:
-    refused = backend.registry.refused()
-    if refused:
-        reasons = tuple(FieldError(name, why) for name, why in refused.items())
-        raise NotReady(f"Not ready to serve: {', '.join(refused)}.", reasons)
-    names = backend.registry.names
-    return Ready(models={n: backend.registry.get(n).manifest.version for n in names})
+    unready = backend.registry.unready()
+    if unready:
+        reasons = tuple(FieldError(what, why) for what, why in unready.items())
+        raise NotReady(f"Not ready to serve: {', '.join(unready)}.", reasons)
+    return Ready(models={m.name: m.version for m in backend.registry.manifests()})
+
+
+@router.get(
+    "/metrics",
+    tags=["health"],
+    summary="Counts and durations, for Prometheus",
+    response_class=PlainTextResponse,
+)
+async def metrics(request: Request, backend: BackendDep) -> Response:
+    """Of all workers together, in the exposition format that `Accept` asks for."""
+    text, content_type = backend.metrics.render(request.headers.get("accept", ""))
+    return Response(text, headers={"Content-Type": content_type})
 
 
 @router.get("/models", tags=["models"], summary="Every model of this service")
@@ -135,6 +150,7 @@ def _model_info(registry: Registry, name: str) -> ModelInfo:
         ready=predictor is not None,
         device=str(registry.device),
         version=manifest.version if manifest else None,
-        refused=registry.refused().get(name),
+        available=registry.store.versions(name),
+        refused=registry.refused(name),
         manifest=manifest,
     )

@@ -84,7 +84,10 @@ class ModelInfo(BaseModel):
     ready: bool
     device: str
     version: int | None
-    refused: str | None = Field(description="Why the live version was not loaded.")
+    available: list[int] = Field(description="The published versions.")
+    refused: str | None = Field(
+        description="Why the version that was activated is not served; an older one may be."
+    )
     manifest: Manifest | None
 
 

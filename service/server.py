@@ -1,58 +1,53 @@
 """uvicorn around the application: one process that serves, or one that watches over several that do."""
 
 import gc
-import logging
+import os
 import signal
 import sys
 from functools import partial
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
+from service.logs import log_config
 from service.settings import Settings
 
 
 def run(settings: Settings) -> None:
     """Serve until a signal ends it. Exits with uvicorn's code when the application cannot start."""
-    config = uvicorn.Config(
-        partial(application, settings),
-        factory=True,
-        host=settings.host,
-        port=settings.port,
-        workers=settings.workers,
-        access_log=False,  # middleware.py writes it, with the request's id
-        proxy_headers=False,  # nothing here depends on the client's address
-        ws="none",
-        log_config=_log_config(settings.log_level),
-        server_header=False,
-    )
-    if settings.workers == 1:
+    with TemporaryDirectory(prefix="abacus-metrics-") as folder:
+        if settings.workers > 1:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # prometheus_client reads it in every worker
+        config = uvicorn.Config(
+            partial(application, settings, folder if settings.workers > 1 else None),
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            workers=settings.workers,
+            timeout_graceful_shutdown=settings.stop_s,
+            access_log=False,  # middleware.py writes it, with the request's id
+            proxy_headers=False,  # nothing here depends on the client's address
+            ws="none",
+            log_config=log_config(settings.log_format, settings.log_level),
+            server_header=False,
+        )
+        if settings.workers > 1:
+            Multiprocess(config, sockets=[config.bind_socket()]).run()
+            return
         # uvicorn raises the signal that stopped it once more when all is done: a stop is a success.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         server = uvicorn.Server(config)
         server.run()
         sys.exit(0 if server.started else 3)
-    Multiprocess(config, sockets=[config.bind_socket()]).run()
 
 
-def application(settings: Settings) -> ASGIApp:
+def application(settings: Settings, metrics_folder: str | None) -> ASGIApp:
     # Nothing that imports and models make is garbage, and looking for it takes a tenth of the start;
     # `app` turns it on again when it is ready.
     gc.disable()
     # Imported here: the process that only watches over workers then never holds torch, 400 MB of it.
     from service.app import create_app
 
-    return create_app(settings)
-
-
-def _log_config(level: str) -> dict[str, Any]:
-    """For logging.config.dictConfig; every worker process applies it when it starts."""
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-        "root": {"handlers": ["stderr"], "level": logging.getLevelName(level.upper())},
-    }
+    return create_app(settings, metrics_folder)

@@ -7,6 +7,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Precision = Literal["float32", "bfloat16", "float16"]
+LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -35,7 +36,28 @@ class Settings(BaseSettings):
         description="float32, bfloat16 or float16. Half precision moves probabilities by up to 0.02.",
     )
     access_log: bool = Field(False, description="One line in the log for every request.")
+    log_format: LogFormat = Field("text", description="text or json.")
     log_level: LogLevel = Field("info", description="debug, info, warning or error.")
+    reload_s: float = Field(0.5, gt=0, description="Seconds between looks for a new live version.")
+    drain_s: float = Field(
+        0, ge=0, description="Seconds to go on answering, not ready, after a signal to stop."
+    )
+    stop_s: int = Field(
+        30, ge=1, description="Seconds that requests in flight then have, before they are cut off."
+    )
+    request_timeout_s: float = Field(
+        60,
+        gt=0,
+        description="Seconds for a whole request; the header X-Request-Timeout-Ms asks for less.",
+    )
+    max_queued_batches: int = Field(
+        64,
+        ge=1,
+        description="Full batches under way for one model (64 pictures or 10,000 hours each); then 429.",
+    )
+    max_pending_bytes: int = Field(
+        256 * 1024 * 1024, ge=1, description="Bytes of all bodies under way; then 429."
+    )
     max_body_bytes: int = Field(16 * 1024 * 1024, ge=1, description="Largest request body, in bytes.")
     max_image_pixels: int = Field(
         25_000_000, ge=1, description="Largest picture, width × height, checked before decoding."

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from torch import Tensor
 
 from service import predictor
+from service.admission import Admission
 from service.app import create_app
 from service.batching import PATROL_S
 from service.body import Body
@@ -100,7 +101,7 @@ async def test_who_is_there_is_asked_without_waiting() -> None:
             await asyncio.Event().wait()
         return {"type": "http.disconnect"}
 
-    body = Body(Request({"type": "http", "headers": []}, receive), 100)
+    body = Body(Request({"type": "http", "headers": []}, receive), 100, Admission(100, "bytes"))
     assert not body.abandoned()
     gone = True
     assert body.abandoned()

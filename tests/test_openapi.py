@@ -23,6 +23,7 @@ def test_every_route_is_there(document: dict[str, Any]) -> None:
         "/predict/digit",
         "/health/live",
         "/health/ready",
+        "/metrics",
         "/models",
         "/models/{name}",
     }
@@ -31,12 +32,13 @@ def test_every_route_is_there(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize("path", ["/predict/pass", "/predict/digit"])
 def test_every_error_of_a_prediction_is_listed(document: dict[str, Any], path: str) -> None:
     responses = document["paths"][path]["post"]["responses"]
-    assert set(responses) == {"200", "411", "413", "415", "422", "500", "503"}
+    assert set(responses) == {"200", "408", "411", "413", "415", "422", "429", "500", "503", "504"}
     for status in set(responses) - {"200"}:
         assert responses[status]["content"] == {
             "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
         }
-    assert "Retry-After" in responses["503"]["headers"]
+    for status in ("429", "503"):
+        assert "Retry-After" in responses[status]["headers"]
 
 
 def test_no_error_is_left_in_the_framework_s_own_shape(document: dict[str, Any]) -> None:

@@ -1,0 +1,46 @@
+"""How much may be under way at a time: permits are taken before work begins and given back when it ends."""
+
+import math
+
+from service.errors import Overloaded
+
+# How much the newest batch counts in the measured rate; the longest wait that a client is told.
+SMOOTHING, LONGEST_WAIT_S = 0.1, 60
+
+
+class Admission:
+    """So many units (rows of a model, bytes of bodies) at a time; others are told when to come again."""
+
+    def __init__(self, limit: int, unit: str) -> None:
+        self.limit = limit
+        self.taken = 0
+        self._unit = unit
+        self._rate = 0.0
+
+    def admit(self, count: int) -> None:
+        """Take `count` permits, to be given back by `release`. Raises Overloaded, having taken none."""
+        if self.taken + count > self.limit:
+            raise Overloaded(
+                f"{self.taken:,} of {self.limit:,} {self._unit} are under way; {count:,} more do not fit.",
+                self.wait_s(self.taken + count - self.limit),
+            )
+        self.taken += count
+
+    def release(self, count: int) -> None:
+        self.taken -= count
+
+    def check(self) -> None:
+        """Raises Overloaded when not one more would fit."""
+        if self.taken >= self.limit:
+            self.admit(1)
+
+    def measure(self, count: int, seconds: float) -> None:
+        """Learn how fast units are being finished."""
+        rate = count / max(seconds, 1e-6)
+        self._rate = rate if not self._rate else self._rate + SMOOTHING * (rate - self._rate)
+
+    def wait_s(self, count: int) -> int:
+        """After how many whole seconds `count` units will be finished, at the measured rate."""
+        if not self._rate:
+            return 1
+        return min(LONGEST_WAIT_S, max(1, math.ceil(count / self._rate)))

@@ -1,0 +1,93 @@
+"""What Prometheus reads: counters and histograms of this process, or of all workers together.
+
+With several workers every one keeps its figures in files of its own in one folder, which `server` makes
+and names in PROMETHEUS_MULTIPROC_DIR; whichever worker is asked adds them up.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import InfoMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from service.manifest import Manifest
+
+SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 1_024, 10_000)
+
+
+class Metrics:
+    """One set of metrics of one application; `folder` is where several workers share theirs."""
+
+    def __init__(self, folder: str | None = None) -> None:
+        self._folder = folder
+        self._own = CollectorRegistry()
+        self._live: Callable[[], Iterable[Manifest]] = tuple
+        registry = None if folder else self._own
+        self.requests = Counter(
+            "abacus_requests", "Requests answered.", ("method", "route", "status"), registry=registry
+        )
+        self.seconds = Histogram(
+            "abacus_request_duration_seconds",
+            "From a request's headers to the end of its answer.",
+            ("route",),
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.stages = Histogram(
+            "abacus_stage_duration_seconds",
+            "Parts of a prediction: decode, queue, infer.",
+            ("model", "stage"),
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.batch_rows = Histogram(
+            "abacus_batch_rows", "Rows of a batch.", ("model",), buckets=ROWS, registry=registry
+        )
+        self.queue_rows = Gauge(
+            "abacus_queue_rows",
+            "Rows admitted and not yet answered.",
+            ("model",),
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.rejections = Counter(
+            "abacus_rejections", "Requests not served, by reason.", ("route", "reason"), registry=registry
+        )
+        self.reloads = Counter(
+            "abacus_reloads",
+            "Versions taken up or refused while serving.",
+            ("model", "outcome"),
+            registry=registry,
+        )
+        self._own.register(_LiveVersions(lambda: self._live()))
+
+    def show(self, live: Callable[[], Iterable[Manifest]]) -> None:
+        """Name what is live, as `abacus_model_info`."""
+        self._live = live
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The text to answer and its content type, in the exposition format that `accept` asks for."""
+        registry = self._own
+        if self._folder:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
+            registry.register(_LiveVersions(lambda: self._live()))
+        encode, content_type = choose_encoder(accept)
+        return encode(registry), content_type
+
+
+class _LiveVersions(Collector):
+    """Read when asked for, so that a version that was swapped out is gone at once."""
+
+    def __init__(self, live: Callable[[], Iterable[Manifest]]) -> None:
+        self._manifests = live
+
+    def collect(self) -> Iterator[Metric]:
+        info = InfoMetricFamily("abacus_model", "The live version of a model.", labels=("model",))
+        for manifest in self._manifests():
+            version = {"version": str(manifest.version), "sha256": manifest.sha256}
+            info.add_metric((manifest.name,), version)
+        yield info

@@ -1,0 +1,123 @@
+"""A training job publishes into a running service: the new version is taken up, or refused, unnoticed."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.manifest import MANIFEST_FILE, MODEL_FILE, ArtifactStore
+from tests.conftest import Digits, Served, png, publish_digit, served
+from training.nets import DigitNet, softmax_mlp
+
+TAKEN_UP_WITHIN_S = 10  # the promise is 2 s, on a machine with nothing else to do
+
+
+@pytest.fixture
+def store(published: Path, tmp_path: Path) -> ArtifactStore:
+    """A store of one's own, with version 1 of both models."""
+    shutil.copytree(published, tmp_path / "artifacts")
+    return ArtifactStore(tmp_path / "artifacts")
+
+
+@pytest.fixture
+def service(store: ArtifactStore) -> Iterator[Served]:
+    with served("--artifacts", str(store.root), "--reload-s", "0.1") as running:
+        yield running
+
+
+def model(client: httpx.Client) -> dict[str, object]:
+    info: dict[str, object] = client.get("/models/digit").json()
+    return info
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TAKEN_UP_WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_new_version_is_taken_up_and_rolled_back(
+    service: Served, store: ArtifactStore, digits: Digits
+) -> None:
+    client = service.client
+    picture = {"file": png(digits.images_u8[0])}
+    before = client.post("/predict/digit", files=picture).json()
+    assert before["version"] == 1
+    publish_digit(store.root, digits, DigitNet(softmax_mlp()))
+    wait_for(lambda: model(client)["version"] == 2)
+    after = client.post("/predict/digit", files=picture).json()
+    assert after["version"] == 2
+    assert after["probabilities"] != before["probabilities"]
+    assert model(client)["available"] == [1, 2]
+    store.activate("digit", 1)
+    wait_for(lambda: model(client)["version"] == 1)
+    again = client.post("/predict/digit", files=picture).json()
+    assert again["probabilities"] == before["probabilities"]
+
+
+def flip_a_byte(folder: Path) -> None:
+    data = bytearray((folder / MODEL_FILE).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / MODEL_FILE).write_bytes(data)
+
+
+def truncate(folder: Path) -> None:
+    data = (folder / MODEL_FILE).read_bytes()
+    (folder / MODEL_FILE).write_bytes(data[: len(data) // 2])
+
+
+def escape(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST_FILE).read_text())
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest | {"name": "../digit"}))
+
+
+def no_manifest(folder: Path) -> None:
+    (folder / MANIFEST_FILE).unlink()
+
+
+@pytest.mark.parametrize("spoil", [flip_a_byte, truncate, escape, no_manifest])
+def test_a_spoilt_version_is_refused_once_and_the_old_one_serves(
+    service: Served, store: ArtifactStore, digits: Digits, spoil: Callable[[Path], None]
+) -> None:
+    client = service.client
+    shutil.copytree(store.folder("digit", 1), store.folder("digit", 2))
+    spoil(store.folder("digit", 2))
+    store.activate("digit", 2)
+    wait_for(lambda: model(client)["refused"] is not None)
+    assert model(client)["version"] == 1
+    assert client.get("/health/ready").status_code == 200
+    answer = client.post("/predict/digit", files={"file": png(digits.images_u8[0])})
+    assert answer.json()["version"] == 1
+    time.sleep(0.5)  # five more looks
+    assert service.log.read_text().count("digit refused") == 1
+    publish_digit(store.root, digits)
+    wait_for(lambda: model(client)["version"] == 3)
+    assert model(client)["refused"] is None
+
+
+def test_a_pointer_to_nothing_changes_nothing(service: Served, store: ArtifactStore) -> None:
+    (store.root / "digit" / "current").write_text("../../etc\n")
+    wait_for(lambda: "must hold a version number" in str(model(service.client)["refused"]))
+    assert model(service.client)["version"] == 1
+
+
+def test_a_service_that_starts_with_nothing_becomes_ready_when_models_are_published(
+    published: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "artifacts"
+    root.mkdir()
+    with served("--artifacts", str(root), "--reload-s", "0.1") as running:
+        assert running.client.get("/health/ready").status_code == 503
+        shutil.copytree(published, root, dirs_exist_ok=True)
+        wait_for(lambda: running.client.get("/health/ready").status_code == 200)
+
+
+def test_every_worker_takes_it_up(store: ArtifactStore, digits: Digits) -> None:
+    with served("--artifacts", str(store.root), "--reload-s", "0.1", "--workers", "2") as running:
+        publish_digit(store.root, digits)
+        wait_for(lambda: running.log.read_text().count("digit version 2 ready") == 2)
