@@ -1,0 +1,88 @@
+"""A stop loses nothing: what is in flight is answered, readiness goes first, the exit code is 0."""
+
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import served
+
+
+def slow_picture() -> bytes:
+    """A one on grainy paper of 16 megapixels, which takes a while to decode."""
+    paper = np.random.default_rng(0).integers(240, 248, (4000, 4000), dtype=np.uint8)
+    paper[800:3200, 1900:2100] = 20
+    buffer = BytesIO()
+    Image.fromarray(paper).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_in_flight_is_answered(published: Path, workers: int) -> None:
+    picture, requests = slow_picture(), 40
+    options = ("--workers", str(workers), "--max-pending-bytes", "1000000000")
+    with (
+        served("--artifacts", str(published), *options) as service,
+        ThreadPoolExecutor(requests) as clients,
+    ):
+
+        def ask() -> int:
+            with httpx.Client(base_url=service.client.base_url, timeout=60) as client:
+                headers = {"Content-Type": "image/png"}
+                return client.post("/predict/digit", content=picture, headers=headers).status_code
+
+        answers = [clients.submit(ask) for _ in range(requests)]
+        while service.client.get("/metrics").text.count('abacus_queue_rows{model="digit"} 0'):
+            time.sleep(0.01)
+        _wait_until_all_are_sent(service.client, requests)
+        service.client.close()
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(timeout=60) == 0
+        assert [answer.result() for answer in answers] == requests * [200]
+
+
+def _wait_until_all_are_sent(client: httpx.Client, requests: int) -> None:
+    """Every request is admitted or answered already."""
+    while True:
+        text = client.get("/metrics").text
+        waiting = _sum(text, "abacus_queue_rows")
+        answered = _sum(text, 'abacus_requests_total{method="POST"')
+        if waiting + answered >= requests:
+            return
+        time.sleep(0.01)
+
+
+def _sum(text: str, prefix: str) -> float:
+    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(prefix))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_it_is_not_ready_at_once_and_answers_for_the_grace(published: Path, workers: int) -> None:
+    options = ("--artifacts", str(published), "--drain-s", "2", "--workers", str(workers))
+    with served(*options) as service:
+        assert service.client.get("/health/ready").status_code == 200
+        asked = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        while (response := service.client.get("/health/ready")).status_code == 200:
+            time.sleep(0.02)
+        assert response.status_code == 503
+        assert response.json()["errors"] == [{"field": "service", "message": "stopping"}]
+        assert service.client.post("/predict/pass", json={"hours": 4}).status_code == 200
+        assert service.process.wait(timeout=30) == 0
+        assert time.monotonic() - asked >= 2
+
+
+def test_a_second_signal_does_not_wait(published: Path) -> None:
+    with served("--artifacts", str(published), "--drain-s", "600") as service:
+        service.process.send_signal(signal.SIGTERM)
+        while service.client.get("/health/ready").status_code == 200:
+            time.sleep(0.02)
+        service.client.close()
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(timeout=30) == 0

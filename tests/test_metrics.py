@@ -1,0 +1,71 @@
+"""What Prometheus sees is what clients saw, with one worker and with two."""
+
+import json
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.conftest import Digits, png, served
+
+
+def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def value(text: str, name: str, **labels: str) -> float:
+    return samples(text)[name, tuple(sorted(labels.items()))]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_counts_equal_the_client_s_own(published: Path, digits: Digits, workers: int) -> None:
+    picture = png(digits.images_u8[0])
+    with served("--artifacts", str(published), "--workers", str(workers)) as service:
+        for _ in range(40):  # a connection each, so that every worker gets some
+            with httpx.Client(base_url=service.client.base_url) as client:
+                assert client.post("/predict/digit", files={"file": picture}).status_code == 200
+                assert client.post("/predict/pass", json={"hours": -1}).status_code == 422
+        service.client.get("/made/up/by/a/client")
+        time.sleep(0.2)  # an answer is counted just after it was sent
+        text = service.client.get("/metrics").text
+        by_status = {"method": "POST", "route": "/predict/digit", "status": "200"}
+        assert value(text, "abacus_requests_total", **by_status) == 40
+        by_status = {"method": "POST", "route": "/predict/pass", "status": "422"}
+        assert value(text, "abacus_requests_total", **by_status) == 40
+        assert value(text, "abacus_request_duration_seconds_count", route="/predict/digit") == 40
+        rejected = {"route": "/predict/pass", "reason": "invalid-input"}
+        assert value(text, "abacus_rejections_total", **rejected) == 40
+        for stage in ("decode", "queue", "infer"):
+            assert value(text, "abacus_stage_duration_seconds_count", model="digit", stage=stage) == 40
+        assert value(text, "abacus_batch_rows_sum", model="digit") == 40
+        assert value(text, "abacus_queue_rows", model="digit") == 0
+        manifest = service.client.get("/models/digit").json()["manifest"]
+        live = {"model": "digit", "version": "1", "sha256": manifest["sha256"]}
+        assert value(text, "abacus_model_info", **live) == 1
+        assert "made" not in text
+        assert 'route="unmatched"' in text
+
+
+def test_openmetrics_is_answered_where_it_is_asked_for(committed_server: httpx.Client) -> None:
+    accept = "application/openmetrics-text; version=1.0.0"
+    response = committed_server.get("/metrics", headers={"Accept": accept})
+    assert response.headers["Content-Type"].startswith("application/openmetrics-text")
+    assert response.text.endswith("# EOF\n")
+
+
+def test_the_log_is_json_where_wanted_with_one_line_a_request(published: Path) -> None:
+    options = ("--artifacts", str(published), "--log-format", "json", "--access-log")
+    with served(*options) as service:
+        service.client.post("/predict/pass", json={"hours": 4}, headers={"X-Request-ID": "mine"})
+        time.sleep(0.2)
+        lines = [json.loads(line) for line in service.log.read_text().splitlines()]
+    (line,) = [line for line in lines if line.get("request_id") == "mine"]
+    assert {line["logger"], line["event"]} == {"service.access", "request"}
+    assert (line["status"], line["model"], line["version"]) == (200, "pass", 1)
+    assert line["total_ms"] >= line["decode_ms"] + line["queue_ms"] + line["infer_ms"]

@@ -1,0 +1,196 @@
+"""More than fits, later than promised, slower than allowed: refused at once, in the contract's shape."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from torch import Tensor
+
+from service.admission import LONGEST_WAIT_S, Admission
+from service.app import create_app
+from service.errors import Overloaded
+from service.predictor import Predictor
+from service.settings import Settings
+from tests.conftest import Digits, Served, png, running, served
+
+
+class Held:
+    """Every prediction waits until `free`; `rows` counts what was computed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.free = threading.Event()
+        self.rows = 0
+        predict = Predictor.predict
+
+        def held(predictor: Predictor, rows: Tensor) -> Tensor:
+            self.free.wait(30)
+            self.rows += len(rows)
+            return predict(predictor, rows)
+
+        self._monkeypatch, self._held = monkeypatch, held
+        monkeypatch.setattr("service.predictor.QUICK_S", 0.0)  # on a thread, so that only that thread waits
+
+    def start(self) -> None:
+        self._monkeypatch.setattr(Predictor, "predict", self._held)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    device = Held(monkeypatch)
+    yield device
+    device.free.set()
+
+
+@asynccontextmanager
+async def blocked(published: Path, held: Held, **settings: int) -> AsyncIterator[httpx.AsyncClient]:
+    """The app with its device blocked, and a client that waits long enough."""
+    async with running(create_app(Settings(artifacts=published, **settings))) as client:  # type: ignore[arg-type]
+        held.start()
+        client.timeout = httpx.Timeout(60)
+        try:
+            yield client
+        finally:
+            held.free.set()
+
+
+async def status_of_metric(client: httpx.AsyncClient, name: str) -> float:
+    text = (await client.get("/metrics")).text
+    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
+
+
+async def test_what_does_not_fit_is_429_and_succeeds_later(
+    published: Path, held: Held, digits: Digits
+) -> None:
+    places, more = 64, 20
+    picture = {"file": png(digits.images_u8[0])}
+    async with blocked(published, held, max_queued_batches=1) as client:
+        asked = [
+            asyncio.create_task(client.post("/predict/digit", files=picture)) for _ in range(places + more)
+        ]
+        while sum(task.done() for task in asked) < more:
+            await asyncio.sleep(0.01)
+        refused = [task.result() for task in asked if task.done()]
+        assert Counter(response.status_code for response in refused) == {429: more}
+        assert all(int(response.headers["Retry-After"]) >= 1 for response in refused)
+        assert refused[0].json()["type"] == "urn:problem-type:abacus:overloaded"
+        assert await status_of_metric(client, 'abacus_queue_rows{model="digit"}') == places
+        held.free.set()
+        answers = await asyncio.gather(*asked)
+        assert Counter(response.status_code for response in answers) == {200: places, 429: more}
+        assert (await client.post("/predict/digit", files=picture)).status_code == 200
+        assert await status_of_metric(client, 'abacus_queue_rows{model="digit"}') == 0
+        assert await status_of_metric(client, 'abacus_rejections_total{reason="overloaded"') == more
+
+
+async def test_a_deadline_is_kept_and_what_is_late_is_not_computed(published: Path, held: Held) -> None:
+    async with blocked(published, held) as client:
+        patient = asyncio.create_task(client.post("/predict/pass", json={"hours": 1}))
+        await asyncio.sleep(0.1)
+        hurried = [
+            client.post("/predict/pass", json={"hours": 2}, headers={"X-Request-Timeout-Ms": "100"})
+            for _ in range(50)
+        ]
+        answers = await asyncio.gather(*hurried)
+        assert Counter(response.status_code for response in answers) == {504: 50}
+        assert not patient.done()
+        held.free.set()
+        assert (await patient).status_code == 200
+        assert (await client.post("/predict/pass", json={"hours": 3})).status_code == 200
+    assert held.rows == 2
+
+
+async def test_without_a_deadline_the_late_are_computed(published: Path, held: Held) -> None:
+    """The control of the test before: the count of rows can tell."""
+    async with blocked(published, held) as client:
+        asked = [asyncio.create_task(client.post("/predict/pass", json={"hours": 2})) for _ in range(50)]
+        await asyncio.sleep(0.3)
+        held.free.set()
+        answers = await asyncio.gather(*asked)
+        assert Counter(response.status_code for response in answers) == {200: 50}
+    assert held.rows == 50
+
+
+async def test_places_are_given_back_whatever_becomes_of_a_request(
+    published: Path, held: Held, digits: Digits
+) -> None:
+    held.free.set()
+    picture = png(digits.images_u8[0])
+    async with blocked(published, held, max_queued_batches=1) as client:
+        for _ in range(70):
+            assert (await client.post("/predict/digit", files={"file": b"no picture"})).status_code == 415
+            assert (await client.post("/predict/pass", content=b"{" + 20_000 * b",")).status_code == 415
+            cut = {"X-Request-Timeout-Ms": "1"}
+            await client.post("/predict/digit", files={"file": picture}, headers=cut)
+        assert await status_of_metric(client, "abacus_queue_rows") == 0
+        many = [("file", picture)] * 64
+        assert (await client.post("/predict/digit", files=many)).status_code == 200
+
+
+@pytest.mark.parametrize("text", ["0", "-5", "1.5", "soon", "", "9999999999"])
+async def test_a_deadline_that_is_none_is_422(client: httpx.AsyncClient, text: str) -> None:
+    headers = {"X-Request-Timeout-Ms": text}
+    response = await client.post("/predict/pass", json={"hours": 1}, headers=headers)
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["field"] == "X-Request-Timeout-Ms"
+
+
+@pytest.fixture(scope="module")
+def impatient(published: Path) -> Iterator[Served]:
+    options = ("--request-timeout-s", "1", "--max-pending-bytes", "100000")
+    with served("--artifacts", str(published), *options) as service:
+        yield service
+
+
+HEAD = b"POST /predict/digit HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
+
+
+def connect(service: Served) -> socket.socket:
+    url = service.client.base_url
+    return socket.create_connection((url.host, url.port or 80), timeout=20)
+
+
+def test_a_body_that_does_not_come_is_408(impatient: Served) -> None:
+    with connect(impatient) as slow:
+        slow.sendall(HEAD % 999 + b"\x89PNG")
+        assert b" 408 " in slow.recv(65536).splitlines()[0]
+    assert impatient.client.post("/predict/pass", json={"hours": 4}).status_code == 200
+
+
+def test_bytes_under_way_are_bounded(impatient: Served) -> None:
+    """One upload has announced nearly all bytes there are: another gets 429, and later its turn."""
+    with connect(impatient) as large:
+        large.sendall(HEAD % 99_000)
+        time.sleep(0.2)
+        response = impatient.client.post(
+            "/predict/digit", content=2000 * b"x", headers={"Content-Type": "image/png"}
+        )
+        assert response.status_code == 429
+        assert "Retry-After" in response.headers
+    time.sleep(0.2)
+    response = impatient.client.post(
+        "/predict/digit", content=2000 * b"x", headers={"Content-Type": "image/png"}
+    )
+    assert response.status_code == 415
+
+
+def test_permits_are_counted_and_the_wait_is_measured() -> None:
+    places = Admission(10, "rows")
+    places.admit(10)
+    with pytest.raises(Overloaded, match="10 of 10 rows") as refused:
+        places.admit(1)
+    assert refused.value.retry_after_s == 1  # nothing is known yet
+    places.measure(2, 1.0)
+    assert places.wait_s(7) == 4
+    assert places.wait_s(10_000) == LONGEST_WAIT_S
+    with pytest.raises(Overloaded):
+        places.check()
+    places.release(10)
+    places.check()
+    places.admit(10)
