@@ -1,4 +1,4 @@
-"""`python -m service`: parse the options, check the device, serve."""
+"""`python -m service` serves; `models` and `key` are for its operators."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,11 +6,15 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from service import versions
+from service.auth import KeyFile, KeysUnreadable, add_key
 from service.errors import DeviceUnavailable
 from service.server import run
 from service.settings import Settings
+from service.signatures import KeyUnusable, TrustedKeys
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+cli.add_typer(versions.cli, name="models")
 
 
 def _option(field: str) -> Any:
@@ -20,8 +24,9 @@ def _option(field: str) -> Any:
     return typer.Option(help=f"{info.description} [{env}; default: {info.default}]", show_default=False)
 
 
-@cli.command()
+@cli.callback(invoke_without_command=True)
 def serve(
+    context: typer.Context,
     host: Annotated[str | None, _option("host")] = None,
     port: Annotated[int | None, _option("port")] = None,
     artifacts: Annotated[Path | None, _option("artifacts")] = None,
@@ -38,6 +43,10 @@ def serve(
     request_timeout_s: Annotated[float | None, _option("request_timeout_s")] = None,
     max_queued_batches: Annotated[int | None, _option("max_queued_batches")] = None,
     max_pending_bytes: Annotated[int | None, _option("max_pending_bytes")] = None,
+    api_keys_file: Annotated[Path | None, _option("api_keys_file")] = None,
+    open_paths: Annotated[str | None, _option("open_paths")] = None,
+    cors_origins: Annotated[str | None, _option("cors_origins")] = None,
+    trusted_keys: Annotated[Path | None, _option("trusted_keys")] = None,
     max_body_bytes: Annotated[int | None, _option("max_body_bytes")] = None,
     max_image_pixels: Annotated[int | None, _option("max_image_pixels")] = None,
 ) -> None:
@@ -45,24 +54,44 @@ def serve(
 
     An option given here wins over its environment variable.
     """
-    given = {name: value for name, value in locals().items() if value is not None}
+    given = {name: value for name, value in locals().items() if value is not None and name != "context"}
+    if context.invoked_subcommand:
+        if given:
+            raise typer.BadParameter(f"{context.invoked_subcommand} takes its options behind its name.")
+        return
     try:
         settings = Settings(**given)
-        _check_device(settings.device)
+        _check(settings)
     except ValidationError as error:
         first = error.errors()[0]
         raise typer.BadParameter(f"{first['loc'][0]}: {first['msg']}") from error
-    except DeviceUnavailable as error:
+    except (DeviceUnavailable, KeysUnreadable, KeyUnusable) as error:
         raise typer.BadParameter(str(error)) from error
     run(settings)
 
 
-def _check_device(choice: str) -> None:
-    """Fail now and not in every worker. Raises DeviceUnavailable."""
-    if choice.startswith("cuda"):
+@cli.command()
+def key(
+    name: Annotated[str, typer.Argument(help="Whose key it is; shown in the log.")],
+    file: Annotated[Path, typer.Option(help="File of keys to add it to.", envvar="SERVICE_API_KEYS_FILE")],
+) -> None:
+    """Make an API key, print it once, and add its hash to the file; a running service takes it up."""
+    try:
+        typer.echo(add_key(file, name))
+    except KeysUnreadable as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _check(settings: Settings) -> None:
+    """Fail now and not in every worker. Raises DeviceUnavailable, KeysUnreadable or KeyUnusable."""
+    if settings.api_keys_file:
+        KeyFile(settings.api_keys_file)
+    if settings.trusted_keys:
+        TrustedKeys(settings.trusted_keys)
+    if settings.device.startswith("cuda"):
         from service.devices import resolve_device
 
-        resolve_device(choice)
+        resolve_device(settings.device)
 
 
 if __name__ == "__main__":

@@ -15,20 +15,24 @@ import torch
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
 from service.admission import Admission
+from service.auth import ApiKeys, KeyFile
 from service.batching import Batcher
 from service.cpus import usable_cpus
 from service.devices import resolve_device
 from service.draining import draining
+from service.errors import Unauthorized
 from service.manifest import ArtifactStore
 from service.metrics import Metrics
 from service.middleware import RequestContext
 from service.predict import BATCH_ROWS, ENDPOINTS, INTERFACES, Backend
 from service.predictor import Predictor
 from service.problems import (
+    error_responses,
     http_problem_response,
     invalid_payload,
     problem_response,
@@ -39,6 +43,7 @@ from service.reload import Reloader
 from service.routes import router
 from service.schemas import Problem
 from service.settings import Settings
+from service.signatures import TrustedKeys
 
 logger = logging.getLogger(__name__)
 
@@ -55,11 +60,18 @@ class Abacus(FastAPI):
             version=__version__,
             lifespan=partial(_lifespan, settings=settings),
         )
-        self._hot = {
-            path: RequestContext(_asgi(endpoint), metrics, settings.access_log)
-            for path, endpoint in ENDPOINTS.items()
-        }
-        self.add_middleware(RequestContext, metrics=metrics, access_log=settings.access_log)
+        keys = KeyFile(settings.api_keys_file) if settings.api_keys_file else None
+
+        def surrounded(app: ASGIApp) -> ASGIApp:
+            if keys:
+                app = ApiKeys(app, keys, settings.open_paths)
+            app = RequestContext(app, metrics, settings.access_log)
+            if settings.cors_origins:
+                app = CORSMiddleware(app, settings.cors_origins, ("GET", "POST"), ("*",))
+            return app
+
+        self._hot = {path: surrounded(_asgi(endpoint)) for path, endpoint in ENDPOINTS.items()}
+        self.add_middleware(surrounded)
         self.state.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,7 +95,7 @@ def create_app(settings: Settings | None = None, metrics_folder: str | None = No
     app.include_router(router)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
-    _describe_problems(app)
+    _describe_problems(app, needs_key=settings.api_keys_file is not None)
     return app
 
 
@@ -106,7 +118,9 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(cpus, "decode"))
     device = resolve_device(settings.device)
     logger.info("device %s, artifacts in %s, %d thread(s)", device, settings.artifacts, threads)
-    registry = Registry(ArtifactStore(settings.artifacts), INTERFACES, device, settings.precision)
+    trusted = TrustedKeys(settings.trusted_keys) if settings.trusted_keys else None
+    store = ArtifactStore(settings.artifacts)
+    registry = Registry(store, INTERFACES, device, settings.precision, trusted)
     backend, reloader = _backend(registry, app.state.metrics, settings)
     app.state.backend = backend
     await reloader.look()
@@ -165,8 +179,8 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
     return problem_response(invalid_payload(error), request_id_of(request))
 
 
-def _describe_problems(app: FastAPI) -> None:
-    """Make the OpenAPI document true about errors: ours are Problems, and FastAPI's own never occur."""
+def _describe_problems(app: FastAPI, needs_key: bool) -> None:
+    """Make the OpenAPI document true about keys and errors: ours are Problems, FastAPI's never occur."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -174,6 +188,15 @@ def _describe_problems(app: FastAPI) -> None:
         schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         components = document.setdefault("components", {}).setdefault("schemas", {})
         components.update(schema.pop("$defs", {}), Problem=schema)
+        if needs_key:
+            document["components"]["securitySchemes"] = {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            }
+            document["security"] = [{"bearer": []}, {"key": []}]
+            for path in document["paths"].values():
+                for operation in path.values():
+                    operation["responses"] |= {str(k): v for k, v in error_responses(Unauthorized).items()}
         if components.pop("HTTPValidationError", None):
             # FastAPI adds it to every route with a parameter; ours is a path segment, which any text fits.
             del components["ValidationError"]

@@ -1,7 +1,7 @@
 """The artifact format: one folder a version, described by `manifest.json`, and the store of them.
 
     <root>/<name>/current              text file: the live version
-    <root>/<name>/<version>/           immutable: model.pt  manifest.json  samples/  report/
+    <root>/<name>/<version>/           immutable: model.pt  manifest.json  [manifest.sig]  samples/  report/
 
 The layout of versions is that of a Triton model repository. Training writes it and the service reads
 it, so this module needs neither torch nor a web framework.
@@ -11,7 +11,7 @@ import base64
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,6 +20,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PositiveInt, V
 
 MODEL_FILE = "model.pt"
 MANIFEST_FILE = "manifest.json"
+SIGNATURE_FILE = "manifest.sig"
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 DType = Literal["uint8", "float32"]
@@ -201,11 +202,17 @@ def title(folder: Path) -> str:
     return f"{folder.parent.name}/{folder.name}"
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Parse `manifest.json` of a version folder. Raises ArtifactError."""
+def read_manifest(folder: Path, verify: Callable[[Path, bytes], None] | None = None) -> Manifest:
+    """Parse `manifest.json` of a version folder, once `verify` has let these very bytes pass.
+
+    Raises ArtifactError.
+    """
     where = f"{title(folder)}/{MANIFEST_FILE}"
     try:
-        return Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
+        document = (folder / MANIFEST_FILE).read_bytes()
+        if verify:
+            verify(folder, document)
+        return Manifest.model_validate_json(document)
     except OSError as error:
         raise ArtifactError(f"{where} cannot be read: {error.strerror}") from error
     except ValidationError as error:
@@ -232,9 +239,11 @@ def read_model(folder: Path, manifest: Manifest) -> bytes:
     return model
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    document = manifest.model_dump_json(indent=2) + "\n"
-    write_durably(folder / MANIFEST_FILE, document.encode("utf-8"))
+def write_manifest(folder: Path, manifest: Manifest, sign: Callable[[bytes], bytes] | None = None) -> None:
+    document = (manifest.model_dump_json(indent=2) + "\n").encode("utf-8")
+    write_durably(folder / MANIFEST_FILE, document)
+    if sign:
+        write_durably(folder / SIGNATURE_FILE, sign(document))
 
 
 def write_durably(path: Path, data: bytes) -> None:

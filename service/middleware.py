@@ -79,6 +79,7 @@ class RequestContext:
                     "path": quote(scope["path"]),
                     "status": status,
                     "request_id": state["request_id"],
+                    **({"caller": state["caller"]} if "caller" in state else {}),
                     **served_by,
                     **{f"{stage}_ms": round(1000 * s, 3) for stage, s in stages.items()},
                     "total_ms": round(1000 * seconds, 3),

@@ -26,6 +26,7 @@ from service.manifest import (
     title,
 )
 from service.settings import Precision
+from service.signatures import TrustedKeys
 
 # The batch sizes that are run before the first request. On a CPU this lets torch and oneDNN choose their
 # kernels and shows how long a batch takes; on CUDA each is one captured graph.
@@ -89,13 +90,19 @@ class Predictor:
         return time.perf_counter() - started
 
 
-def load(folder: Path, device: torch.device, precision: Precision = "float32") -> Predictor:
-    """Load a version folder: verify size and SHA-256, optimise, replay its check, warm up.
+def load(
+    folder: Path,
+    device: torch.device,
+    precision: Precision = "float32",
+    trusted: TrustedKeys | None = None,
+) -> Predictor:
+    """Load a version folder: verify signature, size and SHA-256, optimise, replay its check, warm up.
 
-    In half precision its answers may differ from training's by HALF_TOLERANCE.
+    Without `trusted` keys no signature is asked for. In half precision its answers may differ from
+    training's by HALF_TOLERANCE.
     Raises ArtifactError when the version must not be served.
     """
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder, trusted.verify if trusted else None)
     model = read_model(folder, manifest)
     dtype: torch.dtype = getattr(torch, precision)
     try:

@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem details, in answers and in the OpenAPI document."""
 
 import http
+import random
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,8 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
         errors=[ProblemField(**e._asdict()) for e in error.errors] or None,
     )
     headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, section 15.5.2
     return _respond(problem, headers)
 
 
@@ -42,6 +45,14 @@ def http_problem_response(error: HTTPException, request_id: str) -> Response:
         request_id=request_id,
     )
     return _respond(problem, error.headers or {})
+
+
+def bare_problem(status: int, detail: str) -> bytes:
+    """The document alone, for what is refused before there is a request."""
+    title = http.HTTPStatus(status).phrase.capitalize()
+    request_id = f"{random.getrandbits(128):032x}"
+    problem = Problem(type="about:blank", title=title, status=status, detail=detail, request_id=request_id)
+    return problem.model_dump_json(exclude_none=True).encode()
 
 
 def invalid_payload(error: ValidationError | RequestValidationError) -> InvalidInput:

@@ -10,6 +10,7 @@ from service.errors import NotReady, UnknownModel
 from service.manifest import ArtifactError, ArtifactStore, DType, Manifest
 from service.predictor import Predictor, load
 from service.settings import Precision
+from service.signatures import TrustedKeys
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +38,14 @@ class Registry:
         interfaces: Mapping[str, Interface],
         device: torch.device,
         precision: Precision = "float32",
+        trusted: TrustedKeys | None = None,
     ) -> None:
         self.names = tuple(interfaces)
         self.device = device
         self.store = store
         self._stopping = False
         self._precision = precision
+        self._trusted = trusted
         self._interfaces = interfaces
         self._live: dict[str, Predictor] = {}
         self._refused: dict[str, str] = dict.fromkeys(self.names, "not loaded yet")
@@ -92,8 +95,12 @@ class Registry:
 
     def load_current(self, name: str) -> Predictor:
         """Load the version that `current` names, verified and warm. Raises ArtifactError."""
-        version = self.store.current(name)
-        predictor = load(self.store.folder(name, version), self.device, self._precision)
+        return self.load_version(name, self.store.current(name))
+
+    def load_version(self, name: str, version: int) -> Predictor:
+        """Raises ArtifactError when it is not fit to serve."""
+        folder = self.store.folder(name, version)
+        predictor = load(folder, self.device, self._precision, self._trusted)
         stated = (predictor.manifest.name, predictor.manifest.version)
         if stated != (name, version):
             raise ArtifactError(f"{name}/{version} holds the manifest of {stated[0]}/{stated[1]}")

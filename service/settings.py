@@ -1,14 +1,21 @@
 """All settings of the service, read once from the environment. No other module reads it."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Precision = Literal["float32", "bfloat16", "float16"]
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def _split(value: Any) -> Any:
+    return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
@@ -57,6 +64,20 @@ class Settings(BaseSettings):
     )
     max_pending_bytes: int = Field(
         256 * 1024 * 1024, ge=1, description="Bytes of all bodies under way; then 429."
+    )
+    api_keys_file: Path | None = Field(
+        None,
+        description="File of API keys, made by `python -m service key`; without it all may call.",
+    )
+    open_paths: CommaSeparated = Field(
+        (),
+        description="Paths that need no key beside /health, such as /metrics,/docs,/openapi.json.",
+    )
+    cors_origins: CommaSeparated = Field(
+        (), description="Origins whose pages may call, comma-separated; or *."
+    )
+    trusted_keys: Path | None = Field(
+        None, description="PEM file of public keys; then only artifacts that one of them signed are served."
     )
     max_body_bytes: int = Field(16 * 1024 * 1024, ge=1, description="Largest request body, in bytes.")
     max_image_pixels: int = Field(

@@ -1,5 +1,6 @@
-"""`python -m training pass` and `python -m training digit`: fit a model and publish it."""
+"""`python -m training pass` and `… digit` fit a model and publish it; `… keys` makes keys to sign with."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -14,6 +15,7 @@ from rich.table import Table
 from service.devices import resolve_device
 from service.errors import DeviceUnavailable
 from service.manifest import ArtifactError, ArtifactStore, Manifest
+from service.signatures import KeyUnusable, SigningKey, make_keys
 from training.data import DataUnavailable
 from training.digit_recipe import CNN, RECIPES, train_digit
 from training.fit import Diverged
@@ -28,6 +30,9 @@ DEFAULT_RECIPE = RecipeName(CNN.name)
 Out = Annotated[Path, typer.Option(help="Folder of published models.", envvar="TRAINING_OUT")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's own number.")]
 Seed = Annotated[int, typer.Option(help="Same seed on a CPU, same weights.")]
+Sign = Annotated[
+    Path | None, typer.Option(help="Private key to sign with, made by `keys`.", envvar="TRAINING_SIGN")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 
@@ -43,6 +48,7 @@ def pass_(
     epochs: Epochs = None,
     seed: Seed = 0,
     device: Device = "cpu",
+    sign: Sign = None,
 ) -> None:
     """Logistic regression: hours studied → probability of passing."""
     console = Console()
@@ -54,6 +60,7 @@ def pass_(
             epochs=epochs,
             seed=seed,
             device=resolve_device(device),
+            key=SigningKey(sign) if sign else None,
         )
     w, b = net.coefficients()
     at_four = probability_at(net, 4)
@@ -75,6 +82,7 @@ def digit(
     epochs: Epochs = None,
     seed: Seed = 0,
     device: Device = "auto",
+    sign: Sign = None,
 ) -> None:
     """Handwritten digits, from MNIST."""
     console = Console()
@@ -87,8 +95,27 @@ def digit(
             epochs=epochs,
             seed=seed,
             device=resolve_device(device),
+            key=SigningKey(sign) if sign else None,
         )
     _print_result(console, manifest, {})
+
+
+@cli.command()
+def keys(
+    out: Annotated[Path, typer.Option(help="Folder to write them to.", file_okay=False)] = Path("keys"),
+) -> None:
+    """Make a pair of keys: the private one signs artifacts, the service trusts the public one."""
+    private, public = make_keys()
+    out.mkdir(parents=True, exist_ok=True)
+    signing, trusted = out / "signing-key.pem", out / "trusted-key.pem"
+    try:
+        with open(os.open(signing, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(private)
+    except FileExistsError:
+        _fail(f"{signing} exists; a lost signing key cannot be had again, so it is not overwritten", code=2)
+    trusted.write_bytes(public)
+    typer.echo(f"{signing}: keep it secret; `--sign {signing}` signs what is published")
+    typer.echo(f"{trusted}: `--trusted-keys {trusted}` has the service load nothing else")
 
 
 @contextmanager
@@ -96,7 +123,7 @@ def _errors_explained() -> Iterator[None]:
     """Say what went wrong in one line: exit code 2 for what the caller gave, 1 for what training did."""
     try:
         yield
-    except (DataUnavailable, DeviceUnavailable) as error:
+    except (DataUnavailable, DeviceUnavailable, KeyUnusable) as error:
         _fail(str(error), code=2)
     except (Diverged, PublishFailed, ArtifactError) as error:
         _fail(str(error), code=1)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from service.manifest import ArtifactStore, InputSpec, Manifest, Metric, OutputSpec, TrainingRecord
+from service.signatures import SigningKey
 from training import augment, nets
 from training.data import Rows, load_mnist, split_validation
 from training.evaluate import (
@@ -116,6 +117,7 @@ def train_digit(
     device: torch.device,
     epochs: int | None = None,
     seed: int = 0,
+    key: SigningKey | None = None,
 ) -> Manifest:
     """Fit and publish. Raises DataUnavailable, Diverged or PublishFailed."""
     started = time.monotonic()
@@ -155,7 +157,7 @@ def train_digit(
         | _pictures(history, test, test_rows.inputs)
         | _samples(check_rows),
     )
-    return publish(candidate, store)
+    return publish(candidate, store, key)
 
 
 def start(recipe: Recipe, seed: int) -> nets.DigitNet:

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
 
 from service.manifest import ArtifactStore, InputSpec, Manifest, Metric, OutputSpec, TrainingRecord
+from service.signatures import SigningKey
 from training.data import Rows, lecture_hours, read_hours
 from training.evaluate import loss_figure, pass_figure, png
 from training.fit import Hyperparameters, Objective, fit
@@ -48,6 +49,7 @@ def train_pass(
     csv: Path | None = None,
     epochs: int | None = None,
     seed: int = 0,
+    key: SigningKey | None = None,
 ) -> tuple[Manifest, PassNet]:
     """Fit and publish. Raises DataUnavailable, Diverged or PublishFailed."""
     started = time.monotonic()
@@ -85,7 +87,7 @@ def train_pass(
             **{f"samples/{i}.json": f'{{"hours": {h}}}\n'.encode() for i, h in enumerate(CHECK_HOURS)},
         },
     )
-    return publish(candidate, store), net
+    return publish(candidate, store, key), net
 
 
 def start(rows: Rows, hp: Hyperparameters, seed: int) -> tuple[PassNet, Hyperparameters]:

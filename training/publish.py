@@ -38,6 +38,7 @@ from service.manifest import (
     write_manifest,
 )
 from service.predictor import encode_tensor, load, torchscript_accepted
+from service.signatures import SigningKey
 
 CHECK_TOLERANCE = 1e-4
 
@@ -66,8 +67,8 @@ class Candidate:
     files: Mapping[str, bytes]
 
 
-def publish(candidate: Candidate, store: ArtifactStore) -> Manifest:
-    """Publish as the next version and make it live.
+def publish(candidate: Candidate, store: ArtifactStore, key: SigningKey | None = None) -> Manifest:
+    """Publish as the next version, signed by `key`, and make it live.
 
     Raises PublishFailed when the reloaded archive differs from the network, and ArtifactError when
     the service would refuse it; in both cases nothing becomes visible.
@@ -82,7 +83,7 @@ def publish(candidate: Candidate, store: ArtifactStore) -> Manifest:
             (staged / path).parent.mkdir(exist_ok=True)
             write_durably(staged / path, content)
         manifest = _manifest(candidate, net, version, model)
-        write_manifest(staged, manifest)
+        write_manifest(staged, manifest, key.sign if key else None)
         _prove(staged, net, candidate.proof_rows)
         for directory in (*filter(Path.is_dir, staged.iterdir()), staged):
             sync_directory(directory)

@@ -1,0 +1,90 @@
+"""Ed25519 signatures (RFC 8032) over manifests: whose artifacts may be loaded.
+
+The manifest names the SHA-256 of the archive, so its signature covers both. With trusted keys set, nothing
+else is parsed before the signature is verified, and nothing unsigned is ever given to `torch.jit.load`.
+"""
+
+import base64
+import binascii
+import re
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from service.manifest import SIGNATURE_FILE, ArtifactError, title
+
+_PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----\n?", re.S)
+
+
+class KeyUnusable(Exception):
+    """A key file is missing or holds no Ed25519 key."""
+
+
+def make_keys() -> tuple[bytes, bytes]:
+    """A new private key and its public key, both PEM."""
+    private = Ed25519PrivateKey.generate()
+    return (
+        private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+    )
+
+
+class SigningKey:
+    """The private key of a publisher.
+
+    Raises KeyUnusable.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            key = load_pem_private_key(path.read_bytes(), password=None)
+        except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise KeyUnusable(f"{path} holds no private key: {error}") from error
+        if not isinstance(key, Ed25519PrivateKey):
+            raise KeyUnusable(f"{path} holds no Ed25519 key")
+        self._key = key
+
+    def sign(self, manifest: bytes) -> bytes:
+        """What the signature file holds: one line of base64."""
+        return base64.b64encode(self._key.sign(manifest)) + b"\n"
+
+
+class TrustedKeys:
+    """The public keys of those whose artifacts may be served: one PEM file with one or more.
+
+    Raises KeyUnusable.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            keys = [load_pem_public_key(pem) for pem in _PEM.findall(path.read_bytes())]
+        except (OSError, ValueError, UnsupportedAlgorithm) as error:
+            raise KeyUnusable(f"{path} cannot be read: {error}") from error
+        self._keys = [key for key in keys if isinstance(key, Ed25519PublicKey)]
+        if not self._keys or len(self._keys) != len(keys):
+            raise KeyUnusable(f"{path} must hold Ed25519 public keys and nothing else")
+
+    def verify(self, folder: Path, manifest: bytes) -> None:
+        """Raises ArtifactError unless one of the keys signed these very bytes."""
+        try:
+            signature = base64.b64decode((folder / SIGNATURE_FILE).read_bytes(), validate=False)
+        except FileNotFoundError:
+            raise ArtifactError(f"{title(folder)} is not signed") from None
+        except (OSError, binascii.Error) as error:
+            raise ArtifactError(f"{title(folder)}/{SIGNATURE_FILE} cannot be read: {error}") from error
+        for key in self._keys:
+            try:
+                key.verify(signature, manifest)
+                return
+            except InvalidSignature:
+                continue
+        raise ArtifactError(f"{title(folder)} is not signed by a trusted key")

@@ -1,0 +1,122 @@
+"""API keys: who may call, over real HTTP."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from service.app import create_app
+from service.auth import KeyFile, KeysUnreadable, add_key
+from service.settings import Settings
+from tests.conftest import ROOT, Served, running, served
+
+
+class Guarded(NamedTuple):
+    service: Served
+    file: Path
+    key: str
+
+
+@pytest.fixture(scope="module")
+def guarded(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    file = tmp_path_factory.mktemp("keys") / "keys"
+    key = add_key(file, "laboratory")
+    options = ("--api-keys-file", str(file), "--open-paths", "/metrics", "--access-log")
+    with served("--artifacts", str(published), *options) as service:
+        yield Guarded(service, file, key)
+
+
+@pytest.mark.parametrize("path", ["/predict/pass", "/models", "/docs", "/openapi.json", "/nowhere"])
+def test_without_a_key_it_is_401(guarded: Guarded, path: str) -> None:
+    method = "POST" if path.startswith("/predict") else "GET"
+    wrong: tuple[dict[str, str], ...] = ({}, {"X-API-Key": "no"}, {"Authorization": "Basic eA=="})
+    for headers in wrong:
+        response = guarded.service.client.request(method, path, headers=headers)
+        assert response.status_code == 401
+        assert response.headers["WWW-Authenticate"] == "Bearer"
+        assert response.json()["type"] == "urn:problem-type:abacus:unauthorized"
+        assert response.json()["request_id"] == response.headers["X-Request-ID"]
+
+
+def test_health_and_open_paths_need_no_key(guarded: Guarded) -> None:
+    for path in ("/health/live", "/health/ready", "/metrics"):
+        assert guarded.service.client.get(path).status_code == 200
+
+
+def test_either_header_carries_the_key_and_the_log_names_its_owner(guarded: Guarded) -> None:
+    for headers in ({"X-API-Key": guarded.key}, {"Authorization": f"bearer {guarded.key}"}):
+        response = guarded.service.client.post("/predict/pass", json={"hours": 4}, headers=headers)
+        assert response.status_code == 200
+    log = guarded.service.log.read_text()
+    assert "caller='laboratory'" in log
+    assert guarded.key not in log
+    assert guarded.key not in guarded.file.read_text()
+
+
+def test_a_key_is_added_and_taken_away_while_serving(guarded: Guarded) -> None:
+    command = [sys.executable, "-m", "service", "key", "visitor", "--file", str(guarded.file)]
+    key = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    headers = {"X-API-Key": key}
+    assert guarded.service.client.get("/models", headers=headers).status_code == 200
+    lines = guarded.file.read_text().splitlines()
+    guarded.file.write_text(lines[0] + "\n")
+    assert guarded.service.client.get("/models", headers=headers).status_code == 401
+
+
+def test_a_broken_edit_changes_nothing(guarded: Guarded) -> None:
+    before = guarded.file.read_text()
+    guarded.file.write_text("not a key\n")
+    headers = {"X-API-Key": guarded.key}
+    assert guarded.service.client.get("/models", headers=headers).status_code == 200
+    assert "line 1 is not name:sha256" in guarded.service.log.read_text()
+    guarded.file.write_text(before)
+
+
+def test_openapi_says_that_a_key_is_needed(tmp_path: Path) -> None:
+    add_key(tmp_path / "keys", "someone")
+    document = create_app(Settings(api_keys_file=tmp_path / "keys")).openapi()
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "key"}
+    assert "401" in document["paths"]["/predict/pass"]["post"]["responses"]
+    assert "security" not in create_app(Settings()).openapi()
+
+
+@pytest.mark.parametrize("text", ["name", "name:1234", "na me:" + 64 * "0", "\xff"])
+def test_a_file_that_holds_no_keys_stops_the_service(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "keys"
+    file.write_text(text, encoding="latin-1")
+    with pytest.raises(KeysUnreadable):
+        KeyFile(file)
+    command = [sys.executable, "-m", "service", "--api-keys-file", str(file)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+
+
+def test_a_key_s_name_is_a_word(tmp_path: Path) -> None:
+    with pytest.raises(KeysUnreadable, match="no name"):
+        add_key(tmp_path / "keys", "two words:")
+
+
+async def test_other_origins_are_refused_unless_set(published: Path) -> None:
+    headers = {"Origin": "https://example.org"}
+    async with running(create_app(Settings(artifacts=published))) as client:
+        response = await client.post("/predict/pass", json={"hours": 4}, headers=headers)
+        assert "Access-Control-Allow-Origin" not in response.headers
+    settings = Settings(artifacts=published, cors_origins=("https://example.org",))
+    async with running(create_app(settings)) as client:
+        response = await client.post("/predict/pass", json={"hours": 4}, headers=headers)
+        assert response.headers["Access-Control-Allow-Origin"] == "https://example.org"
+        preflight = headers | {"Access-Control-Request-Method": "POST"}
+        assert (await client.options("/predict/pass", headers=preflight)).status_code == 200
+        other = await client.post(
+            "/predict/pass", json={"hours": 4}, headers={"Origin": "https://evil.example"}
+        )
+        assert "Access-Control-Allow-Origin" not in other.headers
+
+
+def test_the_environment_lists_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVICE_OPEN_PATHS", "/metrics, /docs")
+    assert Settings().open_paths == ("/metrics", "/docs")

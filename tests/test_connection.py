@@ -1,0 +1,93 @@
+"""Heads of requests that are too slow, too large or no HTTP, over raw sockets."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.connection import MAX_HEAD_BYTES
+from tests.conftest import served
+
+
+@pytest.fixture(scope="module")
+def client(published: Path) -> Iterator[httpx.Client]:
+    with served("--artifacts", str(published)) as service:
+        yield service.client
+
+
+def connect(client: httpx.Client) -> socket.socket:
+    return socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=30)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    answer = b""
+    while chunk := connection.recv(65536):
+        answer += chunk
+    return answer
+
+
+def problem(answer: bytes) -> dict[str, object]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"application/problem+json" in head
+    document: dict[str, object] = json.loads(body)
+    assert str(document["status"]).encode() in head.splitlines()[0]
+    return document
+
+
+def test_a_head_that_dribbles_is_408(client: httpx.Client) -> None:
+    with connect(client) as slow:
+        slow.sendall(b"POST /predict/pass HTTP/1.1\r\nHost: x\r\n")
+        assert problem(read_all(slow))["status"] == 408
+
+
+def test_a_connection_that_says_nothing_is_closed(client: httpx.Client) -> None:
+    with connect(client) as silent:
+        assert read_all(silent) == b""
+
+
+def test_a_head_without_end_is_431(client: httpx.Client) -> None:
+    with connect(client) as greedy:
+        greedy.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n")
+        sent = 0
+        try:
+            while sent < 100 * MAX_HEAD_BYTES:
+                greedy.sendall(b"X-Filler: " + 1000 * b"x" + b"\r\n")
+                sent += 1012
+                time.sleep(0)
+        except OSError:
+            pass  # it was cut off
+        assert sent < 100 * MAX_HEAD_BYTES
+    assert client.get("/health/ready").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "text", [b"hello\r\n\r\n", b"GET / HTTP/9\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n"]
+)
+def test_what_is_no_http_is_a_400_problem(client: httpx.Client, text: bytes) -> None:
+    with connect(client) as strange:
+        strange.sendall(text)
+        assert problem(read_all(strange))["status"] == 400
+
+
+def test_smuggled_requests_are_refused(client: httpx.Client) -> None:
+    """A length and chunks contradict each other (RFC 9112, section 6.3): never two answers."""
+    with connect(client) as sly:
+        sly.sendall(
+            b"POST /predict/pass HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+            b"GET /models HTTP/1.1\r\nHost: x\r\n\r\n"
+        )
+        answer = read_all(sly)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert answer.startswith(b"HTTP/1.1 4")
+
+
+def test_a_hundred_idle_connections_hinder_nobody(client: httpx.Client) -> None:
+    idle = [connect(client) for _ in range(100)]
+    assert client.post("/predict/pass", json={"hours": 4}).status_code == 200
+    for connection in idle:
+        connection.close()

@@ -1,0 +1,111 @@
+"""With trusted keys set, nothing that they did not sign is served, nor even given to the loader."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from service.manifest import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, ArtifactError, ArtifactStore
+from service.predictor import load
+from service.signatures import KeyUnusable, SigningKey, TrustedKeys, make_keys
+from tests.conftest import CPU, QUIET, ROOT, Digits, digit_candidate
+from training.nets import DigitNet, softmax_mlp
+from training.pass_recipe import train_pass
+from training.publish import publish
+
+
+def write_keys(folder: Path) -> tuple[SigningKey, TrustedKeys]:
+    private, public = make_keys()
+    (folder / "private.pem").write_bytes(private)
+    (folder / "public.pem").write_bytes(public)
+    return SigningKey(folder / "private.pem"), TrustedKeys(folder / "public.pem")
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory, digits: Digits) -> tuple[Path, TrustedKeys]:
+    """A signed version folder, and the key to trust."""
+    root = tmp_path_factory.mktemp("signed")
+    key, trusted = write_keys(root)
+    torch.manual_seed(0)
+    images_u8 = torch.from_numpy(digits.images_u8[:10]).unsqueeze(1)
+    publish(digit_candidate(DigitNet(softmax_mlp()), images_u8), ArtifactStore(root), key)
+    return root / "digit" / "1", trusted
+
+
+def test_what_is_signed_is_loaded(signed: tuple[Path, TrustedKeys]) -> None:
+    folder, trusted = signed
+    assert load(folder, CPU, trusted=trusted).manifest.version == 1
+
+
+def unsigned(folder: Path) -> None:
+    (folder / SIGNATURE_FILE).unlink()
+
+
+def garbled(folder: Path) -> None:
+    (folder / SIGNATURE_FILE).write_text("AAAA")
+
+
+def manifest_altered(folder: Path) -> None:
+    text = (folder / MANIFEST_FILE).read_text()
+    (folder / MANIFEST_FILE).write_text(text.replace('"untrained"', '"superb"'))
+
+
+def model_altered(folder: Path) -> None:
+    data = bytearray((folder / MODEL_FILE).read_bytes())
+    data[100] ^= 1
+    (folder / MODEL_FILE).write_bytes(data)
+
+
+def signed_by_another(folder: Path) -> None:
+    private, _ = make_keys()
+    (folder / "private.pem").write_bytes(private)
+    signature = SigningKey(folder / "private.pem").sign((folder / MANIFEST_FILE).read_bytes())
+    (folder / SIGNATURE_FILE).write_bytes(signature)
+
+
+@pytest.mark.parametrize("spoil", [unsigned, garbled, manifest_altered, model_altered, signed_by_another])
+def test_anything_else_never_reaches_the_loader(
+    signed: tuple[Path, TrustedKeys],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[Path], None],
+) -> None:
+    folder = tmp_path / "digit" / "1"
+    shutil.copytree(signed[0], folder)
+    spoil(folder)
+
+    def reached(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(torch.jit, "load", reached)
+    with pytest.raises(ArtifactError):
+        load(folder, CPU, trusted=signed[1])
+
+
+def test_several_keys_may_be_trusted(signed: tuple[Path, TrustedKeys], tmp_path: Path) -> None:
+    others = b"".join(make_keys()[1] for _ in range(2))
+    (tmp_path / "many.pem").write_bytes(others + (signed[0].parents[1] / "public.pem").read_bytes())
+    assert load(signed[0], CPU, trusted=TrustedKeys(tmp_path / "many.pem"))
+
+
+@pytest.mark.parametrize("content", [b"", b"no key", make_keys()[0], b"-----BEGIN PUBLIC KEY-----\nAAAA\n"])
+def test_a_file_without_public_keys_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "key.pem").write_bytes(content)
+    with pytest.raises(KeyUnusable):
+        TrustedKeys(tmp_path / "key.pem")
+
+
+def test_keys_are_made_and_used_from_the_command_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "training", "keys", "--out", str(tmp_path)]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True).returncode == 0
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert again.returncode == 2
+    assert "not overwritten" in again.stderr
+    assert (tmp_path / "signing-key.pem").stat().st_mode & 0o077 == 0
+    store = ArtifactStore(tmp_path / "artifacts")
+    train_pass(store, QUIET, device=CPU, epochs=1, key=SigningKey(tmp_path / "signing-key.pem"))
+    assert load(store.folder("pass", 1), CPU, trusted=TrustedKeys(tmp_path / "trusted-key.pem"))
