@@ -25,6 +25,7 @@ from service.errors import (
 )
 from service.preparation import SIDE, WORK_SIDE, is_in_mnist_form, prepare
 
+MAX_SIDE = 65_535  # as in JPEG; decoders hold whole rows, several times over
 FORMATS = ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")
 
 # The head of the file as which most clients send a digit of MNIST: PNG, 28×28, 8-bit grey, not interlaced
@@ -143,6 +144,8 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         with _decoder_errors_translated(image_format):
             picture = Image.open(BytesIO(data), formats=[image_format])
     width, height = picture.size
+    if max(width, height) > MAX_SIDE:
+        raise TooManyPixels(f"The picture has {width}×{height} pixels; a side has at most {MAX_SIDE:,}.")
     if width * height > max_pixels:
         raise TooManyPixels(
             f"The picture has {width}×{height} pixels; at most {max_pixels:,} are accepted."

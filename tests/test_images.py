@@ -230,6 +230,8 @@ def test_pixels_are_counted_before_decoding(side: int) -> None:
 
 def test_the_pixel_limit_is_exact() -> None:
     decode(png(drawing((1000, 1000))))
+    with pytest.raises(TooManyPixels, match="a side"):
+        decode(png(Image.new("L", (65_536, 1))))
     with pytest.raises(TooManyPixels, match="1000×1001"):
         decode(png(drawing((1000, 1001))))
 

@@ -1,0 +1,94 @@
+"""Every row of `make test-reliability`: a figure, its bar, and a control that must fail."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from service.manifest import ArtifactStore
+from tests.conftest import Digits, digit_candidate
+from training.nets import DigitNet, softmax_mlp
+from training.pass_recipe import train_pass
+from training.publish import publish
+
+
+class Figure(NamedTuple):
+    test: str
+    bar: str
+    value: str
+
+
+FIGURES = pytest.StashKey[list[Figure]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[FIGURES] = []
+
+
+def pytest_terminal_summary(config: pytest.Config) -> None:
+    figures = config.stash.get(FIGURES, [])
+    if not figures:
+        return
+    table = Table(title="Reliability", show_lines=True)
+    for column in ("test", "bar", "measured"):
+        table.add_column(column, overflow="fold")
+    for figure in figures:
+        table.add_row(*figure)
+    Console(width=120).print(table)
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str, str, str], None]:
+    """Enter a row of the table: what was tested, what is wanted, what was measured."""
+    figures = request.config.stash[FIGURES]
+    return lambda test, bar, value: figures.append(Figure(test, bar, value))
+
+
+@pytest.fixture
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether the rows are wanted at full length; CI runs them short."""
+    return bool(request.config.getoption("--long"))
+
+
+class Blockable(nn.Module):
+    """A net that takes two seconds for a batch with a nearly white picture in it, and no time otherwise."""
+
+    ballast: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = DigitNet(softmax_mlp())
+        self.register_buffer("ballast", torch.eye(512))
+
+    def forward(self, images: Tensor) -> Tensor:
+        rounds = 3  # too slow for the event loop, so that only the device's own thread is blocked
+        if bool((images.to(torch.float32).mean((1, 2, 3)) > 110).any()):
+            rounds = 250
+        ballast = self.ballast
+        for _ in range(rounds):
+            ballast = torch.mm(ballast, self.ballast)
+        answer: Tensor = self.net(images)
+        return answer * ballast[0, 0]
+
+
+def white_square() -> Tensor:
+    """`u8 [28, 28]`, in MNIST's form: it blocks a Blockable."""
+    image_u8 = torch.zeros(28, 28, dtype=torch.uint8)
+    image_u8[4:24, 4:24] = 255
+    return image_u8
+
+
+@pytest.fixture(scope="session")
+def blockable(tmp_path_factory: pytest.TempPathFactory, digits: Digits) -> Path:
+    """Artifacts whose `digit` can be blocked for two seconds by one request."""
+    root = tmp_path_factory.mktemp("blockable")
+    torch.manual_seed(0)
+    images_u8 = torch.from_numpy(digits.images_u8[:10]).unsqueeze(1)
+    publish(digit_candidate(Blockable(), images_u8), ArtifactStore(root))
+    train_pass(ArtifactStore(root), Console(quiet=True), device=torch.device("cpu"))
+    return root

@@ -1,0 +1,138 @@
+"""Too much, too late, or some of it bad: exactly those fail that have to, and every answer is one's own."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import Digits, Served, png, served
+from tests.reliability.conftest import white_square
+from tests.reliability.load import ask_all, statuses
+
+Report = Callable[[str, str, str], None]
+BLOCKING = png(white_square().numpy())
+
+
+@pytest.fixture(scope="module")
+def service(blockable: Path) -> Iterator[Served]:
+    with served("--artifacts", str(blockable), "--max-queued-batches", "2") as running:
+        yield running
+
+
+def post(client: httpx.Client, picture: bytes, **headers: str) -> httpx.Response:
+    return client.post("/predict/digit", files={"file": picture}, headers=headers)
+
+
+def metric(client: httpx.Client, prefix: str) -> float:
+    lines = client.get("/metrics").text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(prefix))
+
+
+def block(service: Served, pool: ThreadPoolExecutor) -> Future[httpx.Response]:
+    """Occupy the device for two seconds, and return once it is."""
+    url = f"{service.client.base_url}/predict/digit"
+    blocking = pool.submit(httpx.post, url, files={"file": BLOCKING}, timeout=120)
+    while metric(service.client, 'abacus_queue_rows{model="digit"}') < 1:
+        assert not blocking.done()
+        time.sleep(0.005)
+    return blocking
+
+
+def test_more_than_fits(service: Served, digits: Digits, figure: Report) -> None:
+    places, more = 128, 200
+    picture = png(digits.images_u8[0])
+    with ThreadPoolExecutor(1) as pool:
+        blocking = block(service, pool)
+        responses = ask_all(
+            service.client.base_url, places - 1 + more, places - 1 + more, lambda c, _: post(c, picture)
+        )
+        assert blocking.result().status_code == 200
+    refused = [response for response in responses if response.status_code == 429]
+    with_wait = sum(int(response.headers["Retry-After"]) >= 1 for response in refused)
+    again = ask_all(service.client.base_url, 16, len(refused), lambda c, _: post(c, picture))
+    figure(
+        f"{places} places, {places + more} at once on a blocked device",
+        f"exactly {more} × 429, each with Retry-After, then all succeed",
+        f"{len(refused)} × 429, {with_wait} with Retry-After; afterwards {statuses(again)}",
+    )
+    assert statuses(responses) == {200: places - 1, 429: more}
+    assert with_wait == more
+    assert statuses(again) == {200: more}
+
+
+@pytest.mark.parametrize("timeout_ms", [100, 60_000], ids=["100 ms", "control"])
+def test_a_hundred_milliseconds_to_live(
+    service: Served, digits: Digits, figure: Report, timeout_ms: int
+) -> None:
+    """The control has time enough, and its rows are seen to be computed."""
+    picture = png(digits.images_u8[0])
+    before = metric(service.client, 'abacus_batch_rows_sum{model="digit"}')
+    with ThreadPoolExecutor(1) as pool:
+        blocking = block(service, pool)
+        headers = {"X-Request-Timeout-Ms": str(timeout_ms)}
+        responses = ask_all(service.client.base_url, 50, 50, lambda c, _: post(c, picture, **headers))
+        early = not blocking.done()
+        assert blocking.result().status_code == 200
+    rows = metric(service.client, 'abacus_batch_rows_sum{model="digit"}') - before - 1
+    if timeout_ms > 100:
+        assert (statuses(responses), rows) == ({200: 50}, 50)
+        return
+    figure(
+        "50 requests with 100 ms to live behind a 2 s job",
+        "50 × 504, 0 rows computed for them",
+        f"{statuses(responses)}, {rows:.0f} rows",
+    )
+    assert early
+    assert (statuses(responses), rows) == ({504: 50}, 0)
+
+
+def test_one_bad_picture_in_ten(
+    committed_server: httpx.Client, digits: Digits, long: bool, figure: Report
+) -> None:
+    requests = 3000 if long else 600
+    good = [png(image_u8) for image_u8 in digits.images_u8[:50]]
+    bad = [good[0][:60], b"no picture", png(digits.images_u8[0] * 0), good[1][:-30] + b"spoilt" * 5]
+
+    def ask(client: httpx.Client, number: int) -> int:
+        picture = bad[number % 4] if number % 10 == 9 else good[number % 50]
+        return post(client, picture).status_code
+
+    answers = ask_all(committed_server.base_url, 60, requests, ask)
+    failed = sum(status != 200 for number, status in enumerate(answers) if number % 10 != 9)
+    caught = sum(status in (415, 422) for number, status in enumerate(answers) if number % 10 == 9)
+    figure(
+        f"one bad picture in ten, 60 clients, {requests:,} requests",
+        "0 good ones fail",
+        f"{failed} good ones failed; {caught} of {requests // 10} bad ones were refused",
+    )
+    assert failed == 0
+    assert caught == requests // 10  # the control: the bad ones do fail
+
+
+def test_answers_that_identify_their_client(
+    committed_server: httpx.Client, long: bool, figure: Report
+) -> None:
+    clients, requests = 64, 100_000 if long else 4_000
+    training = committed_server.get("/models/pass").json()["manifest"]["training"]["hyperparameters"]
+
+    def expected(hours: float) -> float:
+        return 1 / (1 + math.exp(-(training["w"] * hours + training["b"])))
+
+    def ask(client: httpx.Client, number: int) -> bool:
+        hours = 5 * number / requests
+        answer = client.post("/predict/pass", json={"hours": hours}).json()
+        return bool(answer["hours"] == hours and abs(answer["probability"] - expected(hours)) < 1e-6)
+
+    right = ask_all(committed_server.base_url, clients, requests, ask)
+    figure(
+        f"{requests:,} answers that identify their client, {clients} clients",
+        "0 crossed",
+        f"{requests - sum(right)} crossed",
+    )
+    assert all(right)
+    # The control: the answer to the neighbouring request is told from one's own.
+    assert abs(expected(5 / requests) - expected(0)) > 1e-6

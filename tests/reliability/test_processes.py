@@ -1,0 +1,121 @@
+"""Processes that are stopped and killed: what is in flight is answered, or fails alone."""
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.conftest import Digits, png, served
+from tests.reliability.conftest import white_square
+from tests.reliability.load import asking
+
+Report = Callable[[str, str, str], None]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "control: SIGKILL"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stop_with_40_in_flight(
+    blockable: Path, figure: Report, workers: int, number: signal.Signals
+) -> None:
+    """Every picture blocks the device, so that all forty are in flight when the signal comes."""
+    requests = 40
+    with served("--artifacts", str(blockable), "--workers", str(workers)) as service:
+        url = f"{service.client.base_url}/predict/digit"
+        picture = png(white_square().numpy())
+
+        def ask() -> int:
+            try:
+                return httpx.post(url, files={"file": picture}, timeout=120).status_code
+            except httpx.HTTPError:
+                return 0
+
+        with ThreadPoolExecutor(requests) as pool:
+            answers = [pool.submit(ask) for _ in range(requests)]
+            deadline = time.monotonic() + 30
+            while in_flight(service.client) < requests:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            service.client.close()
+            if number == signal.SIGKILL:
+                for child in psutil.Process(service.process.pid).children():
+                    child.kill()
+            service.process.send_signal(number)
+            code = service.process.wait(timeout=120)
+            answered = sum(answer.result() == 200 for answer in answers)
+    if number == signal.SIGKILL:
+        assert answered < requests
+        return
+    figure(
+        f"SIGTERM with {requests} in flight, {workers} worker(s)",
+        f"{requests} answered, exit 0",
+        f"{answered} answered, exit {code}",
+    )
+    assert (answered, code) == (requests, 0)
+
+
+def in_flight(client: httpx.Client) -> float:
+    """Rows admitted and rows answered, of all workers."""
+    text = client.get("/metrics").text
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in text.splitlines()
+        if line.startswith(('abacus_queue_rows{model="digit"', 'abacus_requests_total{method="POST"'))
+    )
+
+
+def workers_of(supervisor: psutil.Process) -> list[int]:
+    found = []
+    for child in supervisor.children():
+        with suppress(psutil.NoSuchProcess):
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child.pid)
+    return found
+
+
+def test_a_worker_is_killed_again_and_again(
+    published: Path, digits: Digits, long: bool, figure: Report
+) -> None:
+    kills = 12 if long else 2
+    picture, clients = png(digits.images_u8[0]), 8
+
+    def ask(client: httpx.Client, _: int) -> int:
+        try:
+            return client.post("/predict/digit", files={"file": picture}).status_code
+        except httpx.HTTPError:
+            return 0
+
+    back_after = []
+    with served("--artifacts", str(published), "--workers", "2") as service:
+        supervisor = psutil.Process(service.process.pid)
+        with asking(service.client.base_url, clients, ask) as stream:
+            for _ in range(kills):
+                time.sleep(1)
+                victim = workers_of(supervisor)[0]
+                loaded = service.log.read_text().count("model digit version")
+                os.kill(victim, signal.SIGKILL)
+                killed = time.monotonic()
+                while service.log.read_text().count("model digit version") == loaded:
+                    assert time.monotonic() - killed < 60
+                    time.sleep(0.02)
+                back_after.append(time.monotonic() - killed)
+                time.sleep(max(0, 5 - back_after[-1]) if long else 0)
+            time.sleep(1)
+    seen = Counter(stream.results())
+    figure(
+        f"kill -9 of one of two workers, {kills} times",
+        f"only what is in flight on it fails (at most {clients} a kill); back in ≤ 10 s",
+        f"{seen[0]} of {seen.total():,} failed; back after {max(back_after):.1f} s at the most",
+    )
+    assert set(seen) <= {0, 200}
+    assert seen[0] <= kills * clients
+    assert seen[200] > kills * clients
+    if long:
+        assert max(back_after) <= 10
