@@ -15,7 +15,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install serve test check test-gpu test-container train bench bench-quick bench-gpu constraints clean
+.PHONY: help install serve test check test-gpu test-reliability test-container train bench bench-quick bench-gpu constraints clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -44,6 +44,9 @@ test: check  ## Everything that CI runs: check, and all tests that need neither 
 
 test-gpu: $(INSTALLED)  ## The tests that need a CUDA device
 	$(BIN)/pytest -m gpu
+
+test-reliability: $(INSTALLED)  ## Every promise of docs/operations.md at full length (about an hour); ends in a table
+	$(BIN)/pytest tests/reliability --long $(ARGS)
 
 test-container: $(INSTALLED)  ## Build the images, run docker compose, ask from outside
 	$(BIN)/pytest -m container -s

@@ -1,5 +1,6 @@
 """`python -m service` serves; `models` and `key` are for its operators."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +38,7 @@ def serve(
     access_log: Annotated[bool | None, _option("access_log")] = None,
     log_format: Annotated[str | None, _option("log_format")] = None,
     log_level: Annotated[str | None, _option("log_level")] = None,
+    traces: Annotated[str | None, _option("traces")] = None,
     reload_s: Annotated[float | None, _option("reload_s")] = None,
     drain_s: Annotated[float | None, _option("drain_s")] = None,
     stop_s: Annotated[int | None, _option("stop_s")] = None,
@@ -88,6 +90,8 @@ def _check(settings: Settings) -> None:
         KeyFile(settings.api_keys_file)
     if settings.trusted_keys:
         TrustedKeys(settings.trusted_keys)
+    if settings.traces != "off" and not find_spec("opentelemetry.sdk"):
+        raise typer.BadParameter("--traces needs the extra: pip install 'abacus[tracing]'")
     if settings.device.startswith("cuda"):
         from service.devices import resolve_device
 

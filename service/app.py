@@ -42,7 +42,7 @@ from service.registry import Registry
 from service.reload import Reloader
 from service.routes import router
 from service.schemas import Problem
-from service.settings import Settings
+from service.settings import Settings, Traces
 from service.signatures import TrustedKeys
 
 logger = logging.getLogger(__name__)
@@ -61,11 +61,12 @@ class Abacus(FastAPI):
             lifespan=partial(_lifespan, settings=settings),
         )
         keys = KeyFile(settings.api_keys_file) if settings.api_keys_file else None
+        traced = _tracing(settings.traces)
 
         def surrounded(app: ASGIApp) -> ASGIApp:
             if keys:
                 app = ApiKeys(app, keys, settings.open_paths)
-            app = RequestContext(app, metrics, settings.access_log)
+            app = traced(RequestContext(app, metrics, settings.access_log))
             if settings.cors_origins:
                 app = CORSMiddleware(app, settings.cors_origins, ("GET", "POST"), ("*",))
             return app
@@ -97,6 +98,15 @@ def create_app(settings: Settings | None = None, metrics_folder: str | None = No
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     _describe_problems(app, needs_key=settings.api_keys_file is not None)
     return app
+
+
+def _tracing(traces: Traces) -> Callable[[ASGIApp], ASGIApp]:
+    """The middleware that makes spans. OpenTelemetry's SDK is imported only where it is wanted."""
+    if traces == "off":
+        return lambda app: app
+    from service.tracing import Tracing, make_provider
+
+    return partial(Tracing, provider=make_provider(traces))
 
 
 def _asgi(endpoint: Callable[[Request], Awaitable[Response]]) -> ASGIApp:

@@ -18,6 +18,7 @@ from service.problems import problem_response
 logger = logging.getLogger("service.access")
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._~:/+=-]{1,128}")
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _CLIENT_CLOSED_REQUEST = 499
 
 
@@ -71,7 +72,8 @@ class RequestContext:
             self._metrics.rejections.labels(route, reason).inc()
         if self._access_log:
             state = scope["state"]
-            served_by, stages = state.get("prediction", ({}, {}))
+            trace_id = state.get("trace_id") or _trace_id(scope)
+            served_by, stages, _ = state.get("prediction", ({}, {}, 0))
             logger.info(
                 "request",
                 extra={
@@ -79,6 +81,7 @@ class RequestContext:
                     "path": quote(scope["path"]),
                     "status": status,
                     "request_id": state["request_id"],
+                    **({"trace_id": trace_id} if trace_id else {}),
                     **({"caller": state["caller"]} if "caller" in state else {}),
                     **served_by,
                     **{f"{stage}_ms": round(1000 * s, 3) for stage, s in stages.items()},
@@ -93,6 +96,14 @@ def _route(scope: Scope) -> str:
         return str(scope["path"])
     route = scope.get("route")
     return str(route.path) if route else "unmatched"
+
+
+def _trace_id(scope: Scope) -> str | None:
+    """Of the caller's trace (W3C Trace Context)."""
+    for name, value in scope["headers"]:
+        if name == b"traceparent" and (match := _TRACEPARENT.fullmatch(value)):
+            return str(match[1], "ascii")
+    return None
 
 
 def _request_id(scope: Scope) -> str:

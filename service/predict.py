@@ -212,7 +212,7 @@ def _respond(
     stages = {"decode": decode_s, "queue": answer.queue_s, "infer": answer.infer_s}
     for stage, seconds in stages.items():
         call.backend.metrics.stages.labels(call.model, stage).observe(seconds)
-    call.scope["state"]["prediction"] = served_by, stages  # for the log and the trace
+    call.scope["state"]["prediction"] = served_by, stages, time.time_ns()  # for the log and the trace
     timings = ", ".join(f"{stage};dur={seconds * 1000:.3f}" for stage, seconds in stages.items())
     return _Json(to_json(document), timings)
 

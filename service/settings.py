@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Precision = Literal["float32", "bfloat16", "float16"]
 LogFormat = Literal["text", "json"]
+Traces = Literal["off", "console", "otlp"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -45,6 +46,10 @@ class Settings(BaseSettings):
     access_log: bool = Field(False, description="One line in the log for every request.")
     log_format: LogFormat = Field("text", description="text or json.")
     log_level: LogLevel = Field("info", description="debug, info, warning or error.")
+    traces: Traces = Field(
+        "off",
+        description="off, console or otlp (OTEL_EXPORTER_OTLP_ENDPOINT); needs the extra tracing.",
+    )
     reload_s: float = Field(0.5, gt=0, description="Seconds between looks for a new live version.")
     drain_s: float = Field(
         0, ge=0, description="Seconds to go on answering, not ready, after a signal to stop."

@@ -18,7 +18,7 @@ LAYERS: list[set[str]] = [
     {"schemas", "predictor", "preparation", "multipart", "body"},
     {"registry", "batching", "problems", "images"},
     {"predict", "reload"},
-    {"routes", "middleware", "versions"},
+    {"routes", "middleware", "versions", "tracing"},
     {"app", "connection"},
     {"server"},
     {"__main__"},
@@ -34,6 +34,7 @@ WEB_ROOMS = {
     "routes",
     "middleware",
     "problems",
+    "tracing",
     "__main__",
 }
 SHARED_WITH_TRAINING = {"errors", "manifest", "predictor", "devices", "images", "signatures"}

@@ -1,0 +1,86 @@
+"""OpenTelemetry traces, where they are wanted: a span a request, and one for each stage of a prediction.
+
+The caller's trace is continued (W3C Trace Context, `traceparent`), and its id goes into the answer. The SDK
+is an extra, `abacus[tracing]`; nothing imports this module without it.
+"""
+
+from collections.abc import Mapping
+
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
+from opentelemetry.trace import Span, SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.settings import Traces
+
+
+class Tracing:
+    """Makes the spans of requests. It stands around RequestContext, which leaves in the state what it did."""
+
+    def __init__(self, app: ASGIApp, provider: TracerProvider) -> None:
+        self._app = app
+        self._tracer = provider.get_tracer("service")
+        self._propagator = TraceContextTextMapPropagator()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {str(k, "latin-1"): str(v, "latin-1") for k, v in scope["headers"]}
+        context = self._propagator.extract(headers)
+        name = f"{scope['method']} {scope['path']}"
+        attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
+        with self._tracer.start_as_current_span(name, context, SpanKind.SERVER, attributes) as span:
+            scope.setdefault("state", {})["trace_id"] = f"{span.get_span_context().trace_id:032x}"
+
+            async def send_with_trace(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    _set_status(span, message["status"])
+                    message["headers"] = [*message["headers"], (b"traceparent", _traceparent(span))]
+                await send(message)
+
+            await self._app(scope, receive, send_with_trace)
+            prediction = scope["state"].get("prediction")
+            if prediction:
+                served_by, stages, ended_ns = prediction
+                span.set_attributes({f"abacus.{name}": value for name, value in served_by.items()})
+                self._add_stages(span, stages, ended_ns)
+
+    def _add_stages(self, span: Span, stages: Mapping[str, float], ended_ns: int) -> None:
+        """`stages`: seconds of each, one after the other, the last of which ended at `ended_ns`."""
+        context = trace.set_span_in_context(span)
+        started_ns = ended_ns - sum(int(seconds * 1e9) for seconds in stages.values())
+        for stage, seconds in stages.items():
+            part = self._tracer.start_span(stage, context, start_time=started_ns)
+            started_ns += int(seconds * 1e9)
+            part.end(started_ns)
+
+
+def make_provider(traces: Traces) -> TracerProvider:
+    """`otlp` reads OpenTelemetry's own environment, such as OTEL_EXPORTER_OTLP_ENDPOINT."""
+    provider = TracerProvider(resource=Resource.create({"service.name": "abacus"}))
+    provider.add_span_processor(BatchSpanProcessor(_exporter(traces)))
+    return provider
+
+
+def _exporter(traces: Traces) -> SpanExporter:
+    if traces == "console":
+        return ConsoleSpanExporter()
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    return OTLPSpanExporter()
+
+
+def _set_status(span: Span, status: int) -> None:
+    span.set_attribute("http.response.status_code", status)
+    if status >= 500:
+        span.set_status(StatusCode.ERROR)
+
+
+def _traceparent(span: Span) -> bytes:
+    """The header by which others continue this trace."""
+    context = span.get_span_context()
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}".encode()
