@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, ImageStat, UnidentifiedImageError
 from torch import Tensor
 
 from service.errors import (
@@ -23,10 +23,12 @@ from service.errors import (
     TooManyPixels,
     UnsupportedMediaType,
 )
-from service.preparation import SIDE, WORK_SIDE, is_in_mnist_form, prepare
+from service.preparation import SIDE, WORK_SIDE, is_in_mnist_form, prepare, to_grey
 
 MAX_SIDE = 65_535  # as in JPEG; decoders hold whole rows, several times over
 FORMATS = ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")
+
+LIGHT_INK = 200  # mean level from which what is drawn on a transparent ground shows on black alone
 
 # The head of the file as which most clients send a digit of MNIST: PNG, 28×28, 8-bit grey, not interlaced
 # (PNG, third edition, section 11.2.1); and the head of a chunk: its length and type.
@@ -103,16 +105,17 @@ def _blamed_on(field: str, error: ServiceError) -> ServiceError:
 def _read(image: Image.Image) -> bytes:
     """The 28 rows of 28 pixels of one digit."""
     if image.format is None:  # decoded when it was opened
-        grey = image
+        picture = image
     else:
         with _decoder_errors_translated(image.format):
             # A JPEG is decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that will do.
-            image.draft("L", (2 * WORK_SIDE, 2 * WORK_SIDE))
+            image.draft(None, (2 * WORK_SIDE, 2 * WORK_SIDE))
             image.load()
             upright = ImageOps.exif_transpose(image)
-        grey = _to_grey(upright)
-    digit = grey if is_in_mnist_form(grey) else prepare(grey)
-    return digit.tobytes()
+        picture = _opaque(upright)
+    if picture.size == (SIDE, SIDE) and is_in_mnist_form(grey := to_grey(picture)):
+        return grey.tobytes()
+    return prepare(picture).tobytes()
 
 
 def sniff(data: bytes) -> str | None:
@@ -188,17 +191,19 @@ def _decoder_errors_translated(image_format: str) -> Iterator[None]:
         raise InvalidImage(f"The {image_format} file is damaged or cut short.") from error
 
 
-def _to_grey(picture: Image.Image) -> Image.Image:
-    """Any mode → 8-bit grey (ITU-R BT.601 luma, as Pillow computes it); transparent parts become white."""
+def _opaque(picture: Image.Image) -> Image.Image:
+    """Any mode → L or RGB. What is transparent becomes white, or black under ink that is light itself."""
     if picture.mode == "L":
         return picture
     if picture.mode.startswith(("I", "F")):
         return _from_deep_grey(picture)
     if picture.has_transparency_data:
         ink = picture.convert("RGBA")
-        paper = Image.new("RGBA", ink.size, "white")
-        return Image.alpha_composite(paper, ink).convert("L")
-    return picture.convert("RGB").convert("L")
+        cover = ink.getchannel("A")
+        level = ImageStat.Stat(ink.convert("L"), cover).mean[0] if cover.getbbox() else 0
+        paper = Image.new("RGBA", ink.size, "black" if level > LIGHT_INK else "white")
+        return Image.alpha_composite(paper, ink).convert("RGB")
+    return picture.convert("L" if picture.mode in ("1", "LA") else "RGB")
 
 
 def _from_deep_grey(picture: Image.Image) -> Image.Image:

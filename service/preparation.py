@@ -19,12 +19,18 @@ CENTRE_OF_MASS = 14.5  # from the left and the top edge: the middle of pixel (14
 # The longest side, in pixels, at which ink is found, the ground modelled and strokes grouped.
 WORK_SIDE, GROUND_SIDE, GROUP_SIDE = 140, 32, 56
 
+# The side at which polarity is decided, and the window of the median that stands for the ground there.
+POLARITY_SIDE, POLARITY_WINDOW = 12, 7
+
 WIDEST_STROKE = 9  # of GROUND_SIDE: whatever is narrower is ink, whatever is wider is ground
 WIDEST_AT_BORDER = 21  # likewise, along the border
 # A flat ground: this share of the pixels within so many levels, and no such share on any other.
 FLATNESS, FLAT_SHARE, SHADOW_SHARE = 4, 0.35, 0.10
 
 LEAST_CONTRAST = 16  # grey levels; ink that stands out by less is noise
+CLEAR_CONTRAST = 100  # grey levels; what stands out by so much is no paper grain
+LUMA_SHARE = 0.3  # of the variance of all colours; where luma has less, ink and ground differ by colour
+RULE_COVER, WIDEST_RULE = 0.95, 0.035  # a line covers so much of the width, and so little of the height
 INK_SHARE = 0.001  # of the pixels, at the least, are ink of full strength
 SPECK_SHARE = 0.04  # of the ink of the largest stroke; what has less is dropped
 
@@ -33,6 +39,9 @@ SPECK_SHARE = 0.04  # of the ink of the largest stroke; what has less is dropped
 THINNEST, THICKEST = 0.075, 0.22
 
 Pixels = NDArray[np.uint8]
+
+_LEVELS = np.arange(256)
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 # MNIST's own 70,000 pictures: the longest side of the ink, its strongest pixel, and its centre of mass.
 MNIST_INK_SIDES, MNIST_PEAK, MNIST_CENTRE = (19, 20), 250, (13.9, 15.1)
@@ -55,27 +64,50 @@ def is_in_mnist_form(grey: Image.Image) -> bool:
     return centred and int(pixels.max()) >= MNIST_PEAK
 
 
-def prepare(grey: Image.Image) -> Image.Image:
-    """`grey`: 8-bit, any size, either polarity → 28×28, 8-bit. Raises BlankImage."""
-    ink = _ink(_at_work_size(grey))
-    if _peak(ink.filter(ImageFilter.BoxBlur(2))) < LEAST_CONTRAST:  # blurred: paper grain is no ink
-        raise BlankImage
+def prepare(picture: Image.Image) -> Image.Image:
+    """`picture`: L or RGB, any size, either polarity → 28×28, L. Raises BlankImage."""
+    ink = _ink(to_grey(_at_work_size(picture)))
+    if _peak(ink) < CLEAR_CONTRAST and _peak(ink.filter(ImageFilter.BoxBlur(2))) < LEAST_CONTRAST:
+        raise BlankImage  # blurred: paper grain is no ink
     peak = _peak(ink)
-    ink = _without_specks(ink, peak)
-    ink = ink.crop(ink.point(lambda level: 255 * (level > 0.4 * peak)).getbbox())
-    ink = _stretch(ink, 0.15 * peak, 0.85 * peak)
+    ink = _without_specks(_without_rules(ink, peak), peak)
+    ink = ink.crop(ink.point(_steps(0.4 * peak, 0.4 * peak + 1)).getbbox())
+    ink = ink.point(_steps(0.15 * peak, 0.85 * peak))
     ink = _with_usual_strokes(ink)
     return _centred(_scaled(ink))
 
 
-def _at_work_size(grey: Image.Image) -> Image.Image:
-    longest = max(grey.size)
+def to_grey(picture: Image.Image) -> Image.Image:
+    """L or RGB → L: luma (ITU-R BT.601), unless colours differ more than luma does.
+
+    Then it is the projection on the axis along which they differ most (their first principal component):
+    red ink on a green ground of the same luma is ink all the same.
+    """
+    if picture.mode == "L":
+        return picture
+    grey = picture.convert("L")
+    small = picture.resize((GROUND_SIDE, GROUND_SIDE), Image.Resampling.BOX)
+    colours = np.asarray(small, dtype=np.float32).reshape(-1, 3)
+    if np.ptp(colours, axis=1).max() < LEAST_CONTRAST:
+        return grey
+    mean = colours.mean(axis=0)
+    variances, axes = np.linalg.eigh(np.cov(colours - mean, rowvar=False))
+    if (colours @ _LUMA).var() > LUMA_SHARE * variances[-1]:
+        return grey
+    axis = axes[:, -1]
+    projected = np.asarray(picture, dtype=np.float32) @ axis
+    low, high = projected.min(), projected.max()
+    return Image.fromarray(((projected - low) * (255 / max(1.0, high - low))).astype(np.uint8))
+
+
+def _at_work_size(picture: Image.Image) -> Image.Image:
+    longest = max(picture.size)
     if longest >= 2 * WORK_SIDE:
-        return grey.reduce(longest // WORK_SIDE)
+        return picture.reduce(longest // WORK_SIDE)
     if longest < WORK_SIDE // 2:
         factor = WORK_SIDE // longest
-        return grey.resize((grey.width * factor, grey.height * factor), Image.Resampling.BICUBIC)
-    return grey
+        return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.BICUBIC)
+    return picture
 
 
 def _ink(work: Image.Image) -> Image.Image:
@@ -84,10 +116,15 @@ def _ink(work: Image.Image) -> Image.Image:
         work = ImageChops.invert(work)
     flat = _flat_ground(np.array(work.histogram()))
     if flat is not None:
-        return work.point([max(0, flat - level) for level in range(256)])
-    scale = GROUND_SIDE / max(work.size)
-    small = work.resize(_scaled_size(work.size, scale), Image.Resampling.BOX)
-    return ImageChops.subtract(_ground(small).resize(work.size, Image.Resampling.BILINEAR), work)
+        return work.point(np.maximum(flat - _LEVELS, 0).tolist())
+    small = work.resize(_scaled_size(work.size, GROUND_SIDE / max(work.size)), Image.Resampling.BOX)
+    ground = _ground(small).resize(work.size, Image.Resampling.BILINEAR)
+    # Ink takes away a share of the light that falls on its place: in a shadow it stands out by less.
+    light = np.asarray(ground, dtype=np.float32)
+    share = np.asarray(ImageChops.subtract(ground, work), dtype=np.float32) / np.maximum(
+        light, LEAST_CONTRAST
+    )
+    return Image.fromarray((share * light.max()).astype(np.uint8))
 
 
 def _flat_ground(histogram: NDArray[np.int_]) -> int | None:
@@ -127,9 +164,11 @@ def _closed(grey: Image.Image, width: int) -> Image.Image:
 
 
 def _ink_is_light(work: Image.Image) -> bool:
-    """Most of a picture is ground, so ink lies on the longer side of the median."""
-    low, median, high = (_quantile(work, share) for share in (0.01, 0.5, 0.99))
-    return high - median > median - low
+    """Against the median around it, which follows the ground and its shadows, ink is what deviates most."""
+    small = work.resize((POLARITY_SIDE, POLARITY_SIDE), Image.Resampling.BOX)
+    around = small.filter(ImageFilter.MedianFilter(POLARITY_WINDOW))
+    deviation = np.asarray(small, dtype=np.float32) - np.asarray(around, dtype=np.float32)
+    return bool((deviation**3).sum() > 0)
 
 
 def _peak(ink: Image.Image) -> int:
@@ -143,65 +182,95 @@ def _quantile(grey: Image.Image, share: float) -> int:
     return int(np.searchsorted(counts, counts[-1] * share))
 
 
+def _without_rules(ink: Image.Image, peak: int) -> Image.Image:
+    """Erase the lines of lined and squared paper: thin, straight, from border to border.
+
+    A stroke that crosses a line is drawn through again: every pixel of a line becomes the weaker of the two
+    on either side of it.
+    """
+    pixels = np.asarray(ink)
+    on_ink = pixels > 0.25 * peak
+    lines = [(axis, runs) for axis in (0, 1) if (runs := _rules(on_ink.mean(axis=1 - axis)))]
+    if not lines:
+        return ink
+    pixels = pixels.copy()
+    for axis, runs in lines:
+        across = pixels if axis == 0 else pixels.T
+        for start, end in runs:
+            before, after = max(0, start - 2), min(len(across) - 1, end + 1)
+            across[max(0, start - 1) : end + 1] = np.minimum(across[before], across[after])
+    return Image.fromarray(pixels)
+
+
+def _rules(cover: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Where rows (or columns) that are covered with ink from border to border make a thin line."""
+    widest = WIDEST_RULE * len(cover)
+    return [(start, end) for start, end in _runs(cover > RULE_COVER) if end - start <= widest]
+
+
 def _without_specks(ink: Image.Image, peak: int) -> Image.Image:
     """Erase specks, and what hangs at the border while a digit stands free of it."""
     scale = min(1.0, GROUP_SIDE / max(ink.size))
     small = np.asarray(ink.resize(_scaled_size(ink.size, scale), Image.Resampling.BOX))
-    labels, count = _label(small > 0.25 * peak)
-    if count < 2:
+    rows, starts, ends, groups = _strokes(small > 0.25 * peak)
+    if len(groups) == 0 or groups.max() == 0:
         return ink
-    weights = np.bincount(labels.ravel(), small.ravel(), count + 1)
-    weights[0] = 0
-    border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    free = np.setdiff1d(np.arange(1, count + 1), border)
-    if len(free) and weights[free].max() > 0.1 * weights.max():
-        weights[border] = 0
+    summed = np.concatenate([[0], np.cumsum(small, dtype=np.int64)])
+    of_run = summed[rows * small.shape[1] + ends] - summed[rows * small.shape[1] + starts]
+    weights = np.bincount(groups, of_run)
+    at_border = (rows == 0) | (rows == len(small) - 1) | (starts == 0) | (ends == small.shape[1])
+    touching = np.bincount(groups, at_border) > 0
+    if not touching.all() and weights[~touching].max() > 0.1 * weights.max():
+        weights[touching] = 0
     keep = weights >= SPECK_SHARE * weights.max()
-    kept = Image.fromarray((keep[labels] & (labels > 0)).astype(np.uint8) * 255)
-    kept = kept.filter(ImageFilter.MaxFilter(3)).resize(ink.size, Image.Resampling.NEAREST)
-    return ImageChops.darker(ink, kept)
+    kept = np.zeros(small.shape, dtype=np.uint8)
+    for row, start, end in zip(*(runs[keep[groups]] for runs in (rows, starts, ends)), strict=True):
+        kept[row, start:end] = 255
+    mask = Image.fromarray(kept).filter(ImageFilter.MaxFilter(3)).resize(ink.size, Image.Resampling.NEAREST)
+    return ImageChops.darker(ink, mask)
 
 
-def _label(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], int]:
-    """8-connected components: `labels`, 0 for none and 1 … count for each, and their count.
+Runs = NDArray[np.intp]
 
-    Runs of a row are joined with the runs of the row above that they touch (union-find).
+
+def _strokes(mask: NDArray[np.bool_]) -> tuple[Runs, Runs, Runs, Runs]:
+    """8-connected components, by the runs of True in every row: row, start, end (exclusive), component.
+
+    Runs are joined with the runs of the row above that they touch (union-find).
     """
-    parent = [0]
-
-    def root(label: int) -> int:
-        while parent[label] != label:
-            label = parent[label]
-        return label
-
-    labels = np.zeros(mask.shape, dtype=np.intp)
-    above: list[tuple[int, int, int]] = []
-    for y, row in enumerate(mask):
-        runs = []
-        for start, end in _runs(row):
-            touching = {root(label) for s, e, label in above if s <= end and start <= e}
-            label = min(touching, default=len(parent))
-            if not touching:
-                parent.append(label)
-            for other in touching:
-                parent[other] = label
-            labels[y, start:end] = label
-            runs.append((start, end, label))
-        above = runs
-    roots = np.array([root(label) for label in range(len(parent))])
-    names, renamed = np.unique(roots, return_inverse=True)
-    return renamed[labels], len(names) - 1
+    width = mask.shape[1]
+    edges = np.diff(mask.astype(np.int8), prepend=0, append=0, axis=1).ravel()
+    (starts,), (ends,) = np.nonzero(edges == 1), np.nonzero(edges == -1)
+    # Positions run through all rows; with width + 1 of them in each, a run and its neighbours in the row
+    # above differ by as much.
+    first = np.searchsorted(ends, starts - (width + 1), side="left")
+    last = np.searchsorted(starts, ends - (width + 1), side="right")
+    parent = list(range(len(starts)))
+    for run, (low, high) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+        for above in range(low, high):
+            a, b = run, above
+            while parent[a] != a:
+                a = parent[a]
+            while parent[b] != b:
+                b = parent[b]
+            parent[max(a, b)] = min(a, b)
+    for run, up in enumerate(parent):  # a parent comes before its children
+        parent[run] = parent[up]
+    _, groups = np.unique(np.array(parent, dtype=np.intp), return_inverse=True)
+    rows = starts // (width + 1)
+    return rows, starts - rows * (width + 1), ends - rows * (width + 1), groups
 
 
-def _runs(row: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+def _runs(line: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
     """Start and end (exclusive) of every run of True."""
-    edges = np.flatnonzero(np.diff(row.astype(np.int8), prepend=0, append=0)).tolist()
+    edges = np.flatnonzero(np.diff(line.astype(np.int8), prepend=0, append=0)).tolist()
     return zip(edges[::2], edges[1::2], strict=True)
 
 
-def _stretch(ink: Image.Image, low: float, high: float) -> Image.Image:
-    """Levels up to `low` become 0, from `high` on 255."""
-    return ink.point([round(255 * min(1, max(0, (v - low) / (high - low)))) for v in range(256)])
+def _steps(low: float, high: float) -> list[int]:
+    """A table for `point`: levels up to `low` become 0, from `high` on 255."""
+    table: list[int] = np.clip((_LEVELS - low) * (255 / (high - low)), 0, 255).round().astype(int).tolist()
+    return table
 
 
 def _with_usual_strokes(ink: Image.Image) -> Image.Image:
@@ -234,7 +303,7 @@ def _scaled(ink: Image.Image) -> Image.Image:
     """The longest side to 20 pixels, full ink to 255."""
     scale = INK_SIDE / max(ink.size)
     small = ink.resize(_scaled_size(ink.size, scale), Image.Resampling.BICUBIC)
-    return _stretch(small, 0, max(1, int(np.asarray(small).max())))
+    return small.point(_steps(0, max(1, int(np.asarray(small).max()))))
 
 
 def _centred(digit: Image.Image) -> Image.Image:

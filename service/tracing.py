@@ -18,7 +18,7 @@ from service.settings import Traces
 
 
 class Tracing:
-    """Makes the spans of requests. It stands around RequestContext, which leaves in the state what it did."""
+    """Makes the spans of requests. Stands around RequestContext, which leaves in the state what it did."""
 
     def __init__(self, app: ASGIApp, provider: TracerProvider) -> None:
         self._app = app

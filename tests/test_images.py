@@ -148,7 +148,7 @@ def test_the_aspect_is_kept() -> None:
     assert 7 <= height <= 11
 
 
-@pytest.mark.parametrize("size", [(1, 900_000), (900_000, 1), (3, 3), (28, 29)])
+@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1), (3, 3), (28, 29)])
 def test_odd_sizes_are_read(size: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 2, (size[1], size[0]), dtype=np.uint8) * 255
     noise[0, 0], noise[-1, -1] = 0, 255
