@@ -58,11 +58,19 @@ class InputSpec(_TensorSpec):
     polarity: Literal["light-on-dark"] | None = None
 
 
+class ScoreSpec(_Frozen):
+    """A last column that is no probability: how little a row looks like the training data, 0 to 1."""
+
+    name: str
+    threshold: float = Field(description="Above it a row is called out of distribution.")
+
+
 class OutputSpec(_TensorSpec):
-    """What a model answers; `labels` name the columns, in order."""
+    """What a model answers; `labels` name the columns, in order. A `score` is one column more."""
 
     labels: tuple[str, ...]
     threshold: float | None = None
+    score: ScoreSpec | None = None
 
 
 class Metric(_Frozen):

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class Interface(NamedTuple):
-    """What a route sends to its model and expects of it; -1 in a shape is the number of rows."""
+    """What a route sends to its model and expects of it, a score aside; -1 stands for the number of rows."""
 
     input_name: str
     dtype: DType
@@ -26,7 +26,8 @@ class Interface(NamedTuple):
     @classmethod
     def of(cls, manifest: Manifest) -> "Interface":
         rows, answers = manifest.input, manifest.output
-        return cls(rows.name, rows.dtype, rows.shape, answers.shape)
+        columns = answers.shape[-1] - (answers.score is not None)
+        return cls(rows.name, rows.dtype, rows.shape, (*answers.shape[:-1], columns))
 
 
 class Registry:

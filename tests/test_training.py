@@ -206,7 +206,7 @@ def test_the_digit_command_publishes_a_complete_version(tmp_path: Path, digits: 
     assert (manifest.training.seed, manifest.training.hyperparameters["epochs"]) == (3, 2)
     assert manifest.metric("accuracy", "test").n == 500
     files = {str(p.relative_to(folder)) for p in folder.rglob("*.p*")}
-    pictures = {f"report/{name}.png" for name in ("curves", "confusion", "mistakes")}
+    pictures = {f"report/{name}.png" for name in ("curves", "confusion", "mistakes", "reliability")}
     assert files == {"model.pt", *pictures, *(f"samples/{d}.png" for d in range(10))}
 
 

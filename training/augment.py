@@ -4,7 +4,7 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample, interpolate
+from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate, max_pool2d
 
 ROTATION_DEGREES = 15.0
 SCALE = 0.12
@@ -13,6 +13,12 @@ SHEAR = 0.20
 SHIFT_PIXELS = 2.0
 BEND_PIXELS = 1.5
 BEND_KNOTS = 5
+
+# What preparation leaves of the way in which a digit came: shares of the images, and how far at the most.
+STROKE_SHARE, THICKER, THINNER = 0.35, 0.8, 0.5
+BLUR_SHARE = 0.25
+COARSE_SHARE, COARSEST = 0.1, 10  # pixels a side
+GAMMA_SHARE, GAMMA = 0.3, (0.6, 1.5)
 
 
 def distort(images_u8: Tensor) -> Tensor:
@@ -26,6 +32,51 @@ def distort(images_u8: Tensor) -> Tensor:
     matrix = _random_affine_matrices(images_u8)
     grid = affine_grid(matrix, list(images_u8.shape), align_corners=False) + _random_bends(images_u8)
     return grid_sample(images_u8.to(torch.float32), grid, align_corners=False)
+
+
+def distort_as_prepared(images_u8: Tensor) -> Tensor:
+    """`distort`, and then what scanners, cameras and pens do that preparation cannot take back.
+
+    Strokes become thicker or thinner, edges blurred, pixels coarser, ink darker or lighter.
+    """
+    images = _with_other_strokes(distort(images_u8))
+    blurred = avg_pool2d(avg_pool2d(images, 3, 1, 1), 3, 1, 1)
+    images = images.lerp(blurred, _sometimes(images, BLUR_SHARE))
+    return _with_other_gamma(_coarsened(images))
+
+
+def _with_other_strokes(images: Tensor) -> Tensor:
+    """Part of the way to the dilated or to the eroded image."""
+    dilated, eroded = max_pool2d(images, 3, 1, 1), -max_pool2d(-images, 3, 1, 1)
+    amount = _sometimes(images, STROKE_SHARE)
+    thicker = images.lerp(dilated, THICKER * amount)
+    thinner = images.lerp(eroded, THINNER * amount)
+    return torch.where(_sometimes(images, 0.5) > 0, thicker, thinner)
+
+
+def _coarsened(images: Tensor) -> Tensor:
+    """The first images of the batch as if they had come with so few pixels."""
+    count = int(len(images) * COARSE_SHARE)
+    if count == 0:
+        return images
+    side = int(torch.randint(COARSEST, 20, ()))
+    small = interpolate(images[:count], size=side, mode="area")
+    return torch.cat([interpolate(small, size=images.shape[2:], mode="bilinear"), images[count:]])
+
+
+def _with_other_gamma(images: Tensor) -> Tensor:
+    low, high = GAMMA
+    gamma = torch.where(
+        _sometimes(images, GAMMA_SHARE) > 0, low + (high - low) * torch.rand_like(images[:, :, :1, :1]), 1.0
+    )
+    peak = images.amax((1, 2, 3), keepdim=True).clamp_min(1)
+    return 255 * (images / peak).clamp(0, 1) ** gamma
+
+
+def _sometimes(images: Tensor, share: float) -> Tensor:
+    """`f32 [N, 1, 1, 1]`: a random amount, 0 to 1, for this share of the images, and 0 for the others."""
+    draw = torch.rand_like(images[:, :, :1, :1])
+    return torch.where(draw < share, draw / share, 0.0)
 
 
 def _random_affine_matrices(images_u8: Tensor) -> Tensor:

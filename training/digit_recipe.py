@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | softmax-mlp | 784-512-256-128-64-10 | about 97 % (the lecture's figure) |
 | kaiming-mlp | 784-200-200-10, plain tensors | depends on whether logits die under the last ReLU |
-| cnn | five convolutions, 131,754 parameters | 99.6 % |
+| cnn | six convolutions, 161,146 parameters | 99.7 % |
 
 Each keeps the epoch of the lowest loss on 5,000 validation images; the test images are read once, after
 that choice.
@@ -22,9 +22,18 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from service.manifest import ArtifactStore, InputSpec, Manifest, Metric, OutputSpec, TrainingRecord
+from service.manifest import (
+    ArtifactStore,
+    InputSpec,
+    Manifest,
+    Metric,
+    OutputSpec,
+    ScoreSpec,
+    TrainingRecord,
+)
 from service.signatures import SigningKey
 from training import augment, nets
+from training.calibration import calibration_error, fit_detector, fit_temperature
 from training.data import Rows, load_mnist, split_validation
 from training.evaluate import (
     Evaluation,
@@ -33,18 +42,20 @@ from training.evaluate import (
     evaluate,
     mistakes_figure,
     png,
+    reliability_figure,
 )
 from training.fit import History, Hyperparameters, Objective, fit
 from training.publish import Candidate, publish, training_record
 
 
 def _logits(net: nn.Module, images: Tensor) -> Tensor:
-    assert isinstance(net, nets.DigitNet)
+    assert isinstance(net, nets.DigitNet)  # before what is fitted afterwards is added
     return net.logits(images)
 
 
 CROSS_ENTROPY = Objective(forward=_logits, loss=cross_entropy)
 PROOF_ROWS = 1_000
+SCORE_THRESHOLD = 0.5  # the Detector is fitted so
 
 IMAGES = InputSpec(
     name="images",
@@ -56,6 +67,13 @@ IMAGES = InputSpec(
     training_minimum=0,
     training_maximum=255,
     polarity="light-on-dark",
+)
+SCORED = OutputSpec(
+    name="probabilities",
+    dtype="float32",
+    shape=(-1, 11),
+    labels=tuple("0123456789"),
+    score=ScoreSpec(name="out-of-distribution", threshold=SCORE_THRESHOLD),
 )
 PROBABILITIES = OutputSpec(
     name="probabilities", dtype="float32", shape=(-1, 10), labels=tuple("0123456789")
@@ -92,7 +110,7 @@ CNN = Recipe(
     name="cnn",
     body=nets.cnn,
     hyperparameters=Hyperparameters(
-        epochs=55,
+        epochs=70,
         batch_size=128,
         learning_rate=0.1,
         momentum=0.9,
@@ -101,8 +119,9 @@ CNN = Recipe(
         schedule="one-cycle",
         warm_up_share=0.2,
         average_decay=0.998,
+        bfloat16=True,
     ),
-    augment=augment.distort,
+    augment=augment.distort_as_prepared,
 )
 
 RECIPES = {recipe.name: recipe for recipe in (CNN, SOFTMAX_MLP, KAIMING_MLP, KAIMING_MLP_LINEAR)}
@@ -139,16 +158,18 @@ def train_digit(
         data_sha256=everything.sha256(),
         started=started,
     )
+    published, calibrated = _calibrated(fitted, train, validation)
+    record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **calibrated}})
     test_rows = load_mnist(data, train=False)
-    test = evaluate(fitted, test_rows)
-    metrics = _metrics("validation", evaluate(fitted, validation)) + _metrics("test", test)
+    test = evaluate(published, test_rows)
+    metrics = _metrics("validation", evaluate(published, validation)) + _metrics("test", test)
     check_rows = _one_of_each_digit(validation)
     candidate = Candidate(
         name="digit",
         task="image-classification",
-        net=fitted,
+        net=published,
         input=IMAGES,
-        output=PROBABILITIES,
+        output=SCORED if isinstance(published, nets.DetectingDigitNet) else PROBABILITIES,
         metrics=metrics,
         training=record,
         check_rows=check_rows,
@@ -158,6 +179,15 @@ def train_digit(
         | _samples(check_rows),
     )
     return publish(candidate, store, key)
+
+
+def _calibrated(net: nn.Module, train: Rows, validation: Rows) -> tuple[nn.Module, dict[str, float]]:
+    """The net with its temperature and, where its layers allow it, its detector; and what was fitted."""
+    assert isinstance(net, nets.DigitNet)
+    temperature = fit_temperature(net, validation)
+    if not isinstance(net.body, nets.ConvNet):
+        return net, {"temperature": temperature}
+    return nets.DetectingDigitNet(net, fit_detector(net, train, validation)), {"temperature": temperature}
 
 
 def start(recipe: Recipe, seed: int) -> nets.DigitNet:
@@ -171,7 +201,10 @@ def _metrics(split: str, evaluation: Evaluation) -> tuple[Metric, ...]:
     values = {
         "accuracy": evaluation.accuracy,
         "negative-log-likelihood": evaluation.negative_log_likelihood,
+        "expected-calibration-error": calibration_error(evaluation.probabilities, evaluation.labels),
     }
+    if evaluation.score is not None:
+        values["called-no-digit"] = (evaluation.score > SCORE_THRESHOLD).double().mean().item()
     n = len(evaluation.labels)
     return tuple(Metric(name=k, value=v, split=split, n=n) for k, v in values.items())
 
@@ -187,6 +220,7 @@ def _pictures(history: History, test: Evaluation, images_u8: Tensor) -> dict[str
         "report/curves.png": png(curves_figure(history)),
         "report/confusion.png": png(confusion_figure(test)),
         "report/mistakes.png": png(mistakes_figure(test, images_u8)),
+        "report/reliability.png": png(reliability_figure(test)),
     }
 
 
@@ -219,5 +253,6 @@ Trained on {train_rows:,} images of MNIST's training set with seed {record.seed}
 ![Loss and accuracy](curves.png)
 ![Confusion matrix](confusion.png)
 ![The surest mistakes](mistakes.png)
+![Confidence and accuracy](reliability.png)
 """
     return {"report/report.md": text.encode()}

@@ -7,6 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from training.calibration import calibration_bins, calibration_error
 from training.data import Rows
 from training.fit import History, batched
 
@@ -15,10 +16,14 @@ WORST_MISTAKES = 40
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Of a classifier on one split: `probabilities f32 [N, 10]` and `labels i64 [N]`, on the CPU."""
+    """Of a classifier on one split: `probabilities f32 [N, 10]` and `labels i64 [N]`, on the CPU.
+
+    `score f32 [N]`: of those that give one, how little each image looks like a digit.
+    """
 
     probabilities: Tensor
     labels: Tensor
+    score: Tensor | None = None
 
     @property
     def predicted(self) -> Tensor:
@@ -40,7 +45,9 @@ class Evaluation:
 
 def evaluate(net: nn.Module, rows: Rows) -> Evaluation:
     """Ask the net, as it will be published, for every row."""
-    return Evaluation(batched(net, rows.inputs).cpu(), rows.targets.cpu())
+    answers = batched(net, rows.inputs).cpu()
+    score = answers[:, 10] if answers.shape[1] > 10 else None
+    return Evaluation(answers[:, :10], rows.targets.cpu(), score)
 
 
 def curves_figure(history: History) -> Figure:
@@ -93,6 +100,25 @@ def mistakes_figure(evaluation: Evaluation, images_u8: Tensor) -> Figure:
         true, predicted = int(evaluation.labels[index]), int(evaluation.predicted[index])
         axes.imshow(images_u8[index, 0].cpu(), cmap="gray", vmin=0, vmax=255)
         axes.set_title(f"{true} → {predicted}, {confidence[index]:.0%}", fontsize=9)
+    return figure
+
+
+def reliability_figure(evaluation: Evaluation) -> Figure:
+    """Accuracy over confidence, in groups of equal size, and the confidences themselves."""
+    bins = calibration_bins(evaluation.probabilities, evaluation.labels)
+    error = calibration_error(evaluation.probabilities, evaluation.labels)
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot([0.5, 1], [0.5, 1], color="grey", linestyle=":", label="perfect")
+    left.plot(
+        *zip(*[(c.mean(), r.mean()) for c, r in bins], strict=True), marker="o", label="15 equal groups"
+    )
+    left.set(xlabel="Mean confidence", ylabel="Accuracy", title=f"Expected calibration error {error:.2%}")
+    left.legend()
+    right.hist(evaluation.probabilities.amax(1), bins=50, log=True)
+    right.set(xlabel="Confidence", ylabel="Images", title="How sure")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
     return figure
 
 

@@ -25,7 +25,11 @@ class Diverged(Exception):
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Of one recipe; all of them go into the manifest."""
+    """Of one recipe; all of them go into the manifest.
+
+    With `bfloat16`, convolutions and products are computed in it while training: half the time on
+    processors that can, and slower on those that cannot. What is judged and kept is float32.
+    """
 
     epochs: int
     batch_size: int
@@ -36,6 +40,7 @@ class Hyperparameters:
     schedule: Literal["constant", "one-cycle"] = "constant"
     warm_up_share: float = 0.0
     average_decay: float = 0.0
+    bfloat16: bool = False
 
     def as_dict(self) -> dict[str, str | int | float | bool]:
         return asdict(self)
@@ -114,7 +119,7 @@ def fit(
             progress.advance(task)
 
         for _ in range(hp.epochs):
-            _train_epoch(net.train(), objective, train, hp.batch_size, augment, step)
+            _train_epoch(net.train(), objective, train, hp, augment, step)
             history.end_epoch()
             if validation and _judge(judged.eval(), objective, validation, history, console):
                 best = copy.deepcopy(judged)
@@ -125,14 +130,17 @@ def _train_epoch(
     net: nn.Module,
     objective: Objective,
     train: Rows,
-    batch_size: int,
+    hp: Hyperparameters,
     augment: Callable[[Tensor], Tensor] | None,
     step: Callable[[Tensor], None],
 ) -> None:
-    for index in torch.randperm(len(train.inputs)).split(batch_size):
-        batch = train.take(index.to(train.inputs.device))
+    device = train.inputs.device
+    for index in torch.randperm(len(train.inputs)).split(hp.batch_size):
+        batch = train.take(index.to(device))
         inputs = augment(batch.inputs) if augment else batch.inputs
-        step(objective.loss(objective.forward(net, inputs), batch.targets))
+        with torch.autocast(device.type, torch.bfloat16, enabled=hp.bfloat16):
+            outputs = objective.forward(net, inputs)
+        step(objective.loss(outputs.to(torch.float32), batch.targets))
 
 
 def batched(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:

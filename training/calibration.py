@@ -1,0 +1,91 @@
+"""What is fitted after the weights: how sure the answers are, and what is no digit at all.
+
+Both are fitted on validation images (the feature statistics on training images) and travel in the archive.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from training.data import Rows
+from training.fit import batched
+from training.nets import ConvNet, Detector, DigitNet
+
+FALSE_ALARMS = 0.01  # share of validation images that may be called no digit
+ENERGY_WEIGHT = 0.5  # of the energy beside two distances of weight 1, each in standard deviations
+SHRINKAGE = 1e-3  # of the covariance towards a multiple of the identity, so that it can be inverted
+BINS = 15
+
+
+def fit_temperature(net: DigitNet, validation: Rows) -> float:
+    """Set the temperature by which logits are divided to the one of least negative log-likelihood.
+
+    Guo, Pleiss, Sun and Weinberger (2017), section 4.2. It changes no decision.
+    """
+    logits = batched(net.logits, validation.inputs).double().clone()
+    log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([log_temperature], max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> float:
+        optimizer.zero_grad()
+        value = cross_entropy(logits / log_temperature.exp(), validation.targets)
+        value.backward()
+        return value.item()
+
+    optimizer.step(loss)
+    temperature = log_temperature.exp().item()
+    net.temperature.fill_(temperature)
+    return temperature
+
+
+def calibration_error(probabilities: Tensor, labels: Tensor) -> float:
+    """Expected calibration error (Guo et al. 2017), over 15 bins of equal mass.
+
+    `probabilities f32 [N, 10]`, `labels i64 [N]`.
+    """
+    return sum(
+        len(confidence) / len(labels) * abs(confidence.mean().item() - right.mean().item())
+        for confidence, right in calibration_bins(probabilities, labels)
+    )
+
+
+def calibration_bins(probabilities: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Confidence, and whether it was right, of 15 groups of equal size, the least sure first."""
+    confidence, predicted = probabilities.double().max(1)
+    order = confidence.argsort()
+    right = (predicted == labels).double()
+    return list(zip(confidence[order].tensor_split(BINS), right[order].tensor_split(BINS), strict=True))
+
+
+def fit_detector(net: DigitNet, train: Rows, validation: Rows) -> Detector:
+    """A detector of what is no digit; 1 % of the validation images score above 0.5.
+
+    Gaussians of each class with a common covariance (Lee, Lee, Lee and Shin 2018), on two layers.
+    """
+    body = net.body
+    assert isinstance(body, ConvNet)
+
+    def summaries(images: Tensor, layer: int) -> Tensor:
+        return batched(lambda part: body.summaries(net.normalize(part))[layer], images)
+
+    detector = Detector(body.widths)
+    for layer, gaussians in enumerate(detector.gaussians()):
+        features = summaries(train.inputs, layer)
+        means = torch.stack([features[train.targets == digit].mean(0) for digit in range(10)])
+        centred = (features - means[train.targets]).double()
+        covariance = centred.T @ centred / len(centred)
+        covariance += (
+            SHRINKAGE * covariance.diagonal().mean() * torch.eye(len(covariance), dtype=torch.float64)
+        )
+        whitening = torch.linalg.inv(torch.linalg.cholesky(covariance)).T.float()
+        gaussians.whitening.copy_(whitening)
+        gaussians.means.copy_(means @ whitening)
+    parts = batched(
+        lambda part: detector.parts(*body.summaries(net.normalize(part)), net.logits(part)),
+        validation.inputs,
+    )
+    weights = torch.tensor([1.0, 1.0, ENERGY_WEIGHT]) / parts.std(0)
+    detector.weights.copy_(weights)
+    raw = (parts * weights).sum(1)
+    detector.threshold.copy_(raw.quantile(1 - FALSE_ALARMS))
+    return detector
