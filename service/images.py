@@ -88,12 +88,32 @@ def read_digits(pictures: Sequence[Picture]) -> Tensor:
     A picture in the form of MNIST is taken as it is; any other goes through `preparation`.
     Raises InvalidImage or BlankImage, naming the field.
     """
-    pixels = bytearray()
-    for field, image in pictures:
-        try:
-            pixels += _read(image)
-        except InvalidImage as error:
-            raise _blamed_on(field, error) from error.__cause__
+    return _as_rows([find_digit(picture).image for picture in pictures])
+
+
+class Finding(NamedTuple):
+    """What was found on a picture, and where: left, top, right, bottom in its pixels, upright."""
+
+    image: Image.Image
+    ink_is_light: bool
+    box: tuple[int, int, int, int]
+
+    @property
+    def rows(self) -> Tensor:
+        """`images_u8 [1, 1, 28, 28]`."""
+        return _as_rows([self.image])
+
+
+def find_digit(picture: Picture) -> Finding:
+    """Decode one picture. Raises InvalidImage or BlankImage, naming the field."""
+    try:
+        return _find(picture.image)
+    except InvalidImage as error:
+        raise _blamed_on(picture.field, error) from error.__cause__
+
+
+def _as_rows(images: Sequence[Image.Image]) -> Tensor:
+    pixels = bytearray().join(image.tobytes() for image in images)
     return torch.frombuffer(pixels, dtype=torch.uint8).view(-1, 1, SIDE, SIDE)
 
 
@@ -102,8 +122,8 @@ def _blamed_on(field: str, error: ServiceError) -> ServiceError:
     return error
 
 
-def _read(image: Image.Image) -> bytes:
-    """The 28 rows of 28 pixels of one digit."""
+def _find(image: Image.Image) -> Finding:
+    width, height = image.size
     if image.format is None:  # decoded when it was opened
         picture = image
     else:
@@ -112,10 +132,15 @@ def _read(image: Image.Image) -> bytes:
             image.draft(None, (2 * WORK_SIDE, 2 * WORK_SIDE))
             image.load()
             upright = ImageOps.exif_transpose(image)
+        if (upright.width > upright.height) != (width > height):
+            width, height = height, width
         picture = _opaque(upright)
     if picture.size == (SIDE, SIDE) and is_in_mnist_form(grey := to_grey(picture)):
-        return grey.tobytes()
-    return prepare(picture).tobytes()
+        return Finding(grey, True, grey.getbbox() or (0, 0, SIDE, SIDE))
+    found = prepare(picture)
+    left, top, right, bottom = found.box
+    box = round(left * width), round(top * height), round(right * width), round(bottom * height)
+    return Finding(found.image, found.ink_is_light, box)
 
 
 def sniff(data: bytes) -> str | None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs
 
 import torch
 from pydantic import ValidationError
@@ -17,11 +18,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from torch import Tensor
 
+from service import explain
 from service.admission import Admission
 from service.batching import Answer, Batcher
 from service.body import Body
 from service.errors import DeadlineExceeded, FieldError, InvalidInput, RequestTimeout, UnsupportedMediaType
-from service.images import Upload, open_pictures, read_digits
+from service.images import Upload, find_digit, open_pictures, read_digits
+from service.manifest import OutputSpec
 from service.metrics import Metrics
 from service.multipart import MAX_FILES, FileForm
 from service.predictor import MAX_BATCH_ROWS
@@ -159,16 +162,20 @@ async def _answer_pass(call: _Call) -> Response:
     rows = torch.tensor(values, dtype=torch.float32).unsqueeze(1)
     decode_s = time.perf_counter() - started
     answer = await call.predict(rows)
-    threshold = answer.manifest.threshold
+    threshold, fitted_to = answer.manifest.threshold, answer.manifest.input
+    low, high = fitted_to.training_minimum, fitted_to.training_maximum
     results = [
-        {"hours": h, "probability": p, "passed": p >= threshold}
+        {"hours": h, "probability": p, "passed": p >= threshold, "extrapolating": not low <= h <= high}
         for h, (p,) in zip(values, answer.outputs, strict=True)
     ]
     return _respond(call, values is hours, results, answer, decode_s)
 
 
 async def _answer_digit(call: _Call) -> Response:
+    explained = _flag(call.scope["query_string"], "explain")
     uploads = await _uploads(call.body)
+    if explained:
+        return await _explain_digit(call, uploads)
     call.admit(len(uploads))
     started = time.perf_counter()
     pictures = open_pictures(uploads, call.backend.max_image_pixels)
@@ -178,13 +185,48 @@ async def _answer_digit(call: _Call) -> Response:
         rows = await asyncio.to_thread(read_digits, pictures)
     decode_s = time.perf_counter() - started
     answer = await call.predict(rows)
-    labels = answer.manifest.output.labels
-    results = []
-    for probabilities in answer.outputs:
-        confidence = max(probabilities)
-        digit = int(labels[probabilities.index(confidence)])
-        results.append({"digit": digit, "confidence": confidence, "probabilities": probabilities})
+    results = [_digit(row, answer.manifest.output) for row in answer.outputs]
     return _respond(call, len(uploads) > 1, results, answer, decode_s)
+
+
+async def _explain_digit(call: _Call, uploads: list[Upload]) -> Response:
+    if len(uploads) > 1:
+        raise InvalidInput("Only one picture a request can be explained.")
+    call.admit(explain.ROWS)
+    started = time.perf_counter()
+    (picture,) = open_pictures(uploads, call.backend.max_image_pixels)
+    finding = await asyncio.to_thread(find_digit, picture)
+    decode_s = time.perf_counter() - started
+    answer = await call.predict(explain.occluded(finding.rows))
+    rows = [_digit(row, answer.manifest.output) for row in answer.outputs]
+    why = await asyncio.to_thread(explain.explanation, finding, [row["probabilities"] for row in rows])
+    return _respond(call, False, [{**rows[0], "explanation": why}], answer, decode_s)
+
+
+def _flag(query: bytes, name: str) -> bool:
+    """A boolean of the query string, false when it is not there. Raises InvalidInput."""
+    if not query:
+        return False
+    values = parse_qs(query.decode("latin-1"), keep_blank_values=True).get(name, ["false"])
+    value = values[-1].lower()
+    if value not in ("true", "1", "false", "0"):
+        raise InvalidInput(
+            f"The query parameter {name} must be true or false.", (FieldError(name, "is no boolean"),)
+        )
+    return value in ("true", "1")
+
+
+def _digit(row: list[float], output: OutputSpec) -> dict[str, Any]:
+    """What is answered to one row of the model's output."""
+    score = output.score
+    out_of_distribution = row.pop() > score.threshold if score else None
+    confidence = max(row)
+    return {
+        "digit": int(output.labels[row.index(confidence)]),
+        "confidence": confidence,
+        "probabilities": row,
+        "out_of_distribution": out_of_distribution,
+    }
 
 
 async def _uploads(body: Body) -> list[Upload]:

@@ -5,6 +5,7 @@ centre of 28×28 (LeCun, Bottou, Bengio and Haffner 1998, section III.A). Determ
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,17 +65,27 @@ def is_in_mnist_form(grey: Image.Image) -> bool:
     return centred and int(pixels.max()) >= MNIST_PEAK
 
 
-def prepare(picture: Image.Image) -> Image.Image:
-    """`picture`: L or RGB, any size, either polarity → 28×28, L. Raises BlankImage."""
-    ink = _ink(to_grey(_at_work_size(picture)))
+class Prepared(NamedTuple):
+    """`image`: 28×28, L, in MNIST's form. `box`: where the ink was, left, top, right, bottom, in shares."""
+
+    image: Image.Image
+    ink_is_light: bool
+    box: tuple[float, float, float, float]
+
+
+def prepare(picture: Image.Image) -> Prepared:
+    """`picture`: L or RGB, any size, either polarity. Raises BlankImage."""
+    work = to_grey(_at_work_size(picture))
+    ink_is_light = _ink_is_light(work)
+    ink = _ink(ImageChops.invert(work) if ink_is_light else work)
     if _peak(ink) < CLEAR_CONTRAST and _peak(ink.filter(ImageFilter.BoxBlur(2))) < LEAST_CONTRAST:
         raise BlankImage  # blurred: paper grain is no ink
     peak = _peak(ink)
     ink = _without_specks(_without_rules(ink, peak), peak)
-    ink = ink.crop(ink.point(_steps(0.4 * peak, 0.4 * peak + 1)).getbbox())
-    ink = ink.point(_steps(0.15 * peak, 0.85 * peak))
-    ink = _with_usual_strokes(ink)
-    return _centred(_scaled(ink))
+    left, top, right, bottom = ink.point(_steps(0.4 * peak, 0.4 * peak + 1)).getbbox() or (0, 0, *ink.size)
+    box = left / ink.width, top / ink.height, right / ink.width, bottom / ink.height
+    ink = ink.crop((left, top, right, bottom)).point(_steps(0.15 * peak, 0.85 * peak))
+    return Prepared(_centred(_scaled(_with_usual_strokes(ink))), ink_is_light, box)
 
 
 def to_grey(picture: Image.Image) -> Image.Image:
@@ -111,9 +122,7 @@ def _at_work_size(picture: Image.Image) -> Image.Image:
 
 
 def _ink(work: Image.Image) -> Image.Image:
-    """How far each pixel stands out from the ground around it, in the direction of the ink."""
-    if _ink_is_light(work):
-        work = ImageChops.invert(work)
+    """How far each pixel is darker than the ground around it."""
     flat = _flat_ground(np.array(work.histogram()))
     if flat is not None:
         return work.point(np.maximum(flat - _LEVELS, 0).tolist())

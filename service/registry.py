@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class Interface(NamedTuple):
-    """What a route sends to its model and expects of it, a score aside; -1 stands for the number of rows."""
+    """What a route sends to its model and expects of it, a score aside; -1 stands for the row count."""
 
     input_name: str
     dtype: DType

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from service import errors, predict
@@ -89,10 +89,14 @@ async def predict_pass(request: Request) -> Response:
         }
     ),
 )
-async def predict_digit(request: Request) -> Response:
+async def predict_digit(
+    request: Request,
+    explain: Annotated[bool, Query(description="Add what the model saw, and which ink mattered.")] = False,
+) -> Response:
     """PNG, JPEG, WebP, BMP, GIF or TIFF. One picture as the body itself or as the form field `file`
     is answered by one prediction; several `file` fields by a list in their order.
     """
+    del explain  # read from the request itself: `app` calls the endpoint without FastAPI
     return await predict.answer_digit(request)
 
 

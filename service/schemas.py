@@ -1,8 +1,9 @@
 """What goes over the wire: requests, answers and the RFC 9457 problem document."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic.json_schema import SkipJsonSchema
 
 from service.manifest import Manifest
 
@@ -38,6 +39,9 @@ class PassResult(BaseModel):
     hours: float
     probability: Probability = Field(description="Of passing.")
     passed: bool = Field(description="Whether the probability reaches the model's threshold.")
+    extrapolating: bool = Field(
+        description="Whether the hours lie outside those that the model was fitted to."
+    )
 
 
 class PassPrediction(_Answer, PassResult):
@@ -56,10 +60,28 @@ class DigitResult(BaseModel):
     probabilities: list[Probability] = Field(
         min_length=10, max_length=10, description="Of the digits 0 to 9, in order."
     )
+    out_of_distribution: bool | None = Field(
+        description="Whether the picture looks like no digit at all; null when the model cannot tell."
+    )
+
+
+class Explanation(BaseModel):
+    """What the model saw. Pictures are data URLs of PNGs of 28×28 pixels."""
+
+    image: str = Field(description="The picture as it was prepared.")
+    polarity: Literal["light-on-dark", "dark-on-light"] = Field(description="Of the upload.")
+    box: tuple[int, int, int, int] = Field(
+        description="Where the ink was found: left, top, right, bottom, in pixels of the upright upload."
+    )
+    saliency: str = Field(description="How much each pixel mattered to the answer: the lighter, the more.")
 
 
 class DigitPrediction(_Answer, DigitResult):
     """The answer for one picture."""
+
+    explanation: Explanation | SkipJsonSchema[None] = Field(
+        None, description="Only with `?explain=true`.", exclude_if=lambda value: value is None
+    )
 
 
 class DigitPredictions(_Answer):

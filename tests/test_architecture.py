@@ -17,6 +17,7 @@ LAYERS: list[set[str]] = [
     {"devices", "admission", "metrics", "logs", "signatures", "auth"},
     {"schemas", "predictor", "preparation", "multipart", "body"},
     {"registry", "batching", "problems", "images"},
+    {"explain"},
     {"predict", "reload"},
     {"routes", "middleware", "versions", "tracing"},
     {"app", "connection"},

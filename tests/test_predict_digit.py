@@ -23,7 +23,15 @@ async def test_one_as_a_form(client: httpx.AsyncClient, digits: Digits) -> None:
     response = await client.post("/predict/digit", files=upload(png(digits.images_u8[0])))
     assert response.status_code == 200
     body = response.json()
-    assert list(body) == ["digit", "confidence", "probabilities", "model", "version"]
+    assert list(body) == [
+        "digit",
+        "confidence",
+        "probabilities",
+        "out_of_distribution",
+        "model",
+        "version",
+    ]
+    assert body["out_of_distribution"] is None  # this model gives no score
     assert len(body["probabilities"]) == 10
     assert sum(body["probabilities"]) == pytest.approx(1, abs=1e-5)
     assert body["confidence"] == max(body["probabilities"]) == body["probabilities"][body["digit"]]

@@ -10,7 +10,7 @@ async def test_one(client: httpx.AsyncClient) -> None:
     response = await client.post("/predict/pass", json={"hours": 4})
     assert response.status_code == 200
     body = response.json()
-    assert list(body) == ["hours", "probability", "passed", "model", "version"]
+    assert list(body) == ["hours", "probability", "passed", "extrapolating", "model", "version"]
     assert (body["hours"], body["model"], body["version"]) == (4, "pass", 1)
     assert body["passed"] is (body["probability"] >= 0.5)
 

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 def prepared(picture: Image.Image) -> NDArray[np.uint8]:
-    pixels = np.asarray(prepare(picture))
+    pixels = np.asarray(prepare(picture).image)
     assert pixels.shape == (28, 28)
     assert pixels.dtype == np.uint8
     return pixels

@@ -30,7 +30,7 @@ def test_training_s_samples_give_the_stored_probabilities(committed_server: http
     for digit, probabilities in enumerate(expected.tolist()):
         picture = (folder / "samples" / f"{digit}.png").read_bytes()
         answer = committed_server.post("/predict/digit", files={"file": picture}).json()
-        assert answer["probabilities"] == pytest.approx(probabilities, abs=1e-5)
+        assert answer["probabilities"] == pytest.approx(probabilities[:10], abs=1e-5)
     folder = STORE.folder("pass", STORE.current("pass"))
     expected = decode_tensor(read_manifest(folder).check.outputs)
     for i, (probability,) in enumerate(expected.tolist()):

@@ -1,7 +1,7 @@
 """Pictures that are not of one digit: what the service should say so of.
 
-Letters that are drawn like a digit (O, I, l, S, Z, B, G, q, b, g, …) are left out: nobody could tell. Nothing here
-is used to train on or to choose a threshold with.
+Letters that are drawn like a digit (O, I, l, S, Z, B, G, q, b, g, …) are left out: nobody could tell.
+Nothing here is used to train on or to choose a threshold with.
 """
 
 import math
