@@ -15,7 +15,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install serve test check test-gpu test-reliability test-container train bench bench-quick bench-gpu constraints clean
+.PHONY: help install serve test check test-gpu test-reliability test-container train evaluate bench bench-quick bench-gpu constraints clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -54,6 +54,9 @@ test-container: $(INSTALLED)  ## Build the images, run docker compose, ask from 
 train: $(INSTALLED)  ## Train both models and publish them into artifacts/
 	$(BIN)/python -m training pass $(ARGS)
 	$(BIN)/python -m training digit --data $(DATA) $(ARGS)
+
+evaluate: $(INSTALLED)  ## Read thousands of pictures with the live digit model: a table and report/
+	$(BIN)/python -m training evaluate digit --data $(DATA) $(ARGS)
 
 bench: $(INSTALLED)  ## Measure this service and its peers; writes docs/benchmarks.md (20 to 30 minutes)
 	$(BIN)/python -W ignore -m benchmarks run --page docs/benchmarks.md $(ARGS)

@@ -1,6 +1,6 @@
 """What the model saw, and which ink mattered to it: asked for with `?explain=true`.
 
-Saliency by occlusion (Zeiler and Fergus 2014, section 4.2): a window is blanked everywhere in turn, and where
+Saliency by occlusion (Zeiler and Fergus 2014, section 4.2): a window is blanked everywhere in turn; where
 the answer's probability drops, what was there mattered. It needs nothing of a model but its answers.
 """
 

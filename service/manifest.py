@@ -74,9 +74,11 @@ class OutputSpec(_TensorSpec):
 
 
 class Metric(_Frozen):
+    """Of `split`: MNIST's own, `drawn` (sheets and non-digits made by a program) or `other` (not MNIST)."""
+
     name: str
     value: float
-    split: Literal["train", "validation", "test"]
+    split: Literal["train", "validation", "test", "drawn", "other"]
     n: int = Field(ge=1, description="Rows that the value was computed on.")
 
 

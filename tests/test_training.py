@@ -210,6 +210,38 @@ def test_the_digit_command_publishes_a_complete_version(tmp_path: Path, digits: 
     assert files == {"model.pt", *pictures, *(f"samples/{d}.png" for d in range(10))}
 
 
+def test_the_cnn_is_evaluated_and_published_again(tmp_path: Path, digits: Digits) -> None:
+    write_mnist(tmp_path / "data", digits)
+    out = tmp_path / "out"
+    options = ("--data", str(tmp_path / "data"), "--out", str(out))
+    trained = run("digit", "--recipe", "cnn", "--epochs", "1", *options)
+    assert trained.returncode == 0, trained.stderr
+    report = tmp_path / "report"
+    result = run("evaluate", "digit", "--digits", "10", "--report", str(report), "--publish", *options)
+    assert result.returncode == 0, result.stderr
+    for text in ("colour", "shadow", "worst", "photographs", "Published digit version 2"):
+        assert text in result.stdout
+    first, second = (read_manifest(out / "digit" / version) for version in ("1", "2"))
+    assert second.sha256 == first.sha256
+    assert second.metrics[: len(first.metrics)] == first.metrics
+    assert 0 < second.metric("accuracy", "other").value < 1
+    assert 0 <= second.metric("expected-calibration-error", "test").value < 1
+    assert second.output.score is not None
+    assert second.output.shape == (-1, 11)
+    assert float(str(second.training.hyperparameters["temperature"])) > 0
+    card = (out / "digit" / "2" / "report" / "report.md").read_text()
+    for heading in ("Model details", "Intended use", "Caveats", "Robustness", "What is no digit"):
+        assert heading in card
+    for picture in re.findall(r"\]\((\w+\.png)\)", card):
+        assert (out / "digit" / "2" / "report" / picture).is_file()
+
+
+def test_only_what_gives_a_score_is_evaluated() -> None:
+    result = run("evaluate", "digit", "--version", "1")
+    assert result.returncode == 1
+    assert "gives no score" in result.stderr
+
+
 def test_the_pass_command_prints_the_coefficients(tmp_path: Path) -> None:
     result = run("pass", "--out", str(tmp_path))
     assert result.returncode == 0, result.stderr

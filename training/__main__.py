@@ -17,10 +17,11 @@ from service.errors import DeviceUnavailable
 from service.manifest import ArtifactError, ArtifactStore, Manifest
 from service.signatures import KeyUnusable, SigningKey, make_keys
 from training.data import DataUnavailable
-from training.digit_recipe import CNN, RECIPES, train_digit
+from training.digit_recipe import CNN, RECIPES, evaluate_digit, train_digit
 from training.fit import Diverged
 from training.pass_recipe import probability_at, train_pass
-from training.publish import PublishFailed
+from training.publish import PublishFailed, publish_again
+from training.robustness import Robustness
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -30,6 +31,10 @@ DEFAULT_RECIPE = RecipeName(CNN.name)
 Out = Annotated[Path, typer.Option(help="Folder of published models.", envvar="TRAINING_OUT")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's own number.")]
 Seed = Annotated[int, typer.Option(help="Same seed on a CPU, same weights.")]
+Data = Annotated[
+    Path,
+    typer.Option(help="torchvision root with MNIST; downloaded there when absent.", envvar="TRAINING_DATA"),
+]
 Sign = Annotated[
     Path | None, typer.Option(help="Private key to sign with, made by `keys`.", envvar="TRAINING_SIGN")
 ]
@@ -72,12 +77,7 @@ def pass_(
 @cli.command()
 def digit(
     out: Out = Path("artifacts"),
-    data: Annotated[
-        Path,
-        typer.Option(
-            help="torchvision root with MNIST; downloaded there when absent.", envvar="TRAINING_DATA"
-        ),
-    ] = Path("data"),
+    data: Data = Path("data"),
     recipe: Annotated[RecipeName, typer.Option(help="What to train.")] = DEFAULT_RECIPE,
     epochs: Epochs = None,
     seed: Seed = 0,
@@ -98,6 +98,67 @@ def digit(
             key=SigningKey(sign) if sign else None,
         )
     _print_result(console, manifest, {})
+
+
+@cli.command("evaluate")
+def evaluate_(
+    name: Annotated[str, typer.Argument(help="What to evaluate: digit.")] = "digit",
+    out: Out = Path("artifacts"),
+    data: Data = Path("data"),
+    version: Annotated[int | None, typer.Option(help="By default the live one.")] = None,
+    digits: Annotated[int, typer.Option(min=10, max=10_000, help="Digits a cell of the matrix.")] = 500,
+    report: Annotated[Path, typer.Option(help="Folder for the model card and its pictures.")] = Path(
+        "report"
+    ),
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Publish the version again, with the figures and the report.")
+    ] = False,
+    sign: Sign = None,
+) -> None:
+    """Read thousands of pictures as a client would send them; a table, and pages of pictures."""
+    if name != "digit":
+        raise typer.BadParameter("only digit can be evaluated")
+    console = Console()
+    with _errors_explained():
+        store = _store(out)
+        number = version if version is not None else store.current(name)
+        manifest, found, files = evaluate_digit(store, number, data, digits)
+        for path, content in files.items():
+            target = report / Path(path).name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        _print_robustness(console, found)
+        console.print(
+            f"{report / 'report.md'} is the model card; examples.png shows what was read, mistakes first"
+        )
+        if publish:
+            again = publish_again(
+                manifest, store, manifest.metrics, files, SigningKey(sign) if sign else None
+            )
+            console.print(f"Published {again.name} version {again.version}")
+
+
+def _print_robustness(console: Console, found: Robustness) -> None:
+    table = Table(title=f"{found.digits_per_cell} digits a cell")
+    table.add_column("factor")
+    table.add_column("level")
+    table.add_column("right", justify="right")
+    for (factor, level), accuracy in found.cells.items():
+        table.add_row(factor, level, f"{accuracy:.1%}")
+    table.add_section()
+    table.add_row("mean", "", f"{found.mean:.2%}")
+    table.add_row("worst", "", f"{found.worst:.1%}")
+    for way, accuracy in found.other_digits.items():
+        table.add_row("scikit-learn's digits", way, f"{accuracy:.1%}")
+    console.print(table)
+    table = Table(title=f"No digits; area under the ROC curve {found.auroc:.4f}")
+    table.add_column("kind")
+    table.add_column("called so", justify="right")
+    for kind, share in found.flagged.items():
+        table.add_row(kind, f"{share:.1%}")
+    table.add_section()
+    table.add_row("scikit-learn's digits", f"{found.other_digits_flagged:.1%}")
+    console.print(table)
 
 
 @cli.command()

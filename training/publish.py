@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +25,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from service.manifest import (
+    MANIFEST_FILE,
     MODEL_FILE,
+    SIGNATURE_FILE,
     ArtifactStore,
     Check,
     InputSpec,
@@ -75,22 +77,64 @@ def publish(candidate: Candidate, store: ArtifactStore, key: SigningKey | None =
     """
     net = copy.deepcopy(candidate.net).cpu().eval()
     model = script(net)
-    with store.publishing(candidate.name) as folder:
-        version = max(store.versions(candidate.name), default=0) + 1
-        staged = _fresh_staging(folder)
-        write_durably(staged / MODEL_FILE, model)
-        for path, content in candidate.files.items():
-            (staged / path).parent.mkdir(exist_ok=True)
-            write_durably(staged / path, content)
+
+    def fill(staged: Path, version: int) -> Manifest:
+        _write_files(staged, {MODEL_FILE: model, **candidate.files})
         manifest = _manifest(candidate, net, version, model)
         write_manifest(staged, manifest, key.sign if key else None)
         _prove(staged, net, candidate.proof_rows)
+        return manifest
+
+    return _publish(candidate.name, store, fill)
+
+
+def publish_again(
+    manifest: Manifest,
+    store: ArtifactStore,
+    metrics: tuple[Metric, ...],
+    files: Mapping[str, bytes],
+    key: SigningKey | None = None,
+) -> Manifest:
+    """Publish the archive of a version as the next one, with other figures and further or other files."""
+    source = store.folder(manifest.name, manifest.version)
+
+    def fill(staged: Path, version: int) -> Manifest:
+        kept = {
+            str(path.relative_to(source)): path.read_bytes()
+            for path in source.rglob("*")
+            if path.is_file() and path.name not in (MANIFEST_FILE, SIGNATURE_FILE)
+        }
+        _write_files(staged, {**kept, **files})
+        again = manifest.model_copy(update={"version": version, "created_at": _now(), "metrics": metrics})
+        write_manifest(staged, again, key.sign if key else None)
+        load(staged, torch.device("cpu"))
+        return again
+
+    return _publish(manifest.name, store, fill)
+
+
+def _publish(name: str, store: ArtifactStore, fill: Callable[[Path, int], Manifest]) -> Manifest:
+    """Have the next version's folder filled aside, then make it visible and live."""
+    with store.publishing(name) as folder:
+        version = max(store.versions(name), default=0) + 1
+        staged = _fresh_staging(folder)
+        manifest = fill(staged, version)
         for directory in (*filter(Path.is_dir, staged.iterdir()), staged):
             sync_directory(directory)
-        staged.rename(store.folder(candidate.name, version))
+        staged.rename(store.folder(name, version))
         sync_directory(folder)
-        store.activate(candidate.name, version)
+        store.activate(name, version)
     return manifest
+
+
+def _write_files(staged: Path, files: Mapping[str, bytes]) -> None:
+    for path, content in files.items():
+        (staged / path).parent.mkdir(exist_ok=True)
+        write_durably(staged / path, content)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 def script(net: nn.Module) -> bytes:
@@ -157,7 +201,7 @@ def _manifest(candidate: Candidate, net: nn.Module, version: int, model: bytes) 
     return Manifest(
         name=candidate.name,
         version=version,
-        created_at=datetime.now(UTC).replace(microsecond=0),
+        created_at=_now(),
         task=candidate.task,
         sha256=hashlib.sha256(model).hexdigest(),
         size_bytes=len(model),
