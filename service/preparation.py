@@ -78,9 +78,9 @@ def prepare(picture: Image.Image) -> Prepared:
     work = to_grey(_at_work_size(picture))
     ink_is_light = _ink_is_light(work)
     ink = _ink(ImageChops.invert(work) if ink_is_light else work)
-    if _peak(ink) < CLEAR_CONTRAST and _peak(ink.filter(ImageFilter.BoxBlur(2))) < LEAST_CONTRAST:
-        raise BlankImage  # blurred: paper grain is no ink
     peak = _peak(ink)
+    if peak < CLEAR_CONTRAST and _peak(ink.filter(ImageFilter.BoxBlur(2))) < LEAST_CONTRAST:
+        raise BlankImage  # blurred: paper grain is no ink
     ink = _without_specks(_without_rules(ink, peak), peak)
     left, top, right, bottom = ink.point(_steps(0.4 * peak, 0.4 * peak + 1)).getbbox() or (0, 0, *ink.size)
     box = left / ink.width, top / ink.height, right / ink.width, bottom / ink.height
@@ -199,6 +199,8 @@ def _without_rules(ink: Image.Image, peak: int) -> Image.Image:
     """
     pixels = np.asarray(ink)
     on_ink = pixels > 0.25 * peak
+    if not (on_ink[[0, -1]].any() or on_ink[:, [0, -1]].any()):
+        return ink
     lines = [(axis, runs) for axis in (0, 1) if (runs := _rules(on_ink.mean(axis=1 - axis)))]
     if not lines:
         return ink
