@@ -21,7 +21,7 @@ CENTRE_OF_MASS = 14.5  # from the left and the top edge: the middle of pixel (14
 WORK_SIDE, GROUND_SIDE, GROUP_SIDE = 140, 32, 56
 
 # The side at which polarity is decided, and the window of the median that stands for the ground there.
-POLARITY_SIDE, POLARITY_WINDOW = 12, 7
+POLARITY_SIDE, POLARITY_WINDOW = 16, 5
 
 WIDEST_STROKE = 9  # of GROUND_SIDE: whatever is narrower is ink, whatever is wider is ground
 WIDEST_AT_BORDER = 21  # likewise, along the border
