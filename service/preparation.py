@@ -20,8 +20,8 @@ CENTRE_OF_MASS = 14.5  # from the left and the top edge: the middle of pixel (14
 # The longest side, in pixels, at which ink is found, the ground modelled and strokes grouped.
 WORK_SIDE, GROUND_SIDE, GROUP_SIDE = 140, 32, 56
 
-# The side at which polarity is decided, and the window of the median that stands for the ground there.
-POLARITY_SIDE, POLARITY_WINDOW = 16, 5
+# At which side polarity is decided, and in which windows of a median that stands for the ground.
+NARROW, WIDE = (16, 5), (12, 7)
 
 WIDEST_STROKE = 9  # of GROUND_SIDE: whatever is narrower is ink, whatever is wider is ground
 WIDEST_AT_BORDER = 21  # likewise, along the border
@@ -76,8 +76,11 @@ class Prepared(NamedTuple):
 def prepare(picture: Image.Image) -> Prepared:
     """`picture`: L or RGB, any size, either polarity. Raises BlankImage."""
     work = to_grey(_at_work_size(picture))
-    ink_is_light = _ink_is_light(work)
-    ink = _ink(ImageChops.invert(work) if ink_is_light else work)
+    histogram = np.array(work.histogram())
+    ink_is_light = _ink_is_light(work, histogram)
+    if ink_is_light:
+        work, histogram = ImageChops.invert(work), histogram[::-1]
+    ink = _ink(work, _flat_ground(histogram))
     peak = _peak(ink)
     if peak < CLEAR_CONTRAST and _peak(ink.filter(ImageFilter.BoxBlur(2))) < LEAST_CONTRAST:
         raise BlankImage  # blurred: paper grain is no ink
@@ -121,9 +124,8 @@ def _at_work_size(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def _ink(work: Image.Image) -> Image.Image:
+def _ink(work: Image.Image, flat: int | None) -> Image.Image:
     """How far each pixel is darker than the ground around it."""
-    flat = _flat_ground(np.array(work.histogram()))
     if flat is not None:
         return work.point(np.maximum(flat - _LEVELS, 0).tolist())
     small = work.resize(_scaled_size(work.size, GROUND_SIDE / max(work.size)), Image.Resampling.BOX)
@@ -142,12 +144,17 @@ def _flat_ground(histogram: NDArray[np.int_]) -> int | None:
     Much of such a picture lies on that level, and no other level between it and the ink is as common:
     where one is, it is a shadow or a second sheet.
     """
-    share = np.convolve(histogram / histogram.sum(), np.ones(2 * FLATNESS + 1), mode="same")
-    level = int(share.argmax())
+    level, share = _commonest(histogram)
     darkest = int(np.flatnonzero(histogram)[0])
     between = share[darkest + (level - darkest) // 6 : max(0, level - 2 * FLATNESS)]
     flat = share[level] >= FLAT_SHARE and between.max(initial=0) < SHADOW_SHARE
     return level if flat else None
+
+
+def _commonest(histogram: NDArray[np.int_]) -> tuple[int, NDArray[np.float64]]:
+    """The level at which most pixels lie, and for each level the share of the pixels near it."""
+    share = np.convolve(histogram / histogram.sum(), np.ones(2 * FLATNESS + 1), mode="same")
+    return int(share.argmax()), share
 
 
 def _ground(small: Image.Image) -> Image.Image:
@@ -172,10 +179,24 @@ def _closed(grey: Image.Image, width: int) -> Image.Image:
     return grey.filter(ImageFilter.MaxFilter(width)).filter(ImageFilter.MinFilter(width))
 
 
-def _ink_is_light(work: Image.Image) -> bool:
-    """Against the median around it, which follows the ground and its shadows, ink is what deviates most."""
-    small = work.resize((POLARITY_SIDE, POLARITY_SIDE), Image.Resampling.BOX)
-    around = small.filter(ImageFilter.MedianFilter(POLARITY_WINDOW))
+def _ink_is_light(work: Image.Image, histogram: NDArray[np.int_]) -> bool:
+    """What deviates most from the median around it, which follows the ground and its shadows, is ink.
+
+    In narrow windows hard shadows do not count, but strokes that fill the picture count too little; where a
+    flat ground says otherwise, wide windows decide.
+    """
+    light = _deviates_to_light(work, *NARROW)
+    level, share = _commonest(histogram)
+    spread = histogram * (_LEVELS - level) ** 2
+    lighter_side = bool(spread[level:].sum() > spread[:level].sum())
+    if share[level] < FLAT_SHARE or lighter_side == light:
+        return light
+    return _deviates_to_light(work, *WIDE)
+
+
+def _deviates_to_light(work: Image.Image, side: int, window: int) -> bool:
+    small = work.resize((side, side), Image.Resampling.BOX)
+    around = small.filter(ImageFilter.MedianFilter(window))
     deviation = np.asarray(small, dtype=np.float32) - np.asarray(around, dtype=np.float32)
     return bool((deviation**3).sum() > 0)
 
