@@ -119,6 +119,12 @@ def test_a_transparent_ground_counts_as_white() -> None:
     assert np.array_equal(pixels, decode(png(drawing())))
 
 
+def test_light_ink_on_a_transparent_ground_is_seen() -> None:
+    alpha = drawing(ink=255, ground=0)
+    white = Image.merge("LA", [Image.new("L", alpha.size, 255), alpha])
+    assert np.array_equal(decode(png(white)), decode(png(drawing(ink=255, ground=0))))
+
+
 def test_sixteen_bits_are_scaled_not_clipped(digits: Digits) -> None:
     deep = digits.images_u8[0].astype(np.uint16) * 257
     assert np.array_equal(decode(png(Image.fromarray(deep))), digits.images_u8[0])

@@ -65,6 +65,8 @@ SHEETS = {
     "vignette": (235 - 150 * ((X - 0.5) ** 2 + (Y - 0.5) ** 2), 40.0),
     "paper grain": (215 + RANDOM.normal(0, 12, (280, 280)), 50.0),
     "ruled lines": (RULES, 30.0),
+    "ruled with ink": (np.where(RULES < 200, 50.0, 245.0), 30.0),
+    "hard shadow": (235 - 145 / (1 + np.exp(-(X + 0.3 * Y - 0.6) * 30)), 30.0),
     "chalkboard": (60 + RANDOM.normal(0, 8, (280, 280)), 220.0),
 }
 
@@ -133,6 +135,50 @@ def test_a_picture_of_28_by_28_that_is_not_mnist_s_is_prepared(
 
 def test_mnist_s_own_pictures_are_in_mnist_s_form(digits: Digits) -> None:
     assert all(is_in_mnist_form(Image.fromarray(image_u8)) for image_u8 in digits.images_u8)
+
+
+EQUAL_BRIGHTNESS = [
+    ((192, 0, 0), (0, 98, 0)),
+    ((64, 128, 200), (208, 64, 64)),
+    ((230, 120, 0), (0, 150, 220)),
+]
+
+
+@pytest.mark.parametrize(("ink", "ground"), EQUAL_BRIGHTNESS)
+def test_ink_may_differ_from_its_ground_by_colour_alone(
+    ink: tuple[int, int, int], ground: tuple[int, int, int], digits: Digits, model: Predictor
+) -> None:
+    pictures = []
+    for image_u8 in digits.images_u8[:50]:
+        covered = Image.fromarray((cover(image_u8) * 255).astype(np.uint8))
+        coloured = Image.composite(
+            Image.new("RGB", (280, 280), ink), Image.new("RGB", (280, 280), ground), covered
+        )
+        pictures.append(prepared(coloured))
+    assert accuracy(model, pictures, digits.labels) >= 0.95
+
+
+def test_a_small_digit_in_light_ink_is_found(digits: Digits, model: Predictor) -> None:
+    """So small that the share of ink is under one in a hundred pixels."""
+    pictures = [
+        prepared(paper(cover(image_u8, scale=2, at=(200, 30)), 20.0, 225.0))
+        for image_u8 in digits.images_u8[:50]
+    ]
+    assert accuracy(model, pictures, digits.labels) >= 0.95
+
+
+def test_a_single_stroke_is_no_rule() -> None:
+    """A one from border to border stays, however straight."""
+    picture = Image.new("L", (60, 200), 255)
+    ImageDraw.Draw(picture).rectangle((26, 0, 36, 199), fill=0)
+    assert_mnist_form(prepared(picture))
+
+
+def test_where_the_ink_was_is_told() -> None:
+    found = prepare(stroke(16, SEVEN))
+    assert not found.ink_is_light
+    expected = (62 / 280, 52 / 280, 218 / 280, 238 / 280)
+    assert np.abs(np.subtract(found.box, expected)).max() < 0.04
 
 
 def test_both_polarities_give_the_same_picture(digits: Digits) -> None:

@@ -48,7 +48,7 @@ def test_both_routes_have_an_example() -> None:
 
 def test_the_stated_accuracies_are_those_of_the_manifests() -> None:
     store = ArtifactStore(COMMITTED)
-    for version in (1, 2, 3):
+    for version in (1, 2, store.current("digit")):
         manifest = read_manifest(store.folder("digit", version))
         stated = f"{manifest.metric('accuracy', 'test').value:.2%}".replace("%", " %")
         (row,) = re.findall(rf"^\| `{manifest.training.recipe}`.*$", README, re.M)
