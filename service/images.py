@@ -23,7 +23,8 @@ from service.errors import (
     TooManyPixels,
     UnsupportedMediaType,
 )
-from service.preparation import SIDE, WORK_SIDE, is_in_mnist_form, prepare, to_grey
+from service.ground import WORK_SIDE, to_grey
+from service.preparation import SIDE, is_in_mnist_form, prepare
 
 MAX_SIDE = 65_535  # as in JPEG; decoders hold whole rows, several times over
 FORMATS = ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")

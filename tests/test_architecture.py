@@ -14,9 +14,10 @@ FILES = sorted([*ROOT.glob("service/*.py"), *ROOT.glob("training/*.py")])
 # Lower rooms know nothing of higher ones.
 LAYERS: list[set[str]] = [
     {"errors", "settings", "manifest", "cpus", "draining"},
-    {"devices", "admission", "metrics", "logs", "signatures", "auth"},
-    {"schemas", "predictor", "preparation", "multipart", "body"},
-    {"registry", "batching", "problems", "images"},
+    {"devices", "admission", "metrics", "logs", "signatures", "auth", "ground"},
+    {"schemas", "predictor", "strokes", "multipart", "body"},
+    {"registry", "batching", "problems", "preparation"},
+    {"images"},
     {"explain"},
     {"predict", "reload"},
     {"routes", "middleware", "versions", "tracing"},

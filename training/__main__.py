@@ -17,7 +17,8 @@ from service.errors import DeviceUnavailable
 from service.manifest import ArtifactError, ArtifactStore, Manifest
 from service.signatures import KeyUnusable, SigningKey, make_keys
 from training.data import DataUnavailable
-from training.digit_recipe import CNN, RECIPES, evaluate_digit, train_digit
+from training.digit_evaluation import evaluate_digit
+from training.digit_recipe import CNN, RECIPES, train_digit
 from training.fit import Diverged
 from training.pass_recipe import probability_at, train_pass
 from training.publish import PublishFailed, publish_again

@@ -1,0 +1,148 @@
+"""The ink of a picture: which way it stands out, how far, and what of that is only the light.
+
+Paper is rarely as even as a drawing program's: shadows, gradients, vignettes and grain are taken off first.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageFilter
+
+# The longest side, in pixels, at which ink is found, and at which the ground is modelled.
+WORK_SIDE, GROUND_SIDE = 140, 32
+
+# At which side polarity is decided, and in which windows of a median that stands for the ground.
+NARROW, WIDE = (16, 5), (12, 7)
+
+WIDEST_STROKE = 9  # of GROUND_SIDE: whatever is narrower is ink, whatever is wider is ground
+WIDEST_AT_BORDER = 21  # likewise, along the border
+# A flat ground: this share of the pixels within so many levels, and no such share on any other.
+FLATNESS, FLAT_SHARE, SHADOW_SHARE = 4, 0.35, 0.10
+
+LEAST_CONTRAST = 16  # grey levels; ink that stands out by less is noise
+LUMA_SHARE = 0.3  # of the variance of all colours; where luma has less, ink and ground differ by colour
+
+_LEVELS = np.arange(256)
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+def to_grey(picture: Image.Image) -> Image.Image:
+    """L or RGB → L: luma (ITU-R BT.601), unless colours differ more than luma does.
+
+    Then it is the projection on the axis along which they differ most (their first principal component):
+    red ink on a green ground of the same luma is ink all the same.
+    """
+    if picture.mode == "L":
+        return picture
+    grey = picture.convert("L")
+    small = picture.resize((GROUND_SIDE, GROUND_SIDE), Image.Resampling.BOX)
+    colours = np.asarray(small, dtype=np.float32).reshape(-1, 3)
+    if np.ptp(colours, axis=1).max() < LEAST_CONTRAST:
+        return grey
+    mean = colours.mean(axis=0)
+    variances, axes = np.linalg.eigh(np.cov(colours - mean, rowvar=False))
+    if (colours @ _LUMA).var() > LUMA_SHARE * variances[-1]:
+        return grey
+    axis = axes[:, -1]
+    projected = np.asarray(picture, dtype=np.float32) @ axis
+    low, high = projected.min(), projected.max()
+    return Image.fromarray(((projected - low) * (255 / max(1.0, high - low))).astype(np.uint8))
+
+
+def at_work_size(picture: Image.Image) -> Image.Image:
+    longest = max(picture.size)
+    if longest >= 2 * WORK_SIDE:
+        return picture.reduce(longest // WORK_SIDE)
+    if longest < WORK_SIDE // 2:
+        factor = WORK_SIDE // longest
+        return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.BICUBIC)
+    return picture
+
+
+def find_ink(work: Image.Image) -> tuple[Image.Image, bool]:
+    """How far each pixel stands out from the ground around it, and whether ink is the lighter."""
+    histogram = np.array(work.histogram())
+    ink_is_light = _ink_is_light(work, histogram)
+    if ink_is_light:
+        work, histogram = ImageChops.invert(work), histogram[::-1]
+    return _ink(work, _flat_ground(histogram)), ink_is_light
+
+
+def _ink(work: Image.Image, flat: int | None) -> Image.Image:
+    """How far each pixel is darker than the ground around it."""
+    if flat is not None:
+        return work.point(np.maximum(flat - _LEVELS, 0).tolist())
+    small = work.resize(scaled_size(work.size, GROUND_SIDE / max(work.size)), Image.Resampling.BOX)
+    ground = _ground(small).resize(work.size, Image.Resampling.BILINEAR)
+    # Ink takes away a share of the light that falls on its place: in a shadow it stands out by less.
+    light = np.asarray(ground, dtype=np.float32)
+    share = np.asarray(ImageChops.subtract(ground, work), dtype=np.float32) / np.maximum(
+        light, LEAST_CONTRAST
+    )
+    return Image.fromarray((share * light.max()).astype(np.uint8))
+
+
+def _flat_ground(histogram: NDArray[np.int_]) -> int | None:
+    """The one grey level of a ground that is as flat as a drawing program's, or None.
+
+    Much of such a picture lies on that level, and no other level between it and the ink is as common:
+    where one is, it is a shadow or a second sheet.
+    """
+    level, share = _commonest(histogram)
+    darkest = int(np.flatnonzero(histogram)[0])
+    between = share[darkest + (level - darkest) // 6 : max(0, level - 2 * FLATNESS)]
+    flat = share[level] >= FLAT_SHARE and between.max(initial=0) < SHADOW_SHARE
+    return level if flat else None
+
+
+def _commonest(histogram: NDArray[np.int_]) -> tuple[int, NDArray[np.float64]]:
+    """The level at which most pixels lie, and for each level the share of the pixels near it."""
+    share = np.convolve(histogram / histogram.sum(), np.ones(2 * FLATNESS + 1), mode="same")
+    return int(share.argmax()), share
+
+
+def _ground(small: Image.Image) -> Image.Image:
+    """The ground without the dark ink: a grey closing, wider than any stroke.
+
+    It follows shadows, gradients and vignettes, and does not follow strokes. Where ink touches the
+    border there is no ground beyond it, so the border is continued outwards, closed along itself by a
+    wider filter first.
+    """
+    reach = WIDEST_STROKE // 2 + 1
+    rim = np.array(small)
+    for line in (rim[0], rim[-1], rim[:, 0], rim[:, -1]):
+        line[:] = np.asarray(_closed(Image.fromarray(line[None]), WIDEST_AT_BORDER))[0]
+    canvas = np.pad(rim, reach, mode="edge")
+    canvas[reach:-reach, reach:-reach] = small
+    closed = _closed(Image.fromarray(canvas), WIDEST_STROKE).filter(ImageFilter.GaussianBlur(1))
+    return closed.crop((reach, reach, reach + small.width, reach + small.height))
+
+
+def _closed(grey: Image.Image, width: int) -> Image.Image:
+    """Grey closing: what is dark and narrower than `width` is filled with the levels around it."""
+    return grey.filter(ImageFilter.MaxFilter(width)).filter(ImageFilter.MinFilter(width))
+
+
+def _ink_is_light(work: Image.Image, histogram: NDArray[np.int_]) -> bool:
+    """What deviates most from the median around it, which follows the ground and its shadows, is ink.
+
+    In narrow windows hard shadows do not count, but strokes that fill the picture count too little; where a
+    flat ground says otherwise, wide windows decide.
+    """
+    light = _deviates_to_light(work, *NARROW)
+    level, share = _commonest(histogram)
+    spread = histogram * (_LEVELS - level) ** 2
+    lighter_side = bool(spread[level:].sum() > spread[:level].sum())
+    if share[level] < FLAT_SHARE or lighter_side == light:
+        return light
+    return _deviates_to_light(work, *WIDE)
+
+
+def _deviates_to_light(work: Image.Image, side: int, window: int) -> bool:
+    small = work.resize((side, side), Image.Resampling.BOX)
+    around = small.filter(ImageFilter.MedianFilter(window))
+    deviation = np.asarray(small, dtype=np.float32) - np.asarray(around, dtype=np.float32)
+    return bool((deviation**3).sum() > 0)
+
+
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
