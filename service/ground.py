@@ -10,8 +10,8 @@ from PIL import Image, ImageChops, ImageFilter
 # The longest side, in pixels, at which ink is found, and at which the ground is modelled.
 WORK_SIDE, GROUND_SIDE = 140, 32
 
-# At which side polarity is decided, and in which windows of a median that stands for the ground.
-NARROW, WIDE = (16, 5), (12, 7)
+# At which sides polarity is decided, and in which windows of a median that stands for the ground.
+WINDOWS = (16, 5), (12, 7)
 
 WIDEST_STROKE = 9  # of GROUND_SIDE: whatever is narrower is ink, whatever is wider is ground
 WIDEST_AT_BORDER = 21  # likewise, along the border
@@ -60,11 +60,10 @@ def at_work_size(picture: Image.Image) -> Image.Image:
 
 def find_ink(work: Image.Image) -> tuple[Image.Image, bool]:
     """How far each pixel stands out from the ground around it, and whether ink is the lighter."""
-    histogram = np.array(work.histogram())
-    ink_is_light = _ink_is_light(work, histogram)
+    ink_is_light = _ink_is_light(work)
     if ink_is_light:
-        work, histogram = ImageChops.invert(work), histogram[::-1]
-    return _ink(work, _flat_ground(histogram)), ink_is_light
+        work = ImageChops.invert(work)
+    return _ink(work, _flat_ground(np.array(work.histogram()))), ink_is_light
 
 
 def _ink(work: Image.Image, flat: int | None) -> Image.Image:
@@ -87,17 +86,12 @@ def _flat_ground(histogram: NDArray[np.int_]) -> int | None:
     Much of such a picture lies on that level, and no other level between it and the ink is as common:
     where one is, it is a shadow or a second sheet.
     """
-    level, share = _commonest(histogram)
+    share = np.convolve(histogram / histogram.sum(), np.ones(2 * FLATNESS + 1), mode="same")
+    level = int(share.argmax())
     darkest = int(np.flatnonzero(histogram)[0])
     between = share[darkest + (level - darkest) // 6 : max(0, level - 2 * FLATNESS)]
     flat = share[level] >= FLAT_SHARE and between.max(initial=0) < SHADOW_SHARE
     return level if flat else None
-
-
-def _commonest(histogram: NDArray[np.int_]) -> tuple[int, NDArray[np.float64]]:
-    """The level at which most pixels lie, and for each level the share of the pixels near it."""
-    share = np.convolve(histogram / histogram.sum(), np.ones(2 * FLATNESS + 1), mode="same")
-    return int(share.argmax()), share
 
 
 def _ground(small: Image.Image) -> Image.Image:
@@ -122,26 +116,20 @@ def _closed(grey: Image.Image, width: int) -> Image.Image:
     return grey.filter(ImageFilter.MaxFilter(width)).filter(ImageFilter.MinFilter(width))
 
 
-def _ink_is_light(work: Image.Image, histogram: NDArray[np.int_]) -> bool:
+def _ink_is_light(work: Image.Image) -> bool:
     """What deviates most from the median around it, which follows the ground and its shadows, is ink.
 
-    In narrow windows hard shadows do not count, but strokes that fill the picture count too little; where a
-    flat ground says otherwise, wide windows decide.
+    In narrow windows hard shadows hardly count, in wide ones neither do the gaps between strokes that fill
+    the picture; both together decide.
     """
-    light = _deviates_to_light(work, *NARROW)
-    level, share = _commonest(histogram)
-    spread = histogram * (_LEVELS - level) ** 2
-    lighter_side = bool(spread[level:].sum() > spread[:level].sum())
-    if share[level] < FLAT_SHARE or lighter_side == light:
-        return light
-    return _deviates_to_light(work, *WIDE)
+    return sum(_third_moment(work, side, window) for side, window in WINDOWS) > 0
 
 
-def _deviates_to_light(work: Image.Image, side: int, window: int) -> bool:
+def _third_moment(work: Image.Image, side: int, window: int) -> float:
     small = work.resize((side, side), Image.Resampling.BOX)
     around = small.filter(ImageFilter.MedianFilter(window))
     deviation = np.asarray(small, dtype=np.float32) - np.asarray(around, dtype=np.float32)
-    return bool((deviation**3).sum() > 0)
+    return float((deviation**3).mean())
 
 
 def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
