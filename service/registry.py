@@ -89,10 +89,11 @@ class Registry:
         self._refused.pop(manifest.name, None)
         logger.info("model %s version %d ready on %s", manifest.name, manifest.version, self.device)
 
-    def refuse(self, name: str, reason: ArtifactError) -> None:
+    def refuse(self, name: str, error: BaseException) -> None:
         """Keep a version out, and say so once; what is live stays."""
-        self._refused[name] = str(reason)
-        logger.error("model %s refused: %s", name, reason)
+        expected = isinstance(error, ArtifactError)
+        self._refused[name] = str(error) if expected else "it cannot be loaded; the log has the cause"
+        logger.error("model %s refused: %s", name, error, exc_info=None if expected else error)
 
     def load_current(self, name: str) -> Predictor:
         """Load the version that `current` names, verified and warm. Raises ArtifactError."""

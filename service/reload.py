@@ -9,7 +9,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from service.batching import Batcher
-from service.manifest import ArtifactError
 from service.metrics import Metrics
 from service.predictor import Predictor
 from service.registry import Registry
@@ -54,12 +53,14 @@ class Reloader:
 
     async def _take_up(self, name: str) -> None:
         loop = asyncio.get_running_loop()
-        try:
-            predictor = await loop.run_in_executor(self._thread, self._registry.load_current, name)
-        except ArtifactError as error:
+        loading = loop.run_in_executor(self._thread, self._registry.load_current, name)
+        await asyncio.wait([loading])
+        error = loading.exception()
+        if error:  # whatever it was: a bad version may neither stop the service nor the looking
             self._registry.refuse(name, error)
             self._metrics.reloads.labels(name, "refused").inc()
             return
+        predictor = loading.result()
         # No await between these: a request sees either the old version or the new one.
         replaced = self.batchers.get(name)
         self.batchers[name] = self._make_batcher(predictor)

@@ -1,5 +1,6 @@
 """A training job publishes into a running service: the new version is taken up, or refused, unnoticed."""
 
+import asyncio
 import json
 import shutil
 import time
@@ -9,8 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.app import create_app
 from service.manifest import MANIFEST_FILE, MODEL_FILE, ArtifactStore
-from tests.conftest import Digits, Served, png, publish_digit, served
+from service.predictor import Predictor
+from service.registry import Registry
+from service.settings import Settings
+from tests.conftest import Digits, Served, png, publish_digit, running, served
 from training.nets import DigitNet, softmax_mlp
 
 TAKEN_UP_WITHIN_S = 10  # the promise is 2 s, on a machine with nothing else to do
@@ -25,8 +30,8 @@ def store(published: Path, tmp_path: Path) -> ArtifactStore:
 
 @pytest.fixture
 def service(store: ArtifactStore) -> Iterator[Served]:
-    with served("--artifacts", str(store.root), "--reload-s", "0.1") as running:
-        yield running
+    with served("--artifacts", str(store.root), "--reload-s", "0.1") as service:
+        yield service
 
 
 def model(client: httpx.Client) -> dict[str, object]:
@@ -100,6 +105,27 @@ def test_a_spoilt_version_is_refused_once_and_the_old_one_serves(
     assert model(client)["refused"] is None
 
 
+async def test_a_load_that_fails_unexpectedly_does_not_end_the_looking(
+    store: ArtifactStore, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(create_app(Settings(artifacts=store.root, reload_s=0.05))) as client:
+        load_current = Registry.load_current
+
+        def fail(registry: Registry, name: str) -> Predictor:
+            if registry.store.current(name) == 2:
+                raise KeyError("not foreseen")
+            return load_current(registry, name)
+
+        monkeypatch.setattr(Registry, "load_current", fail)
+        for version in (2, 3):
+            publish_digit(store.root, digits)
+            await asyncio.sleep(1)
+            info = (await client.get("/models/digit")).json()
+            assert info["available"][-1] == version
+            assert info["version"] == (1 if version == 2 else 3)
+            assert (info["refused"] is None) == (version == 3)
+
+
 def test_a_pointer_to_nothing_changes_nothing(service: Served, store: ArtifactStore) -> None:
     (store.root / "digit" / "current").write_text("../../etc\n")
     wait_for(lambda: "must hold a version number" in str(model(service.client)["refused"]))
@@ -111,13 +137,13 @@ def test_a_service_that_starts_with_nothing_becomes_ready_when_models_are_publis
 ) -> None:
     root = tmp_path / "artifacts"
     root.mkdir()
-    with served("--artifacts", str(root), "--reload-s", "0.1") as running:
-        assert running.client.get("/health/ready").status_code == 503
+    with served("--artifacts", str(root), "--reload-s", "0.1") as service:
+        assert service.client.get("/health/ready").status_code == 503
         shutil.copytree(published, root, dirs_exist_ok=True)
-        wait_for(lambda: running.client.get("/health/ready").status_code == 200)
+        wait_for(lambda: service.client.get("/health/ready").status_code == 200)
 
 
 def test_every_worker_takes_it_up(store: ArtifactStore, digits: Digits) -> None:
-    with served("--artifacts", str(store.root), "--reload-s", "0.1", "--workers", "2") as running:
+    with served("--artifacts", str(store.root), "--reload-s", "0.1", "--workers", "2") as service:
         publish_digit(store.root, digits)
-        wait_for(lambda: running.log.read_text().count("digit version 2 ready") == 2)
+        wait_for(lambda: service.log.read_text().count("digit version 2 ready") == 2)
