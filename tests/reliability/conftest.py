@@ -56,7 +56,7 @@ def long(request: pytest.FixtureRequest) -> bool:
 
 
 class Blockable(nn.Module):
-    """A net that takes two seconds for a batch with a nearly white picture in it, and no time otherwise."""
+    """A net that takes seconds for a batch with a nearly white picture in it, and no time otherwise."""
 
     ballast: Tensor
 
@@ -68,7 +68,7 @@ class Blockable(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         rounds = 3  # too slow for the event loop, so that only the device's own thread is blocked
         if bool((images.to(torch.float32).mean((1, 2, 3)) > 110).any()):
-            rounds = 250
+            rounds = 600
         ballast = self.ballast
         for _ in range(rounds):
             ballast = torch.mm(ballast, self.ballast)
@@ -85,7 +85,7 @@ def white_square() -> Tensor:
 
 @pytest.fixture(scope="session")
 def blockable(tmp_path_factory: pytest.TempPathFactory, digits: Digits) -> Path:
-    """Artifacts whose `digit` can be blocked for two seconds by one request."""
+    """Artifacts whose `digit` can be blocked for seconds by one request."""
     root = tmp_path_factory.mktemp("blockable")
     torch.manual_seed(0)
     images_u8 = torch.from_numpy(digits.images_u8[:10]).unsqueeze(1)

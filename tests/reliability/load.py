@@ -18,7 +18,8 @@ def ask_all(url: httpx.URL | str, clients: int, requests: int, ask: Ask) -> list
     """`ask(client, number)` for 0 … requests - 1, by so many clients at once; the results in order."""
 
     def one(first: int) -> list[Any]:
-        with httpx.Client(base_url=url, timeout=120) as client:
+        # Without TLS there is nothing to verify, and reading the certificates takes longer than a request.
+        with httpx.Client(base_url=url, timeout=120, verify=False) as client:
             return [ask(client, number) for number in range(first, requests, clients)]
 
     with ThreadPoolExecutor(clients) as pool:
@@ -47,7 +48,7 @@ def asking(url: httpx.URL | str, clients: int, ask: Ask) -> Iterator[Stream]:
 
     def one(number: int) -> list[tuple[float, float, Any]]:
         seen = []
-        with httpx.Client(base_url=url, timeout=120) as client:
+        with httpx.Client(base_url=url, timeout=120, verify=False) as client:
             while not stop.is_set():
                 started = time.monotonic()
                 result = ask(client, number)

@@ -33,7 +33,7 @@ def metric(client: httpx.Client, prefix: str) -> float:
 
 
 def block(service: Served, pool: ThreadPoolExecutor) -> Future[httpx.Response]:
-    """Occupy the device for two seconds, and return once it is."""
+    """Occupy the device for seconds, and return once it is."""
     url = f"{service.client.base_url}/predict/digit"
     blocking = pool.submit(httpx.post, url, files={"file": BLOCKING}, timeout=120)
     while metric(service.client, 'abacus_queue_rows{model="digit"}') < 1:
