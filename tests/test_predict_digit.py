@@ -154,4 +154,4 @@ async def test_the_path_from_upload_to_answer_is_the_model_on_the_raw_tensor(dig
     served = [p["probabilities"] for p in response.json()["predictions"]]
     version = response.json()["version"]
     raw = load(COMMITTED / "digit" / str(version), CPU).predict(torch.from_numpy(images).unsqueeze(1))
-    assert np.allclose(served, raw.numpy(), atol=1e-6)
+    assert np.allclose(served, raw[:, :10].numpy(), atol=1e-6)  # behind the probabilities stands the score

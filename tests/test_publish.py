@@ -131,7 +131,9 @@ def test_the_committed_versions_are_the_promised_ones() -> None:
     live = read_manifest(store.folder("digit", store.current("digit")))
     assert live.training.recipe == "cnn"
     assert live.metric("accuracy", "test").value >= 0.9960
-    assert int(live.training.hyperparameters["parameters"]) <= 150_000
+    assert live.metric("expected-calibration-error", "test").value <= 0.003
+    assert live.metric("accuracy-mean", "drawn").value >= 0.993
+    assert int(live.training.hyperparameters["parameters"]) <= 200_000
 
 
 def test_the_stated_accuracy_is_that_of_the_archive(digits: Digits) -> None:
