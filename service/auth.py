@@ -17,7 +17,8 @@ from service.manifest import write_durably
 
 logger = logging.getLogger(__name__)
 
-_LINE = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,64}):(?P<sha256>[0-9a-f]{64})")
+_NAME = r"[A-Za-z0-9._-]{1,64}"
+_LINE = re.compile(rf"(?P<name>{_NAME}):(?P<sha256>[0-9a-f]{{64}})")
 _OPEN = ("/health/",)
 
 
@@ -30,7 +31,7 @@ def add_key(path: Path, name: str) -> str:
 
     Raises KeysUnreadable.
     """
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name):
+    if not re.fullmatch(_NAME, name):
         raise KeysUnreadable(f"{name!r} is no name: use letters, digits, dot, dash and underscore.")
     key = secrets.token_urlsafe(32)
     before = path.read_bytes() if path.exists() else b""

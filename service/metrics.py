@@ -62,7 +62,8 @@ class Metrics:
             ("model", "outcome"),
             registry=registry,
         )
-        self._own.register(_LiveVersions(lambda: self._live()))
+        self._live_versions = _LiveVersions(lambda: self._live())
+        self._own.register(self._live_versions)
 
     def show(self, live: Callable[[], Iterable[Manifest]]) -> None:
         """Name what is live, as `abacus_model_info`."""
@@ -74,7 +75,7 @@ class Metrics:
         if self._folder:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
-            registry.register(_LiveVersions(lambda: self._live()))
+            registry.register(self._live_versions)
         encode, content_type = choose_encoder(accept)
         return encode(registry), content_type
 

@@ -1,7 +1,6 @@
 """Around every request, as pure ASGI: its id, its errors, its line in the log, and the last net."""
 
 import logging
-import random
 import re
 import time
 from urllib.parse import quote
@@ -13,7 +12,7 @@ from service.batching import Abandoned
 from service.errors import InternalError, ServiceError
 from service.metrics import Metrics
 from service.predict import ENDPOINTS
-from service.problems import problem_response
+from service.problems import new_request_id, problem_response
 
 logger = logging.getLogger("service.access")
 
@@ -111,4 +110,4 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
-    return f"{random.getrandbits(128):032x}"
+    return new_request_id()

@@ -50,8 +50,9 @@ def http_problem_response(error: HTTPException, request_id: str) -> Response:
 def bare_problem(status: int, detail: str) -> bytes:
     """The document alone, for what is refused before there is a request."""
     title = http.HTTPStatus(status).phrase.capitalize()
-    request_id = f"{random.getrandbits(128):032x}"
-    problem = Problem(type="about:blank", title=title, status=status, detail=detail, request_id=request_id)
+    problem = Problem(
+        type="about:blank", title=title, status=status, detail=detail, request_id=new_request_id()
+    )
     return problem.model_dump_json(exclude_none=True).encode()
 
 
@@ -73,6 +74,10 @@ def error_responses(*errors: type[ServiceError]) -> dict[int | str, dict[str, An
         if error.retry_after_s is not None:
             entry["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
     return by_status
+
+
+def new_request_id() -> str:
+    return f"{random.getrandbits(128):032x}"
 
 
 def request_id_of(request: Request) -> str:

@@ -38,9 +38,9 @@ def verify(
 ) -> None:
     """Load a version as the service would: signature, hash, checks. Exit code 1 when it is refused."""
     store, trusted = _opened(artifacts)
-    with_version = version if version is not None else _known(store, name)
-    _verify(store, trusted, name, with_version)
-    typer.echo(f"{name}/{with_version} is fit to serve")
+    number = version if version is not None else _known(store, name)
+    _verify(store, trusted, name, number)
+    typer.echo(f"{name}/{number} is fit to serve")
 
 
 @cli.command()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 import torch
 from fastapi import FastAPI
@@ -162,6 +163,21 @@ def committed_server() -> Iterator[httpx.Client]:
     """The real service over the artifacts that are committed."""
     with served("--artifacts", str(COMMITTED)) as service:
         yield service.client
+
+
+def metric_sum(text: str, *prefixes: str) -> float:
+    """Of what Prometheus reads: the sum over the lines that start so."""
+    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(prefixes))
+
+
+def workers_of(supervisor: psutil.Process) -> list[psutil.Process]:
+    """The workers alone: multiprocessing has a process of its own beside them."""
+    workers = []
+    for child in supervisor.children():
+        with suppress(psutil.NoSuchProcess):
+            if "spawn_main" in " ".join(child.cmdline()):
+                workers.append(child)
+    return workers
 
 
 def png(image: NDArray[np.uint8] | Image.Image, image_format: str = "PNG", **options: Any) -> bytes:

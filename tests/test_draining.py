@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import served
+from tests.conftest import metric_sum, served
 
 
 def slow_picture() -> bytes:
@@ -51,15 +51,11 @@ def _wait_until_all_are_sent(client: httpx.Client, requests: int) -> None:
     """Every request is admitted or answered already."""
     while True:
         text = client.get("/metrics").text
-        waiting = _sum(text, "abacus_queue_rows")
-        answered = _sum(text, 'abacus_requests_total{method="POST"')
+        waiting = metric_sum(text, "abacus_queue_rows")
+        answered = metric_sum(text, 'abacus_requests_total{method="POST"')
         if waiting + answered >= requests:
             return
         time.sleep(0.01)
-
-
-def _sum(text: str, prefix: str) -> float:
-    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(prefix))
 
 
 @pytest.mark.parametrize("workers", [1, 2])

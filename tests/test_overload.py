@@ -18,7 +18,7 @@ from service.app import create_app
 from service.errors import Overloaded
 from service.predictor import Predictor
 from service.settings import Settings
-from tests.conftest import Digits, Served, png, running, served
+from tests.conftest import Digits, Served, metric_sum, png, running, served
 
 
 class Held:
@@ -61,8 +61,7 @@ async def blocked(published: Path, held: Held, **settings: int) -> AsyncIterator
 
 
 async def status_of_metric(client: httpx.AsyncClient, name: str) -> float:
-    text = (await client.get("/metrics")).text
-    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
+    return metric_sum((await client.get("/metrics")).text, name)
 
 
 async def test_what_does_not_fit_is_429_and_succeeds_later(

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,7 +16,7 @@ import pytest
 
 from service.manifest import ArtifactStore, read_manifest
 from service.predictor import decode_tensor
-from tests.conftest import COMMITTED, ROOT, Digits, png, served
+from tests.conftest import COMMITTED, ROOT, Digits, png, served, workers_of
 
 STORE = ArtifactStore(COMMITTED)
 BODY_LIMIT = 16 * 1024 * 1024
@@ -109,25 +108,15 @@ def test_a_worker_that_dies_is_replaced_and_the_supervisor_holds_no_torch() -> N
     with served("--workers", "2") as service:
         supervisor = psutil.Process(service.process.pid)
         assert "libtorch" not in str([library.path for library in supervisor.memory_maps()])
-        workers = _workers(supervisor)
+        workers = workers_of(supervisor)
         assert len(workers) == 2
         workers[0].kill()
-        while len(alive := _workers(supervisor)) < 2 or workers[0] in alive:
+        while len(alive := workers_of(supervisor)) < 2 or workers[0] in alive:
             time.sleep(0.05)
         while service.log.read_text().count("model digit version") < 3:
             time.sleep(0.05)
         with httpx.Client(base_url=service.client.base_url, timeout=60) as client:
             assert client.post("/predict/pass", json={"hours": 4}).status_code == 200
-
-
-def _workers(supervisor: psutil.Process) -> list[psutil.Process]:
-    """The workers alone: multiprocessing has a process of its own beside them."""
-    workers = []
-    for child in supervisor.children():
-        with suppress(psutil.NoSuchProcess):
-            if "spawn_main" in " ".join(child.cmdline()):
-                workers.append(child)
-    return workers
 
 
 def test_the_chosen_device_is_logged_and_shown() -> None:

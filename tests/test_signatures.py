@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from service import predictor
 from service.manifest import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, ArtifactError, ArtifactStore
 from service.predictor import load
 from service.signatures import KeyUnusable, SigningKey, TrustedKeys, make_keys
@@ -81,7 +82,7 @@ def test_anything_else_never_reaches_the_loader(
     def reached(*_: object, **__: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(torch.jit, "load", reached)
+    monkeypatch.setattr(predictor, "torchscript_accepted", reached)  # entered right before jit.load
     with pytest.raises(ArtifactError):
         load(folder, CPU, trusted=signed[1])
 

@@ -65,12 +65,10 @@ def fit_detector(net: DigitNet, train: Rows, validation: Rows) -> Detector:
     body = net.body
     assert isinstance(body, ConvNet)
 
-    def summaries(images: Tensor, layer: int) -> Tensor:
-        return batched(lambda part: body.summaries(net.normalize(part))[layer], images)
-
     detector = Detector(body.widths)
-    for layer, gaussians in enumerate(detector.gaussians()):
-        features = summaries(train.inputs, layer)
+    summaries = batched(lambda part: torch.cat(body.summaries(net.normalize(part)), dim=1), train.inputs)
+    of_layers = summaries.split(list(body.widths), dim=1)
+    for features, gaussians in zip(of_layers, detector.gaussians(), strict=True):
         means = torch.stack([features[train.targets == digit].mean(0) for digit in range(10)])
         centred = (features - means[train.targets]).double()
         covariance = centred.T @ centred / len(centred)

@@ -35,7 +35,6 @@ class Look(NamedTuple):
     frame: bool = False
     colours: tuple[str, str] | None = None  # of ink and ground, instead of levels
     quality: int | None = None  # of a JPEG; a PNG otherwise
-    image_format: str = "PNG"
 
 
 def draw(image_u8: Pixels, look: Look, random: np.random.Generator) -> bytes:
@@ -90,7 +89,7 @@ def _encoded(picture: Image.Image, look: Look) -> bytes:
     if look.quality:
         picture.save(buffer, "JPEG", quality=look.quality)
     else:
-        picture.save(buffer, look.image_format)
+        picture.save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import Digits, Served, png, served
+from tests.conftest import Digits, Served, metric_sum, png, served
 from tests.reliability.conftest import white_square
 from tests.reliability.load import ask_all, statuses
 
@@ -28,8 +28,7 @@ def post(client: httpx.Client, picture: bytes, **headers: str) -> httpx.Response
 
 
 def metric(client: httpx.Client, prefix: str) -> float:
-    lines = client.get("/metrics").text.splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(prefix))
+    return metric_sum(client.get("/metrics").text, prefix)
 
 
 def block(service: Served, pool: ThreadPoolExecutor) -> Future[httpx.Response]:

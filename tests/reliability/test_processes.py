@@ -1,19 +1,17 @@
 """Processes that are stopped and killed: what is in flight is answered, or fails alone."""
 
-import os
 import signal
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
-from tests.conftest import Digits, png, served
+from tests.conftest import Digits, metric_sum, png, served, workers_of
 from tests.reliability.conftest import white_square
 from tests.reliability.load import asking
 
@@ -62,22 +60,9 @@ def test_a_stop_with_40_in_flight(
 
 
 def in_flight(client: httpx.Client) -> float:
-    """Rows admitted and rows answered, of all workers."""
+    """Rows admitted and requests answered, of all workers."""
     text = client.get("/metrics").text
-    return sum(
-        float(line.rpartition(" ")[2])
-        for line in text.splitlines()
-        if line.startswith(('abacus_queue_rows{model="digit"', 'abacus_requests_total{method="POST"'))
-    )
-
-
-def workers_of(supervisor: psutil.Process) -> list[int]:
-    found = []
-    for child in supervisor.children():
-        with suppress(psutil.NoSuchProcess):
-            if "spawn_main" in " ".join(child.cmdline()):
-                found.append(child.pid)
-    return found
+    return metric_sum(text, 'abacus_queue_rows{model="digit"', 'abacus_requests_total{method="POST"')
 
 
 def test_a_worker_is_killed_again_and_again(
@@ -100,7 +85,7 @@ def test_a_worker_is_killed_again_and_again(
                 time.sleep(1)
                 victim = workers_of(supervisor)[0]
                 loaded = service.log.read_text().count("model digit version")
-                os.kill(victim, signal.SIGKILL)
+                victim.kill()
                 killed = time.monotonic()
                 while service.log.read_text().count("model digit version") == loaded:
                     assert time.monotonic() - killed < 60
