@@ -1,6 +1,7 @@
 """How much may be under way at a time: permits are taken before work begins and given back when it ends."""
 
 import math
+from collections.abc import Callable
 
 from service.errors import Overloaded
 
@@ -11,10 +12,12 @@ SMOOTHING, LONGEST_WAIT_S = 0.1, 60
 class Admission:
     """So many units (rows of a model, bytes of bodies) at a time; others are told when to come again."""
 
-    def __init__(self, limit: int, unit: str) -> None:
+    def __init__(self, limit: int, unit: str, on_change: Callable[[float], None] | None = None) -> None:
+        """`on_change` is told how many are taken."""
         self.limit = limit
         self.taken = 0
         self._unit = unit
+        self._on_change = on_change
         self._rate = 0.0
 
     def admit(self, count: int) -> None:
@@ -24,10 +27,11 @@ class Admission:
                 f"{self.taken:,} of {self.limit:,} {self._unit} are under way; {count:,} more do not fit.",
                 self.wait_s(self.taken + count - self.limit),
             )
-        self.taken += count
+        self._change(count)
 
     def release(self, count: int) -> None:
-        self.taken -= count
+        if count:
+            self._change(-count)
 
     def check(self) -> None:
         """Raises Overloaded when not one more would fit."""
@@ -44,3 +48,8 @@ class Admission:
         if not self._rate:
             return 1
         return min(LONGEST_WAIT_S, max(1, math.ceil(count / self._rate)))
+
+    def _change(self, count: int) -> None:
+        self.taken += count
+        if self._on_change:
+            self._on_change(self.taken)

@@ -22,6 +22,7 @@ from service import __version__
 from service.admission import Admission
 from service.auth import ApiKeys, KeyFile
 from service.batching import Batcher
+from service.call import Backend
 from service.cpus import usable_cpus
 from service.devices import resolve_device
 from service.draining import draining
@@ -29,7 +30,7 @@ from service.errors import Unauthorized
 from service.manifest import ArtifactStore
 from service.metrics import Metrics
 from service.middleware import RequestContext
-from service.predict import BATCH_ROWS, ENDPOINTS, INTERFACES, Backend
+from service.predict import BATCH_ROWS, ENDPOINTS, INTERFACES
 from service.predictor import Predictor
 from service.problems import (
     error_responses,
@@ -109,9 +110,9 @@ def _tracing(traces: Traces) -> Callable[[ASGIApp], ASGIApp]:
     return partial(Tracing, provider=make_provider(traces))
 
 
-def _asgi(endpoint: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
+def _asgi(endpoint: Callable[[Scope, Receive], Awaitable[Response]]) -> ASGIApp:
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
-        response = await endpoint(Request(scope, receive))
+        response = await endpoint(scope, receive)
         await response(scope, receive, send)
 
     return call
@@ -150,13 +151,15 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
 
 def _backend(registry: Registry, metrics: Metrics, settings: Settings) -> tuple[Backend, Reloader]:
     places = {
-        name: Admission(settings.max_queued_batches * rows, f"rows of {name!r}")
+        name: Admission(
+            settings.max_queued_batches * rows, f"rows of {name!r}", metrics.queue_rows(name).set
+        )
         for name, rows in BATCH_ROWS.items()
     }
 
     def make_batcher(predictor: Predictor) -> Batcher:
         name = predictor.manifest.name
-        batch_rows = metrics.batch_rows.labels(name)
+        batch_rows = metrics.batch_rows(name)
 
         def on_batch(rows: int, seconds: float) -> None:
             batch_rows.observe(rows)

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
-from starlette.requests import ClientDisconnect, Request
-from starlette.types import Message
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope
 
 from service.admission import Admission
 from service.errors import LengthRequired, PayloadTooLarge
@@ -16,8 +16,8 @@ class Body:
     Its bytes are admitted as they are announced or come, and released by `forget`.
     """
 
-    def __init__(self, request: Request, max_bytes: int, pending: Admission) -> None:
-        headers: dict[bytes, bytes] = dict(request.scope["headers"])
+    def __init__(self, scope: Scope, receive: Receive, max_bytes: int, pending: Admission) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
         self.headers = headers
         self.complete = False
         self._pending = pending
@@ -26,7 +26,7 @@ class Body:
         self.media_type = self.content_type.partition(";")[0].strip().lower()
         self._length: bytes | None = headers.get(b"content-length")
         self._chunked = b"transfer-encoding" in headers
-        self._receive = request.receive
+        self._receive = receive
         self._max_bytes = max_bytes
 
     async def read(self, take: Callable[[bytes], None]) -> None:

@@ -10,6 +10,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -22,9 +23,9 @@ _PLACES = [(y, x) for y in range(0, SIDE - WINDOW + 1, STRIDE) for x in range(0,
 ROWS = 1 + len(_PLACES)
 
 
-def occluded(image_u8: Tensor) -> Tensor:
-    """`images_u8 [1, 1, 28, 28]` → [ROWS, 1, 28, 28]: as it is, then once for each place of the window."""
-    rows = image_u8.repeat(ROWS, 1, 1, 1)
+def occluded(pixels: bytes) -> Tensor:
+    """28×28 bytes → `images_u8 [ROWS, 1, 28, 28]`: as it is, then once for each place of the window."""
+    rows = torch.frombuffer(bytearray(pixels), dtype=torch.uint8).view(1, SIDE, SIDE).repeat(ROWS, 1, 1, 1)
     for row, (y, x) in enumerate(_PLACES, 1):
         rows[row, :, y : y + WINDOW, x : x + WINDOW] = 0
     return rows
@@ -35,9 +36,10 @@ def explanation(finding: Finding, probabilities: Sequence[Sequence[float]]) -> d
     whole = probabilities[0]
     digit = max(range(len(whole)), key=whole.__getitem__)
     drops = [max(0.0, whole[digit] - row[digit]) for row in probabilities[1:]]
+    prepared = finding.prepared
     return {
-        "image": _data_url(finding.image),
-        "polarity": "light-on-dark" if finding.ink_is_light else "dark-on-light",
+        "image": _data_url(Image.frombytes("L", (SIDE, SIDE), prepared.pixels)),
+        "polarity": "light-on-dark" if prepared.ink_is_light else "dark-on-light",
         "box": finding.box,
         "saliency": _data_url(Image.fromarray(_saliency(drops))),
     }

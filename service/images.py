@@ -23,8 +23,8 @@ from service.errors import (
     TooManyPixels,
     UnsupportedMediaType,
 )
-from service.ground import WORK_SIDE, to_grey
-from service.preparation import SIDE, is_in_mnist_form, prepare
+from service.ground import WORK_SIDE
+from service.preparation import SIDE, Prepared, prepare
 
 MAX_SIDE = 65_535  # as in JPEG; decoders hold whole rows, several times over
 FORMATS = ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")
@@ -83,38 +83,34 @@ def open_pictures(uploads: Sequence[Upload], max_pixels: int) -> list[Picture]:
     return pictures
 
 
-def read_digits(pictures: Sequence[Picture]) -> Tensor:
-    """Decode: `images_u8 [N, 1, 28, 28]`, light ink on a dark ground.
-
-    A picture in the form of MNIST is taken as it is; any other goes through `preparation`.
-    Raises InvalidImage or BlankImage, naming the field.
-    """
-    return _as_rows([find_digit(picture).image for picture in pictures])
-
-
 class Finding(NamedTuple):
-    """What was found on a picture, and where: left, top, right, bottom in its pixels, upright."""
+    """What was found on a picture of so many pixels, width and height, when upright."""
 
-    image: Image.Image
-    ink_is_light: bool
-    box: tuple[int, int, int, int]
+    prepared: Prepared
+    size: tuple[int, int]
 
     @property
-    def rows(self) -> Tensor:
-        """`images_u8 [1, 1, 28, 28]`."""
-        return _as_rows([self.image])
+    def box(self) -> tuple[int, int, int, int]:
+        """Where the ink was: left, top, right, bottom in those pixels."""
+        left, top, right, bottom = self.prepared.box
+        width, height = self.size
+        return round(left * width), round(top * height), round(right * width), round(bottom * height)
 
 
 def find_digit(picture: Picture) -> Finding:
-    """Decode one picture. Raises InvalidImage or BlankImage, naming the field."""
+    """Decode one picture and prepare it. Raises InvalidImage or BlankImage, naming the field."""
+    image = picture.image
     try:
-        return _find(picture.image)
+        # What was decoded when it was opened has no format left.
+        upright, size = (image, image.size) if image.format is None else _decoded(image)
+        return Finding(prepare(upright), size)
     except InvalidImage as error:
         raise _blamed_on(picture.field, error) from error.__cause__
 
 
-def _as_rows(images: Sequence[Image.Image]) -> Tensor:
-    pixels = bytearray().join(image.tobytes() for image in images)
+def read_digits(pictures: Sequence[Picture]) -> Tensor:
+    """`images_u8 [N, 1, 28, 28]`, light ink on a dark ground. Raises what `find_digit` raises."""
+    pixels = bytearray().join(find_digit(picture).prepared.pixels for picture in pictures)
     return torch.frombuffer(pixels, dtype=torch.uint8).view(-1, 1, SIDE, SIDE)
 
 
@@ -123,25 +119,16 @@ def _blamed_on(field: str, error: ServiceError) -> ServiceError:
     return error
 
 
-def _find(image: Image.Image) -> Finding:
+def _decoded(image: Image.Image) -> tuple[Image.Image, tuple[int, int]]:
+    """L or RGB, upright, perhaps smaller than it came; and its size, upright, as it came."""
     width, height = image.size
-    if image.format is None:  # decoded when it was opened
-        picture = image
-    else:
-        with _decoder_errors_translated(image.format):
-            # A JPEG is decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that will do.
-            image.draft(None, (2 * WORK_SIDE, 2 * WORK_SIDE))
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-        if (upright.width > upright.height) != (width > height):
-            width, height = height, width
-        picture = _opaque(upright)
-    if picture.size == (SIDE, SIDE) and is_in_mnist_form(grey := to_grey(picture)):
-        return Finding(grey, True, grey.getbbox() or (0, 0, SIDE, SIDE))
-    found = prepare(picture)
-    left, top, right, bottom = found.box
-    box = round(left * width), round(top * height), round(right * width), round(bottom * height)
-    return Finding(found.image, found.ink_is_light, box)
+    with _decoder_errors_translated(image.format or ""):
+        # A JPEG is decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that will do.
+        image.draft(None, (2 * WORK_SIDE, 2 * WORK_SIDE))
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+    turned = (upright.width > upright.height) != (width > height)
+    return _opaque(upright), (height, width) if turned else (width, height)
 
 
 def sniff(data: bytes) -> str | None:

@@ -5,6 +5,7 @@ and names in PROMETHEUS_MULTIPROC_DIR; whichever worker is asked adds them up.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
@@ -19,49 +20,60 @@ ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 1_024, 10_000)
 
 
 class Metrics:
-    """One set of metrics of one application; `folder` is where several workers share theirs."""
+    """One set of metrics of one application; `folder` is where several workers share theirs.
+
+    Each is called with the values of its labels, in order: `metrics.rejections(route, reason).inc()`.
+    """
 
     def __init__(self, folder: str | None = None) -> None:
         self._folder = folder
         self._own = CollectorRegistry()
         self._live: Callable[[], Iterable[Manifest]] = tuple
         registry = None if folder else self._own
-        self.requests = Counter(
+        requests = Counter(
             "abacus_requests", "Requests answered.", ("method", "route", "status"), registry=registry
         )
-        self.seconds = Histogram(
+        seconds = Histogram(
             "abacus_request_duration_seconds",
             "From a request's headers to the end of its answer.",
             ("route",),
             buckets=SECONDS,
             registry=registry,
         )
-        self.stages = Histogram(
+        stages = Histogram(
             "abacus_stage_duration_seconds",
             "Parts of a prediction: decode, queue, infer.",
             ("model", "stage"),
             buckets=SECONDS,
             registry=registry,
         )
-        self.batch_rows = Histogram(
+        batch_rows = Histogram(
             "abacus_batch_rows", "Rows of a batch.", ("model",), buckets=ROWS, registry=registry
         )
-        self.queue_rows = Gauge(
+        queue_rows = Gauge(
             "abacus_queue_rows",
             "Rows admitted and not yet answered.",
             ("model",),
             multiprocess_mode="livesum",
             registry=registry,
         )
-        self.rejections = Counter(
+        rejections = Counter(
             "abacus_rejections", "Requests not served, by reason.", ("route", "reason"), registry=registry
         )
-        self.reloads = Counter(
+        reloads = Counter(
             "abacus_reloads",
             "Versions taken up or refused while serving.",
             ("model", "outcome"),
             registry=registry,
         )
+        # One lookup in a dictionary a time, where `labels` takes a lock and makes strings of its arguments.
+        self.requests = cache(requests.labels)
+        self.seconds = cache(seconds.labels)
+        self.stages = cache(stages.labels)
+        self.batch_rows = cache(batch_rows.labels)
+        self.queue_rows = cache(queue_rows.labels)
+        self.rejections = cache(rejections.labels)
+        self.reloads = cache(reloads.labels)
         self._live_versions = _LiveVersions(lambda: self._live())
         self._own.register(self._live_versions)
 

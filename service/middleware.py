@@ -65,10 +65,10 @@ class RequestContext:
 
     def _record(self, scope: Scope, status: int, reason: str | None, seconds: float) -> None:
         route = _route(scope)
-        self._metrics.requests.labels(scope["method"], route, status).inc()
-        self._metrics.seconds.labels(route).observe(seconds)
+        self._metrics.requests(scope["method"], route, status).inc()
+        self._metrics.seconds(route).observe(seconds)
         if reason:
-            self._metrics.rejections.labels(route, reason).inc()
+            self._metrics.rejections(route, reason).inc()
         if self._access_log:
             state = scope["state"]
             trace_id = state.get("trace_id") or _trace_id(scope)

@@ -6,30 +6,26 @@ without it, because the framework's general way costs more than a prediction (do
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
 import torch
 from pydantic import ValidationError
 from pydantic_core import to_json
-from starlette.requests import Request
 from starlette.responses import Response
-from torch import Tensor
+from starlette.types import Receive, Scope
 
 from service import explain
-from service.admission import Admission
-from service.batching import Answer, Batcher
+from service.batching import Answer
 from service.body import Body
-from service.errors import DeadlineExceeded, FieldError, InvalidInput, RequestTimeout, UnsupportedMediaType
+from service.call import Backend, Call
+from service.errors import FieldError, InvalidInput, UnsupportedMediaType
 from service.images import Upload, find_digit, open_pictures, read_digits
 from service.manifest import OutputSpec
-from service.metrics import Metrics
 from service.multipart import MAX_FILES, FileForm
 from service.predictor import MAX_BATCH_ROWS
 from service.problems import invalid_payload
-from service.registry import Interface, Registry
+from service.registry import Interface
 from service.schemas import MAX_HOURS_PER_REQUEST, PassRequest
 
 PASS, DIGIT = "pass", "digit"
@@ -46,106 +42,22 @@ BATCH_ROWS = {PASS: MAX_HOURS_PER_REQUEST, DIGIT: MAX_BATCH_ROWS}
 INLINE_PIXELS = MAX_FILES * 28 * 28
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """What the endpoints stand on; `create_app` puts it on the application's state.
-
-    `batchers` has those of the live versions, and changes when they do; `places` outlive them.
-    """
-
-    registry: Registry
-    batchers: Mapping[str, Batcher]
-    places: Mapping[str, Admission]
-    pending_bytes: Admission
-    metrics: Metrics
-    max_body_bytes: int
-    max_image_pixels: int
-    request_timeout_s: float
+async def answer_pass(scope: Scope, receive: Receive) -> Response:
+    """`POST /predict/pass`. Raises ServiceError, Abandoned or ClientDisconnect."""
+    return await Call(scope, receive, PASS, backend_of(scope)).answered(_answer_pass)
 
 
-def backend_of(request: Request) -> Backend:
-    backend: Backend = request.app.state.backend
+async def answer_digit(scope: Scope, receive: Receive) -> Response:
+    """`POST /predict/digit`. Raises ServiceError, Abandoned or ClientDisconnect."""
+    return await Call(scope, receive, DIGIT, backend_of(scope)).answered(_answer_digit)
+
+
+def backend_of(scope: Scope) -> Backend:
+    backend: Backend = scope["app"].state.backend
     return backend
 
 
-async def answer_pass(request: Request) -> Response:
-    """`POST /predict/pass`. Raises ServiceError, Abandoned or ClientDisconnect."""
-    return await _in_time(request, PASS, _answer_pass)
-
-
-async def answer_digit(request: Request) -> Response:
-    """`POST /predict/digit`. Raises ServiceError, Abandoned or ClientDisconnect."""
-    return await _in_time(request, DIGIT, _answer_digit)
-
-
-class _Call:
-    """One request to one model while it is under way."""
-
-    __slots__ = ("_rows", "backend", "body", "expires_at", "model", "scope")
-
-    def __init__(self, request: Request, model: str, backend: Backend) -> None:
-        self.model = model
-        self.backend = backend
-        self.scope = request.scope
-        self.body = Body(request, backend.max_body_bytes, backend.pending_bytes)
-        timeout_s = _timeout_s(self.body.headers, backend.request_timeout_s)
-        self.expires_at = asyncio.get_running_loop().time() + timeout_s
-        self._rows = 0
-
-    def admit(self, rows: int) -> None:
-        """Take places for all rows of this request. Raises Overloaded."""
-        places = self.backend.places[self.model]
-        places.admit(rows)
-        self._rows = rows
-        self.backend.metrics.queue_rows.labels(self.model).set(places.taken)
-
-    async def predict(self, rows: Tensor) -> Answer:
-        batcher = self.backend.batchers[self.model]
-        return await batcher.predict(rows, self.body.abandoned, self.expires_at)
-
-    def end(self) -> None:
-        self.body.forget()
-        if self._rows:
-            places = self.backend.places[self.model]
-            places.release(self._rows)
-            self.backend.metrics.queue_rows.labels(self.model).set(places.taken)
-
-
-async def _in_time(
-    request: Request, model: str, answer: Callable[[_Call], Awaitable[Response]]
-) -> Response:
-    """`answer`, cut off when its time is over; what it was admitted to is given back in any case."""
-    backend = backend_of(request)
-    backend.registry.get(model)  # not ready: say so before reading a body
-    backend.places[model].check()
-    call = _Call(request, model, backend)
-    try:
-        async with asyncio.timeout_at(call.expires_at):
-            return await answer(call)
-    except TimeoutError:
-        if call.body.complete:
-            raise DeadlineExceeded(
-                "The time for this request was over before its answer was there."
-            ) from None
-        raise RequestTimeout("The time for this request was over before its body had come.") from None
-    finally:
-        call.end()
-
-
-def _timeout_s(headers: Mapping[bytes, bytes], at_most: float) -> float:
-    """What the client asks for in `X-Request-Timeout-Ms`, as far as we go along. Raises InvalidInput."""
-    asked = headers.get(b"x-request-timeout-ms")
-    if asked is None:
-        return at_most
-    if not (asked.isdigit() and len(asked) <= 9 and int(asked)):
-        message = "must be a whole number of milliseconds, at least 1"
-        raise InvalidInput(
-            f"The header X-Request-Timeout-Ms {message}.", (FieldError("X-Request-Timeout-Ms", message),)
-        )
-    return min(at_most, int(asked) / 1000)
-
-
-async def _answer_pass(call: _Call) -> Response:
+async def _answer_pass(call: Call) -> Response:
     if call.body.media_type != "application/json":
         raise UnsupportedMediaType("Send application/json.")
     chunks: list[bytes] = []
@@ -171,7 +83,7 @@ async def _answer_pass(call: _Call) -> Response:
     return _respond(call, values is hours, results, answer, decode_s)
 
 
-async def _answer_digit(call: _Call) -> Response:
+async def _answer_digit(call: Call) -> Response:
     explained = _flag(call.scope["query_string"], "explain")
     uploads = await _uploads(call.body)
     if explained:
@@ -189,7 +101,7 @@ async def _answer_digit(call: _Call) -> Response:
     return _respond(call, len(uploads) > 1, results, answer, decode_s)
 
 
-async def _explain_digit(call: _Call, uploads: list[Upload]) -> Response:
+async def _explain_digit(call: Call, uploads: list[Upload]) -> Response:
     if len(uploads) > 1:
         raise InvalidInput("Only one picture a request can be explained.")
     call.admit(explain.ROWS)
@@ -197,7 +109,7 @@ async def _explain_digit(call: _Call, uploads: list[Upload]) -> Response:
     (picture,) = open_pictures(uploads, call.backend.max_image_pixels)
     finding = await asyncio.to_thread(find_digit, picture)
     decode_s = time.perf_counter() - started
-    answer = await call.predict(explain.occluded(finding.rows))
+    answer = await call.predict(explain.occluded(finding.prepared.pixels))
     rows = [_digit(row, answer.manifest.output) for row in answer.outputs]
     why = await asyncio.to_thread(explain.explanation, finding, [row["probabilities"] for row in rows])
     return _respond(call, False, [{**rows[0], "explanation": why}], answer, decode_s)
@@ -246,15 +158,13 @@ async def _uploads(body: Body) -> list[Upload]:
 
 
 def _respond(
-    call: _Call, many: bool, results: list[dict[str, Any]], answer: Answer, decode_s: float
+    call: Call, many: bool, results: list[dict[str, Any]], answer: Answer, decode_s: float
 ) -> Response:
     """One result as it is, or several as `predictions`, with the model, its version and the timings."""
-    served_by = {"model": answer.manifest.name, "version": answer.manifest.version}
+    served_by: dict[str, str | int] = {"model": answer.manifest.name, "version": answer.manifest.version}
     document = {"predictions": results, **served_by} if many else {**results[0], **served_by}
     stages = {"decode": decode_s, "queue": answer.queue_s, "infer": answer.infer_s}
-    for stage, seconds in stages.items():
-        call.backend.metrics.stages.labels(call.model, stage).observe(seconds)
-    call.scope["state"]["prediction"] = served_by, stages, time.time_ns()  # for the log and the trace
+    call.record(served_by, stages)
     timings = ", ".join(f"{stage};dur={seconds * 1000:.3f}" for stage, seconds in stages.items())
     return _Json(to_json(document), timings)
 

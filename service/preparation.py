@@ -30,36 +30,47 @@ Pixels = NDArray[np.uint8]
 _LEVELS = np.arange(256)
 
 # MNIST's own 70,000 pictures: the longest side of the ink, its strongest pixel, and its centre of mass.
-MNIST_INK_SIDES, MNIST_PEAK, MNIST_CENTRE = (19, 20), 250, (13.9, 15.1)
+MNIST_INK_SIDES, MNIST_PEAKS, MNIST_CENTRE = (19, 20), (b"\xff", b"\xfe"), (13.9, 15.1)
 # Pixels times this: their sum, and the sums of their moments about the left and the upper edge.
 _Y, _X = np.mgrid[0:SIDE, 0:SIDE] + 0.5
 _MOMENTS = np.stack([np.ones(SIDE * SIDE), _X.ravel(), _Y.ravel()], axis=1).astype(np.float32)
 
 
-def is_in_mnist_form(grey: Image.Image) -> bool:
-    """Whether an 8-bit picture already is what `prepare` makes; cheap, as most pictures that come are."""
-    if grey.size != (SIDE, SIDE):
-        return False
-    box = grey.getbbox()
-    if box is None or max(box[2] - box[0], box[3] - box[1]) not in MNIST_INK_SIDES:
-        return False
-    pixels = np.frombuffer(grey.tobytes(), np.uint8)
-    mass, x, y = (pixels.astype(np.float32) @ _MOMENTS).tolist()
-    low, high = MNIST_CENTRE
-    centred = low * mass <= x <= high * mass and low * mass <= y <= high * mass
-    return centred and int(pixels.max()) >= MNIST_PEAK
-
-
 class Prepared(NamedTuple):
-    """`image`: 28×28, L, in MNIST's form. `box`: where the ink was, left, top, right, bottom, in shares."""
+    """What the model reads of a picture.
 
-    image: Image.Image
+    `pixels`: 28×28 bytes in MNIST's form, row by row. `box`: where the ink was (left, top, right, bottom),
+    in shares of the picture.
+    """
+
+    pixels: bytes
     ink_is_light: bool
     box: tuple[float, float, float, float]
 
 
+def in_mnist_form(grey: Image.Image) -> Prepared | None:
+    """A 28×28, 8-bit picture as it is when it has that form, or None. Cheap, as most that come have it."""
+    box = grey.getbbox()
+    if box is None or max(box[2] - box[0], box[3] - box[1]) not in MNIST_INK_SIDES:
+        return None
+    pixels = grey.tobytes()
+    if not any(peak in pixels for peak in MNIST_PEAKS):
+        return None
+    mass, x, y = (np.frombuffer(pixels, np.uint8).astype(np.float32) @ _MOMENTS).tolist()
+    low, high = MNIST_CENTRE
+    if not (low * mass <= x <= high * mass and low * mass <= y <= high * mass):
+        return None
+    left, top, right, bottom = box
+    return Prepared(pixels, True, (left / SIDE, top / SIDE, right / SIDE, bottom / SIDE))
+
+
 def prepare(picture: Image.Image) -> Prepared:
-    """`picture`: L or RGB, any size, either polarity. Raises BlankImage."""
+    """`picture`: L or RGB, any size, either polarity; what has MNIST's form is taken as it is.
+
+    Raises BlankImage.
+    """
+    if picture.size == (SIDE, SIDE) and (as_it_is := in_mnist_form(to_grey(picture))):
+        return as_it_is
     ink, ink_is_light = find_ink(to_grey(at_work_size(picture)))
     peak = _peak(ink)
     if peak < CLEAR_CONTRAST and _peak(ink.filter(ImageFilter.BoxBlur(2))) < LEAST_CONTRAST:
@@ -68,7 +79,7 @@ def prepare(picture: Image.Image) -> Prepared:
     left, top, right, bottom = ink.point(_steps(0.4 * peak, 0.4 * peak + 1)).getbbox() or (0, 0, *ink.size)
     box = left / ink.width, top / ink.height, right / ink.width, bottom / ink.height
     ink = ink.crop((left, top, right, bottom)).point(_steps(0.15 * peak, 0.85 * peak))
-    return Prepared(_centred(_scaled(_with_usual_strokes(ink))), ink_is_light, box)
+    return Prepared(_centred(_scaled(_with_usual_strokes(ink))).tobytes(), ink_is_light, box)
 
 
 def _peak(ink: Image.Image) -> int:

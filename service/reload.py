@@ -58,14 +58,14 @@ class Reloader:
         error = loading.exception()
         if error:  # whatever it was: a bad version may neither stop the service nor the looking
             self._registry.refuse(name, error)
-            self._metrics.reloads.labels(name, "refused").inc()
+            self._metrics.reloads(name, "refused").inc()
             return
         predictor = loading.result()
         # No await between these: a request sees either the old version or the new one.
         replaced = self.batchers.get(name)
         self.batchers[name] = self._make_batcher(predictor)
         self._registry.adopt(predictor)
-        self._metrics.reloads.labels(name, "loaded").inc()
+        self._metrics.reloads(name, "loaded").inc()
         if replaced:
             retiring = asyncio.create_task(_retire(replaced))
             self._retiring.add(retiring)

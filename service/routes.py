@@ -6,9 +6,10 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from service import errors, predict
+from service.call import Backend
 from service.errors import FieldError, NotReady
 from service.multipart import MAX_FILES
-from service.predict import Backend, backend_of
+from service.predict import backend_of
 from service.problems import error_responses
 from service.registry import Registry
 from service.schemas import (
@@ -27,7 +28,7 @@ router = APIRouter()
 
 
 async def _backend(request: Request) -> Backend:  # async: FastAPI runs plain functions in a thread
-    return backend_of(request)
+    return backend_of(request.scope)
 
 
 BackendDep = Annotated[Backend, Depends(_backend)]
@@ -59,7 +60,7 @@ def _request_body(content: dict[str, Any]) -> dict[str, Any]:
 )
 async def predict_pass(request: Request) -> Response:
     """`hours` is one number, answered by one prediction, or a list, answered by a list in its order."""
-    return await predict.answer_pass(request)
+    return await predict.answer_pass(request.scope, request.receive)
 
 
 @router.post(
@@ -97,7 +98,7 @@ async def predict_digit(
     is answered by one prediction; several `file` fields by a list in their order.
     """
     del explain  # read from the request itself: `app` calls the endpoint without FastAPI
-    return await predict.answer_digit(request)
+    return await predict.answer_digit(request.scope, request.receive)
 
 
 @router.get("/health/live", tags=["health"], summary="Does the process answer?")

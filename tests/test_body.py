@@ -11,7 +11,6 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
-from starlette.requests import Request
 from torch import Tensor
 
 from service import predictor
@@ -101,7 +100,7 @@ async def test_who_is_there_is_asked_without_waiting() -> None:
             await asyncio.Event().wait()
         return {"type": "http.disconnect"}
 
-    body = Body(Request({"type": "http", "headers": []}, receive), 100, Admission(100, "bytes"))
+    body = Body({"headers": []}, receive, 100, Admission(100, "bytes"))
     assert not body.abandoned()
     gone = True
     assert body.abandoned()

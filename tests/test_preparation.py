@@ -13,17 +13,14 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 from service.errors import BlankImage
 from service.manifest import ArtifactStore
 from service.predictor import Predictor, load
-from service.preparation import is_in_mnist_form, prepare
+from service.preparation import in_mnist_form, prepare
 from tests.conftest import COMMITTED, CPU, Digits, png
 
 Floats = NDArray[np.float64]
 
 
 def prepared(picture: Image.Image) -> NDArray[np.uint8]:
-    pixels = np.asarray(prepare(picture).image)
-    assert pixels.shape == (28, 28)
-    assert pixels.dtype == np.uint8
-    return pixels
+    return np.frombuffer(prepare(picture).pixels, np.uint8).reshape(28, 28)
 
 
 def assert_mnist_form(pixels: NDArray[np.uint8]) -> None:
@@ -128,13 +125,16 @@ def test_a_picture_of_28_by_28_that_is_not_mnist_s_is_prepared(
     pictures = []
     for image_u8 in digits.images_u8[:100]:
         changed = NOT_QUITE_MNIST[change](Image.fromarray(image_u8))
-        assert not is_in_mnist_form(changed)
+        assert in_mnist_form(changed) is None
         pictures.append(prepared(changed))
     assert accuracy(model, pictures, digits.labels) >= 0.97
 
 
 def test_mnist_s_own_pictures_are_in_mnist_s_form(digits: Digits) -> None:
-    assert all(is_in_mnist_form(Image.fromarray(image_u8)) for image_u8 in digits.images_u8)
+    for image_u8 in digits.images_u8:
+        as_it_is = in_mnist_form(Image.fromarray(image_u8))
+        assert as_it_is
+        assert as_it_is.pixels == image_u8.tobytes()
 
 
 EQUAL_BRIGHTNESS = [

@@ -56,7 +56,10 @@ def long(request: pytest.FixtureRequest) -> bool:
 
 
 class Blockable(nn.Module):
-    """A net that takes seconds for a batch with a nearly white picture in it, and no time otherwise."""
+    """A net that takes seconds for a batch with a white square in it, and no time otherwise.
+
+    The wider the square, the more seconds.
+    """
 
     ballast: Tensor
 
@@ -67,8 +70,11 @@ class Blockable(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         rounds = 3  # too slow for the event loop, so that only the device's own thread is blocked
-        if bool((images.to(torch.float32).mean((1, 2, 3)) > 110).any()):
+        level = float(images.to(torch.float32).mean((1, 2, 3)).max())
+        if level > 110:
             rounds = 600
+        if level > 125:
+            rounds = 3000
         ballast = self.ballast
         for _ in range(rounds):
             ballast = torch.mm(ballast, self.ballast)
@@ -76,10 +82,10 @@ class Blockable(nn.Module):
         return answer * ballast[0, 0]
 
 
-def white_square() -> Tensor:
-    """`u8 [28, 28]`, in MNIST's form: it blocks a Blockable."""
+def white_square(width: int = 18) -> Tensor:
+    """`u8 [28, 28]`, in MNIST's form: it blocks a Blockable for seconds, or for many of them if 20 wide."""
     image_u8 = torch.zeros(28, 28, dtype=torch.uint8)
-    image_u8[4:24, 4:24] = 255
+    image_u8[4:24, 14 - width // 2 : 14 + width // 2] = 255
     return image_u8
 
 

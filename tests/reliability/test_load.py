@@ -14,7 +14,7 @@ from tests.reliability.conftest import white_square
 from tests.reliability.load import ask_all, statuses
 
 Report = Callable[[str, str, str], None]
-BLOCKING = png(white_square().numpy())
+BLOCKING, BLOCKING_LONG = png(white_square().numpy()), png(white_square(20).numpy())
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +31,10 @@ def metric(client: httpx.Client, prefix: str) -> float:
     return metric_sum(client.get("/metrics").text, prefix)
 
 
-def block(service: Served, pool: ThreadPoolExecutor) -> Future[httpx.Response]:
+def block(service: Served, pool: ThreadPoolExecutor, picture: bytes = BLOCKING) -> Future[httpx.Response]:
     """Occupy the device for seconds, and return once it is."""
     url = f"{service.client.base_url}/predict/digit"
-    blocking = pool.submit(httpx.post, url, files={"file": BLOCKING}, timeout=120)
+    blocking = pool.submit(httpx.post, url, files={"file": picture}, timeout=120)
     while metric(service.client, 'abacus_queue_rows{model="digit"}') < 1:
         assert not blocking.done()
         time.sleep(0.005)
@@ -45,7 +45,7 @@ def test_more_than_fits(service: Served, digits: Digits, figure: Report) -> None
     places, more = 128, 200
     picture = png(digits.images_u8[0])
     with ThreadPoolExecutor(1) as pool:
-        blocking = block(service, pool)
+        blocking = block(service, pool, BLOCKING_LONG)  # as long as all these clients take to connect
         responses = ask_all(
             service.client.base_url, places - 1 + more, places - 1 + more, lambda c, _: post(c, picture)
         )
