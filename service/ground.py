@@ -3,6 +3,9 @@
 Paper is rarely as even as a drawing program's: shadows, gradients, vignettes and grain are taken off first.
 """
 
+from functools import cache
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
@@ -18,10 +21,15 @@ WIDEST_AT_BORDER = 21  # likewise, along the border
 # A flat ground: this share of the pixels within so many levels, and no such share on any other.
 FLATNESS, FLAT_SHARE, SHADOW_SHARE = 4, 0.35, 0.10
 
+# So much of a picture is ground, and so little lies beyond it on the other side, where all the rest is ink.
+CLEAR_SHARE, STRAY_SHARE = 0.6, 0.001
+
+INK_SHARE = 0.001  # of the pixels, at the least, are ink of full strength
 LEAST_CONTRAST = 16  # grey levels; ink that stands out by less is noise
 LUMA_SHARE = 0.3  # of the variance of all colours; where luma has less, ink and ground differ by colour
 
 _LEVELS = np.arange(256)
+_WINDOW = np.ones(2 * FLATNESS + 1)
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
@@ -58,18 +66,68 @@ def at_work_size(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def find_ink(work: Image.Image) -> tuple[Image.Image, bool]:
-    """How far each pixel stands out from the ground around it, and whether ink is the lighter."""
-    ink_is_light = _ink_is_light(work)
+class Ink(NamedTuple):
+    """How far each pixel stands out from the ground around it, which way, and its strength.
+
+    `peak` is the level of full ink, were there only so little of it as INK_SHARE.
+    """
+
+    image: Image.Image
+    is_light: bool
+    peak: int
+
+
+def find_ink(work: Image.Image) -> Ink:
+    histogram = _histogram(work)
+    ink_is_light = _clear_polarity(histogram)
+    if ink_is_light is None:
+        ink_is_light = _ink_is_light(work)
     if ink_is_light:
-        work = ImageChops.invert(work)
-    return _ink(work, _flat_ground(np.array(work.histogram()))), ink_is_light
+        histogram = histogram[::-1]
+    flat = _flat_ground(histogram)
+    if flat is None:
+        ink = _ink(ImageChops.invert(work) if ink_is_light else work)
+        return Ink(ink, ink_is_light, strongest(ink))
+    ink = work.point(_below(flat, ink_is_light))
+    return Ink(ink, ink_is_light, max(0, flat - _quantile(histogram, INK_SHARE)))
 
 
-def _ink(work: Image.Image, flat: int | None) -> Image.Image:
+@cache
+def _below(flat: int, reverse: bool) -> list[int]:
+    """A table for `point`: how far each level is below `flat`; of inverted levels where `reverse`."""
+    below: list[int] = np.maximum(flat - _LEVELS, 0).tolist()
+    return below[::-1] if reverse else below
+
+
+def strongest(ink: Image.Image) -> int:
+    return _quantile(_histogram(ink), 1 - INK_SHARE)
+
+
+def _quantile(histogram: NDArray[np.int_], share: float) -> int:
+    """The level up to which this share of the pixels lies."""
+    counts = np.cumsum(histogram)
+    return int(np.searchsorted(counts, counts[-1] * share))
+
+
+def _histogram(grey: Image.Image) -> NDArray[np.int_]:
+    """How many pixels have each of the 256 levels, of one pixel in four where there are many."""
+    every = 2 if min(grey.size) >= WORK_SIDE // 2 else 1
+    return np.bincount(np.asarray(grey)[::every, ::every].ravel(), minlength=len(_LEVELS))
+
+
+def _clear_polarity(histogram: NDArray[np.int_]) -> bool | None:
+    """Whether ink is the lighter, where nothing but ink stands out from the ground, as in most drawings."""
+    level = int(histogram.argmax())
+    darker = int(histogram[: max(0, level - FLATNESS)].sum())
+    lighter = int(histogram[level + FLATNESS + 1 :].sum())
+    total = int(histogram.sum())
+    if min(darker, lighter) > STRAY_SHARE * total or max(darker, lighter) > (1 - CLEAR_SHARE) * total:
+        return None
+    return lighter > darker
+
+
+def _ink(work: Image.Image) -> Image.Image:
     """How far each pixel is darker than the ground around it."""
-    if flat is not None:
-        return work.point(np.maximum(flat - _LEVELS, 0).tolist())
     small = work.resize(scaled_size(work.size, GROUND_SIDE / max(work.size)), Image.Resampling.BOX)
     ground = _ground(small).resize(work.size, Image.Resampling.BILINEAR)
     # Ink takes away a share of the light that falls on its place: in a shadow it stands out by less.
@@ -86,7 +144,7 @@ def _flat_ground(histogram: NDArray[np.int_]) -> int | None:
     Much of such a picture lies on that level, and no other level between it and the ink is as common:
     where one is, it is a shadow or a second sheet.
     """
-    share = np.convolve(histogram / histogram.sum(), np.ones(2 * FLATNESS + 1), mode="same")
+    share = np.convolve(histogram, _WINDOW, mode="same") / histogram.sum()
     level = int(share.argmax())
     darkest = int(np.flatnonzero(histogram)[0])
     between = share[darkest + (level - darkest) // 6 : max(0, level - 2 * FLATNESS)]

@@ -4,6 +4,7 @@ That form is light ink on a ground of 0, the longest side of the ink 20 pixels, 
 centre of 28×28 (LeCun, Bottou, Bengio and Haffner 1998, section III.A). Deterministic, on Pillow and NumPy.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from service.errors import BlankImage
-from service.ground import LEAST_CONTRAST, at_work_size, find_ink, scaled_size, to_grey
+from service.ground import LEAST_CONTRAST, at_work_size, find_ink, scaled_size, strongest, to_grey
 from service.strokes import without_rules, without_specks
 
 SIDE = 28
@@ -19,7 +20,6 @@ INK_SIDE = 20
 CENTRE_OF_MASS = 14.5  # from the left and the top edge: the middle of pixel (14, 14), as in MNIST itself
 
 CLEAR_CONTRAST = 100  # grey levels; what stands out by so much is no paper grain
-INK_SHARE = 0.001  # of the pixels, at the least, are ink of full strength
 
 # Stroke width over the longest side of the ink. Outside this range strokes are thickened or thinned;
 # of MNIST's digits themselves 98 % lie inside.
@@ -71,9 +71,8 @@ def prepare(picture: Image.Image) -> Prepared:
     """
     if picture.size == (SIDE, SIDE) and (as_it_is := in_mnist_form(to_grey(picture))):
         return as_it_is
-    ink, ink_is_light = find_ink(to_grey(at_work_size(picture)))
-    peak = _peak(ink)
-    if peak < CLEAR_CONTRAST and _peak(ink.filter(ImageFilter.BoxBlur(2))) < LEAST_CONTRAST:
+    ink, ink_is_light, peak = find_ink(to_grey(at_work_size(picture)))
+    if peak < CLEAR_CONTRAST and strongest(ink.filter(ImageFilter.BoxBlur(2))) < LEAST_CONTRAST:
         raise BlankImage  # blurred: paper grain is no ink
     ink = without_specks(without_rules(ink, peak), peak)
     left, top, right, bottom = ink.point(_steps(0.4 * peak, 0.4 * peak + 1)).getbbox() or (0, 0, *ink.size)
@@ -82,19 +81,9 @@ def prepare(picture: Image.Image) -> Prepared:
     return Prepared(_centred(_scaled(_with_usual_strokes(ink))).tobytes(), ink_is_light, box)
 
 
-def _peak(ink: Image.Image) -> int:
-    """The strength of full ink, were there only so little of it as INK_SHARE."""
-    return _quantile(ink, 1 - INK_SHARE)
-
-
-def _quantile(grey: Image.Image, share: float) -> int:
-    """The level up to which this share of the pixels lies."""
-    counts = np.cumsum(grey.histogram())
-    return int(np.searchsorted(counts, counts[-1] * share))
-
-
+@cache
 def _steps(low: float, high: float) -> list[int]:
-    """A table for `point`: levels up to `low` become 0, from `high` on 255."""
+    """A table for `point`: levels up to `low` become 0, from `high` on 255. There are as many as peaks."""
     table: list[int] = np.clip((_LEVELS - low) * (255 / (high - low)), 0, 255).round().astype(int).tolist()
     return table
 
@@ -102,7 +91,8 @@ def _steps(low: float, high: float) -> list[int]:
 def _with_usual_strokes(ink: Image.Image) -> Image.Image:
     """Thicken pencil lines and thin marker strokes that are far from MNIST's width."""
     longest = max(ink.size)
-    width = _stroke_width(np.asarray(ink))
+    coarse = 2 if longest >= 4 * INK_SIDE else 1  # for measuring
+    width = coarse * _stroke_width(np.asarray(ink.reduce(coarse)))
     if width < THINNEST * longest:
         margin = longest // 8
         canvas = Image.new("L", (ink.width + 2 * margin, ink.height + 2 * margin))
@@ -120,16 +110,17 @@ def _stroke_width(ink: Pixels) -> float:
 
     Summed differences along x and y measure an outline 4/π times too long, over all directions.
     """
-    padded = np.pad(ink.astype(np.int16), 1)
-    outline = sum(np.abs(np.diff(padded, axis=axis)).sum() for axis in (0, 1)) * np.pi / 4
-    return float(2 * padded.sum() / max(1, outline))
+    levels = np.zeros((ink.shape[0] + 2, ink.shape[1] + 2), dtype=np.int16)
+    levels[1:-1, 1:-1] = ink
+    along_y, along_x = np.abs(levels[1:] - levels[:-1]).sum(), np.abs(levels[:, 1:] - levels[:, :-1]).sum()
+    return float(2 * levels.sum() / max(1.0, (along_x + along_y) * np.pi / 4))
 
 
 def _scaled(ink: Image.Image) -> Image.Image:
     """The longest side to 20 pixels, full ink to 255."""
     scale = INK_SIDE / max(ink.size)
-    small = ink.resize(scaled_size(ink.size, scale), Image.Resampling.BICUBIC)
-    return small.point(_steps(0, max(1, int(np.asarray(small).max()))))
+    small = ink.resize(scaled_size(ink.size, scale), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return small.point(_steps(0, max(1, small.getextrema()[1])))
 
 
 def _centred(digit: Image.Image) -> Image.Image:

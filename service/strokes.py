@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
 
-from service.ground import scaled_size
-
-GROUP_SIDE = 56  # the longest side, in pixels, at which pixels are grouped into strokes
+GROUP_SIDE = 56  # the longest side, in pixels, up to which pixels are grouped into strokes
 RULE_COVER, WIDEST_RULE = 0.95, 0.035  # a line covers so much of the width, and so little of the height
 SPECK_SHARE = 0.04  # of the ink of the largest stroke; what has less is dropped
 
@@ -22,9 +20,9 @@ def without_rules(ink: Image.Image, peak: int) -> Image.Image:
     on either side of it.
     """
     pixels = np.asarray(ink)
-    on_ink = pixels > 0.25 * peak
-    if not (on_ink[[0, -1]].any() or on_ink[:, [0, -1]].any()):
+    if max(int(pixels[[0, -1]].max()), int(pixels[:, [0, -1]].max())) <= 0.25 * peak:
         return ink
+    on_ink = pixels > 0.25 * peak
     lines = [(axis, runs) for axis in (0, 1) if (runs := _rules(on_ink.mean(axis=1 - axis)))]
     if not lines:
         return ink
@@ -45,10 +43,9 @@ def _rules(cover: NDArray[np.float64]) -> list[tuple[int, int]]:
 
 def without_specks(ink: Image.Image, peak: int) -> Image.Image:
     """Erase specks, and what hangs at the border while a digit stands free of it."""
-    scale = min(1.0, GROUP_SIDE / max(ink.size))
-    small = np.asarray(ink.resize(scaled_size(ink.size, scale), Image.Resampling.BOX))
+    small = np.asarray(ink.reduce(-(-max(ink.size) // GROUP_SIDE)))
     rows, starts, ends, groups = _strokes(small > 0.25 * peak)
-    if len(groups) == 0 or groups.max() == 0:
+    if not groups.any():
         return ink
     summed = np.concatenate([[0], np.cumsum(small, dtype=np.int64)])
     of_run = summed[rows * small.shape[1] + ends] - summed[rows * small.shape[1] + starts]
@@ -68,17 +65,22 @@ def without_specks(ink: Image.Image, peak: int) -> Image.Image:
 def _strokes(mask: NDArray[np.bool_]) -> tuple[Runs, Runs, Runs, Runs]:
     """8-connected components, by the runs of True in every row: row, start, end (exclusive), component.
 
-    Runs are joined with the runs of the row above that they touch (union-find).
+    Runs are joined with the runs of the row above that they touch (union-find). A component is called by
+    its first run.
     """
-    width = mask.shape[1]
-    edges = np.diff(mask.astype(np.int8), prepend=0, append=0, axis=1).ravel()
-    (starts,), (ends,) = np.nonzero(edges == 1), np.nonzero(edges == -1)
-    # Positions run through all rows; with width + 1 of them in each, a run and its neighbours in the row
-    # above differ by as much.
-    first = np.searchsorted(ends, starts - (width + 1), side="left")
-    last = np.searchsorted(starts, ends - (width + 1), side="right")
+    # Positions run through all rows: a run and its neighbours in the row above differ by this stride.
+    stride = mask.shape[1] + 1
+    padded = np.zeros((len(mask), stride), dtype=np.bool_)  # no run goes on into the next row
+    padded[:, 1:] = mask
+    line = padded.ravel()
+    edges = np.flatnonzero(line[1:] != line[:-1])
+    if mask[-1, -1]:
+        edges = np.append(edges, line.size - 1)
+    starts, ends = edges[::2], edges[1::2]
+    first = np.searchsorted(ends, starts - stride, side="left").tolist()
+    last = np.searchsorted(starts, ends - stride, side="right").tolist()
     parent = list(range(len(starts)))
-    for run, (low, high) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+    for run, (low, high) in enumerate(zip(first, last, strict=True)):
         for above in range(low, high):
             a, b = run, above
             while parent[a] != a:
@@ -88,9 +90,8 @@ def _strokes(mask: NDArray[np.bool_]) -> tuple[Runs, Runs, Runs, Runs]:
             parent[max(a, b)] = min(a, b)
     for run, up in enumerate(parent):  # a parent comes before its children
         parent[run] = parent[up]
-    _, groups = np.unique(np.array(parent, dtype=np.intp), return_inverse=True)
-    rows = starts // (width + 1)
-    return rows, starts - rows * (width + 1), ends - rows * (width + 1), groups
+    rows = starts // stride
+    return rows, starts - rows * stride, ends - rows * stride, np.array(parent, dtype=np.intp)
 
 
 def _runs(line: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
