@@ -21,6 +21,10 @@ CENTRE_OF_MASS = 14.5  # from the left and the top edge: the middle of pixel (14
 
 CLEAR_CONTRAST = 100  # grey levels; what stands out by so much is no paper grain
 
+# Shares of full ink from which an edge counts as ink, and as full ink. Where a digit came with fewer pixels
+# than COARSE, levels say where its strokes run, and all of them count.
+EDGES, COARSE_EDGES, COARSE = (0.15, 0.85), (0.05, 1.0), 16
+
 # Stroke width over the longest side of the ink. Outside this range strokes are thickened or thinned;
 # of MNIST's digits themselves 98 % lie inside.
 THINNEST, THICKEST = 0.075, 0.22
@@ -77,7 +81,9 @@ def prepare(picture: Image.Image) -> Prepared:
     ink = without_specks(without_rules(ink, peak), peak)
     left, top, right, bottom = ink.point(_steps(0.4 * peak, 0.4 * peak + 1)).getbbox() or (0, 0, *ink.size)
     box = left / ink.width, top / ink.height, right / ink.width, bottom / ink.height
-    ink = ink.crop((left, top, right, bottom)).point(_steps(0.15 * peak, 0.85 * peak))
+    came_as = max(right - left, bottom - top) * picture.width / ink.width
+    lowest, full = EDGES if came_as >= COARSE else COARSE_EDGES
+    ink = ink.crop((left, top, right, bottom)).point(_steps(lowest * peak, full * peak))
     return Prepared(_centred(_scaled(_with_usual_strokes(ink))).tobytes(), ink_is_light, box)
 
 
