@@ -155,7 +155,7 @@ class Batcher:
             self._wake.put(loop)
         elif not self._scheduled:
             self._scheduled = True
-            loop.call_soon(self._run_on_loop, loop, 0)
+            loop.call_soon(self._run_on_loop, loop, 1)
         if not self._patrolled:
             self._patrolled = True
             loop.call_later(PATROL_S, self._patrol, loop)

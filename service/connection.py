@@ -1,10 +1,12 @@
-"""One HTTP connection, before there is a request: a head that is too slow, too large or no HTTP is refused.
+"""One HTTP connection, around its requests: a head that is too slow, too large or no HTTP is refused.
 
-uvicorn bounds neither how long a head takes nor how long it is, and answers what is no HTTP in plain text.
+uvicorn bounds neither how long a head takes nor how long it is, answers what is no HTTP in plain text, and
+writes the head of an answer apart from its body.
 """
 
 import asyncio
 import http
+from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -13,6 +15,43 @@ from service.problems import MEDIA_TYPE, bare_problem
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_TIMEOUT_S = 10.0
 
+_INTERIM = b"HTTP/1.1 100 "  # an answer comes after it
+
+
+class Answers:
+    """A transport to which a head is written together with what follows: one system call, one packet."""
+
+    __slots__ = ("_begun", "_head", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._begun = False
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            self._transport.writelines((self._head, data))
+            self._head = b""
+        elif self._begun:
+            self._transport.write(data)
+        elif data.startswith(_INTERIM):
+            self._transport.write(data)
+        else:
+            self._begun, self._head = True, data
+
+    def end(self) -> None:
+        """The answer is complete, perhaps without a body."""
+        if self._head:
+            self._transport.write(self._head)
+        self._begun, self._head = False, b""
+
+    def close(self) -> None:
+        self.end()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
 
 class Connection(HttpToolsProtocol):
     """uvicorn's, with limits. The timer runs only while a head is incomplete: most requests start none."""
@@ -20,9 +59,11 @@ class Connection(HttpToolsProtocol):
     _in_head = True
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
+    _answers: Answers
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._answers = Answers(transport)
         self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._on_head_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -36,6 +77,12 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         super().on_headers_complete()
+        if self.cycle:
+            self.cycle.transport = cast(asyncio.Transport, self._answers)
+
+    def on_response_complete(self) -> None:
+        self._answers.end()
+        super().on_response_complete()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

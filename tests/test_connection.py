@@ -1,15 +1,17 @@
-"""Heads of requests that are too slow, too large or no HTTP, over raw sockets."""
+"""Connections at work, and heads that are too slow, too large or no HTTP, over raw sockets."""
 
+import asyncio
 import json
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from service.connection import MAX_HEAD_BYTES
+from service.connection import MAX_HEAD_BYTES, Answers
 from tests.conftest import served
 
 
@@ -91,3 +93,60 @@ def test_a_hundred_idle_connections_hinder_nobody(client: httpx.Client) -> None:
     assert client.post("/predict/pass", json={"hours": 4}).status_code == 200
     for connection in idle:
         connection.close()
+
+
+def test_requests_sent_at_once_are_answered_in_turn(client: httpx.Client) -> None:
+    heads = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\nGET /models/none HTTP/1.1\r\nHost: x\r\n"
+    with connect(client) as eager:
+        eager.sendall(heads + b"Connection: close\r\n\r\n")
+        first, second = read_all(eager).split(b"HTTP/1.1 ")[1:]
+    assert first.startswith(b"200")
+    assert first.endswith(b'{"live":true}')
+    assert second.startswith(b"404")
+    assert second.endswith(b"}")
+
+
+def test_an_answer_without_a_body_arrives(client: httpx.Client) -> None:
+    """To HEAD, only the head that GET would have is sent, and the connection stays open."""
+    with connect(client) as asking:
+        for _ in range(2):
+            asking.sendall(b"HEAD /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = asking.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 ")
+            assert answer.endswith(b"\r\n\r\n")
+
+
+def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(client: httpx.Client) -> None:
+    body = b'{"hours": 4}'
+    with connect(client) as polite:
+        polite.sendall(
+            b"POST /predict/pass HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n" % len(body)
+        )
+        assert polite.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        polite.sendall(body)
+        head, _, answer = read_all(polite).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert json.loads(answer)["passed"] is True
+
+
+def test_head_and_body_of_an_answer_are_one_write() -> None:
+    written: list[bytes] = []
+
+    class Wire(asyncio.Transport):
+        def writelines(self, chunks: Any) -> None:
+            written.append(b"".join(chunks))
+
+        def write(self, data: Any) -> None:
+            written.append(data)
+
+    answers = Answers(Wire())
+    for _ in range(2):
+        answers.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        answers.write(b"body")
+        answers.write(b", more of it")
+        answers.end()
+    answers.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+    answers.end()
+    once = [b"HTTP/1.1 200 OK\r\n\r\nbody", b", more of it"]
+    assert written == [*once, *once, b"HTTP/1.1 204 No Content\r\n\r\n"]
