@@ -32,9 +32,7 @@ class Answers:
         if self._head:
             self._transport.writelines((self._head, data))
             self._head = b""
-        elif self._begun:
-            self._transport.write(data)
-        elif data.startswith(_INTERIM):
+        elif self._begun or data.startswith(_INTERIM):
             self._transport.write(data)
         else:
             self._begun, self._head = True, data
