@@ -17,10 +17,11 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from queue import SimpleQueue
 from threading import Thread
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from service.errors import InferenceFailed, ServiceError
 from service.manifest import Manifest
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 # How often the clients of unanswered requests are asked whether they are still there.
 PATROL_S = 0.05
 
+Rows = NDArray[Any]
 Outputs = list[list[float]]
 
 
@@ -64,7 +66,7 @@ class _Job:
 
     def __init__(
         self,
-        rows: Tensor,
+        rows: Rows,
         answer: "asyncio.Future[tuple[Outputs, float, float]]",
         abandoned: Callable[[], bool] | None,
         expires_at: float,
@@ -105,7 +107,7 @@ class _Part(NamedTuple):
     """Those rows of one request that are in one batch."""
 
     job: _Job
-    rows: Tensor
+    rows: Rows
     n: int
 
 
@@ -138,11 +140,11 @@ class Batcher:
 
     async def predict(
         self,
-        rows: Tensor,
+        rows: Rows,
         abandoned: Callable[[], bool] | None = None,
         expires_at: float = math.inf,
     ) -> Answer:
-        """Answer `rows` [N, ...], the rows of one request.
+        """Answer `rows` [N, ...], of the dtype that the model takes: the rows of one request.
 
         `abandoned` says whether the client has gone; the rows are then dropped, if they still wait. So are
         those that wait at `expires_at`, in the loop's time: their caller is to give up by itself.
@@ -212,7 +214,7 @@ class Batcher:
 
     def _infer(self, batch: Sequence[_Part]) -> list[Outputs | Exception]:
         """One result for each part. A batch that fails is run again part by part: only the guilty fail."""
-        rows = torch.cat([part.rows for part in batch]) if len(batch) > 1 else batch[0].rows
+        rows = torch.from_numpy(np.concatenate([part.rows for part in batch]))
         started = time.perf_counter()
         try:
             outputs = iter(self._predictor.predict(rows).tolist())

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope
-from torch import Tensor
 
 from service.admission import Admission
-from service.batching import Answer, Batcher
+from service.batching import Answer, Batcher, Rows
 from service.body import Body
 from service.errors import DeadlineExceeded, FieldError, InvalidInput, RequestTimeout
 from service.metrics import Metrics
@@ -76,7 +75,7 @@ class Call:
         self._places.admit(rows)
         self._rows = rows
 
-    async def predict(self, rows: Tensor) -> Answer:
+    async def predict(self, rows: Rows) -> Answer:
         """Raises InferenceFailed or Abandoned."""
         batcher = self.backend.batchers[self.model]
         return await batcher.predict(rows, self.body.abandoned, self.expires_at)

@@ -10,10 +10,8 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from service.images import Finding
 from service.preparation import SIDE
@@ -23,9 +21,9 @@ _PLACES = [(y, x) for y in range(0, SIDE - WINDOW + 1, STRIDE) for x in range(0,
 ROWS = 1 + len(_PLACES)
 
 
-def occluded(pixels: bytes) -> Tensor:
+def occluded(pixels: bytes) -> NDArray[np.uint8]:
     """28×28 bytes → `images_u8 [ROWS, 1, 28, 28]`: as it is, then once for each place of the window."""
-    rows = torch.frombuffer(bytearray(pixels), dtype=torch.uint8).view(1, SIDE, SIDE).repeat(ROWS, 1, 1, 1)
+    rows = np.tile(np.frombuffer(pixels, np.uint8).reshape(1, SIDE, SIDE), (ROWS, 1, 1, 1))
     for row, (y, x) in enumerate(_PLACES, 1):
         rows[row, :, y : y + WINDOW, x : x + WINDOW] = 0
     return rows

@@ -12,9 +12,8 @@ from io import BytesIO
 from typing import NamedTuple
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, ImageStat, UnidentifiedImageError
-from torch import Tensor
 
 from service.errors import (
     FieldError,
@@ -108,10 +107,10 @@ def find_digit(picture: Picture) -> Finding:
         raise _blamed_on(picture.field, error) from error.__cause__
 
 
-def read_digits(pictures: Sequence[Picture]) -> Tensor:
+def read_digits(pictures: Sequence[Picture]) -> NDArray[np.uint8]:
     """`images_u8 [N, 1, 28, 28]`, light ink on a dark ground. Raises what `find_digit` raises."""
-    pixels = bytearray().join(find_digit(picture).prepared.pixels for picture in pictures)
-    return torch.frombuffer(pixels, dtype=torch.uint8).view(-1, 1, SIDE, SIDE)
+    pixels = b"".join([find_digit(picture).prepared.pixels for picture in pictures])
+    return np.frombuffer(pixels, np.uint8).reshape(-1, 1, SIDE, SIDE)
 
 
 def _blamed_on(field: str, error: ServiceError) -> ServiceError:

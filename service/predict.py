@@ -9,7 +9,7 @@ import time
 from typing import Any
 from urllib.parse import parse_qs
 
-import torch
+import numpy as np
 from pydantic import ValidationError
 from pydantic_core import to_json
 from starlette.responses import Response
@@ -71,7 +71,7 @@ async def _answer_pass(call: Call) -> Response:
     except ValidationError as error:
         raise invalid_payload(error) from error
     values = hours if isinstance(hours, list) else [hours]
-    rows = torch.tensor(values, dtype=torch.float32).unsqueeze(1)
+    rows = np.array(values, dtype=np.float32).reshape(-1, 1)
     decode_s = time.perf_counter() - started
     answer = await call.predict(rows)
     threshold, fitted_to = answer.manifest.threshold, answer.manifest.input

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from service.batching import PATROL_S, Abandoned, Answer, Batcher
+from service.batching import PATROL_S, Abandoned, Answer, Batcher, Rows
 from service.errors import InferenceFailed
 from service.predictor import Predictor, load
 from tests.conftest import CPU
@@ -52,8 +53,8 @@ def batching(model: Recorder, max_batch_rows: int = 64, quick: bool = False) -> 
     batcher.close()
 
 
-def hours(*values: float) -> Tensor:
-    return torch.tensor(values).unsqueeze(1)
+def hours(*values: float) -> Rows:
+    return np.array(values, dtype=np.float32).reshape(-1, 1)
 
 
 def ask(batcher: Batcher, *values: float) -> "asyncio.Task[Answer]":
@@ -62,7 +63,7 @@ def ask(batcher: Batcher, *values: float) -> "asyncio.Task[Answer]":
 
 def answered(model: Recorder, values: list[float]) -> list[list[float]]:
     """What the model answers without a batcher."""
-    outputs: list[list[float]] = Predictor.predict(model, hours(*values)).tolist()
+    outputs: list[list[float]] = Predictor.predict(model, torch.from_numpy(hours(*values))).tolist()
     return outputs
 
 
@@ -143,7 +144,7 @@ async def test_an_abandoned_request_is_not_computed(model: Recorder, how: str) -
         model.free.clear()
         first = ask(batcher, 1.0)
         await asyncio.sleep(0.05)
-        gone = asyncio.ensure_future(batcher.predict(torch.rand(5, 1), lambda: how == "hung up"))
+        gone = asyncio.ensure_future(batcher.predict(hours(1, 2, 3, 4, 5), lambda: how == "hung up"))
         last = asyncio.ensure_future(batcher.predict(hours(2.0), lambda: False))
         await asyncio.sleep(3 * PATROL_S)
         if how == "cancelled":

@@ -79,8 +79,8 @@ def read(files: Iterable[bytes]) -> Tensor:
         try:
             rows.append(read_digits(open_pictures([Upload("file", file)], MAX_PIXELS)))
         except ServiceError:
-            rows.append(torch.zeros(1, 1, 28, 28, dtype=torch.uint8))
-    return torch.cat(rows)
+            rows.append(np.zeros((1, 1, 28, 28), dtype=np.uint8))
+    return torch.from_numpy(np.concatenate(rows))
 
 
 def _examine_other_digits(found: Robustness, predict: Predict, score_threshold: float) -> None:
