@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Semaphore
 
 import httpx
 import pytest
@@ -128,9 +130,49 @@ def test_a_training_job_publishes_into_the_shared_volume(
     assert (after["version"], after["manifest"]["training"]["seed"]) == (before + 1, 1)
 
 
-def test_stopping_it_is_orderly(compose: Compose, container: str) -> None:
-    compose("stop", "service-cpu")
-    assert docker("inspect", "--format", "{{.State.ExitCode}}", container) == "0"
+@pytest.mark.parametrize("how", ["control: kill", "stop"])
+def test_a_stop_with_40_in_flight(compose: Compose, container: str, how: str) -> None:
+    """Half of every picture has come when the container is told to stop, and the rest comes afterwards."""
+    compose("up", "--detach", "service-cpu")
+    wait_until_healthy(container)
+    requests = 40
+    picture = (COMMITTED / "digit" / "1" / "samples" / "7.png").read_bytes()
+    begun, told = Semaphore(0), Event()
+
+    def halves() -> Iterator[bytes]:
+        yield picture[:200]
+        begun.release()
+        told.wait(60)
+        yield picture[200:]
+
+    def ask() -> int:
+        url, headers = f"http://127.0.0.1:{PORT}/predict/digit", {"Content-Type": "image/png"}
+        try:
+            return httpx.post(url, content=halves(), headers=headers, timeout=60).status_code
+        except httpx.HTTPError:
+            return 0
+
+    with ThreadPoolExecutor(requests + 1) as pool:
+        answers = [pool.submit(ask) for _ in range(requests)]
+        for _ in range(requests):
+            assert begun.acquire(timeout=30)
+        stopping = pool.submit(compose, "stop" if how == "stop" else "kill", "service-cpu")
+        while reachable():
+            time.sleep(0.05)
+        told.set()
+        answered = sum(answer.result() == 200 for answer in answers)
+        stopping.result()
+    code = docker("inspect", "--format", "{{.State.ExitCode}}", container)
+    print(f"{how}: {answered} of {requests} answered, exit {code}")
+    assert (answered, code) == ((requests, "0") if how == "stop" else (0, "137"))
+
+
+def reachable() -> bool:
+    """Whether the service takes new connections."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{PORT}/health/live", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def test_the_default_service_asks_for_the_gpus(compose: Compose) -> None:
