@@ -1,0 +1,83 @@
+"""Forms, whole and in pieces: what is read of them does not depend on how they come."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.errors import InvalidInput
+from service.multipart import FileForm
+
+BOUNDARY = "b"
+USUAL = b'--b\r\nContent-Disposition: form-data; name="file"; filename="7.png"\r\nContent-Type: image/png\r\n\r\n'
+
+
+def read(*chunks: bytes) -> list[bytes] | str:
+    """The files of a form that comes in these pieces, or what is wrong with it."""
+    form = FileForm(f"multipart/form-data; boundary={BOUNDARY}")
+    try:
+        for chunk in chunks:
+            form.write(chunk)
+        return form.finish()
+    except InvalidInput as error:
+        return error.detail
+
+
+def in_bytes(form: bytes) -> list[bytes]:
+    return [form[i : i + 1] for i in range(len(form))]
+
+
+@pytest.mark.parametrize(
+    ("form", "files"),
+    [
+        (USUAL + b"x\r\n--b--\r\n", [b"x"]),
+        (USUAL + b"x\r\n--b--", [b"x"]),
+        (USUAL + b"\r\n--b--\r\n", [b""]),
+        (USUAL + b"x\r\n--b--\r\nepilogue", [b"x"]),
+        (USUAL + b"x\r\n--\r\n--b--\r\n", [b"x\r\n--"]),
+        (USUAL + b"x\r\n" + USUAL + b"y\r\n--b--\r\n", [b"x", b"y"]),
+        (b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\nx\r\n--b--\r\n', [b"x"]),
+        (b"--b\r\ncontent-disposition: form-data; name=file\r\n\r\nx\r\n--b--\r\n", [b"x"]),
+        (
+            b'--b\r\nContent-Type: a/b\r\nContent-Disposition: form-data; name="file"\r\n\r\nx\r\n--b--\r\n',
+            [b"x"],
+        ),
+    ],
+)
+def test_the_files_of_a_form(form: bytes, files: list[bytes]) -> None:
+    assert read(form) == files
+    assert read(*in_bytes(form)) == files
+    assert read(form, b"") == files
+
+
+def test_what_comes_after_a_form_that_looked_whole_is_ignored() -> None:
+    assert read(USUAL + b"x\r\n--b--", b"\r\n", b"epilogue") == [b"x"]
+
+
+PIECES = st.sampled_from(
+    [
+        b"--b",
+        b"\r\n",
+        b"--",
+        b"\r\n--b--\r\n",
+        b"\r\n\r\n",
+        b'Content-Disposition: form-data; name="file"',
+        b'; filename="7.png"',
+        b'; filename="a\\"b"',
+        b'; filename="\xff"',
+        b'Content-Disposition: form-data; name="File"',
+        b"Content-Type: image/png",
+        b"Content-Type:",
+        USUAL,
+        b"x",
+        b"",
+    ]
+)
+
+
+@given(st.one_of(st.lists(PIECES, max_size=12), st.lists(PIECES, max_size=4).map(lambda p: [USUAL, *p])))
+def test_a_form_reads_the_same_whole_and_in_bytes(pieces: list[bytes]) -> None:
+    form = b"".join(pieces)
+    whole, apart = read(form), read(*in_bytes(form))
+    if isinstance(whole, str) and isinstance(apart, str):
+        return  # messages name positions
+    assert whole == apart
