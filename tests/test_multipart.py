@@ -8,7 +8,8 @@ from service.errors import InvalidInput
 from service.multipart import FileForm
 
 BOUNDARY = "b"
-USUAL = b'--b\r\nContent-Disposition: form-data; name="file"; filename="7.png"\r\nContent-Type: image/png\r\n\r\n'
+DISPOSITION = b'Content-Disposition: form-data; name="file"'
+USUAL = b"--b\r\n" + DISPOSITION + b'; filename="7.png"\r\nContent-Type: image/png\r\n\r\n'
 
 
 def read(*chunks: bytes) -> list[bytes] | str:
@@ -37,10 +38,7 @@ def in_bytes(form: bytes) -> list[bytes]:
         (USUAL + b"x\r\n" + USUAL + b"y\r\n--b--\r\n", [b"x", b"y"]),
         (b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\nx\r\n--b--\r\n', [b"x"]),
         (b"--b\r\ncontent-disposition: form-data; name=file\r\n\r\nx\r\n--b--\r\n", [b"x"]),
-        (
-            b'--b\r\nContent-Type: a/b\r\nContent-Disposition: form-data; name="file"\r\n\r\nx\r\n--b--\r\n',
-            [b"x"],
-        ),
+        (b"--b\r\nContent-Type: a/b\r\n" + DISPOSITION + b"\r\n\r\nx\r\n--b--\r\n", [b"x"]),
     ],
 )
 def test_the_files_of_a_form(form: bytes, files: list[bytes]) -> None:
@@ -60,7 +58,7 @@ PIECES = st.sampled_from(
         b"--",
         b"\r\n--b--\r\n",
         b"\r\n\r\n",
-        b'Content-Disposition: form-data; name="file"',
+        DISPOSITION,
         b'; filename="7.png"',
         b'; filename="a\\"b"',
         b'; filename="\xff"',
