@@ -22,7 +22,7 @@ from service import __version__
 from service.admission import Admission
 from service.auth import ApiKeys, KeyFile
 from service.batching import Batcher
-from service.call import Backend
+from service.call import Backend, Patrol
 from service.cpus import usable_cpus
 from service.devices import resolve_device
 from service.draining import draining
@@ -174,6 +174,7 @@ def _backend(registry: Registry, metrics: Metrics, settings: Settings) -> tuple[
         batchers=reloader.batchers,
         places=places,
         pending_bytes=Admission(settings.max_pending_bytes, "bytes of bodies"),
+        patrol=Patrol(),
         metrics=metrics,
         max_body_bytes=settings.max_body_bytes,
         max_image_pixels=settings.max_image_pixels,

@@ -29,15 +29,10 @@ from service.predictor import Predictor
 
 logger = logging.getLogger(__name__)
 
-# How often the clients of unanswered requests are asked whether they are still there.
-PATROL_S = 0.05
+DRAIN_LOOK_S = 0.05
 
 Rows = NDArray[Any]
 Outputs = list[list[float]]
-
-
-class Abandoned(Exception):
-    """The client has gone: nobody waits for this answer."""
 
 
 class Answer(NamedTuple):
@@ -53,7 +48,6 @@ class _Job:
     """One request: its rows, and the answers to those that have been in a batch."""
 
     __slots__ = (
-        "abandoned",
         "answer",
         "count",
         "expires_at",
@@ -68,13 +62,11 @@ class _Job:
         self,
         rows: Rows,
         answer: "asyncio.Future[tuple[Outputs, float, float]]",
-        abandoned: Callable[[], bool] | None,
         expires_at: float,
     ) -> None:
         self.rows = rows
         self.count = len(rows)
         self.answer = answer
-        self.abandoned = abandoned
         self.expires_at = expires_at
         self.outputs: Outputs = []
         self.taken = 0
@@ -129,8 +121,7 @@ class Batcher:
         self._max_batch_rows = max_batch_rows
         self._on_batch = on_batch
         self._waiting: deque[_Job] = deque()
-        self._unanswered: set[_Job] = set()
-        self._patrolled = False
+        self._unanswered = 0
         self._scheduled = False
         self._wake: SimpleQueue[asyncio.AbstractEventLoop | None] = SimpleQueue()
         self._thread: Thread | None = None
@@ -138,40 +129,32 @@ class Batcher:
             self._thread = Thread(target=self._run_on_thread, name="inference", daemon=True)
             self._thread.start()
 
-    async def predict(
-        self,
-        rows: Rows,
-        abandoned: Callable[[], bool] | None = None,
-        expires_at: float = math.inf,
-    ) -> Answer:
+    async def predict(self, rows: Rows, expires_at: float = math.inf) -> Answer:
         """Answer `rows` [N, ...], of the dtype that the model takes: the rows of one request.
 
-        `abandoned` says whether the client has gone; the rows are then dropped, if they still wait. So are
-        those that wait at `expires_at`, in the loop's time: their caller is to give up by itself.
-        Raises InferenceFailed or Abandoned.
+        When the caller is cancelled, rows that still wait are dropped. So are those that wait at
+        `expires_at`, in the loop's time: their caller is to give up by itself.
+        Raises InferenceFailed.
         """
         loop = asyncio.get_running_loop()
-        job = _Job(rows, loop.create_future(), abandoned, expires_at)
+        job = _Job(rows, loop.create_future(), expires_at)
         self._waiting.append(job)
         if self._thread:
             self._wake.put(loop)
         elif not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._run_on_loop, loop, 1)
-        if not self._patrolled:
-            self._patrolled = True
-            loop.call_later(PATROL_S, self._patrol, loop)
-        self._unanswered.add(job)
+        self._unanswered += 1
         try:
             outputs, queue_s, infer_s = await job.answer
         finally:
-            self._unanswered.discard(job)
+            self._unanswered -= 1
         return Answer(outputs, self._predictor.manifest, queue_s, infer_s)
 
     async def drained(self) -> None:
         """Wait until every request is answered."""
         while self._unanswered:
-            await asyncio.sleep(PATROL_S)
+            await asyncio.sleep(DRAIN_LOOK_S)
 
     def close(self) -> None:
         """Let the running batch end and free the thread."""
@@ -197,7 +180,7 @@ class Batcher:
                 loop.call_soon_threadsafe(_settle, batch, self._infer(batch))
 
     def _next_batch(self) -> list[_Part]:
-        """Take rows up to the limit, in turn; answered, abandoned and expired requests are dropped."""
+        """Take rows up to the limit, in turn; answered, cancelled and expired requests are dropped."""
         batch: list[_Part] = []
         room = self._max_batch_rows
         now = time.monotonic()
@@ -226,15 +209,6 @@ class Batcher:
         if self._on_batch:
             self._on_batch(len(rows), time.perf_counter() - started)
         return [list(islice(outputs, part.n)) for part in batch]
-
-    def _patrol(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give up the requests whose clients have gone."""
-        for job in list(self._unanswered):
-            if job.abandoned and job.abandoned():
-                job.settle(Abandoned())
-        self._patrolled = bool(self._unanswered)
-        if self._patrolled:
-            loop.call_later(PATROL_S, self._patrol, loop)
 
 
 def _settle(batch: list[_Part], results: list[Outputs | Exception]) -> None:

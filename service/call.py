@@ -1,9 +1,11 @@
 """One request to a model while it is under way: its body, its time, and the places it takes up."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope
@@ -14,6 +16,13 @@ from service.body import Body
 from service.errors import DeadlineExceeded, FieldError, InvalidInput, RequestTimeout
 from service.metrics import Metrics
 from service.registry import Registry
+
+# How often it is seen whether the clients of requests under way are still there.
+PATROL_S = 0.05
+
+
+class Abandoned(Exception):
+    """The client has gone: nobody waits for this answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,7 @@ class Backend:
     batchers: Mapping[str, Batcher]
     places: Mapping[str, Admission]
     pending_bytes: Admission
+    patrol: "Patrol"
     metrics: Metrics
     max_body_bytes: int
     max_image_pixels: int
@@ -36,7 +46,7 @@ class Backend:
 class Call:
     """A request to one model, from its headers to its answer."""
 
-    __slots__ = ("_places", "_rows", "backend", "body", "expires_at", "model", "scope")
+    __slots__ = ("_cut_off", "_places", "_rows", "_task", "backend", "body", "expires_at", "model", "scope")
 
     def __init__(self, scope: Scope, receive: Receive, model: str, backend: Backend) -> None:
         """Raises NotReady or Overloaded, before a body is read, or InvalidInput."""
@@ -51,22 +61,25 @@ class Call:
         self.expires_at = time.monotonic() + timeout_s  # which is the event loop's clock
         self._places = places
         self._rows = 0
+        self._task: asyncio.Task[Any] | None = None
+        self._cut_off: Exception | None = None
 
     async def answered(self, answer: "Callable[[Call], Awaitable[Response]]") -> Response:
-        """`answer`, cut off when its time is over; what it was admitted to is given back in any case.
+        """`answer`, under patrol; what it was admitted to is given back in any case.
 
-        Raises RequestTimeout, DeadlineExceeded, or what `answer` raises.
+        Raises RequestTimeout, DeadlineExceeded, Abandoned, or what `answer` raises.
         """
+        self._task = asyncio.current_task()
+        self.backend.patrol.watch(self)
         try:
-            async with asyncio.timeout_at(self.expires_at):
-                return await answer(self)
-        except TimeoutError:
-            if self.body.complete:
-                raise DeadlineExceeded(
-                    "The time for this request was over before its answer was there."
-                ) from None
-            raise RequestTimeout("The time for this request was over before its body had come.") from None
+            return await answer(self)
+        except asyncio.CancelledError:
+            if not self._cut_off:
+                raise
+            self._task.uncancel()  # as asyncio.timeout does
+            raise self._cut_off from None
         finally:
+            self.backend.patrol.dismiss(self)
             self.body.forget()
             self._places.release(self._rows)
 
@@ -76,15 +89,67 @@ class Call:
         self._rows = rows
 
     async def predict(self, rows: Rows) -> Answer:
-        """Raises InferenceFailed or Abandoned."""
+        """Raises InferenceFailed."""
         batcher = self.backend.batchers[self.model]
-        return await batcher.predict(rows, self.body.abandoned, self.expires_at)
+        return await batcher.predict(rows, self.expires_at)
 
     def record(self, served_by: Mapping[str, str | int], stages: Mapping[str, float]) -> None:
         """For the metrics, the log and the trace: which version answered, and the seconds of each stage."""
         for stage, seconds in stages.items():
             self.backend.metrics.stages(self.model, stage).observe(seconds)
         self.scope["state"]["prediction"] = served_by, stages, time.time_ns()
+
+    def look(self, now: float) -> None:
+        """Cut it off when its time is over or nobody waits for it any longer."""
+        if self._cut_off:
+            return  # and does not know it yet
+        if self.expires_at <= now:
+            if self.body.complete:
+                over = "The time for this request was over before its answer was there."
+                self._cut_off = DeadlineExceeded(over)
+            else:
+                self._cut_off = RequestTimeout(
+                    "The time for this request was over before its body had come."
+                )
+        elif self.body.complete and self.body.abandoned():
+            self._cut_off = Abandoned()
+        if self._cut_off and self._task:
+            self._task.cancel()
+
+
+class Patrol:
+    """Looks at all calls under way, every PATROL_S and when the next one's time is over.
+
+    One timer for all: one for each would cost more than its form and its JSON together.
+    """
+
+    def __init__(self) -> None:
+        self._calls: set[Call] = set()
+        self._next = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, call: Call) -> None:
+        self._calls.add(call)
+        if call.expires_at < self._next:
+            self._schedule(min(call.expires_at, time.monotonic() + PATROL_S))
+
+    def dismiss(self, call: Call) -> None:
+        self._calls.discard(call)
+
+    def _schedule(self, at: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._next = at
+        self._timer = asyncio.get_running_loop().call_at(at, self._look)
+
+    def _look(self) -> None:
+        self._next, self._timer = math.inf, None
+        now = time.monotonic()
+        for call in tuple(self._calls):
+            call.look(now)
+        waiting = [call.expires_at for call in self._calls if call.expires_at > now]
+        if self._calls:
+            self._schedule(min([now + PATROL_S, *waiting]))
 
 
 def _timeout_s(headers: Mapping[bytes, bytes], at_most: float) -> float:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.batching import Abandoned
+from service.call import Abandoned
 from service.errors import InternalError, ServiceError
 from service.metrics import Metrics
 from service.predict import ENDPOINTS

@@ -16,8 +16,8 @@ from torch import Tensor
 from service import predictor
 from service.admission import Admission
 from service.app import create_app
-from service.batching import PATROL_S
 from service.body import Body
+from service.call import PATROL_S
 from service.predictor import Predictor
 from service.settings import Settings
 
