@@ -69,14 +69,14 @@ class Call:
 
         Raises RequestTimeout, DeadlineExceeded, Abandoned, or what `answer` raises.
         """
-        self._task = asyncio.current_task()
+        task = self._task = asyncio.current_task()
         self.backend.patrol.watch(self)
         try:
             return await answer(self)
         except asyncio.CancelledError:
-            if not self._cut_off:
+            if not (task and self._cut_off):
                 raise
-            self._task.uncancel()  # as asyncio.timeout does
+            task.uncancel()  # as asyncio.timeout does
             raise self._cut_off from None
         finally:
             self.backend.patrol.dismiss(self)
@@ -104,13 +104,11 @@ class Call:
         if self._cut_off:
             return  # and does not know it yet
         if self.expires_at <= now:
+            over = "The time for this request was over before "
             if self.body.complete:
-                over = "The time for this request was over before its answer was there."
-                self._cut_off = DeadlineExceeded(over)
+                self._cut_off = DeadlineExceeded(over + "its answer was there.")
             else:
-                self._cut_off = RequestTimeout(
-                    "The time for this request was over before its body had come."
-                )
+                self._cut_off = RequestTimeout(over + "its body had come.")
         elif self.body.complete and self.body.abandoned():
             self._cut_off = Abandoned()
         if self._cut_off and self._task:
@@ -120,7 +118,7 @@ class Call:
 class Patrol:
     """Looks at all calls under way, every PATROL_S and when the next one's time is over.
 
-    One timer for all: one for each would cost more than its form and its JSON together.
+    One timer for all: one for each would take a tenth of the time of a request.
     """
 
     def __init__(self) -> None:
