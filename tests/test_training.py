@@ -16,6 +16,7 @@ from rich.console import Console
 from torchvision.datasets import MNIST
 
 from service.manifest import ArtifactStore, read_manifest
+from service.predictor import load
 from tests.conftest import CPU, QUIET, ROOT, Digits
 from training import augment
 from training.data import DataUnavailable, Rows, lecture_hours, load_mnist, read_hours, split_validation
@@ -236,10 +237,23 @@ def test_the_cnn_is_evaluated_and_published_again(tmp_path: Path, digits: Digits
         assert (out / "digit" / "2" / "report" / picture).is_file()
 
 
-def test_only_what_gives_a_score_is_evaluated() -> None:
+    recalibrated = run("recalibrate", "--version", "1", *options)
+    assert recalibrated.returncode == 0, recalibrated.stderr
+    images_u8 = torch.from_numpy(digits.images_u8[:100]).unsqueeze(1)
+    before, after = (load(out / "digit" / version, CPU).predict(images_u8) for version in ("1", "3"))
+    torch.testing.assert_close(before, after)
+    hyperparameters = read_manifest(out / "digit" / "3").training.hyperparameters
+    assert hyperparameters["weights_of_version"] == 1
+    assert hyperparameters["epochs"] == 1
+
+
+def test_only_what_gives_a_score_is_evaluated_and_recalibrated() -> None:
     result = run("evaluate", "digit", "--version", "1")
     assert result.returncode == 1
     assert "gives no score" in result.stderr
+    result = run("recalibrate", "--version", "1")
+    assert result.returncode == 1
+    assert "nothing that is fitted after its weights" in result.stderr
 
 
 def test_the_pass_command_prints_the_coefficients(tmp_path: Path) -> None:

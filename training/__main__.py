@@ -18,7 +18,8 @@ from service.manifest import ArtifactError, ArtifactStore, Manifest
 from service.signatures import KeyUnusable, SigningKey, make_keys
 from training.data import DataUnavailable
 from training.digit_evaluation import evaluate_digit
-from training.digit_recipe import CNN, RECIPES, train_digit
+from training.digit_recipe import CNN, RECIPES
+from training.digit_training import recalibrate_digit, train_digit
 from training.fit import Diverged
 from training.pass_recipe import probability_at, train_pass
 from training.publish import PublishFailed, publish_again
@@ -99,6 +100,21 @@ def digit(
             key=SigningKey(sign) if sign else None,
         )
     _print_result(console, manifest, {})
+
+
+@cli.command()
+def recalibrate(
+    version: Annotated[int | None, typer.Option(help="Of digit; by default the live one.")] = None,
+    out: Out = Path("artifacts"),
+    data: Data = Path("data"),
+    sign: Sign = None,
+) -> None:
+    """Publish the weights of a digit model again, its temperature and detector fitted anew."""
+    with _errors_explained():
+        store = _store(out)
+        number = version if version is not None else store.current("digit")
+        manifest = recalibrate_digit(number, store, data, SigningKey(sign) if sign else None)
+    _print_result(Console(), manifest, {})
 
 
 @cli.command("evaluate")

@@ -17,7 +17,7 @@ BEND_KNOTS = 5
 # What preparation leaves of the way in which a digit came: shares of the images, and how far at the most.
 STROKE_SHARE, THICKER, THINNER = 0.35, 0.8, 0.5
 BLUR_SHARE = 0.25
-COARSE_SHARE, COARSEST = 0.15, 8  # pixels a side, of 28
+COARSE_SHARE, COARSEST = 0.1, 10  # pixels a side
 GAMMA_SHARE, GAMMA = 0.3, (0.6, 1.5)
 
 
@@ -61,8 +61,7 @@ def _coarsened(images: Tensor) -> Tensor:
         return images
     side = int(torch.randint(COARSEST, 20, ()))
     small = interpolate(images[:count], size=side, mode="area")
-    enlarged = interpolate(small, size=images.shape[2:], mode="bicubic").clamp_min(0)
-    return torch.cat([enlarged, images[count:]])
+    return torch.cat([interpolate(small, size=images.shape[2:], mode="bilinear"), images[count:]])
 
 
 def _with_other_gamma(images: Tensor) -> Tensor:

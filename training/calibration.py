@@ -3,6 +3,8 @@
 Both are fitted on validation images (the feature statistics on training images) and travel in the archive.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -14,6 +16,7 @@ from training.nets import ConvNet, Detector, DigitNet
 FALSE_ALARMS = 0.01  # share of validation images that may be called no digit
 ENERGY_WEIGHT = 0.5  # of the energy beside two distances of weight 1, each in standard deviations
 SHRINKAGE = 1e-3  # of the covariance towards a multiple of the identity, so that it can be inverted
+DISTORTED_SHARE, DISTORTED_BATCH = 0.1, 128
 BINS = 15
 
 
@@ -57,15 +60,18 @@ def calibration_bins(probabilities: Tensor, labels: Tensor) -> list[tuple[Tensor
     return list(zip(confidence[order].tensor_split(BINS), right[order].tensor_split(BINS), strict=True))
 
 
-def fit_detector(net: DigitNet, train: Rows, validation: Rows) -> Detector:
+def fit_detector(
+    net: DigitNet, train: Rows, validation: Rows, distort: Callable[[Tensor], Tensor] | None = None
+) -> Detector:
     """A detector of what is no digit; 1 % of the validation images score above 0.5.
 
     Gaussians of each class with a common covariance (Lee, Lee, Lee and Shin 2018), on two layers.
     """
     body = net.body
     assert isinstance(body, ConvNet)
-
     detector = Detector(body.widths)
+    if distort:
+        train = _with_distorted(train, distort)
     summaries = batched(lambda part: torch.cat(body.summaries(net.normalize(part)), dim=1), train.inputs)
     of_layers = summaries.split(list(body.widths), dim=1)
     for features, gaussians in zip(of_layers, detector.gaussians(), strict=True):
@@ -87,3 +93,13 @@ def fit_detector(net: DigitNet, train: Rows, validation: Rows) -> Detector:
     raw = (parts * weights).sum(1)
     detector.threshold.copy_(raw.quantile(1 - FALSE_ALARMS))
     return detector
+
+
+def _with_distorted(train: Rows, distort: Callable[[Tensor], Tensor]) -> Rows:
+    """And some of them distorted as in training: so are digits of other origin, and they are digits."""
+    order = torch.randperm(len(train.inputs), generator=torch.Generator().manual_seed(0))
+    some = train.take(order[: int(DISTORTED_SHARE * len(order))])
+    torch.manual_seed(0)
+    distorted = torch.cat([distort(part) for part in some.inputs.split(DISTORTED_BATCH)])
+    inputs = distorted.round().clamp(0, 255).to(torch.uint8)
+    return Rows(torch.cat([train.inputs, inputs]), torch.cat([train.targets, some.targets]))

@@ -174,6 +174,13 @@ def training_record(
     )
 
 
+def weights(model: bytes) -> dict[str, Tensor]:
+    """The parameters and buffers of an archive, by their names in the network that it was made of."""
+    with torchscript_accepted():
+        state: dict[str, Tensor] = torch.jit.load(io.BytesIO(model)).state_dict()
+    return state
+
+
 def git_commit() -> str | None:
     """The commit that this code is at, `-dirty` appended when it was changed since; None outside git."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]

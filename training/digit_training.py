@@ -1,0 +1,195 @@
+"""A recipe carried out: fit, then what is fitted after the weights, then publish."""
+
+import io
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from rich.console import Console
+from torch import Tensor, nn
+
+from service.manifest import (
+    ArtifactError,
+    ArtifactStore,
+    Manifest,
+    Metric,
+    TrainingRecord,
+    read_manifest,
+    read_model,
+)
+from service.signatures import SigningKey
+from training import augment, nets
+from training.calibration import calibration_error, fit_detector, fit_temperature
+from training.data import Rows, load_mnist, split_validation
+from training.digit_recipe import (
+    CROSS_ENTROPY,
+    IMAGES,
+    PROBABILITIES,
+    RECIPES,
+    SCORE_THRESHOLD,
+    SCORED,
+    Recipe,
+    start,
+)
+from training.evaluate import (
+    Evaluation,
+    confusion_figure,
+    curves_figure,
+    evaluate,
+    mistakes_figure,
+    png,
+    reliability_figure,
+)
+from training.fit import fit
+from training.model_card import model_card
+from training.publish import Candidate, git_commit, publish, training_record, weights
+
+PROOF_ROWS = 1_000
+
+
+class Split(NamedTuple):
+    """MNIST as a recipe uses it, and the SHA-256 of all its training images."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+    sha256: str
+
+    @classmethod
+    def load(cls, data: Path, seed: int) -> "Split":
+        """Raises DataUnavailable."""
+        everything = load_mnist(data, train=True)
+        return cls(*split_validation(everything, seed), load_mnist(data, train=False), everything.sha256())
+
+
+def train_digit(
+    recipe: Recipe,
+    store: ArtifactStore,
+    data: Path,
+    console: Console,
+    *,
+    device: torch.device,
+    epochs: int | None = None,
+    seed: int = 0,
+    key: SigningKey | None = None,
+) -> Manifest:
+    """Fit and publish. Raises DataUnavailable, Diverged or PublishFailed."""
+    started = time.monotonic()
+    split = Split.load(data, seed)
+    train, validation = split.train.to(device), split.validation.to(device)
+    hp = replace(recipe.hyperparameters, epochs=epochs or recipe.hyperparameters.epochs)
+    net = start(recipe, seed).to(device)
+    fitted, history = fit(net, CROSS_ENTROPY, train, hp, console, validation, recipe.augment)
+    record = training_record(
+        recipe=recipe.name,
+        hyperparameters=hp.as_dict()
+        | {"augmentation": recipe.augment.__name__ if recipe.augment else "none"}
+        | {"parameters": nets.parameter_count(fitted), "selected_epoch": history.selected_epoch},
+        seed=seed,
+        device=device,
+        data_sha256=split.sha256,
+        started=started,
+    )
+    assert isinstance(fitted, nets.DigitNet)
+    return calibrate_and_publish(fitted.cpu(), record, split, png(curves_figure(history)), store, key)
+
+
+def recalibrate_digit(
+    version: int, store: ArtifactStore, data: Path, key: SigningKey | None = None
+) -> Manifest:
+    """Publish the weights of a version again, with what is fitted after them fitted anew.
+
+    Raises ArtifactError, DataUnavailable or PublishFailed.
+    """
+    folder = store.folder("digit", version)
+    manifest = read_manifest(folder)
+    recipe, record = RECIPES.get(manifest.training.recipe), manifest.training
+    net = start(recipe, record.seed) if recipe else None
+    if not net or not isinstance(net.body, nets.ConvNet) or not manifest.output.score:
+        raise ArtifactError(f"digit/{version} has nothing that is fitted after its weights")
+    detecting = nets.DetectingDigitNet(net, nets.Detector(net.body.widths))
+    detecting.load_state_dict(weights(read_model(folder, manifest)))
+    again = {"weights_of_version": version, "calibrated_at_commit": git_commit() or "unknown"}
+    record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **again}})
+    curves = (folder / "report" / "curves.png").read_bytes()
+    split = Split.load(data, record.seed)
+    return calibrate_and_publish(net.eval(), record, split, curves, store, key)
+
+
+def calibrate_and_publish(
+    net: nets.DigitNet,
+    record: TrainingRecord,
+    split: Split,
+    curves: bytes,
+    store: ArtifactStore,
+    key: SigningKey | None,
+) -> Manifest:
+    """Fit what is fitted after the weights, read the test images, publish."""
+    published, calibrated = _calibrated(net, split)
+    record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **calibrated}})
+    test = evaluate(published, split.test)
+    metrics = _metrics("validation", evaluate(published, split.validation)) + _metrics("test", test)
+    check_rows = _one_of_each_digit(split.validation)
+    candidate = Candidate(
+        name="digit",
+        task="image-classification",
+        net=published,
+        input=IMAGES,
+        output=SCORED if isinstance(published, nets.DetectingDigitNet) else PROBABILITIES,
+        metrics=metrics,
+        training=record,
+        check_rows=check_rows,
+        proof_rows=split.validation.inputs[:PROOF_ROWS],
+        files={"report/report.md": model_card(record, metrics).encode(), "report/curves.png": curves}
+        | _pictures(test, split.test.inputs)
+        | _samples(check_rows),
+    )
+    return publish(candidate, store, key)
+
+
+def _calibrated(net: nets.DigitNet, split: Split) -> tuple[nn.Module, dict[str, float]]:
+    """The net with its temperature and, where its layers allow it, its detector; and what was fitted."""
+    temperature = fit_temperature(net, split.validation)
+    if not isinstance(net.body, nets.ConvNet):
+        return net, {"temperature": temperature}
+    detector = fit_detector(net, split.train, split.validation, augment.distort_as_prepared)
+    return nets.DetectingDigitNet(net, detector), {"temperature": temperature}
+
+
+def _metrics(split: str, evaluation: Evaluation) -> tuple[Metric, ...]:
+    values = {
+        "accuracy": evaluation.accuracy,
+        "negative-log-likelihood": evaluation.negative_log_likelihood,
+        "expected-calibration-error": calibration_error(evaluation.probabilities, evaluation.labels),
+    }
+    if evaluation.score is not None:
+        values["called-no-digit"] = (evaluation.score > SCORE_THRESHOLD).double().mean().item()
+    n = len(evaluation.labels)
+    return tuple(Metric(name=k, value=v, split=split, n=n) for k, v in values.items())
+
+
+def _one_of_each_digit(rows: Rows) -> Tensor:
+    """`images_u8 [10, 1, 28, 28]`: the first image of each digit, 0 to 9."""
+    first = [int((rows.targets == digit).nonzero()[0]) for digit in range(10)]
+    return rows.inputs[first]
+
+
+def _pictures(test: Evaluation, images_u8: Tensor) -> dict[str, bytes]:
+    return {
+        "report/confusion.png": png(confusion_figure(test)),
+        "report/mistakes.png": png(mistakes_figure(test, images_u8)),
+        "report/reliability.png": png(reliability_figure(test)),
+    }
+
+
+def _samples(images_u8: Tensor) -> dict[str, bytes]:
+    """Each image as the PNG that a client would send."""
+    files = {}
+    for index, image_u8 in enumerate(images_u8):
+        buffer = io.BytesIO()
+        Image.fromarray(image_u8[0].numpy()).save(buffer, format="PNG")
+        files[f"samples/{index}.png"] = buffer.getvalue()
+    return files
