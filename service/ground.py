@@ -78,6 +78,7 @@ class Ink(NamedTuple):
 
 
 def find_ink(work: Image.Image) -> Ink:
+    """`work`: L, of work size."""
     histogram = _histogram(work)
     ink_is_light = _clear_polarity(histogram)
     if ink_is_light is None:

@@ -89,7 +89,7 @@ def prepare(picture: Image.Image) -> Prepared:
 
 @cache
 def _steps(low: float, high: float) -> list[int]:
-    """A table for `point`: levels up to `low` become 0, from `high` on 255. There are as many as peaks."""
+    """A table for `point`: levels up to `low` become 0, from `high` on 255. Few, so they are kept."""
     table: list[int] = np.clip((_LEVELS - low) * (255 / (high - low)), 0, 255).round().astype(int).tolist()
     return table
 

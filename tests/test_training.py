@@ -236,7 +236,6 @@ def test_the_cnn_is_evaluated_and_published_again(tmp_path: Path, digits: Digits
     for picture in re.findall(r"\]\((\w+\.png)\)", card):
         assert (out / "digit" / "2" / "report" / picture).is_file()
 
-
     recalibrated = run("recalibrate", "--version", "1", *options)
     assert recalibrated.returncode == 0, recalibrated.stderr
     images_u8 = torch.from_numpy(digits.images_u8[:100]).unsqueeze(1)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Digits, metric_sum, png, served, workers_of
 from tests.reliability.conftest import white_square
-from tests.reliability.load import asking
+from tests.reliability.load import ask_all, asking
 
 Report = Callable[[str, str, str], None]
 
@@ -104,3 +104,48 @@ def test_a_worker_is_killed_again_and_again(
     assert seen[200] > kills * clients
     if long:
         assert max(back_after) <= 10
+
+
+def test_metrics_against_the_client_s_own_count(
+    published: Path, digits: Digits, long: bool, figure: Report
+) -> None:
+    """The control: without the figures of one worker, the count is too low."""
+    clients, requests = 16, 20_000 if long else 1_000
+    picture = png(digits.images_u8[0])
+
+    def ask(client: httpx.Client, number: int) -> int:
+        if number % 4 == 3:
+            return client.post("/predict/pass", json={"hours": "many"}).status_code
+        return client.post("/predict/digit", files={"file": picture}).status_code
+
+    with served("--artifacts", str(published), "--workers", "2") as service:
+        answers = Counter(ask_all(service.client.base_url, clients, requests, ask))
+        time.sleep(0.2)  # an answer is counted just after it was sent
+        counted = answered(service.client)
+        workers = workers_of(psutil.Process(service.process.pid))
+        without = []
+        for worker in workers:
+            figures = Path(worker.environ()["PROMETHEUS_MULTIPROC_DIR"]) / f"counter_{worker.pid}.db"
+            aside = figures.rename(figures.with_suffix(".aside"))
+            without.append(answered(service.client).total())
+            aside.rename(figures)
+    figure(
+        f"metrics against the client's own count, two workers, {requests:,} requests",
+        "equal",
+        f"client {dict(answers)}; metrics {dict(counted)}",
+    )
+    assert answers == {200: requests * 3 // 4, 422: requests // 4}
+    assert counted == answers
+    assert sum(without) == requests  # each counts its own, and is missed
+
+
+def answered(client: httpx.Client) -> Counter[int]:
+    """Predictions by status, as Prometheus reads them."""
+    text = client.get("/metrics").text
+    statuses = (200, 422)
+    return Counter({s: int(metric_sum(text, *lines_of(s))) for s in statuses})
+
+
+def lines_of(status: int) -> list[str]:
+    routes = ("/predict/digit", "/predict/pass")
+    return [f'abacus_requests_total{{method="POST",route="{r}",status="{status}"' for r in routes]
