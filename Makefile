@@ -45,7 +45,7 @@ test: check  ## Everything that CI runs: check, and all tests that need neither 
 test-gpu: $(INSTALLED)  ## The tests that need a CUDA device
 	$(BIN)/pytest -m gpu
 
-test-reliability: $(INSTALLED)  ## Every promise of docs/operations.md at full length (about an hour); ends in a table
+test-reliability: $(INSTALLED)  ## Every promise of docs/operations.md at full length (45 minutes); ends in a table
 	$(BIN)/pytest tests/reliability --long $(ARGS)
 
 test-container: $(INSTALLED)  ## Build the images, run docker compose, ask from outside
