@@ -84,7 +84,8 @@ class Call:
             self._places.release(self._rows)
 
     def admit(self, rows: int) -> None:
-        """Take places for all rows of this request. Raises Overloaded."""
+        """Take places for all rows of this request, or all there are. Raises Overloaded."""
+        rows = min(rows, self._places.limit)  # else a request larger than that could never be answered
         self._places.admit(rows)
         self._rows = rows
 

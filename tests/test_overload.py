@@ -64,6 +64,14 @@ async def status_of_metric(client: httpx.AsyncClient, name: str) -> float:
     return metric_sum((await client.get("/metrics")).text, name)
 
 
+async def test_more_rows_than_there_are_places_take_them_all(published: Path, digits: Digits) -> None:
+    picture = {"file": png(digits.images_u8[0])}
+    async with running(create_app(Settings(artifacts=published, max_queued_batches=1))) as client:
+        for _ in range(2):
+            explained = await client.post("/predict/digit?explain=true", files=picture)
+            assert explained.status_code == 200
+
+
 async def test_what_does_not_fit_is_429_and_succeeds_later(
     published: Path, held: Held, digits: Digits
 ) -> None:
