@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service import __version__
+from service import __version__, reference
 from service.admission import Admission
 from service.auth import ApiKeys, KeyFile
 from service.batching import Batcher
@@ -60,6 +60,8 @@ class Abacus(FastAPI):
             summary="PyTorch models over HTTP",
             version=__version__,
             lifespan=partial(_lifespan, settings=settings),
+            docs_url=None,  # reference.py has it
+            redoc_url=None,
         )
         keys = KeyFile(settings.api_keys_file) if settings.api_keys_file else None
         traced = _tracing(settings.traces)
@@ -95,6 +97,7 @@ def create_app(settings: Settings | None = None, metrics_folder: str | None = No
     settings = settings or Settings()
     app = Abacus(settings, Metrics(metrics_folder))
     app.include_router(router)
+    app.include_router(reference.router)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     _describe_problems(app, needs_key=settings.api_keys_file is not None)
