@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -116,6 +116,14 @@ async def running(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 async def client(published: Path) -> AsyncIterator[httpx.AsyncClient]:
     async with running(create_app(Settings(artifacts=published))) as client:
         yield client
+
+
+def wait_for(condition: Callable[[], object], within_s: float = 60) -> None:
+    """Return once `condition` holds, and fail when it does not in time."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 class Served(NamedTuple):

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from service.manifest import ArtifactStore
-from tests.conftest import COMMITTED, ROOT
+from tests.conftest import COMMITTED, ROOT, wait_for
 
 pytestmark = pytest.mark.container
 
@@ -157,8 +157,7 @@ def test_a_stop_with_40_in_flight(compose: Compose, container: str, how: str) ->
         for _ in range(requests):
             assert begun.acquire(timeout=30)
         stopping = pool.submit(compose, "stop" if how == "stop" else "kill", "service-cpu")
-        while reachable():
-            time.sleep(0.05)
+        wait_for(lambda: not reachable())
         told.set()
         answered = sum(answer.result() == 200 for answer in answers)
         stopping.result()

@@ -4,6 +4,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import metric_sum, served
+from tests.conftest import metric_sum, served, wait_for
 
 
 def slow_picture() -> bytes:
@@ -38,24 +39,17 @@ def test_what_is_in_flight_is_answered(published: Path, workers: int) -> None:
                 return client.post("/predict/digit", content=picture, headers=headers).status_code
 
         answers = [clients.submit(ask) for _ in range(requests)]
-        while service.client.get("/metrics").text.count('abacus_queue_rows{model="digit"} 0'):
-            time.sleep(0.01)
-        _wait_until_all_are_sent(service.client, requests)
+        wait_for(lambda: sent(service.client) >= requests)
         service.client.close()
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(timeout=60) == 0
         assert [answer.result() for answer in answers] == requests * [200]
 
 
-def _wait_until_all_are_sent(client: httpx.Client, requests: int) -> None:
-    """Every request is admitted or answered already."""
-    while True:
-        text = client.get("/metrics").text
-        waiting = metric_sum(text, "abacus_queue_rows")
-        answered = metric_sum(text, 'abacus_requests_total{method="POST"')
-        if waiting + answered >= requests:
-            return
-        time.sleep(0.01)
+def sent(client: httpx.Client) -> float:
+    """Requests that are admitted or answered already."""
+    text = client.get("/metrics").text
+    return metric_sum(text, "abacus_queue_rows", 'abacus_requests_total{method="POST"')
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -65,8 +59,8 @@ def test_it_is_not_ready_at_once_and_answers_for_the_grace(published: Path, work
         assert service.client.get("/health/ready").status_code == 200
         asked = time.monotonic()
         service.process.send_signal(signal.SIGTERM)
-        while (response := service.client.get("/health/ready")).status_code == 200:
-            time.sleep(0.02)
+        looks = (service.client.get("/health/ready") for _ in count())
+        response = next(look for look in looks if look.status_code != 200)
         assert response.status_code == 503
         assert response.json()["errors"] == [{"field": "service", "message": "stopping"}]
         assert service.client.post("/predict/pass", json={"hours": 4}).status_code == 200
@@ -77,8 +71,7 @@ def test_it_is_not_ready_at_once_and_answers_for_the_grace(published: Path, work
 def test_a_second_signal_does_not_wait(published: Path) -> None:
     with served("--artifacts", str(published), "--drain-s", "600") as service:
         service.process.send_signal(signal.SIGTERM)
-        while service.client.get("/health/ready").status_code == 200:
-            time.sleep(0.02)
+        wait_for(lambda: service.client.get("/health/ready").status_code != 200)
         service.client.close()
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(timeout=30) == 0

@@ -81,8 +81,9 @@ async def test_what_does_not_fit_is_429_and_succeeds_later(
         asked = [
             asyncio.create_task(client.post("/predict/digit", files=picture)) for _ in range(places + more)
         ]
-        while sum(task.done() for task in asked) < more:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            while sum(task.done() for task in asked) < more:
+                await asyncio.sleep(0.01)
         refused = [task.result() for task in asked if task.done()]
         assert Counter(response.status_code for response in refused) == {429: more}
         assert all(int(response.headers["Retry-After"]) >= 1 for response in refused)

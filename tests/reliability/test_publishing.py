@@ -18,7 +18,7 @@ import torch
 from service.manifest import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, ArtifactError, ArtifactStore
 from service.predictor import encode_tensor, load
 from service.signatures import SigningKey, make_keys
-from tests.conftest import CPU, Digits, digit_candidate, png, served
+from tests.conftest import CPU, Digits, digit_candidate, png, served, wait_for
 from tests.reliability.load import asking
 from training.nets import DigitNet, softmax_mlp
 from training.publish import publish, script
@@ -175,10 +175,7 @@ def test_poisoned_publishes(tmp_path: Path, digits: Digits, figure: Report) -> N
                 if service.log.read_text().count("refused") == before + 1:
                     refused.append(poison)
         good = publish_copy(store, key)  # the control: what is not poisoned is taken up the same way
-        deadline = time.monotonic() + 20
-        while service.client.get("/models/digit").json()["version"] != good:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_for(lambda: service.client.get("/models/digit").json()["version"] == good)
     old = sum(result == (200, 1) for result in stream.results())
     figure(
         f"{len(POISONS)} poisoned publishes: {', '.join(POISONS)}",
