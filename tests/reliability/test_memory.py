@@ -92,7 +92,7 @@ def test_memory_over_requests(
     figure(
         f"{steps * each:,} requests",
         "memory slope not distinguishable from 0; a planted leak of 100 B a request is caught",
-        f"{bytes_each:.1f} ± {2 * error:.1f} bytes a request",
+        f"{bytes_each:.2f} ± {2 * error:.2f} bytes a request",
     )
     assert bytes_each < LEAK_BYTES / 4
 
