@@ -23,7 +23,7 @@ _ICON = re.compile(r'<link\b[^>]*\brel="shortcut icon"[^>]*\bhref="(https://[^"]
 @router.get("/docs")
 async def docs(request: Request) -> HTMLResponse:
     root = request.scope.get("root_path", "").rstrip("/")
-    page = get_swagger_ui_html(openapi_url=f"{root}/openapi.json", title=request.app.title)
+    page = get_swagger_ui_html(openapi_url=f"{root}{request.app.openapi_url}", title=request.app.title)
     page.headers.update(security_headers(bytes(page.body).decode()))
     return page
 

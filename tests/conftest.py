@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import httpx
 import numpy as np
@@ -118,12 +118,16 @@ async def client(published: Path) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def wait_for(condition: Callable[[], object], within_s: float = 60) -> None:
-    """Return once `condition` holds, and fail when it does not in time."""
+T = TypeVar("T")
+
+
+def wait_for(condition: Callable[[], T | None], within_s: float = 60) -> T:
+    """What `condition` returns once it holds; fails when it does not in time."""
     deadline = time.monotonic() + within_s
-    while not condition():
+    while not (held := condition()):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    return held
 
 
 class Served(NamedTuple):
@@ -176,6 +180,17 @@ def committed_server() -> Iterator[httpx.Client]:
 def metric_sum(text: str, *prefixes: str) -> float:
     """Of what Prometheus reads: the sum over the lines that start so."""
     return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(prefixes))
+
+
+def sent(client: httpx.Client) -> float:
+    """Rows admitted and requests answered, of all workers, as Prometheus reads them."""
+    text = client.get("/metrics").text
+    return metric_sum(text, "abacus_queue_rows", 'abacus_requests_total{method="POST"')
+
+
+def loads(log: Path) -> int:
+    """How often a worker has loaded `digit`."""
+    return log.read_text().count("model digit version")
 
 
 def workers_of(supervisor: psutil.Process) -> list[psutil.Process]:

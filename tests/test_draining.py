@@ -4,7 +4,6 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from itertools import count
 from pathlib import Path
 
 import httpx
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import metric_sum, served, wait_for
+from tests.conftest import sent, served, wait_for
 
 
 def slow_picture() -> bytes:
@@ -46,10 +45,10 @@ def test_what_is_in_flight_is_answered(published: Path, workers: int) -> None:
         assert [answer.result() for answer in answers] == requests * [200]
 
 
-def sent(client: httpx.Client) -> float:
-    """Requests that are admitted or answered already."""
-    text = client.get("/metrics").text
-    return metric_sum(text, "abacus_queue_rows", 'abacus_requests_total{method="POST"')
+def unready(client: httpx.Client) -> httpx.Response | None:
+    """The answer of a service that is not ready, or None."""
+    response = client.get("/health/ready")
+    return response if response.status_code != 200 else None
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -59,8 +58,7 @@ def test_it_is_not_ready_at_once_and_answers_for_the_grace(published: Path, work
         assert service.client.get("/health/ready").status_code == 200
         asked = time.monotonic()
         service.process.send_signal(signal.SIGTERM)
-        looks = (service.client.get("/health/ready") for _ in count())
-        response = next(look for look in looks if look.status_code != 200)
+        response = wait_for(lambda: unready(service.client))
         assert response.status_code == 503
         assert response.json()["errors"] == [{"field": "service", "message": "stopping"}]
         assert service.client.post("/predict/pass", json={"hours": 4}).status_code == 200
@@ -71,7 +69,7 @@ def test_it_is_not_ready_at_once_and_answers_for_the_grace(published: Path, work
 def test_a_second_signal_does_not_wait(published: Path) -> None:
     with served("--artifacts", str(published), "--drain-s", "600") as service:
         service.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: service.client.get("/health/ready").status_code != 200)
+        wait_for(lambda: unready(service.client))
         service.client.close()
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(timeout=30) == 0

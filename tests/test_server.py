@@ -15,7 +15,7 @@ import pytest
 
 from service.manifest import ArtifactStore, read_manifest
 from service.predictor import decode_tensor
-from tests.conftest import COMMITTED, ROOT, Digits, png, served, wait_for, workers_of
+from tests.conftest import COMMITTED, ROOT, Digits, loads, png, served, wait_for, workers_of
 
 STORE = ArtifactStore(COMMITTED)
 BODY_LIMIT = 16 * 1024 * 1024
@@ -109,9 +109,9 @@ def test_a_worker_that_dies_is_replaced_and_the_supervisor_holds_no_torch() -> N
         assert "libtorch" not in str([library.path for library in supervisor.memory_maps()])
         workers = workers_of(supervisor)
         assert len(workers) == 2
-        wait_for(lambda: service.log.read_text().count("model digit version") == 2)
+        wait_for(lambda: loads(service.log) == 2)
         workers[0].kill()
-        wait_for(lambda: service.log.read_text().count("model digit version") == 3)
+        wait_for(lambda: loads(service.log) == 3)
         assert len(set(workers_of(supervisor)) - {workers[0]}) == 2
         with httpx.Client(base_url=service.client.base_url, timeout=60) as client:
             assert client.post("/predict/pass", json={"hours": 4}).status_code == 200

@@ -64,5 +64,17 @@ def asking(url: httpx.URL | str, clients: int, ask: Ask) -> Iterator[Stream]:
             stream.seen = [part.result() for part in parts]
 
 
+def whole_request(picture: bytes, *headers: bytes) -> bytes:
+    """`POST /predict/digit` with head and body in one piece."""
+    head = [
+        b"POST /predict/digit HTTP/1.1",
+        b"Host: x",
+        b"Content-Type: image/png",
+        b"Content-Length: %d" % len(picture),
+        *headers,
+    ]
+    return b"\r\n".join([*head, b"", picture])
+
+
 def statuses(responses: list[httpx.Response]) -> dict[int, int]:
     return dict(Counter(response.status_code for response in responses))

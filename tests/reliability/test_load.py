@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import Digits, Served, metric_sum, png, served
 from tests.reliability.conftest import white_square
-from tests.reliability.load import ask_all, statuses
+from tests.reliability.load import ask_all, statuses, whole_request
 
 Report = Callable[[str, str, str], None]
 BLOCKING, BLOCKING_LONG = png(white_square().numpy()), png(white_square(20).numpy())
@@ -26,8 +26,8 @@ def service(blockable: Path) -> Iterator[Served]:
         yield running
 
 
-def post(client: httpx.Client, picture: bytes, **headers: str) -> httpx.Response:
-    return client.post("/predict/digit", files={"file": picture}, headers=headers)
+def post(client: httpx.Client, picture: bytes) -> httpx.Response:
+    return client.post("/predict/digit", files={"file": picture})
 
 
 def metric(client: httpx.Client, prefix: str) -> float:
@@ -93,10 +93,7 @@ def test_a_hundred_milliseconds_to_live(
 
 def at_once(url: httpx.URL, picture: bytes, timeout_ms: int, requests: int) -> list[int]:
     """The statuses of requests, each sent in one piece: no body comes later than its deadline."""
-    request = (
-        b"POST /predict/digit HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nConnection: close\r\n"
-        b"X-Request-Timeout-Ms: %d\r\nContent-Length: %d\r\n\r\n%s" % (timeout_ms, len(picture), picture)
-    )
+    request = whole_request(picture, b"Connection: close", b"X-Request-Timeout-Ms: %d" % timeout_ms)
     with ExitStack() as open_ones:
         connections = [
             open_ones.enter_context(socket.create_connection((url.host, url.port or 80), timeout=60))

@@ -12,13 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+import httpx
 import numpy as np
 import psutil
 import pytest
 
 from service.manifest import ArtifactStore
-from tests.conftest import ROOT, Digits, png
+from tests.conftest import ROOT, Digits, png, wait_for
 from tests.reliability.leaky import LEAK_BYTES
+from tests.reliability.load import whole_request
 from tests.reliability.test_publishing import publish_copy
 
 Report = Callable[[str, str, str], None]
@@ -78,11 +80,7 @@ def test_memory_over_requests(
     published: Path, digits: Digits, long: bool, figure: Report, planted: bool
 ) -> None:
     steps, each = (50, 20_000) if long and not planted else (12, 4_000)
-    picture = png(digits.images_u8[0])
-    request = (
-        b"POST /predict/digit HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
-        b"Content-Length: %d\r\n\r\n%s" % (len(picture), picture)
-    )
+    request = whole_request(png(digits.images_u8[0]))
     application = "tests.reliability.leaky:create_leaking_app" if planted else "service.app:create_app"
     with server(application, published) as (process, port):
         bytes_each, error = slope(process, port, request, steps, each)
@@ -97,16 +95,21 @@ def test_memory_over_requests(
     assert bytes_each < LEAK_BYTES / 4
 
 
+def wait_until_live(port: int, version: int) -> None:
+    url = f"http://127.0.0.1:{port}/models/digit"
+    wait_for(lambda: httpx.get(url).json()["version"] == version)
+
+
 def test_memory_over_reloads(published: Path, tmp_path: Path, long: bool, figure: Report) -> None:
-    reloads = 100 if long else 12
+    reloads = 100 if long else 24
     shutil.copytree(published, tmp_path / "artifacts")
     store = ArtifactStore(tmp_path / "artifacts")
     size = (store.folder("digit", 1) / "model.pt").stat().st_size
     memory = []
-    with server("service.app:create_app", store.root) as (process, _):
+    with server("service.app:create_app", store.root) as (process, port):
         for _ in range(reloads):
-            publish_copy(store)
-            time.sleep(0.5)
+            wait_until_live(port, publish_copy(store))
+            time.sleep(0.3)  # until the one before is gone: while a version is loaded there are two
             memory.append(process.memory_full_info().uss)
     half = memory[reloads // 2 :]
     grown = (half[-1] - half[0]) / (len(half) - 1)

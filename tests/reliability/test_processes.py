@@ -5,14 +5,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
-from tests.conftest import Digits, metric_sum, png, served, wait_for, workers_of
+from tests.conftest import Digits, loads, metric_sum, png, sent, served, wait_for, workers_of
 from tests.reliability.conftest import white_square
 from tests.reliability.load import ask_all, asking
 
@@ -38,7 +37,7 @@ def test_a_stop_with_40_in_flight(
 
         with ThreadPoolExecutor(requests) as pool:
             answers = [pool.submit(ask) for _ in range(requests)]
-            wait_for(lambda: in_flight(service.client) >= requests)
+            wait_for(lambda: sent(service.client) >= requests)
             service.client.close()
             if number == signal.SIGKILL:
                 for child in psutil.Process(service.process.pid).children():
@@ -57,19 +56,8 @@ def test_a_stop_with_40_in_flight(
     assert (answered, code) == (requests, 0)
 
 
-def in_flight(client: httpx.Client) -> float:
-    """Rows admitted and requests answered, of all workers."""
-    text = client.get("/metrics").text
-    return metric_sum(text, 'abacus_queue_rows{model="digit"', 'abacus_requests_total{method="POST"')
-
-
-def loads(log: Path) -> int:
-    """How often a worker has loaded the model."""
-    return log.read_text().count("model digit version")
-
-
-def loaded_again(log: Path, before: int) -> bool:
-    return loads(log) > before
+def wait_for_another_load(log: Path, before: int) -> None:
+    wait_for(lambda: loads(log) > before)
 
 
 def test_a_worker_is_killed_again_and_again(
@@ -94,7 +82,7 @@ def test_a_worker_is_killed_again_and_again(
                 loaded = loads(service.log)
                 victim.kill()
                 killed = time.monotonic()
-                wait_for(partial(loaded_again, service.log, loaded))
+                wait_for_another_load(service.log, loaded)
                 back_after.append(time.monotonic() - killed)
                 time.sleep(max(0, 5 - back_after[-1]) if long else 0)
             time.sleep(1)
