@@ -89,14 +89,19 @@ def find_ink(work: Image.Image) -> Ink:
     if flat is None:
         ink = _ink(ImageChops.invert(work) if ink_is_light else work)
         return Ink(ink, ink_is_light, strongest(ink))
-    ink = work.point(_below(flat, ink_is_light))
+    ink = mapped(work, _below(flat, ink_is_light))
     return Ink(ink, ink_is_light, max(0, flat - _quantile(histogram, INK_SHARE)))
 
 
+def mapped(grey: Image.Image, table: bytes) -> Image.Image:
+    """Level by level through a table of 256; half the time of Pillow's `point`, which rounds the table."""
+    return Image.frombuffer("L", grey.size, grey.tobytes().translate(table), "raw", "L", 0, 1)
+
+
 @cache
-def _below(flat: int, reverse: bool) -> list[int]:
-    """A table for `point`: how far each level is below `flat`; of inverted levels where `reverse`."""
-    below: list[int] = np.maximum(flat - _LEVELS, 0).tolist()
+def _below(flat: int, reverse: bool) -> bytes:
+    """A table: how far each level is below `flat`; of inverted levels where `reverse`."""
+    below = np.maximum(flat - _LEVELS, 0).astype(np.uint8).tobytes()
     return below[::-1] if reverse else below
 
 
@@ -111,8 +116,8 @@ def _quantile(histogram: NDArray[np.int_], share: float) -> int:
 
 
 def _histogram(grey: Image.Image) -> NDArray[np.int_]:
-    """How many pixels have each of the 256 levels, of one pixel in four where there are many."""
-    every = 2 if min(grey.size) >= WORK_SIDE // 2 else 1
+    """How many pixels have each of the 256 levels, of one pixel in nine where there are many."""
+    every = 3 if min(grey.size) >= WORK_SIDE // 2 else 1
     return np.bincount(np.asarray(grey)[::every, ::every].ravel(), minlength=len(_LEVELS))
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from service.errors import BlankImage
-from service.ground import LEAST_CONTRAST, at_work_size, find_ink, scaled_size, strongest, to_grey
+from service.ground import LEAST_CONTRAST, at_work_size, find_ink, mapped, scaled_size, strongest, to_grey
 from service.strokes import without_rules, without_specks
 
 SIDE = 28
@@ -79,19 +79,19 @@ def prepare(picture: Image.Image) -> Prepared:
     if peak < CLEAR_CONTRAST and strongest(ink.filter(ImageFilter.BoxBlur(2))) < LEAST_CONTRAST:
         raise BlankImage  # blurred: paper grain is no ink
     ink = without_specks(without_rules(ink, peak), peak)
-    left, top, right, bottom = ink.point(_steps(0.4 * peak, 0.4 * peak + 1)).getbbox() or (0, 0, *ink.size)
+    strong = mapped(ink, _steps(0.4 * peak, 0.4 * peak + 1))
+    left, top, right, bottom = strong.getbbox() or (0, 0, *ink.size)
     box = left / ink.width, top / ink.height, right / ink.width, bottom / ink.height
     came_as = max(right - left, bottom - top) * picture.width / ink.width
     lowest, full = EDGES if came_as >= COARSE else COARSE_EDGES
-    ink = ink.crop((left, top, right, bottom)).point(_steps(lowest * peak, full * peak))
+    ink = mapped(ink.crop((left, top, right, bottom)), _steps(lowest * peak, full * peak))
     return Prepared(_centred(_scaled(_with_usual_strokes(ink))).tobytes(), ink_is_light, box)
 
 
 @cache
-def _steps(low: float, high: float) -> list[int]:
-    """A table for `point`: levels up to `low` become 0, from `high` on 255. Few, so they are kept."""
-    table: list[int] = np.clip((_LEVELS - low) * (255 / (high - low)), 0, 255).round().astype(int).tolist()
-    return table
+def _steps(low: float, high: float) -> bytes:
+    """A table: levels up to `low` become 0, from `high` on 255. Few, so they are kept."""
+    return np.clip((_LEVELS - low) * (255 / (high - low)), 0, 255).round().astype(np.uint8).tobytes()
 
 
 def _with_usual_strokes(ink: Image.Image) -> Image.Image:
@@ -126,15 +126,15 @@ def _scaled(ink: Image.Image) -> Image.Image:
     """The longest side to 20 pixels, full ink to 255."""
     scale = INK_SIDE / max(ink.size)
     small = ink.resize(scaled_size(ink.size, scale), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    return small.point(_steps(0, max(1, small.getextrema()[1])))
+    return mapped(small, _steps(0, max(1, small.getextrema()[1])))
 
 
 def _centred(digit: Image.Image) -> Image.Image:
     """On 28×28, the centre of mass as near to the middle as whole pixels and the borders allow."""
-    pixels = np.asarray(digit, dtype=np.float64)
-    mass = max(1.0, pixels.sum())
-    x = (pixels.sum(0) @ (np.arange(digit.width) + 0.5)) / mass
-    y = (pixels.sum(1) @ (np.arange(digit.height) + 0.5)) / mass
+    pixels = np.asarray(digit)
+    across, down = pixels.sum(0).tolist(), pixels.sum(1).tolist()
+    mass = max(1, sum(across))
+    x, y = (sum((i + 0.5) * m for i, m in enumerate(line)) / mass for line in (across, down))
     left = min(max(0, round(CENTRE_OF_MASS - x)), SIDE - digit.width)
     top = min(max(0, round(CENTRE_OF_MASS - y)), SIDE - digit.height)
     canvas = Image.new("L", (SIDE, SIDE))

@@ -20,7 +20,7 @@ def without_rules(ink: Image.Image, peak: int) -> Image.Image:
     on either side of it.
     """
     pixels = np.asarray(ink)
-    if max(int(pixels[[0, -1]].max()), int(pixels[:, [0, -1]].max())) <= 0.25 * peak:
+    if max(line.max() for line in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])) <= 0.25 * peak:
         return ink
     on_ink = pixels > 0.25 * peak
     lines = [(axis, runs) for axis in (0, 1) if (runs := _rules(on_ink.mean(axis=1 - axis)))]
@@ -44,7 +44,8 @@ def _rules(cover: NDArray[np.float64]) -> list[tuple[int, int]]:
 def without_specks(ink: Image.Image, peak: int) -> Image.Image:
     """Erase specks, and what hangs at the border while a digit stands free of it."""
     small = np.asarray(ink.reduce(-(-max(ink.size) // GROUP_SIDE)))
-    rows, starts, ends, groups = _strokes(small > 0.25 * peak)
+    on_ink = small > 0.25 * peak
+    rows, starts, ends, groups = _strokes(on_ink)
     if not groups.any():
         return ink
     summed = np.concatenate([[0], np.cumsum(small, dtype=np.int64)])
@@ -54,12 +55,11 @@ def without_specks(ink: Image.Image, peak: int) -> Image.Image:
     touching = np.bincount(groups, at_border) > 0
     if not touching.all() and weights[~touching].max() > 0.1 * weights.max():
         weights[touching] = 0
-    keep = weights >= SPECK_SHARE * weights.max()
-    kept = np.zeros(small.shape, dtype=np.uint8)
-    for row, start, end in zip(*(runs[keep[groups]] for runs in (rows, starts, ends)), strict=True):
-        kept[row, start:end] = 255
-    mask = Image.fromarray(kept).filter(ImageFilter.MaxFilter(3)).resize(ink.size, Image.Resampling.NEAREST)
-    return ImageChops.darker(ink, mask)
+    dropped = weights[groups] < SPECK_SHARE * weights.max()
+    for row, start, end in zip(*(runs[dropped] for runs in (rows, starts, ends)), strict=True):
+        on_ink[row, start:end] = False
+    kept = Image.fromarray(on_ink.view(np.uint8) * np.uint8(255)).filter(ImageFilter.MaxFilter(3))
+    return ImageChops.darker(ink, kept.resize(ink.size, Image.Resampling.NEAREST))
 
 
 def _strokes(mask: NDArray[np.bool_]) -> tuple[Runs, Runs, Runs, Runs]:
