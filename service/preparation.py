@@ -91,7 +91,7 @@ def prepare(picture: Image.Image) -> Prepared:
 @cache
 def _steps(low: float, high: float) -> bytes:
     """A table: levels up to `low` become 0, from `high` on 255. Few, so they are kept."""
-    return np.clip((_LEVELS - low) * (255 / (high - low)), 0, 255).round().astype(np.uint8).tobytes()
+    return bytes(np.clip((_LEVELS - low) * (255 / (high - low)), 0, 255).round().astype(int).tolist())
 
 
 def _with_usual_strokes(ink: Image.Image) -> Image.Image:

@@ -41,7 +41,7 @@ WEB_ROOMS = {
     "tracing",
     "__main__",
 }
-SHARED_WITH_TRAINING = {"errors", "manifest", "predictor", "devices", "images", "signatures"}
+SHARED_WITH_TRAINING = {"errors", "manifest", "predictor", "devices", "images", "preparation", "signatures"}
 
 
 def imports(path: Path) -> Iterator[str]:

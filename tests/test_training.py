@@ -21,7 +21,7 @@ from tests.conftest import CPU, QUIET, ROOT, Digits
 from training import augment
 from training.data import DataUnavailable, Rows, lecture_hours, load_mnist, read_hours, split_validation
 from training.digit_recipe import CNN, CROSS_ENTROPY, KAIMING_MLP, RECIPES, SOFTMAX_MLP, Recipe
-from training.fit import Diverged, Hyperparameters, fit
+from training.fit import Diverged, Hyperparameters, Phase, fit
 from training.nets import DigitNet, PassNet
 from training.pass_recipe import LECTURE, SUMMED_LOSS, start, train_pass
 
@@ -39,7 +39,7 @@ def gradient_descent(w: float, b: float, epochs: int) -> tuple[float, float]:
 def test_logistic_regression_equals_gradient_descent_by_hand(seed: int) -> None:
     net, hp = start(lecture_hours(), LECTURE, seed)
     w, b = net.coefficients()
-    fit(net, SUMMED_LOSS, lecture_hours(), hp, QUIET)
+    fit(net, SUMMED_LOSS, lecture_hours(), [Phase(hp)], QUIET)
     assert net.coefficients() == pytest.approx(gradient_descent(w, b, 1000), abs=1e-4)
 
 
@@ -57,7 +57,7 @@ def test_a_user_s_many_records_converge_to_the_maximum_likelihood() -> None:
     hours = torch.rand(500, 1, generator=generator) * 40
     passed = (torch.rand(500, 1, generator=generator) < torch.sigmoid(0.3 * hours - 5)).float()
     net, hp = start(Rows(hours, passed), replace(LECTURE, batch_size=500), 0)
-    fit(net, SUMMED_LOSS, Rows(hours, passed), hp, QUIET)
+    fit(net, SUMMED_LOSS, Rows(hours, passed), [Phase(hp)], QUIET)
     w, b = net.coefficients()
     residual = 1 / (1 + np.exp(-(w * hours.double().numpy() + b))) - passed.double().numpy()
     gradient = np.array([(residual * hours.numpy()).mean(), residual.mean()])
@@ -82,7 +82,7 @@ def test_every_recipe_learns_and_the_same_seed_gives_the_same_weights(
     def run(seed: int) -> tuple[list[float], torch.Tensor]:
         torch.manual_seed(seed)
         net = DigitNet(recipe.body())
-        fitted, history = fit(net, CROSS_ENTROPY, train, hp, QUIET, validation, recipe.augment)
+        fitted, history = fit(net, CROSS_ENTROPY, train, recipe.phases(hp), QUIET, validation)
         return history.train_loss, torch.cat([p.flatten() for p in fitted.parameters()])
 
     losses, weights = run(seed=5)
@@ -96,7 +96,7 @@ def test_the_epoch_of_the_lowest_validation_loss_is_kept(digits: Digits) -> None
     train, validation = rows.take(torch.arange(200)), rows.take(torch.arange(200, 500))
     hp = Hyperparameters(epochs=12, batch_size=16, learning_rate=0.1, momentum=0.9)
     torch.manual_seed(0)
-    net, history = fit(DigitNet(SOFTMAX_MLP.body()), CROSS_ENTROPY, train, hp, QUIET, validation)
+    net, history = fit(DigitNet(SOFTMAX_MLP.body()), CROSS_ENTROPY, train, [Phase(hp)], QUIET, validation)
     lowest = min(history.validation_loss)
     assert history.selected_epoch < 12, "the last epoch was the best: this proves nothing"
     assert history.validation_loss[history.selected_epoch - 1] == lowest
@@ -104,9 +104,33 @@ def test_the_epoch_of_the_lowest_validation_loss_is_kept(digits: Digits) -> None
     assert kept.item() == pytest.approx(lowest)
 
 
+def test_a_later_phase_starts_from_the_best_weights_so_far(digits: Digits) -> None:
+    rows = tiny_rows(digits)
+    train, validation = rows.take(torch.arange(200)), rows.take(torch.arange(200, 500))
+    hp = Hyperparameters(epochs=12, batch_size=16, learning_rate=0.1, momentum=0.9)
+    still = Phase(replace(hp, epochs=1, learning_rate=0.0))
+    torch.manual_seed(0)
+    net = DigitNet(SOFTMAX_MLP.body())
+    _, history = fit(net, CROSS_ENTROPY, train, [Phase(hp), still], QUIET, validation)
+    *training, last = history.validation_loss
+    assert last == pytest.approx(min(training))
+    assert last < training[-1] - 0.01, "the last epoch was the best: this proves nothing"
+
+
+def test_a_recipe_ends_in_refining_where_there_are_epochs_for_it() -> None:
+    training, refining = CNN.phases(CNN.hyperparameters)
+    assert (training.hyperparameters.epochs, training.augment) == (70, augment.distort_as_prepared)
+    assert (refining.hyperparameters.epochs, refining.augment) == (6, augment.coarsened)
+    assert refining.hyperparameters.learning_rate == 0.01
+    assert [phase.augment for phase in CNN.phases(replace(CNN.hyperparameters, epochs=3))] == [
+        augment.distort_as_prepared
+    ]
+    assert len(SOFTMAX_MLP.phases(SOFTMAX_MLP.hyperparameters)) == 1
+
+
 def test_the_running_loss_is_told_every_300_mini_batches() -> None:
     console = Console(record=True, file=StringIO())
-    _, history = fit(PassNet(), SUMMED_LOSS, lecture_hours(), LECTURE, console)
+    _, history = fit(PassNet(), SUMMED_LOSS, lecture_hours(), [Phase(LECTURE)], console)
     assert [batch for batch, _ in history.running_loss] == [300, 600, 900]
     assert re.findall(r"mini-batch (\d+): running loss [\d.]+", console.export_text()) == [
         "300",
@@ -118,16 +142,16 @@ def test_the_running_loss_is_told_every_300_mini_batches() -> None:
 def test_a_loss_that_is_no_number_stops_training(digits: Digits) -> None:
     hp = Hyperparameters(epochs=5, batch_size=50, learning_rate=1e6)
     with pytest.raises(Diverged, match="lower the learning rate"):
-        fit(DigitNet(SOFTMAX_MLP.body()), CROSS_ENTROPY, tiny_rows(digits), hp, QUIET)
+        fit(DigitNet(SOFTMAX_MLP.body()), CROSS_ENTROPY, tiny_rows(digits), [Phase(hp)], QUIET)
 
 
-def test_validation_rows_are_drawn_by_the_seed_and_never_trained_on() -> None:
+def test_validation_rows_are_always_the_same_and_never_trained_on() -> None:
     rows = Rows(torch.arange(6000).reshape(6000, 1), torch.arange(6000))
-    train, validation = split_validation(rows, seed=1)
+    train, validation = split_validation(rows)
     assert (len(train.inputs), len(validation.inputs)) == (1000, 5000)
     assert set(train.targets.tolist()) | set(validation.targets.tolist()) == set(range(6000))
-    assert torch.equal(validation.targets, split_validation(rows, seed=1)[1].targets)
-    assert not torch.equal(validation.targets, split_validation(rows, seed=2)[1].targets)
+    torch.manual_seed(1)
+    assert torch.equal(validation.targets, split_validation(rows)[1].targets)
 
 
 def test_augmentation_keeps_units_and_the_digit(digits: Digits) -> None:
@@ -140,6 +164,20 @@ def test_augmentation_keeps_units_and_the_digit(digits: Digits) -> None:
     ink = distorted.sum((1, 2, 3)) / images_u8.sum((1, 2, 3))
     assert ((ink > 0.6) & (ink < 1.5)).all()
     assert not torch.equal(distorted, images_u8.float())
+
+
+def test_a_tenth_of_a_batch_comes_with_few_pixels_and_prepared(digits: Digits) -> None:
+    torch.manual_seed(0)
+    images_u8 = torch.from_numpy(digits.images_u8[:300]).unsqueeze(1)
+    images = augment.coarsened(images_u8)
+    assert (images.shape, images.dtype) == (images_u8.shape, torch.float32)
+    assert torch.equal(images[30:], images_u8[30:].float())
+    coarse = images[:30]
+    assert not (coarse == images_u8[:30]).flatten(1).all(1).any()
+    assert (coarse.amax((1, 2, 3)) == 255).all()
+    similar = torch.cosine_similarity(coarse.flatten(1), images_u8[:30].flatten(1).float())
+    assert similar.median() > 0.8, "no longer the digits that they were"
+    assert (coarse.diff(dim=3).abs().amax((1, 2, 3)) < 255).all()  # blurred, as pixels are large
 
 
 @pytest.mark.parametrize(

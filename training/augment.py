@@ -1,10 +1,17 @@
 """Random distortions of training images. They belong to training alone: no archive contains them."""
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate, max_pool2d
+
+from service.errors import BlankImage
+from service.preparation import INK_SIDE, SIDE, prepare
 
 ROTATION_DEGREES = 15.0
 SCALE = 0.12
@@ -17,8 +24,13 @@ BEND_KNOTS = 5
 # What preparation leaves of the way in which a digit came: shares of the images, and how far at the most.
 STROKE_SHARE, THICKER, THINNER = 0.35, 0.8, 0.5
 BLUR_SHARE = 0.25
-COARSE_SHARE, COARSEST = 0.1, 10  # pixels a side
+COARSE_SHARE = 0.1
+COARSE_INK, COARSE_FRAME = (5.5, 12.0), (22.0, 36.0)  # sides, in its own and in MNIST's pixels
 GAMMA_SHARE, GAMMA = 0.3, (0.6, 1.5)
+
+MARGIN = 8  # around an image, so that a frame can reach beyond it
+
+Pixels = NDArray[np.uint8]
 
 
 def distort(images_u8: Tensor) -> Tensor:
@@ -42,7 +54,7 @@ def distort_as_prepared(images_u8: Tensor) -> Tensor:
     images = _with_other_strokes(distort(images_u8))
     blurred = avg_pool2d(avg_pool2d(images, 3, 1, 1), 3, 1, 1)
     images = images.lerp(blurred, _sometimes(images, BLUR_SHARE))
-    return _with_other_gamma(_coarsened(images))
+    return _with_other_gamma(coarsened(images))
 
 
 def _with_other_strokes(images: Tensor) -> Tensor:
@@ -54,14 +66,34 @@ def _with_other_strokes(images: Tensor) -> Tensor:
     return torch.where(_sometimes(images, 0.5) > 0, thicker, thinner)
 
 
-def _coarsened(images: Tensor) -> Tensor:
-    """The first images of the batch as if they had come with so few pixels."""
-    count = int(len(images) * COARSE_SHARE)
-    if count == 0:
+def coarsened(images: Tensor) -> Tensor:
+    """The first images of a batch as if they had come with few pixels, prepared as the service does.
+
+    `[N, 1, 28, 28]`, 0 to 255 → f32, the same shape and device.
+    """
+    images = images.to(torch.float32)
+    few = images[: int(len(images) * COARSE_SHARE), 0]
+    if len(few) == 0:
         return images
-    side = int(torch.randint(COARSEST, 20, ()))
-    small = interpolate(images[:count], size=side, mode="area")
-    return torch.cat([interpolate(small, size=images.shape[2:], mode="bilinear"), images[count:]])
+    pictures = few.round().to(torch.uint8).cpu().numpy()
+    ink_sides = torch.empty(len(few)).uniform_(*COARSE_INK).tolist()
+    frames = torch.empty(len(few)).uniform_(*COARSE_FRAME).tolist()
+    places = torch.rand(len(few), 2).tolist()
+    prepared = [_with_few_pixels(*drawn) for drawn in zip(pictures, ink_sides, frames, places, strict=True)]
+    return torch.cat([torch.from_numpy(np.stack(prepared)[:, None]).to(images), images[len(few) :]])
+
+
+def _with_few_pixels(image_u8: Pixels, ink_side: float, frame: float, place: Sequence[float]) -> Pixels:
+    """`image_u8 [28, 28]` cut out with a frame of so many of its pixels, 20 of ink as `ink_side`."""
+    margin = (frame - INK_SIDE) / 2
+    left, top = (MARGIN + SIDE / 2 - frame / 2 + (2 * at - 1) * 0.5 * margin for at in place)
+    side = max(1, round(ink_side * frame / INK_SIDE))
+    sheet = Image.fromarray(np.pad(image_u8, MARGIN))
+    picture = sheet.resize((side, side), Image.Resampling.BOX, box=(left, top, left + frame, top + frame))
+    try:
+        return np.frombuffer(prepare(picture).pixels, np.uint8).reshape(SIDE, SIDE)
+    except BlankImage:
+        return image_u8
 
 
 def _with_other_gamma(images: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from service.manifest import (
     ScoreSpec,
 )
 from training import augment, nets
-from training.fit import Hyperparameters, Objective
+from training.fit import Hyperparameters, Objective, Phase
 
 
 def _logits(net: nn.Module, images: Tensor) -> Tensor:
@@ -65,6 +65,16 @@ class Recipe:
     body: Callable[[], nn.Module]
     hyperparameters: Hyperparameters
     augment: Callable[[Tensor], Tensor] | None = None
+    augment_refining: Callable[[Tensor], Tensor] | None = None
+
+    def phases(self, hp: Hyperparameters) -> tuple[Phase, ...]:
+        """Training, and refining where there are epochs for it; `hp`: this recipe's, perhaps changed."""
+        refining = round(hp.epochs * hp.refine_share)
+        phases = [Phase(replace(hp, epochs=hp.epochs - refining), self.augment)]
+        if refining:
+            gentle = replace(hp, epochs=refining, learning_rate=hp.refine_learning_rate, warm_up_share=0.1)
+            phases.append(Phase(gentle, self.augment_refining))
+        return tuple(phases)
 
 
 SOFTMAX_MLP = Recipe(
@@ -87,7 +97,7 @@ CNN = Recipe(
     name="cnn",
     body=nets.cnn,
     hyperparameters=Hyperparameters(
-        epochs=70,
+        epochs=76,
         batch_size=128,
         learning_rate=0.1,
         momentum=0.9,
@@ -97,8 +107,11 @@ CNN = Recipe(
         warm_up_share=0.2,
         average_decay=0.998,
         bfloat16=True,
+        refine_share=0.08,
+        refine_learning_rate=0.01,
     ),
     augment=augment.distort_as_prepared,
+    augment_refining=augment.coarsened,
 )
 
 RECIPES = {recipe.name: recipe for recipe in (CNN, SOFTMAX_MLP, KAIMING_MLP, KAIMING_MLP_LINEAR)}

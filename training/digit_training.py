@@ -59,10 +59,10 @@ class Split(NamedTuple):
     sha256: str
 
     @classmethod
-    def load(cls, data: Path, seed: int) -> "Split":
+    def load(cls, data: Path) -> "Split":
         """Raises DataUnavailable."""
         everything = load_mnist(data, train=True)
-        return cls(*split_validation(everything, seed), load_mnist(data, train=False), everything.sha256())
+        return cls(*split_validation(everything), load_mnist(data, train=False), everything.sha256())
 
 
 def train_digit(
@@ -78,11 +78,11 @@ def train_digit(
 ) -> Manifest:
     """Fit and publish. Raises DataUnavailable, Diverged or PublishFailed."""
     started = time.monotonic()
-    split = Split.load(data, seed)
+    split = Split.load(data)
     train, validation = split.train.to(device), split.validation.to(device)
     hp = replace(recipe.hyperparameters, epochs=epochs or recipe.hyperparameters.epochs)
     net = start(recipe, seed).to(device)
-    fitted, history = fit(net, CROSS_ENTROPY, train, hp, console, validation, recipe.augment)
+    fitted, history = fit(net, CROSS_ENTROPY, train, recipe.phases(hp), console, validation)
     record = training_record(
         recipe=recipe.name,
         hyperparameters=hp.as_dict()
@@ -115,7 +115,7 @@ def recalibrate_digit(
     again = {"weights_of_version": version, "calibrated_at_commit": git_commit() or "unknown"}
     record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **again}})
     curves = (folder / "report" / "curves.png").read_bytes()
-    split = Split.load(data, record.seed)
+    split = Split.load(data)
     return calibrate_and_publish(net.eval(), record, split, curves, store, key)
 
 

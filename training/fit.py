@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal, NamedTuple
 
@@ -29,6 +29,8 @@ class Hyperparameters:
 
     With `bfloat16`, convolutions and products are computed in it while training: half the time on
     processors that can, and slower on those that cannot. What is judged and kept is float32.
+    `refine_share` of the epochs come at the end, at `refine_learning_rate`, on images that are hardly
+    distorted: what is served is more like them (He, Xie, Chen, Zhang, Wang and Tian 2019).
     """
 
     epochs: int
@@ -41,6 +43,8 @@ class Hyperparameters:
     warm_up_share: float = 0.0
     average_decay: float = 0.0
     bfloat16: bool = False
+    refine_share: float = 0.0
+    refine_learning_rate: float = 0.0
 
     def as_dict(self) -> dict[str, str | int | float | bool]:
         return asdict(self)
@@ -83,47 +87,71 @@ class Objective(NamedTuple):
     loss: Callable[[Tensor, Tensor], Tensor]
 
 
+class Phase(NamedTuple):
+    """A part of a fit: what the images go through on their way to the net, and how it learns."""
+
+    hyperparameters: Hyperparameters
+    augment: Callable[[Tensor], Tensor] | None = None
+
+
 def fit(
     net: nn.Module,
     objective: Objective,
     train: Rows,
-    hyperparameters: Hyperparameters,
+    phases: Sequence[Phase],
     console: Console,
     validation: Rows | None = None,
-    augment: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[nn.Module, History]:
-    """Fit `net` in place by SGD and return the weights to keep, in evaluation mode.
+    """Fit `net` in place by SGD, phase by phase, and return the weights to keep, in evaluation mode.
 
     With `average_decay`, an exponential moving average of the weights is kept beside them, judged and
     returned (Polyak and Juditsky 1992). With `validation`, the epoch of the lowest validation loss is
-    returned, otherwise the last. Raises Diverged.
+    returned, otherwise the last; a later phase starts from the best so far. Raises Diverged.
     """
-    hp = hyperparameters
-    steps = hp.epochs * math.ceil(len(train.inputs) / hp.batch_size)
-    optimizer = _optimizer(net, hp)
-    scheduler = _scheduler(optimizer, hp, steps)
-    averaged = _averaged(net, hp.average_decay)
-    judged = averaged.module if averaged else net
-    best, history = judged, History(selected_epoch=hp.epochs)
+    epochs = sum(phase.hyperparameters.epochs for phase in phases)
+    best, history = net, History(selected_epoch=epochs)
     with _progress(console) as progress:
-        task = progress.add_task("training", total=steps)
+        task = progress.add_task(
+            "training", total=sum(_steps(train, phase.hyperparameters) for phase in phases)
+        )
 
         def step(batch_loss: Tensor) -> None:
-            optimizer.zero_grad()
-            batch_loss.backward()
-            optimizer.step()
-            scheduler.step()
-            if averaged:
-                averaged.update_parameters(net)
             history.add_batch(batch_loss.detach(), progress.console)
             progress.advance(task)
 
-        for _ in range(hp.epochs):
-            _train_epoch(net.train(), objective, train, hp, augment, step)
-            history.end_epoch()
-            if validation and _judge(judged.eval(), objective, validation, history, console):
-                best = copy.deepcopy(judged)
+        for phase in phases:
+            if best is not net:
+                net.load_state_dict(best.state_dict())
+            for judged in _fitted(net, objective, train, phase, step):
+                history.end_epoch()
+                if not validation:
+                    best = judged
+                elif _judge(judged.eval(), objective, validation, history, console):
+                    best = copy.deepcopy(judged)
     return best.eval(), history
+
+
+def _fitted(
+    net: nn.Module, objective: Objective, train: Rows, phase: Phase, on_step: Callable[[Tensor], None]
+) -> Iterator[nn.Module]:
+    """The weights to be judged, after every epoch of one phase."""
+    hp = phase.hyperparameters
+    optimizer = _optimizer(net, hp)
+    scheduler = _scheduler(optimizer, hp, _steps(train, hp))
+    averaged = _averaged(net, hp.average_decay)
+
+    def step(batch_loss: Tensor) -> None:
+        optimizer.zero_grad()
+        batch_loss.backward()
+        optimizer.step()
+        scheduler.step()
+        if averaged:
+            averaged.update_parameters(net)
+        on_step(batch_loss)
+
+    for _ in range(hp.epochs):
+        _train_epoch(net.train(), objective, train, hp, phase.augment, step)
+        yield averaged.module if averaged else net
 
 
 def _train_epoch(
@@ -166,6 +194,10 @@ def _judge(
     if best:
         history.selected_epoch = epoch
     return best
+
+
+def _steps(train: Rows, hp: Hyperparameters) -> int:
+    return hp.epochs * math.ceil(len(train.inputs) / hp.batch_size)
 
 
 def _optimizer(net: nn.Module, hp: Hyperparameters) -> torch.optim.SGD:

@@ -21,7 +21,7 @@ from service.manifest import ArtifactStore, InputSpec, Manifest, Metric, OutputS
 from service.signatures import SigningKey
 from training.data import Rows, lecture_hours, read_hours
 from training.evaluate import loss_figure, pass_figure, png
-from training.fit import Hyperparameters, Objective, fit
+from training.fit import Hyperparameters, Objective, Phase, fit
 from training.nets import PassNet
 from training.publish import Candidate, publish, training_record
 
@@ -57,7 +57,7 @@ def train_pass(
     hp = replace(LECTURE, epochs=epochs or LECTURE.epochs, batch_size=len(rows.inputs))
     net, hp = start(rows, hp, seed)
     net.to(device)
-    _, history = fit(net, SUMMED_LOSS, rows.to(device), hp, console)
+    _, history = fit(net, SUMMED_LOSS, rows.to(device), [Phase(hp)], console)
     net.cpu()
     metrics = _metrics(net, rows)
     w, b = net.coefficients()
