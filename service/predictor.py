@@ -37,6 +37,9 @@ WARM_UP_CALLS = 3
 # A model that answers a full batch in so little time is run on the event loop (docs/decisions/0005).
 QUICK_S = 0.002
 
+# A row alone takes another way than a batch where that is so many times as fast, in the best of some calls.
+ALONE_GAIN, ALONE_CALLS = 1.25, 10
+
 # How far probabilities may be from training's when they are computed in half precision.
 HALF_TOLERANCE = 0.02
 
@@ -81,13 +84,8 @@ class Predictor:
         row = example_row(self.manifest)
         for size in BATCH_SIZES:
             batch = row.repeat(size, *[1] * (row.dim() - 1))
-            seconds = min(self._seconds(batch) for _ in range(WARM_UP_CALLS))
+            seconds = _seconds(self.predict, batch, WARM_UP_CALLS)
         self.quick = seconds <= QUICK_S
-
-    def _seconds(self, batch: Tensor) -> float:
-        started = time.perf_counter()
-        self.predict(batch)
-        return time.perf_counter() - started
 
 
 def load(
@@ -108,16 +106,19 @@ def load(
     try:
         with torchscript_accepted():
             module = torch.jit.load(io.BytesIO(model), map_location=device).eval()
-            module = _optimised(module, device, dtype)
+            plain = torch.jit.freeze(module).forward  # weights become constants
+            fused = _fused(module, device, dtype)
     except (RuntimeError, ValueError) as error:
         raise ArtifactError(f"{title(folder)}: not a TorchScript archive: {_first_line(error)}") from error
     try:
+        row = example_row(manifest)
         with torch.inference_mode(), _as_it_is():
-            run = runner(module.forward, example_row(manifest), device, dtype, BATCH_SIZES)
+            call = _quickest(plain, fused, row) if fused else plain
+            run = runner(call, row, device, dtype, BATCH_SIZES)
         predictor = Predictor(run, manifest, device)
         _replay_check(predictor, manifest.check.tolerance if dtype == torch.float32 else HALF_TOLERANCE)
         predictor.warm_up()
-    except InferenceFailed as error:
+    except (InferenceFailed, RuntimeError) as error:
         cause = _first_line(error.__cause__ or error)
         raise ArtifactError(f"{title(folder)}: the model fails on its own check: {cause}") from error
     return predictor
@@ -128,14 +129,32 @@ def example_row(manifest: Manifest) -> Tensor:
     return decode_tensor(manifest.check.inputs)[:1]
 
 
-def _optimised(
-    module: torch.jit.ScriptModule, device: torch.device, dtype: torch.dtype
-) -> torch.jit.ScriptModule:
-    """Weights become constants; on a CPU in float32, layers also become oneDNN's fused ones."""
-    quickest = device.type == "cpu" and dtype == torch.float32
-    optimise = torch.jit.optimize_for_inference if quickest else torch.jit.freeze
-    optimised: torch.jit.ScriptModule = optimise(module)
-    return optimised
+def _fused(module: torch.jit.ScriptModule, device: torch.device, dtype: torch.dtype) -> Runner | None:
+    """The module with oneDNN's fused layers, on a CPU in float32; elsewhere there are none."""
+    if device.type != "cpu" or dtype != torch.float32:
+        return None
+    fused: Runner = torch.jit.optimize_for_inference(module).forward
+    return fused
+
+
+def _quickest(plain: Runner, fused: Runner, row: Tensor) -> Runner:
+    """`fused`, but `plain` for a row alone where that is much quicker.
+
+    Convolutions, once fused, are laid out for batches: alone, a row takes up to twice as long in them.
+    """
+    if ALONE_GAIN * _seconds(plain, row, ALONE_CALLS) > _seconds(fused, row, ALONE_CALLS):
+        return fused
+    return lambda rows: (plain if len(rows) == 1 else fused)(rows)
+
+
+def _seconds(call: Runner, batch: Tensor, calls: int) -> float:
+    """What the quickest of some calls takes."""
+    times = []
+    for _ in range(calls):
+        started = time.perf_counter()
+        call(batch)
+        times.append(time.perf_counter() - started)
+    return min(times)
 
 
 def _as_it_is() -> AbstractContextManager[None]:

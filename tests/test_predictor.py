@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from service.devices import resolve_device
 from service.errors import DeviceUnavailable, InferenceFailed
-from service.manifest import ArtifactError
+from service.manifest import ArtifactError, ArtifactStore
 from service.predictor import HALF_TOLERANCE, Predictor, load
 from tests.conftest import COMMITTED, CPU, Digits
 from training.nets import DigitNet, softmax_mlp
@@ -140,6 +140,16 @@ def test_half_precision_stays_near_and_decides_alike(digits: Digits) -> None:
         assert half.dtype == torch.float32
         assert 0 < (half - exact).abs().max() < HALF_TOLERANCE
         assert (half.argmax(1) == exact.argmax(1)).float().mean() > 0.99
+
+
+def test_a_row_alone_is_answered_as_in_a_batch(digits: Digits) -> None:
+    """Alone it may take another way through a convolutional net, where that is quicker."""
+    rows = torch.from_numpy(digits.images_u8[:20]).unsqueeze(1)
+    store = ArtifactStore(COMMITTED)
+    predictor = load(store.folder("digit", store.current("digit")), CPU)
+    together = predictor.predict(rows)
+    alone = torch.cat([predictor.predict(row) for row in rows.split(1)])
+    torch.testing.assert_close(alone, together, atol=1e-5, rtol=0)
 
 
 def test_an_answer_that_is_no_number_fails(version: Path) -> None:
