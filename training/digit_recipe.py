@@ -23,6 +23,7 @@ from service.manifest import (
     ScoreSpec,
 )
 from training import augment, nets
+from training.data import Rows
 from training.fit import Hyperparameters, Objective, Phase
 
 
@@ -59,11 +60,12 @@ PROBABILITIES = OutputSpec(
 
 @dataclass(frozen=True)
 class Recipe:
-    """A network and how to train it."""
+    """A network and how to train it: on which rows beside MNIST's, and how its images are distorted."""
 
     name: str
     body: Callable[[], nn.Module]
     hyperparameters: Hyperparameters
+    extend: Callable[[Rows], Rows] | None = None
     augment: Callable[[Tensor], Tensor] | None = None
     augment_refining: Callable[[Tensor], Tensor] | None = None
 
@@ -110,6 +112,7 @@ CNN = Recipe(
         refine_share=0.08,
         refine_learning_rate=0.01,
     ),
+    extend=augment.with_flagged_ones,
     augment=augment.distort_as_prepared,
     augment_refining=augment.coarsened,
 )

@@ -79,10 +79,12 @@ def train_digit(
     """Fit and publish. Raises DataUnavailable, Diverged or PublishFailed."""
     started = time.monotonic()
     split = Split.load(data)
-    train, validation = split.train.to(device), split.validation.to(device)
+    train = recipe.extend(split.train) if recipe.extend else split.train
     hp = replace(recipe.hyperparameters, epochs=epochs or recipe.hyperparameters.epochs)
     net = start(recipe, seed).to(device)
-    fitted, history = fit(net, CROSS_ENTROPY, train, recipe.phases(hp), console, validation)
+    fitted, history = fit(
+        net, CROSS_ENTROPY, train.to(device), recipe.phases(hp), console, split.validation.to(device)
+    )
     record = training_record(
         recipe=recipe.name,
         hyperparameters=hp.as_dict()
