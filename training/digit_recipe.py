@@ -78,6 +78,15 @@ class Recipe:
             phases.append(Phase(gentle, self.augment_refining))
         return tuple(phases)
 
+    def data(self) -> dict[str, str]:
+        """What becomes of MNIST's rows before a net sees them, for the manifest."""
+        steps = (
+            ("extension", self.extend),
+            ("augmentation", self.augment),
+            ("augmentation_refining", self.augment_refining),
+        )
+        return {name: step.__name__ if step else "none" for name, step in steps}
+
 
 SOFTMAX_MLP = Recipe(
     name="softmax-mlp",

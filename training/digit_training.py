@@ -88,7 +88,7 @@ def train_digit(
     record = training_record(
         recipe=recipe.name,
         hyperparameters=hp.as_dict()
-        | {"augmentation": recipe.augment.__name__ if recipe.augment else "none"}
+        | recipe.data()
         | {"parameters": nets.parameter_count(fitted), "selected_epoch": history.selected_epoch},
         seed=seed,
         device=device,
