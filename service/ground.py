@@ -13,13 +13,16 @@ from PIL import Image, ImageChops, ImageFilter
 # The longest side, in pixels, at which ink is found, and at which the ground is modelled.
 WORK_SIDE, GROUND_SIDE = 140, 32
 
-# At which sides polarity is decided, and in which windows of a median that stands for the ground.
-WINDOWS = (16, 5), (12, 7)
+# Widths, of GROUND_SIDE, in which strokes stand out: in most pictures, and where a digit fills its picture.
+# The latter count where what is narrow makes up so little of what stands out at all.
+THIN, THICK, THIN_SHARE = (3, 5, 7), (9, 13), 0.2
 
 WIDEST_STROKE = 9  # of GROUND_SIDE: whatever is narrower is ink, whatever is wider is ground
 WIDEST_AT_BORDER = 21  # likewise, along the border
-# A flat ground: this share of the pixels within so many levels, and no such share on any other.
+# A flat ground: this share of the pixels within so many levels, and no such share on any other. It is none
+# with these shares of all pixels and of the border between it and the ink.
 FLATNESS, FLAT_SHARE, SHADOW_SHARE = 4, 0.35, 0.10
+HALF_SHARE, BORDER_SHARE = 0.15, 0.35
 
 # So much of a picture is ground, and so little lies beyond it on the other side, where all the rest is ink.
 CLEAR_SHARE, STRAY_SHARE = 0.6, 0.001
@@ -27,6 +30,8 @@ CLEAR_SHARE, STRAY_SHARE = 0.6, 0.001
 INK_SHARE = 0.001  # of the pixels, at the least, are ink of full strength
 LEAST_CONTRAST = 16  # grey levels; ink that stands out by less is noise
 LUMA_SHARE = 0.3  # of the variance of all colours; where luma has less, ink and ground differ by colour
+
+Pixels = NDArray[np.uint8]
 
 _LEVELS = np.arange(256)
 _WINDOW = np.ones(2 * FLATNESS + 1)
@@ -86,7 +91,7 @@ def find_ink(work: Image.Image) -> Ink:
     if ink_is_light:
         histogram = histogram[::-1]
     flat = _flat_ground(histogram)
-    if flat is None:
+    if flat is None or _in_shadow(work, histogram, flat, ink_is_light):
         ink = _ink(ImageChops.invert(work) if ink_is_light else work)
         return Ink(ink, ink_is_light, strongest(ink))
     ink = mapped(work, _below(flat, ink_is_light))
@@ -158,6 +163,22 @@ def _flat_ground(histogram: NDArray[np.int_]) -> int | None:
     return level if flat else None
 
 
+def _in_shadow(work: Image.Image, histogram: NDArray[np.int_], level: int, reverse: bool) -> bool:
+    """Whether much lies between ground and ink, on the border too: shadows reach it, digits hardly do.
+
+    Noise spreads a shadow over many levels, so that none is common.
+    """
+    darkest = int(np.flatnonzero(histogram)[0])
+    low, high = darkest + (level - darkest) // 6, level - 2 * FLATNESS
+    if histogram[low : max(low, high)].sum() < HALF_SHARE * histogram.sum():
+        return False
+    pixels = np.asarray(work)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    if reverse:
+        border = 255 - border
+    return float(((border >= low) & (border < high)).mean()) >= BORDER_SHARE
+
+
 def _ground(small: Image.Image) -> Image.Image:
     """The ground without the dark ink: a grey closing, wider than any stroke.
 
@@ -165,35 +186,75 @@ def _ground(small: Image.Image) -> Image.Image:
     border there is no ground beyond it, so the border is continued outwards, closed along itself by a
     wider filter first.
     """
-    reach = WIDEST_STROKE // 2 + 1
-    rim = np.array(small)
+    pixels: Pixels = np.asarray(small)
+    rim = pixels.copy()
     for line in (rim[0], rim[-1], rim[:, 0], rim[:, -1]):
-        line[:] = np.asarray(_closed(Image.fromarray(line[None]), WIDEST_AT_BORDER))[0]
-    canvas = np.pad(rim, reach, mode="edge")
-    canvas[reach:-reach, reach:-reach] = small
-    closed = _closed(Image.fromarray(canvas), WIDEST_STROKE).filter(ImageFilter.GaussianBlur(1))
-    return closed.crop((reach, reach, reach + small.width, reach + small.height))
+        line[:] = _closed(_continued(line[None], WIDEST_AT_BORDER - 1), WIDEST_AT_BORDER)[0]
+    margin = WIDEST_STROKE - 1
+    canvas = _continued(rim, margin)
+    canvas[margin:-margin, margin:-margin] = pixels
+    return Image.fromarray(_closed(canvas, WIDEST_STROKE)).filter(ImageFilter.GaussianBlur(1))
 
 
-def _closed(grey: Image.Image, width: int) -> Image.Image:
-    """Grey closing: what is dark and narrower than `width` is filled with the levels around it."""
-    return grey.filter(ImageFilter.MaxFilter(width)).filter(ImageFilter.MinFilter(width))
+def _continued(grey: Pixels, margin: int) -> Pixels:
+    """With so many pixels more on every side, as they are on the border."""
+    return np.pad(grey, margin, mode="edge")
+
+
+def _closed(grey: Pixels, width: int) -> Pixels:
+    """Grey closing: what is dark and narrower than `width` is filled with the levels around it.
+
+    The border goes with it: `width` - 1 pixels on every side.
+    """
+    return _running(_running(grey, width, np.maximum), width, np.minimum)
+
+
+def _opened(grey: Pixels, width: int) -> Pixels:
+    """Grey opening: what is light and narrower than `width` is taken away, and the border likewise."""
+    return _running(_running(grey, width, np.minimum), width, np.maximum)
+
+
+def _running(grey: Pixels, width: int, extreme: np.ufunc) -> Pixels:
+    """The greatest or the least of every square of `width` pixels, by squares of doubled width."""
+    span = 1
+    while span < width:
+        step = min(span, width - span)
+        grey = extreme(grey[step:], grey[:-step])
+        grey = extreme(grey[:, step:], grey[:, :-step])
+        span += step
+    return grey
 
 
 def _ink_is_light(work: Image.Image) -> bool:
-    """What deviates most from the median around it, which follows the ground and its shadows, is ink.
+    """Whether light or dark is what is narrow, as strokes are: shadows, lights and sheets are wide.
 
-    In narrow windows hard shadows hardly count, in wide ones neither do the gaps between strokes that fill
-    the picture; both together decide.
+    By the top-hats of mathematical morphology (Serra 1982): what a grey opening takes away is light and
+    narrow, what a closing fills is dark and narrow. Windows of several widths decide together.
     """
-    return sum(_third_moment(work, side, window) for side, window in WINDOWS) > 0
+    small = np.asarray(work.resize((GROUND_SIDE, GROUND_SIDE), Image.Resampling.BOX))
+    canvas = _continued(small, THICK[-1] - 1)
+    thin = {width: _top_hats(canvas, width) for width in (*THIN, THICK[0])}
+    if sum(thin[THIN[1]]) > THIN_SHARE * sum(thin[THICK[0]]):
+        return sum(_lean(*thin[width]) for width in THIN) > 0
+    return sum(_lean(*_top_hats(canvas, width)) for width in THICK) > 0
 
 
-def _third_moment(work: Image.Image, side: int, window: int) -> float:
-    small = work.resize((side, side), Image.Resampling.BOX)
-    around = small.filter(ImageFilter.MedianFilter(window))
-    deviation = np.asarray(small, dtype=np.float32) - np.asarray(around, dtype=np.float32)
-    return float((deviation**3).mean())
+def _lean(light: float, dark: float) -> float:
+    """From -1, all is dark, to 1, all is light."""
+    return (light - dark) / max(1.0, light + dark)
+
+
+def _top_hats(canvas: Pixels, width: int) -> tuple[float, float]:
+    """How much light and how much dark is narrower than `width` within the margin of THICK.
+
+    Sums of cubes, for which little noise is nothing.
+    """
+    margin, spare = THICK[-1] - 1, THICK[-1] - width
+    inner, outer = slice(margin, -margin), slice(spare, len(canvas) - spare)
+    small, canvas = canvas[inner, inner], canvas[outer, outer]
+    hats = small - _opened(canvas, width), _closed(canvas, width) - small
+    light, dark = (hat.astype(np.float32).ravel() for hat in hats)
+    return float(light * light @ light), float(dark * dark @ dark)
 
 
 def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:

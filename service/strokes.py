@@ -1,13 +1,15 @@
 """The strokes of a digit, and what is drawn beside it: lines of the paper, specks, a frame."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
 
 GROUP_SIDE = 56  # the longest side, in pixels, up to which pixels are grouped into strokes
-RULE_COVER, WIDEST_RULE = 0.95, 0.035  # a line covers so much of the width, and so little of the height
+RULE_LEVEL, RULE_COVER, WIDEST_RULE = 0.15, 0.95, 0.035
+RING_SHARE = 0.12  # of a side: what lies nearer to the border, and only there, may be a frame
 SPECK_SHARE = 0.04  # of the ink of the largest stroke; what has less is dropped
 
 Runs = NDArray[np.intp]
@@ -20,9 +22,9 @@ def without_rules(ink: Image.Image, peak: int) -> Image.Image:
     on either side of it.
     """
     pixels = np.asarray(ink)
-    if max(line.max() for line in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])) <= 0.25 * peak:
+    if max(line.max() for line in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])) <= RULE_LEVEL * peak:
         return ink
-    on_ink = pixels > 0.25 * peak
+    on_ink = pixels > RULE_LEVEL * peak
     lines = [(axis, runs) for axis in (0, 1) if (runs := _rules(on_ink.mean(axis=1 - axis)))]
     if not lines:
         return ink
@@ -55,11 +57,27 @@ def without_specks(ink: Image.Image, peak: int) -> Image.Image:
     touching = np.bincount(groups, at_border) > 0
     if not touching.all() and weights[~touching].max() > 0.1 * weights.max():
         weights[touching] = 0
+    weights[_frames(small.shape, rows, starts, ends, groups, weights)] = 0
     dropped = weights[groups] < SPECK_SHARE * weights.max()
     for row, start, end in zip(*(runs[dropped] for runs in (rows, starts, ends)), strict=True):
         on_ink[row, start:end] = False
     kept = Image.fromarray(on_ink.view(np.uint8) * np.uint8(255)).filter(ImageFilter.MaxFilter(3))
     return ImageChops.darker(ink, kept.resize(ink.size, Image.Resampling.NEAREST))
+
+
+def _frames(
+    shape: tuple[int, ...], rows: Runs, starts: Runs, ends: Runs, groups: Runs, weights: NDArray[Any]
+) -> NDArray[np.bool_]:
+    """Which components lie near the border alone, around all others, as the frame of a field does."""
+    high, wide = (round(RING_SHARE * side) for side in shape)
+    beyond = (rows >= high) & (rows < shape[0] - high) & (ends > wide) & (starts < shape[1] - wide)
+    ring: NDArray[np.bool_] = np.bincount(groups, beyond) == 0
+    rest = ~ring & (weights >= SPECK_SHARE * weights.max())
+    of_rest = rest[groups]
+    free = beyond[of_rest].all() and starts[of_rest].min(initial=wide) >= wide
+    if not (free and ends[of_rest].max(initial=0) <= shape[1] - wide and of_rest.any()):
+        ring[:] = False
+    return ring
 
 
 def _strokes(mask: NDArray[np.bool_]) -> tuple[Runs, Runs, Runs, Runs]:
