@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
 
+from service.morphology import Pixels, closed, continued, opened
+
 # The longest side, in pixels, at which ink is found, and at which the ground is modelled.
 WORK_SIDE, GROUND_SIDE = 140, 32
 
@@ -30,8 +32,6 @@ CLEAR_SHARE, STRAY_SHARE = 0.6, 0.001
 INK_SHARE = 0.001  # of the pixels, at the least, are ink of full strength
 LEAST_CONTRAST = 16  # grey levels; ink that stands out by less is noise
 LUMA_SHARE = 0.3  # of the variance of all colours; where luma has less, ink and ground differ by colour
-
-Pixels = NDArray[np.uint8]
 
 _LEVELS = np.arange(256)
 _WINDOW = np.ones(2 * FLATNESS + 1)
@@ -189,40 +189,11 @@ def _ground(small: Image.Image) -> Image.Image:
     pixels: Pixels = np.asarray(small)
     rim = pixels.copy()
     for line in (rim[0], rim[-1], rim[:, 0], rim[:, -1]):
-        line[:] = _closed(_continued(line[None], WIDEST_AT_BORDER - 1), WIDEST_AT_BORDER)[0]
+        line[:] = closed(continued(line[None], WIDEST_AT_BORDER - 1), WIDEST_AT_BORDER)[0]
     margin = WIDEST_STROKE - 1
-    canvas = _continued(rim, margin)
+    canvas = continued(rim, margin)
     canvas[margin:-margin, margin:-margin] = pixels
-    return Image.fromarray(_closed(canvas, WIDEST_STROKE)).filter(ImageFilter.GaussianBlur(1))
-
-
-def _continued(grey: Pixels, margin: int) -> Pixels:
-    """With so many pixels more on every side, as they are on the border."""
-    return np.pad(grey, margin, mode="edge")
-
-
-def _closed(grey: Pixels, width: int) -> Pixels:
-    """Grey closing: what is dark and narrower than `width` is filled with the levels around it.
-
-    The border goes with it: `width` - 1 pixels on every side.
-    """
-    return _running(_running(grey, width, np.maximum), width, np.minimum)
-
-
-def _opened(grey: Pixels, width: int) -> Pixels:
-    """Grey opening: what is light and narrower than `width` is taken away, and the border likewise."""
-    return _running(_running(grey, width, np.minimum), width, np.maximum)
-
-
-def _running(grey: Pixels, width: int, extreme: np.ufunc) -> Pixels:
-    """The greatest or the least of every square of `width` pixels, by squares of doubled width."""
-    span = 1
-    while span < width:
-        step = min(span, width - span)
-        grey = extreme(grey[step:], grey[:-step])
-        grey = extreme(grey[:, step:], grey[:, :-step])
-        span += step
-    return grey
+    return Image.fromarray(closed(canvas, WIDEST_STROKE)).filter(ImageFilter.GaussianBlur(1))
 
 
 def _ink_is_light(work: Image.Image) -> bool:
@@ -232,7 +203,7 @@ def _ink_is_light(work: Image.Image) -> bool:
     narrow, what a closing fills is dark and narrow. Windows of several widths decide together.
     """
     small = np.asarray(work.resize((GROUND_SIDE, GROUND_SIDE), Image.Resampling.BOX))
-    canvas = _continued(small, THICK[-1] - 1)
+    canvas = continued(small, THICK[-1] - 1)
     thin = {width: _top_hats(canvas, width) for width in (*THIN, THICK[0])}
     if sum(thin[THIN[1]]) > THIN_SHARE * sum(thin[THICK[0]]):
         return sum(_lean(*thin[width]) for width in THIN) > 0
@@ -252,7 +223,7 @@ def _top_hats(canvas: Pixels, width: int) -> tuple[float, float]:
     margin, spare = THICK[-1] - 1, THICK[-1] - width
     inner, outer = slice(margin, -margin), slice(spare, len(canvas) - spare)
     small, canvas = canvas[inner, inner], canvas[outer, outer]
-    hats = small - _opened(canvas, width), _closed(canvas, width) - small
+    hats = small - opened(canvas, width), closed(canvas, width) - small
     light, dark = (hat.astype(np.float32).ravel() for hat in hats)
     return float(light * light @ light), float(dark * dark @ dark)
 

@@ -22,7 +22,8 @@ def without_rules(ink: Image.Image, peak: int) -> Image.Image:
     on either side of it.
     """
     pixels = np.asarray(ink)
-    if max(line.max() for line in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])) <= RULE_LEVEL * peak:
+    border = pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]
+    if max(line.max() for line in border) <= RULE_LEVEL * peak:
         return ink
     on_ink = pixels > RULE_LEVEL * peak
     lines = [(axis, runs) for axis in (0, 1) if (runs := _rules(on_ink.mean(axis=1 - axis)))]

@@ -13,7 +13,7 @@ FILES = sorted([*ROOT.glob("service/*.py"), *ROOT.glob("training/*.py")])
 
 # Lower rooms know nothing of higher ones.
 LAYERS: list[set[str]] = [
-    {"errors", "settings", "manifest", "cpus", "draining"},
+    {"errors", "settings", "manifest", "cpus", "draining", "morphology"},
     {"devices", "admission", "metrics", "logs", "signatures", "auth", "ground"},
     {"schemas", "predictor", "strokes", "multipart", "body"},
     {"registry", "batching", "problems", "preparation"},

@@ -12,6 +12,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from service.errors import BlankImage
 from service.manifest import ArtifactStore
+from service.morphology import closed, continued, opened
 from service.predictor import Predictor, load
 from service.preparation import in_mnist_form, prepare
 from tests.conftest import COMMITTED, CPU, Digits, png
@@ -210,6 +211,22 @@ def stroke(width: int, lines: list[list[tuple[int, int]]]) -> Image.Image:
 
 
 SEVEN = [[(70, 60), (210, 60), (120, 230)]]
+
+
+@pytest.mark.parametrize("width", [3, 5, 9, 13])
+def test_morphology_equals_its_definition(width: int) -> None:
+    """A closing is the least of the greatest, an opening the greatest of the least, of squares."""
+    grey = np.random.default_rng(width).integers(0, 256, (20, 23), dtype=np.uint8)
+    canvas = continued(grey, width - 1)
+
+    def around(pixels: NDArray[np.uint8], extreme: str) -> NDArray[np.uint8]:
+        windows = np.lib.stride_tricks.sliding_window_view(pixels, (width, width))
+        return np.asarray(getattr(windows, extreme)((2, 3)))
+
+    assert np.array_equal(closed(canvas, width), around(around(canvas, "max"), "min"))
+    assert np.array_equal(opened(canvas, width), around(around(canvas, "min"), "max"))
+    assert (closed(canvas, width) >= grey).all()
+    assert (opened(canvas, width) <= grey).all()
 
 
 def test_specks_are_dropped() -> None:
