@@ -314,6 +314,13 @@ def test_only_what_gives_a_score_is_evaluated_and_recalibrated() -> None:
     assert "nothing that is fitted after its weights" in result.stderr
 
 
+def test_the_net_of_an_older_recipe_is_not_recalibrated() -> None:
+    result = run("recalibrate", "--version", "6")
+    assert result.returncode == 1
+    assert "digit/6 is a net of another form than today's cnn" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_the_pass_command_prints_the_coefficients(tmp_path: Path) -> None:
     result = run("pass", "--out", str(tmp_path))
     assert result.returncode == 0, result.stderr

@@ -14,9 +14,10 @@ from training.fit import batched
 from training.nets import ConvNet, Detector, DigitNet
 
 FALSE_ALARMS = 0.01  # share of validation images that may be called no digit
-ENERGY_WEIGHT = 0.5  # of the energy beside two distances of weight 1, each in standard deviations
+# Of the distances in the early and in the late layers, and of the energy, each in standard deviations.
+PART_WEIGHTS = (0.5, 1.0, 0.5)
 SHRINKAGE = 1e-3  # of the covariance towards a multiple of the identity, so that it can be inverted
-DISTORTED_SHARE, DISTORTED_BATCH = 0.1, 128
+DISTORTED_SHARE, DISTORTED_BATCH = 0.2, 128
 BINS = 15
 
 
@@ -88,7 +89,7 @@ def fit_detector(
         lambda part: detector.parts(*body.summaries(net.normalize(part)), net.logits(part)),
         validation.inputs,
     )
-    weights = torch.tensor([1.0, 1.0, ENERGY_WEIGHT]) / parts.std(0)
+    weights = torch.tensor(PART_WEIGHTS) / parts.std(0)
     detector.weights.copy_(weights)
     raw = (parts * weights).sum(1)
     detector.threshold.copy_(raw.quantile(1 - FALSE_ALARMS))

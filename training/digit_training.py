@@ -51,7 +51,7 @@ PROOF_ROWS = 1_000
 
 
 class Split(NamedTuple):
-    """MNIST as a recipe uses it, and the SHA-256 of all its training images."""
+    """MNIST as a recipe uses it, and the SHA-256 of all its training images as they come."""
 
     train: Rows
     validation: Rows
@@ -59,10 +59,12 @@ class Split(NamedTuple):
     sha256: str
 
     @classmethod
-    def load(cls, data: Path) -> "Split":
+    def load(cls, data: Path, recipe: Recipe) -> "Split":
         """Raises DataUnavailable."""
         everything = load_mnist(data, train=True)
-        return cls(*split_validation(everything), load_mnist(data, train=False), everything.sha256())
+        train, validation = split_validation(everything)
+        train = recipe.extend(train) if recipe.extend else train
+        return cls(train, validation, load_mnist(data, train=False), everything.sha256())
 
 
 def train_digit(
@@ -78,13 +80,11 @@ def train_digit(
 ) -> Manifest:
     """Fit and publish. Raises DataUnavailable, Diverged or PublishFailed."""
     started = time.monotonic()
-    split = Split.load(data)
-    train = recipe.extend(split.train) if recipe.extend else split.train
+    split = Split.load(data, recipe)
+    train, validation = split.train.to(device), split.validation.to(device)
     hp = replace(recipe.hyperparameters, epochs=epochs or recipe.hyperparameters.epochs)
     net = start(recipe, seed).to(device)
-    fitted, history = fit(
-        net, CROSS_ENTROPY, train.to(device), recipe.phases(hp), console, split.validation.to(device)
-    )
+    fitted, history = fit(net, CROSS_ENTROPY, train, recipe.phases(hp), console, validation)
     record = training_record(
         recipe=recipe.name,
         hyperparameters=hp.as_dict()
@@ -110,14 +110,19 @@ def recalibrate_digit(
     manifest = read_manifest(folder)
     recipe, record = RECIPES.get(manifest.training.recipe), manifest.training
     net = start(recipe, record.seed) if recipe else None
-    if not net or not isinstance(net.body, nets.ConvNet) or not manifest.output.score:
+    if not recipe or not net or not isinstance(net.body, nets.ConvNet) or not manifest.output.score:
         raise ArtifactError(f"digit/{version} has nothing that is fitted after its weights")
     detecting = nets.DetectingDigitNet(net, nets.Detector(net.body.widths))
-    detecting.load_state_dict(weights(read_model(folder, manifest)))
+    try:
+        detecting.load_state_dict(weights(read_model(folder, manifest)))
+    except RuntimeError as error:
+        raise ArtifactError(
+            f"digit/{version} is a net of another form than today's {recipe.name}"
+        ) from error
     again = {"weights_of_version": version, "calibrated_at_commit": git_commit() or "unknown"}
     record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **again}})
     curves = (folder / "report" / "curves.png").read_bytes()
-    split = Split.load(data)
+    split = Split.load(data, recipe)
     return calibrate_and_publish(net.eval(), record, split, curves, store, key)
 
 
