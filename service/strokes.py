@@ -73,7 +73,7 @@ def _frames(
     high, wide = (round(RING_SHARE * side) for side in shape)
     beyond = (rows >= high) & (rows < shape[0] - high) & (ends > wide) & (starts < shape[1] - wide)
     ring: NDArray[np.bool_] = np.bincount(groups, beyond) == 0
-    rest = ~ring & (weights >= SPECK_SHARE * weights.max())
+    rest = ~ring & (weights > 0.1 * weights.max())
     of_rest = rest[groups]
     free = beyond[of_rest].all() and starts[of_rest].min(initial=wide) >= wide
     if not (free and ends[of_rest].max(initial=0) <= shape[1] - wide and of_rest.any()):
