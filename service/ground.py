@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
 
-from service.morphology import Pixels, closed, continued, opened
+from service.morphology import Pixels, border, closed, continued, opened
 
 # The longest side, in pixels, at which ink is found, and at which the ground is modelled.
 WORK_SIDE, GROUND_SIDE = 140, 32
@@ -157,10 +157,15 @@ def _flat_ground(histogram: NDArray[np.int_]) -> int | None:
     """
     share = np.convolve(histogram, _WINDOW, mode="same") / histogram.sum()
     level = int(share.argmax())
-    darkest = int(np.flatnonzero(histogram)[0])
-    between = share[darkest + (level - darkest) // 6 : max(0, level - 2 * FLATNESS)]
-    flat = share[level] >= FLAT_SHARE and between.max(initial=0) < SHADOW_SHARE
+    low, high = _between(histogram, level)
+    flat = share[level] >= FLAT_SHARE and share[low:high].max(initial=0) < SHADOW_SHARE
     return level if flat else None
+
+
+def _between(histogram: NDArray[np.int_], level: int) -> tuple[int, int]:
+    """The levels between the ink, from the darkest on, and the ground at `level`: low, high (exclusive)."""
+    darkest = int(np.flatnonzero(histogram)[0])
+    return darkest + (level - darkest) // 6, max(0, level - 2 * FLATNESS)
 
 
 def _in_shadow(work: Image.Image, histogram: NDArray[np.int_], level: int, reverse: bool) -> bool:
@@ -168,15 +173,13 @@ def _in_shadow(work: Image.Image, histogram: NDArray[np.int_], level: int, rever
 
     Noise spreads a shadow over many levels, so that none is common.
     """
-    darkest = int(np.flatnonzero(histogram)[0])
-    low, high = darkest + (level - darkest) // 6, level - 2 * FLATNESS
-    if histogram[low : max(low, high)].sum() < HALF_SHARE * histogram.sum():
+    low, high = _between(histogram, level)
+    if histogram[low:high].sum() < HALF_SHARE * histogram.sum():
         return False
-    pixels = np.asarray(work)
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    along = np.concatenate(border(np.asarray(work)))
     if reverse:
-        border = 255 - border
-    return float(((border >= low) & (border < high)).mean()) >= BORDER_SHARE
+        along = 255 - along
+    return float(((along >= low) & (along < high)).mean()) >= BORDER_SHARE
 
 
 def _ground(small: Image.Image) -> Image.Image:
@@ -188,7 +191,7 @@ def _ground(small: Image.Image) -> Image.Image:
     """
     pixels: Pixels = np.asarray(small)
     rim = pixels.copy()
-    for line in (rim[0], rim[-1], rim[:, 0], rim[:, -1]):
+    for line in border(rim):
         line[:] = closed(continued(line[None], WIDEST_AT_BORDER - 1), WIDEST_AT_BORDER)[0]
     margin = WIDEST_STROKE - 1
     canvas = continued(rim, margin)

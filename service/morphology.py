@@ -9,6 +9,11 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 
 
+def border(grey: Pixels) -> tuple[Pixels, ...]:
+    """The outermost line of every side, as views."""
+    return grey[0], grey[-1], grey[:, 0], grey[:, -1]
+
+
 def continued(grey: Pixels, margin: int) -> Pixels:
     """With so many pixels more on every side, as they are on the border."""
     return np.pad(grey, margin, mode="edge")

@@ -8,11 +8,11 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from service.errors import BlankImage
 from service.ground import LEAST_CONTRAST, at_work_size, find_ink, mapped, scaled_size, strongest, to_grey
+from service.morphology import Pixels
 from service.strokes import without_rules, without_specks
 
 SIDE = 28
@@ -28,8 +28,6 @@ EDGES, COARSE_EDGES, COARSE = (0.15, 0.85), (0.05, 1.0), 16
 # Stroke width over the longest side of the ink. Outside this range strokes are thickened or thinned;
 # of MNIST's digits themselves 98 % lie inside.
 THINNEST, THICKEST = 0.075, 0.22
-
-Pixels = NDArray[np.uint8]
 
 _LEVELS = np.arange(256)
 

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
 
+from service.morphology import border
+
 GROUP_SIDE = 56  # the longest side, in pixels, up to which pixels are grouped into strokes
 RULE_LEVEL, RULE_COVER, WIDEST_RULE = 0.15, 0.95, 0.035
 RING_SHARE = 0.12  # of a side: what lies nearer to the border, and only there, may be a frame
@@ -22,8 +24,7 @@ def without_rules(ink: Image.Image, peak: int) -> Image.Image:
     on either side of it.
     """
     pixels = np.asarray(ink)
-    border = pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]
-    if max(line.max() for line in border) <= RULE_LEVEL * peak:
+    if max(line.max() for line in border(pixels)) <= RULE_LEVEL * peak:
         return ink
     on_ink = pixels > RULE_LEVEL * peak
     lines = [(axis, runs) for axis in (0, 1) if (runs := _rules(on_ink.mean(axis=1 - axis)))]
@@ -71,14 +72,12 @@ def _frames(
 ) -> NDArray[np.bool_]:
     """Which components lie near the border alone, around all others, as the frame of a field does."""
     high, wide = (round(RING_SHARE * side) for side in shape)
-    beyond = (rows >= high) & (rows < shape[0] - high) & (ends > wide) & (starts < shape[1] - wide)
-    ring: NDArray[np.bool_] = np.bincount(groups, beyond) == 0
-    rest = ~ring & (weights > 0.1 * weights.max())
-    of_rest = rest[groups]
-    free = beyond[of_rest].all() and starts[of_rest].min(initial=wide) >= wide
-    if not (free and ends[of_rest].max(initial=0) <= shape[1] - wide and of_rest.any()):
-        ring[:] = False
-    return ring
+    between = (rows >= high) & (rows < shape[0] - high)
+    reaching_in = between & (ends > wide) & (starts < shape[1] - wide)
+    free = between & (starts >= wide) & (ends <= shape[1] - wide)
+    ring: NDArray[np.bool_] = np.bincount(groups, reaching_in) == 0
+    rest = (~ring & (weights > 0.1 * weights.max()))[groups]
+    return ring & bool(rest.any() and free[rest].all())
 
 
 def _strokes(mask: NDArray[np.bool_]) -> tuple[Runs, Runs, Runs, Runs]:
