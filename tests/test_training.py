@@ -180,27 +180,6 @@ def test_a_tenth_of_a_batch_comes_with_few_pixels_and_prepared(digits: Digits) -
     assert (coarse.diff(dim=3).abs().amax((1, 2, 3)) < 255).all()  # blurred, as pixels are large
 
 
-def test_some_ones_come_again_with_a_flag(digits: Digits) -> None:
-    rows = tiny_rows(digits)
-    extended = augment.with_flagged_ones(rows)
-    assert torch.equal(extended.inputs[: len(rows.inputs)], rows.inputs)
-    ones_u8, flagged_u8 = rows.inputs[rows.targets == 1], extended.inputs[len(rows.inputs) :]
-    assert len(flagged_u8) == round(0.1 * len(ones_u8)) > 3
-    assert (extended.targets[len(rows.targets) :] == 1).all()
-    assert torch.equal(augment.with_flagged_ones(rows).inputs, extended.inputs), "drawn otherwise"
-    for one_u8 in flagged_u8[:, 0].float():
-        columns = torch.arange(28) + 0.5
-        assert (one_u8.sum(0) @ columns / one_u8.sum()).item() == pytest.approx(14.5, abs=0.6)
-        wide = (one_u8 > 127).any(0).sum()
-        stroke = (one_u8 > 127).sum(1).float()
-        assert wide > stroke[stroke > 0].median()
-
-
-def test_rows_without_ones_stay_as_they_are() -> None:
-    rows = Rows(torch.zeros(3, 1, 28, 28, dtype=torch.uint8), torch.tensor([0, 2, 3]))
-    assert augment.with_flagged_ones(rows) is rows
-
-
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

@@ -1,6 +1,4 @@
-"""Random distortions of training images, and ones with flags. They belong to training alone: no archive
-contains them.
-"""
+"""Random distortions of training images. They belong to training alone: no archive contains them."""
 
 import math
 from collections.abc import Sequence
@@ -8,13 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate, max_pool2d
 
 from service.errors import BlankImage
 from service.preparation import INK_SIDE, SIDE, prepare
-from training.data import Rows
 
 ROTATION_DEGREES = 15.0
 SCALE = 0.12
@@ -30,10 +27,6 @@ BLUR_SHARE = 0.25
 COARSE_SHARE = 0.1
 COARSE_INK, COARSE_FRAME = (5.5, 12.0), (22.0, 36.0)  # sides, in its own and in MNIST's pixels
 GAMMA_SHARE, GAMMA = 0.3, (0.6, 1.5)
-
-# Ones with a flag: their share of MNIST's ones; how far the flag falls, and how long it is for a one of
-# height 1; the share of those with a foot; and how much finer than a pixel they are drawn.
-FLAGGED_SHARE, FLAG_DEGREES, FLAG_REACH, FOOT_SHARE, FINE = 0.1, (30.0, 65.0), (0.25, 0.5), 0.25, 4
 
 MARGIN = 8  # around an image, so that a frame can reach beyond it
 
@@ -142,49 +135,3 @@ def _random_bends(images_u8: Tensor) -> Tensor:
     knots.uniform_(-limit, limit)
     bends = interpolate(knots, size=(height, width), mode="bicubic", align_corners=True)
     return bends.permute(0, 2, 3, 1)
-
-
-def with_flagged_ones(rows: Rows) -> Rows:
-    """`rows` of digits and, behind them, some of their ones again with a flag, drawn by a seed of its own.
-
-    MNIST's writers, in the United States, wrote a 1 as a single stroke. In much of the world it has a flag,
-    and often a foot: a net that never saw them reads a 7.
-    """
-    random = np.random.default_rng(0)
-    ones_u8 = rows.inputs[rows.targets == 1, 0].numpy()
-    chosen = random.permutation(len(ones_u8))[: round(FLAGGED_SHARE * len(ones_u8))]
-    flagged = [torch.from_numpy(_flagged(ones_u8[one], random))[None] for one in chosen]
-    if not flagged:
-        return rows
-    labels = torch.ones(len(flagged), dtype=rows.targets.dtype)
-    return Rows(torch.cat([rows.inputs, torch.stack(flagged)]), torch.cat([rows.targets, labels]))
-
-
-def _flagged(one_u8: Pixels, random: np.random.Generator) -> Pixels:
-    """`one_u8 [28, 28]` with a flag on its upper end, perhaps a foot, and its mass back in the middle."""
-    ink = one_u8 > 127
-    top, bottom = np.flatnonzero(ink.any(1))[[0, -1]]
-    height = bottom - top + 1
-    upper, lower = (np.flatnonzero(ink[line : line + 2].any(0)).mean() + 0.5 for line in (top, bottom - 1))
-    stroke = one_u8.sum() / 255 / math.hypot(height, upper - lower)
-    slope, reach = math.radians(random.uniform(*FLAG_DEGREES)), height * random.uniform(*FLAG_REACH)
-    width = stroke * random.uniform(0.7, 1.0)
-    start = top + width / 2
-    strokes = [(upper, start, upper - reach * math.cos(slope), start + reach * math.sin(slope))]
-    if random.random() < FOOT_SHARE:
-        half, level = height * random.uniform(0.15, 0.35), bottom + 0.5 - width / 2
-        strokes.append((lower - half, level, lower + half, level))
-    drawn = np.maximum(one_u8, _drawn(strokes, width))
-    shift = round(SIDE / 2 + 0.5 - np.average(np.arange(SIDE) + 0.5, weights=drawn.sum(0)))
-    return np.pad(drawn, ((0, 0), (MARGIN, MARGIN)))[:, MARGIN - shift : MARGIN - shift + SIDE]
-
-
-def _drawn(strokes: Sequence[tuple[float, ...]], width: float) -> Pixels:
-    """Lines with round ends, from x, y to x, y in pixels, on 28×28."""
-    sheet = Image.new("L", (FINE * SIDE, FINE * SIDE))
-    pen = ImageDraw.Draw(sheet)
-    for line in strokes:
-        pen.line([FINE * at for at in line], fill=255, width=max(1, round(FINE * width)))
-        for x, y in (line[:2], line[2:]):
-            pen.circle((FINE * x, FINE * y), FINE * width / 2, fill=255)
-    return np.asarray(sheet.resize((SIDE, SIDE), Image.Resampling.BOX))

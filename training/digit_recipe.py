@@ -22,7 +22,7 @@ from service.manifest import (
     OutputSpec,
     ScoreSpec,
 )
-from training import augment, nets
+from training import augment, nets, styles
 from training.data import Rows
 from training.fit import Hyperparameters, Objective, Phase
 
@@ -121,7 +121,7 @@ CNN = Recipe(
         refine_share=0.08,
         refine_learning_rate=0.01,
     ),
-    extend=augment.with_flagged_ones,
+    extend=styles.with_other_styles,
     augment=augment.distort_as_prepared,
     augment_refining=augment.coarsened,
 )

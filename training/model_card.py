@@ -32,8 +32,8 @@ a mistake harms somebody and nobody checks.
 
 How the digit came to be a picture: size, place, stroke, rotation, ground, light, colour, noise,
 compression. MNIST's writers were employees and high-school students in the United States: other ways to
-write a 1, a 4 or a 7 are rarer in it than in the world. Where the extension is `with_flagged_ones`, a
-tenth of its ones were trained on once more with a drawn flag.
+write a 1, a 4, a 7 or a 9 are rarer in it than in the world. Where the extension is `with_other_styles`,
+some of its digits were trained on once more, redrawn in such ways.
 
 ## Metrics
 
