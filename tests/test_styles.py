@@ -24,7 +24,7 @@ def cut_to_ink(image_u8: Pixels) -> Pixels:
 
 def width_over_height(image_u8: Pixels) -> float:
     height, width = cut_to_ink(image_u8).shape
-    return width / height
+    return float(width / height)
 
 
 def ink_left_of_the_stem(image_u8: Pixels) -> float:
@@ -72,7 +72,8 @@ def test_a_style_changes_what_it_is_named_after(
     changed = []
     for image_u8 in digits.images_u8[digits.labels == label]:
         redrawn_u8 = style(Digit(image_u8), random)
-        assert (redrawn_u8.shape, redrawn_u8.dtype) == ((SIDE, SIDE), np.uint8)
+        assert redrawn_u8.shape == (SIDE, SIDE)
+        assert redrawn_u8.dtype == np.uint8
         assert redrawn_u8.max() == 255
         changed.append(sign * (measure(redrawn_u8) - measure(image_u8)) > 0)
     assert len(changed) > 30

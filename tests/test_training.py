@@ -117,6 +117,17 @@ def test_a_later_phase_starts_from_the_best_weights_so_far(digits: Digits) -> No
     assert last < training[-1] - 0.01, "the last epoch was the best: this proves nothing"
 
 
+@pytest.mark.parametrize("batches", range(1, 12))
+def test_a_fit_of_any_number_of_batches_warms_up(digits: Digits, batches: int) -> None:
+    train = tiny_rows(digits).take(torch.arange(8 * batches))
+    hp = Hyperparameters(
+        epochs=1, batch_size=8, learning_rate=0.1, momentum=0.9, schedule="one-cycle", warm_up_share=0.2
+    )
+    net, history = fit(DigitNet(SOFTMAX_MLP.body()), CROSS_ENTROPY, train, [Phase(hp)], QUIET)
+    assert len(history.train_loss) == 1
+    assert all(parameter.isfinite().all() for parameter in net.parameters())
+
+
 def test_a_recipe_ends_in_refining_where_there_are_epochs_for_it() -> None:
     training, refining = CNN.phases(CNN.hyperparameters)
     assert (training.hyperparameters.epochs, training.augment) == (70, augment.distort_as_prepared)

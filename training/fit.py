@@ -212,7 +212,9 @@ def _optimizer(net: nn.Module, hp: Hyperparameters) -> torch.optim.SGD:
 
 def _scheduler(optimizer: torch.optim.Optimizer, hp: Hyperparameters, steps: int) -> LRScheduler:
     if hp.schedule == "one-cycle":
-        return OneCycleLR(optimizer, max_lr=hp.learning_rate, total_steps=steps, pct_start=hp.warm_up_share)
+        # OneCycleLR divides by zero where warming up takes exactly one step.
+        warm_up = hp.warm_up_share if hp.warm_up_share * steps != 1 else 0.0
+        return OneCycleLR(optimizer, max_lr=hp.learning_rate, total_steps=steps, pct_start=warm_up)
     return ConstantLR(optimizer, factor=1.0)
 
 
