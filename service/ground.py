@@ -21,9 +21,10 @@ THIN, THICK, THIN_SHARE = (3, 5, 7), (9, 13), 0.2
 
 WIDEST_STROKE = 9  # of GROUND_SIDE: whatever is narrower is ink, whatever is wider is ground
 WIDEST_AT_BORDER = 21  # likewise, along the border
-# A flat ground: this share of the pixels within so many levels, and no such share on any other. It is none
-# with these shares of all pixels and of the border between it and the ink.
-FLATNESS, FLAT_SHARE, SHADOW_SHARE = 4, 0.35, 0.10
+# A flat ground: this share of the pixels within so many levels, no such share on any other between it and
+# the ink, and no such share beyond it. It is none with these shares of all pixels and of the border between
+# it and the ink.
+FLATNESS, FLAT_SHARE, SHADOW_SHARE, LIT_SHARE = 4, 0.35, 0.10, 0.15
 HALF_SHARE, BORDER_SHARE = 0.15, 0.35
 
 # So much of a picture is ground, and so little lies beyond it on the other side, where all the rest is ink.
@@ -153,12 +154,14 @@ def _flat_ground(histogram: NDArray[np.int_]) -> int | None:
     """The one grey level of a ground that is as flat as a drawing program's, or None.
 
     Much of such a picture lies on that level, and no other level between it and the ink is as common:
-    where one is, it is a shadow or a second sheet.
+    where one is, it is a shadow or a second sheet. Where much lies beyond it, it is itself the shadow.
     """
     share = np.convolve(histogram, _WINDOW, mode="same") / histogram.sum()
     level = int(share.argmax())
     low, high = _between(histogram, level)
-    flat = share[level] >= FLAT_SHARE and share[low:high].max(initial=0) < SHADOW_SHARE
+    between = share[low:high].max(initial=0)
+    beyond = histogram[level + 2 * FLATNESS + 1 :].sum() / histogram.sum()
+    flat = share[level] >= FLAT_SHARE and between < SHADOW_SHARE and beyond < LIT_SHARE
     return level if flat else None
 
 

@@ -12,6 +12,7 @@ from service.morphology import border
 GROUP_SIDE = 56  # the longest side, in pixels, up to which pixels are grouped into strokes
 RULE_LEVEL, RULE_COVER, WIDEST_RULE = 0.15, 0.95, 0.035
 RING_SHARE = 0.12  # of a side: what lies nearer to the border, and only there, may be a frame
+LEAST_BESIDE_FRAME = 0.02  # of the ink of a frame: what has less is no digit
 SPECK_SHARE = 0.04  # of the ink of the largest stroke; what has less is dropped
 
 Runs = NDArray[np.intp]
@@ -76,7 +77,7 @@ def _frames(
     reaching_in = between & (ends > wide) & (starts < shape[1] - wide)
     free = between & (starts >= wide) & (ends <= shape[1] - wide)
     ring: NDArray[np.bool_] = np.bincount(groups, reaching_in) == 0
-    rest = (~ring & (weights > 0.1 * weights.max()))[groups]
+    rest = (~ring & (weights > LEAST_BESIDE_FRAME * weights.max()))[groups]
     return ring & bool(rest.any() and free[rest].all())
 
 

@@ -165,6 +165,7 @@ def _print_robustness(console: Console, found: Robustness) -> None:
     table.add_section()
     table.add_row("mean", "", f"{found.mean:.2%}")
     table.add_row("worst", "", f"{found.worst:.1%}")
+    table.add_row("everything at once", "", f"{found.anything:.1%}")
     for way, accuracy in found.other_digits.items():
         table.add_row("scikit-learn's digits", way, f"{accuracy:.1%}")
     console.print(table)

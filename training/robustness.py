@@ -1,7 +1,8 @@
 """How well a published model reads what people send: every picture goes in as a client's would.
 
-Accuracy on MNIST's test digits under every look of `sheets`, on scikit-learn's digits (1,797 real ones of
-43 writers, 8×8, never trained on), and how often what is no digit is called so (`non_digits`).
+Accuracy on MNIST's test digits under every look of `sheets`, one change at a time and all at once, on
+scikit-learn's digits (1,797 real ones of 43 writers, 8×8, never trained on), and how often what is no
+digit is called so (`non_digits`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,6 +27,7 @@ from training.sheets import Pixels
 Predict = Callable[[Tensor], Tensor]
 
 NON_DIGITS_PER_KIND = 300
+CELLS_OF_ANYTHING = 3  # so many times the digits of a cell with everything at once
 EXAMPLES = 8
 MAX_PIXELS = 25_000_000
 
@@ -36,6 +38,7 @@ class Robustness:
 
     digits_per_cell: int
     cells: dict[tuple[str, str], float] = field(default_factory=dict)
+    anything: float = 0.0
     other_digits: dict[str, float] = field(default_factory=dict)
     other_digits_flagged: float = 0.0
     flagged: dict[str, float] = field(default_factory=dict)
@@ -63,13 +66,41 @@ def examine(predict: Predict, test: Rows, digits_per_cell: int, score_threshold:
     for (factor, level), look in track(list(sheets.cells().items()), "robustness", transient=True):
         random = np.random.default_rng(0)
         files = [sheets.draw(image_u8, look, random) for image_u8 in images_u8]
-        prepared = read(files)
-        predicted = predict(prepared)[:, :10].argmax(1).numpy()
-        found.cells[factor, level] = float((predicted == labels).mean())
-        _add_examples(found.examples.setdefault(factor, []), files, prepared, labels, predicted)
+        found.cells[factor, level] = _examine_files(found, factor, predict, files, labels)
+    _examine_anything(found, predict, test)
     _examine_other_digits(found, predict, score_threshold)
     _examine_non_digits(found, predict, test, score_threshold)
     return found
+
+
+def _examine_anything(found: Robustness, predict: Predict, test: Rows) -> None:
+    random = np.random.default_rng(0)
+    drawn = random.permutation(len(test.inputs))[: CELLS_OF_ANYTHING * found.digits_per_cell]
+    images_u8, labels = test.inputs[drawn, 0].numpy(), test.targets[drawn].numpy()
+    files = [sheets.draw(image_u8, sheets.anything(random), random) for image_u8 in images_u8]
+    found.anything = _examine_files(found, "everything at once", predict, files, labels, EXAMPLES)
+
+
+def _examine_files(
+    found: Robustness,
+    name: str,
+    predict: Predict,
+    files: Sequence[bytes],
+    labels: Pixels,
+    examples: int = 1,
+) -> float:
+    """The accuracy; and examples are added to those of that name: mistakes, and then what was right."""
+    prepared = read(files)
+    predicted = predict(prepared)[:, :10].argmax(1).numpy()
+    shown = found.examples.setdefault(name, [])
+    wrong, right = np.flatnonzero(predicted != labels), np.flatnonzero(predicted == labels)
+    wrong = np.roll(wrong, -len(shown))  # so that not all cells of a factor show the same digit
+    for chosen in np.concatenate([wrong, right])[:examples]:
+        title = f"{labels[chosen]}" + (
+            f" → {predicted[chosen]}" if predicted[chosen] != labels[chosen] else ""
+        )
+        shown.append((files[chosen], prepared[chosen, 0].numpy(), title))
+    return float((predicted == labels).mean())
 
 
 def read(files: Iterable[bytes]) -> Tensor:
@@ -121,20 +152,6 @@ def _examine_non_digits(found: Robustness, predict: Predict, test: Rows, score_t
     scores = torch.cat([of_digits, *of_others])
     is_other = np.arange(len(scores)) >= len(of_digits)
     found.auroc = float(roc_auc_score(is_other, scores.numpy()))
-
-
-def _add_examples(
-    examples: list[tuple[bytes, Pixels, str]],
-    files: Sequence[bytes],
-    prepared: Tensor,
-    labels: Pixels,
-    predicted: Pixels,
-) -> None:
-    """One mistake of each cell, where there is one, before what was right."""
-    wrong = np.flatnonzero(predicted != labels)
-    chosen = int(wrong[len(examples) % len(wrong)]) if len(wrong) else len(examples)
-    title = f"{labels[chosen]}" if not len(wrong) else f"{labels[chosen]} → {predicted[chosen]}"
-    examples.append((files[chosen], prepared[chosen, 0].numpy(), title))
 
 
 def examples_figure(found: Robustness) -> Figure:

@@ -207,3 +207,31 @@ def cells() -> dict[tuple[str, str], Look]:
     ):
         looks["colour", f"{colours[0]} on {colours[1]}"] = light._replace(colours=colours)
     return looks
+
+
+def anything(random: np.random.Generator) -> Look:
+    """Everything at once, as pictures come: any paper or board, pen, size, place, light, blur and noise."""
+
+    def one_of(*choices: Any) -> Any:
+        return choices[random.integers(len(choices))]
+
+    board = random.random() < 0.35
+    papers = (
+        *(245.0, 235.0, gradient(140, 255), vignette(235, 120), grain(215, 12), grain(215, 8, 5)),
+        *(ruled(248, 170), ruled(245, 120, 30), ruled(246, 185, 28, squared=True), box(190, 250)),
+    )
+    boards = (20.0, 35.0, gradient(0, 100), grain(60, 10, 2))
+    return Look(
+        ink=one_of(200.0, 235.0) if board else one_of(20.0, 50.0, 90.0),
+        ground=one_of(*boards) if board else one_of(*papers),
+        side=one_of(56, 100, 280, 280, 640),
+        scale=random.uniform(2.5, 8),
+        offset=(random.uniform(-0.6, 0.6), random.uniform(-0.6, 0.6)),
+        stroke=one_of(-2, 0, 0, 3),
+        degrees=random.uniform(-12, 12),
+        noise=one_of(0.0, 0.0, 6.0, 14.0),
+        blur=one_of(0.0, 0.0, 1.5, 3.0),
+        shadow=0.0 if board else one_of(0.0, 0.0, 0.3, 0.5),
+        frame=random.random() < 0.05,
+        quality=one_of(None, None, 40, 85, 85),
+    )
