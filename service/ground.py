@@ -10,17 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
 
-from service.morphology import Pixels, border, closed, continued, opened
+from service.morphology import Pixels, border, closed, continued
+from service.polarity import narrow_is_light
 
 # The longest side, in pixels, at which ink is found, and at which the ground is modelled.
 WORK_SIDE, GROUND_SIDE = 140, 32
 
-# Widths, of GROUND_SIDE, in which strokes stand out: in most pictures, and where a digit fills its picture.
-# The latter count where what is narrow makes up so little of what stands out at all.
-THIN, THICK, THIN_SHARE = (3, 5, 7), (9, 13), 0.2
-
 WIDEST_STROKE = 9  # of GROUND_SIDE: whatever is narrower is ink, whatever is wider is ground
 WIDEST_AT_BORDER = 21  # likewise, along the border
+EDGE_STEP = 0.15  # of its lightest level: a ground that changes by so much from pixel to pixel has an edge
 # A flat ground: this share of the pixels within so many levels, no such share on any other between it and
 # the ink, and no such share beyond it. It is none with these shares of all pixels and of the border between
 # it and the ink.
@@ -88,7 +86,7 @@ def find_ink(work: Image.Image) -> Ink:
     histogram = _histogram(work)
     ink_is_light = _clear_polarity(histogram)
     if ink_is_light is None:
-        ink_is_light = _ink_is_light(work)
+        ink_is_light = narrow_is_light(work)
     if ink_is_light:
         histogram = histogram[::-1]
     flat = _flat_ground(histogram)
@@ -141,7 +139,13 @@ def _clear_polarity(histogram: NDArray[np.int_]) -> bool | None:
 def _ink(work: Image.Image) -> Image.Image:
     """How far each pixel is darker than the ground around it."""
     small = work.resize(scaled_size(work.size, GROUND_SIDE / max(work.size)), Image.Resampling.BOX)
-    ground = _ground(small).resize(work.size, Image.Resampling.BILINEAR)
+    coarse = _ground(np.asarray(small))
+    smooth = Image.fromarray(coarse).filter(ImageFilter.GaussianBlur(1))
+    ground = smooth.resize(work.size, Image.Resampling.BILINEAR)
+    if _has_edge(coarse):
+        # Beside a hard edge what is smooth is lighter than the shadow, which would be ink.
+        sharp = _ground(np.asarray(work), max(work.size) / GROUND_SIDE)
+        ground = ImageChops.darker(ground, Image.fromarray(sharp))
     # Ink takes away a share of the light that falls on its place: in a shadow it stands out by less.
     light = np.asarray(ground, dtype=np.float32)
     share = np.asarray(ImageChops.subtract(ground, work), dtype=np.float32) / np.maximum(
@@ -185,53 +189,27 @@ def _in_shadow(work: Image.Image, histogram: NDArray[np.int_], level: int, rever
     return float(((along >= low) & (along < high)).mean()) >= BORDER_SHARE
 
 
-def _ground(small: Image.Image) -> Image.Image:
-    """The ground without the dark ink: a grey closing, wider than any stroke.
+def _ground(grey: Pixels, scale: float = 1.0) -> Pixels:
+    """The ground without the dark ink: a grey closing, wider than any stroke. `scale`: over GROUND_SIDE.
 
     It follows shadows, gradients and vignettes, and does not follow strokes. Where ink touches the
     border there is no ground beyond it, so the border is continued outwards, closed along itself by a
     wider filter first.
     """
-    pixels: Pixels = np.asarray(small)
-    rim = pixels.copy()
+    widest, along = round(scale * WIDEST_STROKE), round(scale * WIDEST_AT_BORDER)
+    rim = grey.copy()
     for line in border(rim):
-        line[:] = closed(continued(line[None], WIDEST_AT_BORDER - 1), WIDEST_AT_BORDER)[0]
-    margin = WIDEST_STROKE - 1
+        line[:] = closed(continued(line[None], along - 1), along)[0]
+    margin = widest - 1
     canvas = continued(rim, margin)
-    canvas[margin:-margin, margin:-margin] = pixels
-    return Image.fromarray(closed(canvas, WIDEST_STROKE)).filter(ImageFilter.GaussianBlur(1))
+    canvas[margin:-margin, margin:-margin] = grey
+    return closed(canvas, widest)
 
 
-def _ink_is_light(work: Image.Image) -> bool:
-    """Whether light or dark is what is narrow, as strokes are: shadows, lights and sheets are wide.
-
-    By the top-hats of mathematical morphology (Serra 1982): what a grey opening takes away is light and
-    narrow, what a closing fills is dark and narrow. Windows of several widths decide together.
-    """
-    small = np.asarray(work.resize((GROUND_SIDE, GROUND_SIDE), Image.Resampling.BOX))
-    canvas = continued(small, THICK[-1] - 1)
-    thin = {width: _top_hats(canvas, width) for width in (*THIN, THICK[0])}
-    if sum(thin[THIN[1]]) > THIN_SHARE * sum(thin[THICK[0]]):
-        return sum(_lean(*thin[width]) for width in THIN) > 0
-    return sum(_lean(*_top_hats(canvas, width)) for width in THICK) > 0
-
-
-def _lean(light: float, dark: float) -> float:
-    """From -1, all is dark, to 1, all is light."""
-    return (light - dark) / max(1.0, light + dark)
-
-
-def _top_hats(canvas: Pixels, width: int) -> tuple[float, float]:
-    """How much light and how much dark is narrower than `width` within the margin of THICK.
-
-    Sums of cubes, for which little noise is nothing.
-    """
-    margin, spare = THICK[-1] - 1, THICK[-1] - width
-    inner, outer = slice(margin, -margin), slice(spare, len(canvas) - spare)
-    small, canvas = canvas[inner, inner], canvas[outer, outer]
-    hats = small - opened(canvas, width), closed(canvas, width) - small
-    light, dark = (hat.astype(np.float32).ravel() for hat in hats)
-    return float(light * light @ light), float(dark * dark @ dark)
+def _has_edge(coarse: Pixels) -> bool:
+    levels = coarse.astype(np.int16)
+    steps = (np.abs(np.diff(levels, axis=axis)).max(initial=0) for axis in (0, 1))
+    return bool(max(steps) > EDGE_STEP * levels.max())
 
 
 def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:

@@ -14,8 +14,8 @@ FILES = sorted([*ROOT.glob("service/*.py"), *ROOT.glob("training/*.py")])
 # Lower rooms know nothing of higher ones.
 LAYERS: list[set[str]] = [
     {"errors", "settings", "manifest", "cpus", "draining", "morphology"},
-    {"devices", "admission", "metrics", "logs", "signatures", "auth", "ground"},
-    {"schemas", "predictor", "strokes", "multipart", "body"},
+    {"devices", "admission", "metrics", "logs", "signatures", "auth", "polarity"},
+    {"schemas", "predictor", "ground", "strokes", "multipart", "body"},
     {"registry", "batching", "problems", "preparation"},
     {"images"},
     {"explain", "call"},

@@ -36,9 +36,9 @@ def assert_mnist_form(pixels: NDArray[np.uint8]) -> None:
         assert abs(centre - 14) <= 1.5
 
 
-def paper(ink: Floats, ground: Floats | float, level: float) -> Image.Image:
-    """Ink of a grey level on a ground: `ink` is its cover, 0 to 1."""
-    return Image.fromarray(np.clip(ground * (1 - ink) + level * ink, 0, 255).astype(np.uint8))
+def paper(ink: Floats, ground: Floats | float, level: float, light: Floats | float = 1.0) -> Image.Image:
+    """Ink of a grey level on a ground: `ink` is its cover, `light` falls on both, 0 to 1."""
+    return Image.fromarray(np.clip((ground * (1 - ink) + level * ink) * light, 0, 255).astype(np.uint8))
 
 
 def cover(
@@ -175,6 +175,27 @@ def test_a_small_digit_in_light_ink_is_found(digits: Digits, model: Predictor) -
     assert accuracy(model, pictures, digits.labels) >= 0.95
 
 
+@pytest.mark.parametrize("pencil", [0.25, 0.4, 0.5])
+@pytest.mark.parametrize(
+    ("scale", "light"),
+    [
+        (3, 1 - 0.5 / (1 + np.exp(-(X + 0.3 * Y - 0.6) * 25))),
+        (3, 1 - 0.5 / (1 + np.exp(-(X + Y - 0.9) * 25))),
+        (4, 1 - 0.5 / (1 + np.exp(-(X + 0.3 * Y - 0.35) * 200))),
+    ],
+    ids=["beside", "in the corner", "across its hard edge"],
+)
+def test_a_digit_half_in_light_and_half_in_shadow_is_read(
+    pencil: float, scale: int, light: Floats, digits: Digits, model: Predictor
+) -> None:
+    """In the light, pencil is as dark as paper is in the shadow."""
+    pictures = [
+        prepared(paper(cover(image_u8, scale, at=(20, 20)), 245.0, 245 * pencil, light))
+        for image_u8 in digits.images_u8[:50]
+    ]
+    assert accuracy(model, pictures, digits.labels) >= 0.9
+
+
 def test_a_single_stroke_is_no_rule() -> None:
     """A one from border to border stays, however straight."""
     picture = Image.new("L", (60, 200), 255)
@@ -253,6 +274,15 @@ def test_a_frame_around_the_digit_is_dropped(inset: int, gap: int) -> None:
     if gap:
         pen.rectangle((0, 140, 30, 140 + gap), fill=255)
     assert np.abs(prepared(framed).astype(int) - prepared(clean)).mean() < 4
+
+
+def test_a_strong_frame_around_a_small_thin_digit_is_dropped(digits: Digits, model: Predictor) -> None:
+    pictures = []
+    for image_u8 in digits.images_u8[:50]:
+        sheet = paper(0.6 * cover(image_u8, scale=3, at=(120, 90)), 245.0, 20.0)
+        ImageDraw.Draw(sheet).rectangle((3, 3, 276, 276), outline=20, width=5)
+        pictures.append(prepared(sheet))
+    assert accuracy(model, pictures, digits.labels) >= 0.95
 
 
 @pytest.mark.parametrize("width", [3, 6, 12, 24, 44])
