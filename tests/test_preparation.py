@@ -12,42 +12,12 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from service.errors import BlankImage
 from service.manifest import ArtifactStore
-from service.morphology import closed, continued, opened
 from service.predictor import Predictor, load
 from service.preparation import in_mnist_form, prepare
 from tests.conftest import COMMITTED, CPU, Digits, png
+from tests.drawings import SEVEN, assert_mnist_form, cover, paper, prepared, stroke
 
 Floats = NDArray[np.float64]
-
-
-def prepared(picture: Image.Image) -> NDArray[np.uint8]:
-    return np.frombuffer(prepare(picture).pixels, np.uint8).reshape(28, 28)
-
-
-def assert_mnist_form(pixels: NDArray[np.uint8]) -> None:
-    """Ground 0, full ink 255, longest side 20 (give or take faint edges), centre of mass in the centre."""
-    assert np.median(pixels) == 0
-    assert pixels.max() == 255
-    rows, columns = (np.flatnonzero(pixels.max(axis) > 40) for axis in (1, 0))
-    assert 18 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= 20
-    weights = pixels.astype(float)
-    for axis in (0, 1):
-        centre = weights.sum(1 - axis) @ np.arange(28) / weights.sum()
-        assert abs(centre - 14) <= 1.5
-
-
-def paper(ink: Floats, ground: Floats | float, level: float, light: Floats | float = 1.0) -> Image.Image:
-    """Ink of a grey level on a ground: `ink` is its cover, `light` falls on both, 0 to 1."""
-    return Image.fromarray(np.clip((ground * (1 - ink) + level * ink) * light, 0, 255).astype(np.uint8))
-
-
-def cover(
-    image_u8: NDArray[np.uint8], scale: int = 7, side: int = 280, at: tuple[int, int] = (40, 30)
-) -> Floats:
-    """An MNIST digit enlarged, somewhere on a square sheet: 0 to 1."""
-    sheet = Image.new("L", (side, side))
-    sheet.paste(Image.fromarray(image_u8).resize((28 * scale, 28 * scale), Image.Resampling.BICUBIC), at)
-    return np.asarray(sheet) / 255
 
 
 Y, X = np.mgrid[0:280, 0:280] / 280
@@ -196,13 +166,6 @@ def test_a_digit_half_in_light_and_half_in_shadow_is_read(
     assert accuracy(model, pictures, digits.labels) >= 0.9
 
 
-def test_a_single_stroke_is_no_rule() -> None:
-    """A one from border to border stays, however straight."""
-    picture = Image.new("L", (60, 200), 255)
-    ImageDraw.Draw(picture).rectangle((26, 0, 36, 199), fill=0)
-    assert_mnist_form(prepared(picture))
-
-
 def test_where_the_ink_was_is_told() -> None:
     found = prepare(stroke(16, SEVEN))
     assert not found.ink_is_light
@@ -224,58 +187,6 @@ def test_a_digit_that_touches_the_border_is_kept(digits: Digits, model: Predicto
     assert accuracy(model, pictures, digits.labels) >= 0.95
 
 
-def stroke(width: int, lines: list[list[tuple[int, int]]]) -> Image.Image:
-    picture = Image.new("L", (280, 280), 255)
-    for line in lines:
-        ImageDraw.Draw(picture).line(line, fill=0, width=width, joint="curve")
-    return picture
-
-
-SEVEN = [[(70, 60), (210, 60), (120, 230)]]
-
-
-@pytest.mark.parametrize("width", [3, 5, 9, 13])
-def test_morphology_equals_its_definition(width: int) -> None:
-    """A closing is the least of the greatest, an opening the greatest of the least, of squares."""
-    grey = np.random.default_rng(width).integers(0, 256, (20, 23), dtype=np.uint8)
-    canvas = continued(grey, width - 1)
-
-    def around(pixels: NDArray[np.uint8], extreme: str) -> NDArray[np.uint8]:
-        windows = np.lib.stride_tricks.sliding_window_view(pixels, (width, width))
-        return np.asarray(getattr(windows, extreme)((2, 3)))
-
-    assert np.array_equal(closed(canvas, width), around(around(canvas, "max"), "min"))
-    assert np.array_equal(opened(canvas, width), around(around(canvas, "min"), "max"))
-    assert (closed(canvas, width) >= grey).all()
-    assert (opened(canvas, width) <= grey).all()
-
-
-def test_specks_are_dropped() -> None:
-    clean, specked = stroke(16, SEVEN), stroke(16, SEVEN)
-    for x, y in ((20, 250), (260, 20), (250, 260)):
-        ImageDraw.Draw(specked).ellipse((x, y, x + 5, y + 5), fill=0)
-    assert np.abs(prepared(specked).astype(int) - prepared(clean)).max() <= 2
-
-
-def test_a_detached_stroke_is_kept() -> None:
-    body = [(90, 90), (90, 150), (180, 150), (180, 230), (80, 230)]
-    flag = [(110, 60), (200, 60)]
-    with_flag = prepared(stroke(14, [body, flag]))
-    without = prepared(stroke(14, [body]))
-    assert np.abs(with_flag.astype(int) - without).max() > 200
-
-
-@pytest.mark.parametrize("inset", [0, 4, 18])
-@pytest.mark.parametrize("gap", [0, 60], ids=["closed", "open"])
-def test_a_frame_around_the_digit_is_dropped(inset: int, gap: int) -> None:
-    clean, framed = stroke(16, SEVEN), stroke(16, SEVEN)
-    pen = ImageDraw.Draw(framed)
-    pen.rectangle((inset, inset, 279 - inset, 279 - inset), outline=60, width=6)
-    if gap:
-        pen.rectangle((0, 140, 30, 140 + gap), fill=255)
-    assert np.abs(prepared(framed).astype(int) - prepared(clean)).mean() < 4
-
-
 def test_a_strong_frame_around_a_small_thin_digit_is_dropped(digits: Digits, model: Predictor) -> None:
     pictures = []
     for image_u8 in digits.images_u8[:50]:
@@ -283,14 +194,6 @@ def test_a_strong_frame_around_a_small_thin_digit_is_dropped(digits: Digits, mod
         ImageDraw.Draw(sheet).rectangle((3, 3, 276, 276), outline=20, width=5)
         pictures.append(prepared(sheet))
     assert accuracy(model, pictures, digits.labels) >= 0.95
-
-
-@pytest.mark.parametrize("width", [3, 6, 12, 24, 44])
-def test_pencil_and_marker_come_near_mnist_s_stroke(width: int) -> None:
-    pixels = prepared(stroke(width, SEVEN))
-    assert_mnist_form(pixels)
-    share = (pixels > 127).mean()
-    assert 0.05 < share < 0.22  # MNIST's sevens: 0.06 to 0.17
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,49 @@
+"""Digits on paper, for the tests of preparation."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from service.preparation import prepare
+
+Floats = NDArray[np.float64]
+
+
+def prepared(picture: Image.Image) -> NDArray[np.uint8]:
+    return np.frombuffer(prepare(picture).pixels, np.uint8).reshape(28, 28)
+
+
+def assert_mnist_form(pixels: NDArray[np.uint8]) -> None:
+    """Ground 0, full ink 255, longest side 20 (give or take faint edges), centre of mass in the centre."""
+    assert np.median(pixels) == 0
+    assert pixels.max() == 255
+    rows, columns = (np.flatnonzero(pixels.max(axis) > 40) for axis in (1, 0))
+    assert 18 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= 20
+    weights = pixels.astype(float)
+    for axis in (0, 1):
+        centre = weights.sum(1 - axis) @ np.arange(28) / weights.sum()
+        assert abs(centre - 14) <= 1.5
+
+
+def paper(ink: Floats, ground: Floats | float, level: float, light: Floats | float = 1.0) -> Image.Image:
+    """Ink of a grey level on a ground: `ink` is its cover, `light` falls on both, 0 to 1."""
+    return Image.fromarray(np.clip((ground * (1 - ink) + level * ink) * light, 0, 255).astype(np.uint8))
+
+
+def cover(
+    image_u8: NDArray[np.uint8], scale: int = 7, side: int = 280, at: tuple[int, int] = (40, 30)
+) -> Floats:
+    """An MNIST digit enlarged, somewhere on a square sheet: 0 to 1."""
+    sheet = Image.new("L", (side, side))
+    sheet.paste(Image.fromarray(image_u8).resize((28 * scale, 28 * scale), Image.Resampling.BICUBIC), at)
+    return np.asarray(sheet) / 255
+
+
+def stroke(width: int, lines: list[list[tuple[int, int]]]) -> Image.Image:
+    picture = Image.new("L", (280, 280), 255)
+    for line in lines:
+        ImageDraw.Draw(picture).line(line, fill=0, width=width, joint="curve")
+    return picture
+
+
+SEVEN = [[(70, 60), (210, 60), (120, 230)]]

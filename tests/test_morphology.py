@@ -1,0 +1,23 @@
+"""Grey morphology by running extremes equals its definition."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service.morphology import closed, continued, opened
+
+
+@pytest.mark.parametrize("width", [3, 5, 9, 13])
+def test_morphology_equals_its_definition(width: int) -> None:
+    """A closing is the least of the greatest, an opening the greatest of the least, of squares."""
+    grey = np.random.default_rng(width).integers(0, 256, (20, 23), dtype=np.uint8)
+    canvas = continued(grey, width - 1)
+
+    def around(pixels: NDArray[np.uint8], extreme: str) -> NDArray[np.uint8]:
+        windows = np.lib.stride_tricks.sliding_window_view(pixels, (width, width))
+        return np.asarray(getattr(windows, extreme)((2, 3)))
+
+    assert np.array_equal(closed(canvas, width), around(around(canvas, "max"), "min"))
+    assert np.array_equal(opened(canvas, width), around(around(canvas, "min"), "max"))
+    assert (closed(canvas, width) >= grey).all()
+    assert (opened(canvas, width) <= grey).all()
