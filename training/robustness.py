@@ -78,7 +78,7 @@ def _examine_anything(found: Robustness, predict: Predict, test: Rows) -> None:
     drawn = random.permutation(len(test.inputs))[: CELLS_OF_ANYTHING * found.digits_per_cell]
     images_u8, labels = test.inputs[drawn, 0].numpy(), test.targets[drawn].numpy()
     files = [sheets.draw(image_u8, sheets.anything(random), random) for image_u8 in images_u8]
-    found.anything = _examine_files(found, "everything at once", predict, files, labels, EXAMPLES)
+    found.anything = _examine_files(found, "all at once", predict, files, labels, EXAMPLES)
 
 
 def _examine_files(
