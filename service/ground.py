@@ -160,11 +160,12 @@ def _flat_ground(histogram: NDArray[np.int_]) -> int | None:
     Much of such a picture lies on that level, and no other level between it and the ink is as common:
     where one is, it is a shadow or a second sheet. Where much lies beyond it, it is itself the shadow.
     """
-    share = np.convolve(histogram, _WINDOW, mode="same") / histogram.sum()
+    total = histogram.sum()
+    share = np.convolve(histogram, _WINDOW, mode="same") / total
     level = int(share.argmax())
     low, high = _between(histogram, level)
     between = share[low:high].max(initial=0)
-    beyond = histogram[level + 2 * FLATNESS + 1 :].sum() / histogram.sum()
+    beyond = histogram[level + 2 * FLATNESS + 1 :].sum() / total
     flat = share[level] >= FLAT_SHARE and between < SHADOW_SHARE and beyond < LIT_SHARE
     return level if flat else None
 

@@ -49,6 +49,9 @@ class Prepared(NamedTuple):
     ink_is_light: bool
     box: tuple[float, float, float, float]
 
+    def image_u8(self) -> Pixels:
+        return np.frombuffer(self.pixels, np.uint8).reshape(SIDE, SIDE)
+
 
 def in_mnist_form(grey: Image.Image) -> Prepared | None:
     """A 28×28, 8-bit picture as it is when it has that form, or None. Cheap, as most that come have it."""

@@ -25,6 +25,7 @@ from rich.console import Console
 from service.app import create_app
 from service.manifest import ArtifactStore, Manifest, Metric, TrainingRecord
 from service.settings import Settings
+from training.data import Rows
 from training.digit_recipe import IMAGES, PROBABILITIES
 from training.nets import DigitNet, softmax_mlp
 from training.pass_recipe import train_pass
@@ -57,6 +58,10 @@ class Digits(NamedTuple):
 def digits() -> Digits:
     with np.load(ROOT / "tests" / "data" / "mnist-test-500.npz") as archive:
         return Digits(archive["images_u8"], archive["labels"])
+
+
+def mnist_rows(digits: Digits) -> Rows:
+    return Rows(torch.from_numpy(digits.images_u8)[:, None], torch.from_numpy(digits.labels).long())
 
 
 QUIET = Console(quiet=True)

@@ -10,7 +10,7 @@ Floats = NDArray[np.float64]
 
 
 def prepared(picture: Image.Image) -> NDArray[np.uint8]:
-    return np.frombuffer(prepare(picture).pixels, np.uint8).reshape(28, 28)
+    return prepare(picture).image_u8()
 
 
 def assert_mnist_form(pixels: NDArray[np.uint8]) -> None:

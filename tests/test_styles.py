@@ -7,14 +7,10 @@ import pytest
 import torch
 
 from service.preparation import SIDE
-from tests.conftest import Digits
+from tests.conftest import Digits, mnist_rows
 from training import styles
-from training.data import Rows
-from training.styles import Digit, Pixels
-
-
-def rows_of(digits: Digits) -> Rows:
-    return Rows(torch.from_numpy(digits.images_u8)[:, None], torch.from_numpy(digits.labels).long())
+from training.data import Pixels, Rows
+from training.styles import Digit
 
 
 def cut_to_ink(image_u8: Pixels) -> Pixels:
@@ -81,7 +77,7 @@ def test_a_style_changes_what_it_is_named_after(
 
 
 def test_some_digits_come_again_in_other_styles(digits: Digits) -> None:
-    rows = rows_of(digits)
+    rows = mnist_rows(digits)
     extended = styles.with_other_styles(rows)
     count = len(rows.inputs)
     assert torch.equal(extended.inputs[:count], rows.inputs)
@@ -93,7 +89,7 @@ def test_some_digits_come_again_in_other_styles(digits: Digits) -> None:
 
 
 def test_what_was_redrawn_is_in_mnists_form(digits: Digits) -> None:
-    redrawn = styles.with_other_styles(rows_of(digits)).inputs[len(digits.labels) :, 0].numpy()
+    redrawn = styles.with_other_styles(mnist_rows(digits)).inputs[len(digits.labels) :, 0].numpy()
     at = np.arange(SIDE) + 0.5
     for image_u8 in redrawn:
         assert max(cut_to_ink(image_u8).shape) <= 21

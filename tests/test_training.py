@@ -17,7 +17,7 @@ from torchvision.datasets import MNIST
 
 from service.manifest import ArtifactStore, read_manifest
 from service.predictor import load
-from tests.conftest import CPU, QUIET, ROOT, Digits
+from tests.conftest import CPU, QUIET, ROOT, Digits, mnist_rows
 from training import augment
 from training.data import DataUnavailable, Rows, lecture_hours, load_mnist, read_hours, split_validation
 from training.digit_recipe import CNN, CROSS_ENTROPY, KAIMING_MLP, RECIPES, SOFTMAX_MLP, Recipe
@@ -66,16 +66,11 @@ def test_a_user_s_many_records_converge_to_the_maximum_likelihood() -> None:
     assert b == pytest.approx(-5, abs=1)
 
 
-def tiny_rows(digits: Digits) -> Rows:
-    images_u8 = torch.from_numpy(digits.images_u8).unsqueeze(1)
-    return Rows(images_u8, torch.from_numpy(digits.labels.astype(np.int64)))
-
-
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
 def test_every_recipe_learns_and_the_same_seed_gives_the_same_weights(
     recipe: Recipe, digits: Digits
 ) -> None:
-    rows = tiny_rows(digits)
+    rows = mnist_rows(digits)
     train, validation = rows.take(torch.arange(400)), rows.take(torch.arange(400, 500))
     hp = replace(recipe.hyperparameters, epochs=3, batch_size=32)
 
@@ -92,7 +87,7 @@ def test_every_recipe_learns_and_the_same_seed_gives_the_same_weights(
 
 
 def test_the_epoch_of_the_lowest_validation_loss_is_kept(digits: Digits) -> None:
-    rows = tiny_rows(digits)
+    rows = mnist_rows(digits)
     train, validation = rows.take(torch.arange(200)), rows.take(torch.arange(200, 500))
     hp = Hyperparameters(epochs=12, batch_size=16, learning_rate=0.1, momentum=0.9)
     torch.manual_seed(0)
@@ -105,7 +100,7 @@ def test_the_epoch_of_the_lowest_validation_loss_is_kept(digits: Digits) -> None
 
 
 def test_a_later_phase_starts_from_the_best_weights_so_far(digits: Digits) -> None:
-    rows = tiny_rows(digits)
+    rows = mnist_rows(digits)
     train, validation = rows.take(torch.arange(200)), rows.take(torch.arange(200, 500))
     hp = Hyperparameters(epochs=12, batch_size=16, learning_rate=0.1, momentum=0.9)
     still = Phase(replace(hp, epochs=1, learning_rate=0.0))
@@ -119,7 +114,7 @@ def test_a_later_phase_starts_from_the_best_weights_so_far(digits: Digits) -> No
 
 @pytest.mark.parametrize("batches", range(1, 12))
 def test_a_fit_of_any_number_of_batches_warms_up(digits: Digits, batches: int) -> None:
-    train = tiny_rows(digits).take(torch.arange(8 * batches))
+    train = mnist_rows(digits).take(torch.arange(8 * batches))
     hp = Hyperparameters(
         epochs=1, batch_size=8, learning_rate=0.1, momentum=0.9, schedule="one-cycle", warm_up_share=0.2
     )
@@ -153,7 +148,7 @@ def test_the_running_loss_is_told_every_300_mini_batches() -> None:
 def test_a_loss_that_is_no_number_stops_training(digits: Digits) -> None:
     hp = Hyperparameters(epochs=5, batch_size=50, learning_rate=1e6)
     with pytest.raises(Diverged, match="lower the learning rate"):
-        fit(DigitNet(SOFTMAX_MLP.body()), CROSS_ENTROPY, tiny_rows(digits), [Phase(hp)], QUIET)
+        fit(DigitNet(SOFTMAX_MLP.body()), CROSS_ENTROPY, mnist_rows(digits), [Phase(hp)], QUIET)
 
 
 def test_validation_rows_are_always_the_same_and_never_trained_on() -> None:

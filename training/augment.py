@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate, max_pool2d
 
 from service.errors import BlankImage
 from service.preparation import INK_SIDE, SIDE, prepare
+from training.data import Pixels
 
 ROTATION_DEGREES = 15.0
 SCALE = 0.12
@@ -29,8 +29,6 @@ COARSE_INK, COARSE_FRAME = (5.5, 12.0), (22.0, 36.0)  # sides, in its own and in
 GAMMA_SHARE, GAMMA = 0.3, (0.6, 1.5)
 
 MARGIN = 8  # around an image, so that a frame can reach beyond it
-
-Pixels = NDArray[np.uint8]
 
 
 def distort(images_u8: Tensor) -> Tensor:
@@ -91,7 +89,7 @@ def _with_few_pixels(image_u8: Pixels, ink_side: float, frame: float, place: Seq
     sheet = Image.fromarray(np.pad(image_u8, MARGIN))
     picture = sheet.resize((side, side), Image.Resampling.BOX, box=(left, top, left + frame, top + frame))
     try:
-        return np.frombuffer(prepare(picture).pixels, np.uint8).reshape(SIDE, SIDE)
+        return prepare(picture).image_u8()
     except BlankImage:
         return image_u8
 

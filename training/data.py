@@ -6,11 +6,15 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.datasets import MNIST
 
 VALIDATION_ROWS, SPLIT_SEED = 5_000, 0
+
+Pixels = NDArray[np.uint8]
 
 
 class DataUnavailable(Exception):

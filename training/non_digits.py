@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_sample_images
 
-from training.sheets import Pixels
+from training.data import Pixels
 
 SIDE = 140
 LETTERS = "ACEFHKMNPRTVWXY" + "adefhkmnprtvwxy"

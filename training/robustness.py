@@ -21,8 +21,7 @@ from torch import Tensor
 from service.errors import ServiceError
 from service.images import Upload, open_pictures, read_digits
 from training import non_digits, sheets
-from training.data import Rows
-from training.sheets import Pixels
+from training.data import Pixels, Rows
 
 Predict = Callable[[Tensor], Tensor]
 
@@ -96,9 +95,7 @@ def _examine_files(
     wrong, right = np.flatnonzero(predicted != labels), np.flatnonzero(predicted == labels)
     wrong = np.roll(wrong, -len(shown))  # so that not all cells of a factor show the same digit
     for chosen in np.concatenate([wrong, right])[:examples]:
-        title = f"{labels[chosen]}" + (
-            f" → {predicted[chosen]}" if predicted[chosen] != labels[chosen] else ""
-        )
+        title = f"{labels[chosen]} → {predicted[chosen]}" if chosen in wrong else f"{labels[chosen]}"
         shown.append((files[chosen], prepared[chosen, 0].numpy(), title))
     return float((predicted == labels).mean())
 

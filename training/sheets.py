@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-Pixels = NDArray[np.uint8]
+from training.data import Pixels
+
 Floats = NDArray[Any]
 Ground = Callable[[int, np.random.Generator], Floats]
 
@@ -216,14 +217,12 @@ def anything(random: np.random.Generator) -> Look:
         return choices[random.integers(len(choices))]
 
     board = random.random() < 0.35
-    papers = (
-        *(245.0, 235.0, gradient(140, 255), vignette(235, 120), grain(215, 12), grain(215, 8, 5)),
-        *(ruled(248, 170), ruled(245, 120, 30), ruled(246, 185, 28, squared=True), box(190, 250)),
-    )
+    papers = (245.0, 235.0, gradient(140, 255), vignette(235, 120), grain(215, 12), grain(215, 8, 5))
+    printed = (ruled(248, 170), ruled(245, 120, 30), ruled(246, 185, 28, squared=True), box(190, 250))
     boards = (20.0, 35.0, gradient(0, 100), grain(60, 10, 2))
     return Look(
         ink=one_of(200.0, 235.0) if board else one_of(20.0, 50.0, 90.0),
-        ground=one_of(*boards) if board else one_of(*papers),
+        ground=one_of(*boards) if board else one_of(*papers, *printed),
         side=one_of(56, 100, 280, 280, 640),
         scale=random.uniform(2.5, 8),
         offset=(random.uniform(-0.6, 0.6), random.uniform(-0.6, 0.6)),

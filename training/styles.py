@@ -1,8 +1,8 @@
 """MNIST's digits, some of them redrawn as its writers seldom wrote them.
 
 Those had learnt to write in the United States. Elsewhere a 1 has a flag and often a foot, a 7 a bar through
-its stem, a 9 ends in a curl, and a 4 stands on a short stem. A net that never saw them reads these as 7, 2,
-3 and 6, in this order, though it is nearly always right on MNIST.
+its stem, a 9 ends in a curl, and a 4 stands on a short stem. A net that hardly saw them reads such a 1 as
+7, such a 9 as 3 and such a 4 as 6, though it is nearly always right on MNIST.
 """
 
 import math
@@ -10,16 +10,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from service.preparation import SIDE, prepare
-from training.data import Rows
+from training.data import Pixels, Rows
 
 FINE = 4  # strokes are drawn so much finer than MNIST's pixels
 MARGIN = 14  # MNIST's pixels around an image that a stroke may reach
 
-Pixels = NDArray[np.uint8]
 Point = tuple[float, float]  # x, y in MNIST's pixels
 Random = np.random.Generator
 
@@ -148,4 +146,4 @@ def _curve(start: Point, turn: Point, end: Point) -> list[Point]:
 
 
 def _prepared(sheet: Image.Image) -> Pixels:
-    return np.frombuffer(bytearray(prepare(sheet).pixels), np.uint8).reshape(SIDE, SIDE)
+    return prepare(sheet).image_u8().copy()
