@@ -5,6 +5,7 @@ header and limited before a pixel is decoded.
 """
 
 import struct
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from service.errors import (
     UnsupportedMediaType,
 )
 from service.ground import WORK_SIDE
-from service.preparation import SIDE, Prepared, prepare
+from service.preparation import SIDE, Prepared, in_mnist_form, prepare
 
 MAX_SIDE = 65_535  # as in JPEG; decoders hold whole rows, several times over
 FORMATS = ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")
@@ -58,14 +59,19 @@ class Upload(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A picture whose header is read and whose pixels are not yet decoded."""
+    """A picture whose header is read. Its pixels are not yet decoded, unless it is one of MNIST's own."""
 
     field: str
-    image: Image.Image
+    content: Image.Image | Prepared
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return (SIDE, SIDE) if isinstance(self.content, Prepared) else self.content.size
 
     @property
     def pixels(self) -> int:
-        return self.image.width * self.image.height
+        width, height = self.size
+        return width * height
 
 
 def open_pictures(uploads: Sequence[Upload], max_pixels: int) -> list[Picture]:
@@ -98,10 +104,10 @@ class Finding(NamedTuple):
 
 def find_digit(picture: Picture) -> Finding:
     """Decode one picture and prepare it. Raises InvalidImage or BlankImage, naming the field."""
-    image = picture.image
+    if isinstance(picture.content, Prepared):
+        return Finding(picture.content, picture.size)
     try:
-        # What was decoded when it was opened has no format left.
-        upright, size = (image, image.size) if image.format is None else _decoded(image)
+        upright, size = _decoded(picture.content)
         return Finding(prepare(upright), size)
     except InvalidImage as error:
         raise _blamed_on(picture.field, error) from error.__cause__
@@ -147,17 +153,18 @@ def sniff(data: bytes) -> str | None:
     return None
 
 
-def _open(data: bytes, max_pixels: int) -> Image.Image:
+def _open(data: bytes, max_pixels: int) -> Image.Image | Prepared:
     """Read the header and count the pixels."""
     if not data:
         raise InvalidImage("The picture is empty: it has no bytes.")
     image_format = sniff(data)
     if image_format is None:
         raise UnsupportedMediaType(f"Not a picture in a format we read ({', '.join(FORMATS)}).")
-    picture = _decode_digit_png(data) if data.startswith(_DIGIT_PNG) else None
-    if picture is None:
-        with _decoder_errors_translated(image_format):
-            picture = Image.open(BytesIO(data), formats=[image_format])
+    digit = _digit_of_mnist(data) if data.startswith(_DIGIT_PNG) else None
+    if digit and len(digit.pixels) <= max_pixels:
+        return digit
+    with _decoder_errors_translated(image_format):
+        picture = Image.open(BytesIO(data), formats=[image_format])
     width, height = picture.size
     if max(width, height) > MAX_SIDE:
         raise TooManyPixels(f"The picture has {width}×{height} pixels; a side has at most {MAX_SIDE:,}.")
@@ -168,10 +175,22 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     return picture
 
 
-def _decode_digit_png(data: bytes) -> Image.Image | None:
-    """Decode what starts with _DIGIT_PNG, in half of the time that Pillow's PNG reader takes.
+class _Canvas(threading.local):
+    """A picture of MNIST's size and the bytes behind it, to decode into: half the time of a new one."""
 
-    None for a file with chunks other than pixels, or a damaged one: Pillow then reads it, or says no.
+    def __init__(self) -> None:
+        self.pixels = bytearray(SIDE * SIDE)
+        self.image = Image.frombuffer("L", (SIDE, SIDE), self.pixels, "raw", "L", 0, 1)
+
+
+_canvas = _Canvas()
+
+
+def _digit_of_mnist(data: bytes) -> Prepared | None:
+    """Decode what starts with _DIGIT_PNG, in a quarter of the time that Pillow's PNG reader takes.
+
+    None for a file with chunks other than pixels, a damaged one, or a picture in another form than MNIST's:
+    the usual way then reads it, or says no.
     """
     pixels: list[bytes] = []
     at = len(_DIGIT_PNG) + 4  # behind the header and its checksum
@@ -182,7 +201,8 @@ def _decode_digit_png(data: bytes) -> Image.Image | None:
             if zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4]):
                 return None
             if kind == b"IEND":
-                return Image.frombytes("L", (SIDE, SIDE), b"".join(pixels), "zip", "L", 0)
+                _canvas.image.frombytes(b"".join(pixels), "zip", "L", 0)
+                return in_mnist_form(bytes(_canvas.pixels), _canvas.image.getbbox())
             if kind != b"IDAT":
                 return None
             pixels.append(data[at + 8 : end])

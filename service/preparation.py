@@ -53,12 +53,13 @@ class Prepared(NamedTuple):
         return np.frombuffer(self.pixels, np.uint8).reshape(SIDE, SIDE)
 
 
-def in_mnist_form(grey: Image.Image) -> Prepared | None:
-    """A 28×28, 8-bit picture as it is when it has that form, or None. Cheap, as most that come have it."""
-    box = grey.getbbox()
+def in_mnist_form(pixels: bytes, box: tuple[int, int, int, int] | None) -> Prepared | None:
+    """A 28×28, 8-bit picture as it is when it has that form, or None. Cheap, as most that come have it.
+
+    `box`: of what is not 0, left, top, right, bottom.
+    """
     if box is None or max(box[2] - box[0], box[3] - box[1]) not in MNIST_INK_SIDES:
         return None
-    pixels = grey.tobytes()
     if not any(peak in pixels for peak in MNIST_PEAKS):
         return None
     mass, x, y = (np.frombuffer(pixels, np.uint8).astype(np.float32) @ _MOMENTS).tolist()
@@ -74,8 +75,10 @@ def prepare(picture: Image.Image) -> Prepared:
 
     Raises BlankImage.
     """
-    if picture.size == (SIDE, SIDE) and (as_it_is := in_mnist_form(to_grey(picture))):
-        return as_it_is
+    if picture.size == (SIDE, SIDE):
+        grey = to_grey(picture)
+        if as_it_is := in_mnist_form(grey.tobytes(), grey.getbbox()):
+            return as_it_is
     ink, ink_is_light, peak = find_ink(to_grey(at_work_size(picture)))
     if peak < CLEAR_CONTRAST and strongest(ink.filter(ImageFilter.BoxBlur(2))) < LEAST_CONTRAST:
         raise BlankImage  # blurred: paper grain is no ink

@@ -3,6 +3,7 @@
 import random
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from service.errors import BlankImage, InvalidImage, ServiceError, TooManyPixels, UnsupportedMediaType
 from service.images import Upload, open_pictures, read_digits, sniff
+from service.preparation import Prepared
 from tests.conftest import Digits, png
 
 MAX_PIXELS = 1_000_000
@@ -52,10 +54,18 @@ def with_chunk(data: bytes, kind: bytes, body: bytes) -> bytes:
 def test_the_short_way_of_decoding_agrees_with_pillow_s(digits: Digits) -> None:
     for image in digits.images_u8[:200]:
         data = png(image)
-        assert open_pictures([Upload("file", data)], MAX_PIXELS)[0].image.format is None
+        assert isinstance(open_pictures([Upload("file", data)], MAX_PIXELS)[0].content, Prepared)
         long_way = with_chunk(data, b"tEXt", b"Comment\0x")
-        assert open_pictures([Upload("file", long_way)], MAX_PIXELS)[0].image.format == "PNG"
+        assert isinstance(open_pictures([Upload("file", long_way)], MAX_PIXELS)[0].content, Image.Image)
         assert np.array_equal(decode(data), decode(long_way))
+
+
+def test_threads_decode_side_by_side(digits: Digits) -> None:
+    """The short way decodes every picture into the same bytes, and those of one thread alone."""
+    files = [png(image) for image in digits.images_u8]
+    with ThreadPoolExecutor(4) as pool:
+        decoded = list(pool.map(decode, files * 4))
+    assert np.array_equal(decoded, np.tile(digits.images_u8, (4, 1, 1)))
 
 
 def test_the_short_way_refuses_what_pillow_refuses(digits: Digits) -> None:
@@ -233,8 +243,12 @@ def test_pixels_are_counted_before_decoding(side: int) -> None:
         decode(png_header(side, side))
 
 
-def test_the_pixel_limit_is_exact() -> None:
+def test_the_pixel_limit_is_exact(digits: Digits) -> None:
     decode(png(drawing((1000, 1000))))
+    digit = Upload("file", png(digits.images_u8[0]))
+    assert open_pictures([digit], 28 * 28)
+    with pytest.raises(TooManyPixels, match="28×28"):
+        open_pictures([digit], 28 * 28 - 1)
     with pytest.raises(TooManyPixels, match="a side"):
         decode(png(Image.new("L", (65_536, 1))))
     with pytest.raises(TooManyPixels, match="1000×1001"):
