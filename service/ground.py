@@ -30,6 +30,7 @@ CLEAR_SHARE, STRAY_SHARE = 0.6, 0.001
 
 INK_SHARE = 0.001  # of the pixels, at the least, are ink of full strength
 LEAST_CONTRAST = 16  # grey levels; ink that stands out by less is noise
+TINY_CONTRAST = 50  # likewise, of less ink than INK_SHARE on a flat ground
 LUMA_SHARE = 0.3  # of the variance of all colours; where luma has less, ink and ground differ by colour
 
 _LEVELS = np.arange(256)
@@ -94,7 +95,10 @@ def find_ink(work: Image.Image) -> Ink:
         ink = _ink(ImageChops.invert(work) if ink_is_light else work)
         return Ink(ink, ink_is_light, strongest(ink))
     ink = mapped(work, _below(flat, ink_is_light))
-    return Ink(ink, ink_is_light, max(0, flat - _quantile(histogram, INK_SHARE)))
+    peak = max(0, flat - _quantile(histogram, INK_SHARE))
+    if peak < LEAST_CONTRAST and (tiny := int(np.asarray(ink).max())) >= TINY_CONTRAST:
+        peak = tiny  # on a flat ground a digit may be as small as a speck is elsewhere
+    return Ink(ink, ink_is_light, peak)
 
 
 def mapped(grey: Image.Image, table: bytes) -> Image.Image:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from service.errors import BlankImage
@@ -19,6 +20,8 @@ SIDE = 28
 INK_SIDE = 20
 CENTRE_OF_MASS = 14.5  # from the left and the top edge: the middle of pixel (14, 14), as in MNIST itself
 
+LEAST_SIDE = 4  # pixels; no digit can be drawn with fewer
+CLOSER_SIDE = 30  # pixels: a digit that is found smaller than it came is looked at once more, closer
 CLEAR_CONTRAST = 100  # grey levels; what stands out by so much is no paper grain
 
 # Shares of full ink from which an edge counts as ink, and as full ink. Where a digit came with fewer pixels
@@ -33,9 +36,6 @@ _LEVELS = np.arange(256)
 
 # MNIST's own 70,000 pictures: the longest side of the ink, its strongest pixel, and its centre of mass.
 MNIST_INK_SIDES, MNIST_PEAKS, MNIST_CENTRE = (19, 20), (b"\xff", b"\xfe"), (13.9, 15.1)
-# Pixels times this: their sum, and the sums of their moments about the left and the upper edge.
-_Y, _X = np.mgrid[0:SIDE, 0:SIDE] + 0.5
-_MOMENTS = np.stack([np.ones(SIDE * SIDE), _X.ravel(), _Y.ravel()], axis=1).astype(np.float32)
 
 
 class Prepared(NamedTuple):
@@ -62,12 +62,26 @@ def in_mnist_form(pixels: bytes, box: tuple[int, int, int, int] | None) -> Prepa
         return None
     if not any(peak in pixels for peak in MNIST_PEAKS):
         return None
-    mass, x, y = (np.frombuffer(pixels, np.uint8).astype(np.float32) @ _MOMENTS).tolist()
+    x, y = _centre_of_mass(pixels, (SIDE, SIDE))
     low, high = MNIST_CENTRE
-    if not (low * mass <= x <= high * mass and low * mass <= y <= high * mass):
+    if not (low <= x <= high and low <= y <= high):
         return None
     left, top, right, bottom = box
     return Prepared(pixels, True, (left / SIDE, top / SIDE, right / SIDE, bottom / SIDE))
+
+
+def _centre_of_mass(pixels: bytes, size: tuple[int, int]) -> tuple[float, float]:
+    """From the left and the upper edge, in pixels."""
+    mass, x, y = (np.frombuffer(pixels, np.uint8).astype(np.float32) @ _moments(size)).tolist()
+    return x / max(1.0, mass), y / max(1.0, mass)
+
+
+@cache
+def _moments(size: tuple[int, int]) -> NDArray[np.float32]:
+    """[pixels, 3]: pixels times this are their sum, and the sums of their moments about two edges."""
+    width, height = size
+    y, x = np.mgrid[0:height, 0:width] + 0.5
+    return np.stack([np.ones(width * height), x.ravel(), y.ravel()], axis=1).astype(np.float32)
 
 
 def prepare(picture: Image.Image) -> Prepared:
@@ -79,17 +93,58 @@ def prepare(picture: Image.Image) -> Prepared:
         grey = to_grey(picture)
         if as_it_is := in_mnist_form(grey.tobytes(), grey.getbbox()):
             return as_it_is
+    digit = _look(picture)
+    if max(digit.ink.size) < min(CLOSER_SIDE, digit.side):
+        digit = _look_closer(picture, digit)
+    if digit.side < LEAST_SIDE:
+        raise BlankImage
+    lowest, full = EDGES if digit.side >= COARSE else COARSE_EDGES
+    ink = mapped(digit.ink, _steps(lowest * digit.peak, full * digit.peak))
+    left, top, right, bottom = digit.box
+    box = left / picture.width, top / picture.height, right / picture.width, bottom / picture.height
+    return Prepared(_centred(_scaled(_with_usual_strokes(ink))).tobytes(), digit.is_light, box)
+
+
+class _Digit(NamedTuple):
+    """The ink of a digit, as far as it reaches, and where that is in the picture, in its pixels."""
+
+    ink: Image.Image
+    is_light: bool
+    peak: int
+    box: tuple[float, float, float, float]
+
+    @property
+    def side(self) -> float:
+        left, top, right, bottom = self.box
+        return max(right - left, bottom - top)
+
+
+def _look(picture: Image.Image) -> _Digit:
+    """Find the digit at work size. Raises BlankImage."""
     ink, ink_is_light, peak = find_ink(to_grey(at_work_size(picture)))
+    if peak < LEAST_CONTRAST:
+        raise BlankImage
     if peak < CLEAR_CONTRAST and strongest(ink.filter(ImageFilter.BoxBlur(2))) < LEAST_CONTRAST:
         raise BlankImage  # blurred: paper grain is no ink
     ink = without_specks(without_rules(ink, peak), peak)
     strong = mapped(ink, _steps(0.4 * peak, 0.4 * peak + 1))
     left, top, right, bottom = strong.getbbox() or (0, 0, *ink.size)
-    box = left / ink.width, top / ink.height, right / ink.width, bottom / ink.height
-    came_as = max(right - left, bottom - top) * picture.width / ink.width
-    lowest, full = EDGES if came_as >= COARSE else COARSE_EDGES
-    ink = mapped(ink.crop((left, top, right, bottom)), _steps(lowest * peak, full * peak))
-    return Prepared(_centred(_scaled(_with_usual_strokes(ink))).tobytes(), ink_is_light, box)
+    x, y = picture.width / ink.width, picture.height / ink.height
+    box = left * x, top * y, right * x, bottom * y
+    return _Digit(ink.crop((left, top, right, bottom)), ink_is_light, peak, box)
+
+
+def _look_closer(picture: Image.Image, digit: _Digit) -> _Digit:
+    """Find it once more, with more of its pixels, in a part of the picture three times as large as it."""
+    left, top, right, bottom = digit.box
+    x, y = max(0, int(left - digit.side)), max(0, int(top - digit.side))
+    end = min(picture.width, int(right + digit.side)), min(picture.height, int(bottom + digit.side))
+    try:
+        closer = _look(picture.crop((x, y, *end)))
+    except BlankImage:
+        return digit
+    left, top, right, bottom = closer.box
+    return closer._replace(box=(x + left, y + top, x + right, y + bottom))
 
 
 @cache
@@ -120,10 +175,11 @@ def _stroke_width(ink: Pixels) -> float:
 
     Summed differences along x and y measure an outline 4/π times too long, over all directions.
     """
-    levels = np.zeros((ink.shape[0] + 2, ink.shape[1] + 2), dtype=np.int16)
+    levels = np.zeros((ink.shape[0] + 2, ink.shape[1] + 2), dtype=np.float32)
     levels[1:-1, 1:-1] = ink
-    along_y, along_x = np.abs(levels[1:] - levels[:-1]).sum(), np.abs(levels[:, 1:] - levels[:, :-1]).sum()
-    return float(2 * levels.sum() / max(1.0, (along_x + along_y) * np.pi / 4))
+    line, row = levels.ravel(), levels.shape[1]  # the last of a row and the first of the next are both 0
+    outline = np.abs(line[1:] - line[:-1]).sum() + np.abs(line[row:] - line[:-row]).sum()
+    return float(2 * line.sum() / max(1.0, outline * np.pi / 4))
 
 
 def _scaled(ink: Image.Image) -> Image.Image:
@@ -135,10 +191,7 @@ def _scaled(ink: Image.Image) -> Image.Image:
 
 def _centred(digit: Image.Image) -> Image.Image:
     """On 28×28, the centre of mass as near to the middle as whole pixels and the borders allow."""
-    pixels = np.asarray(digit)
-    across, down = pixels.sum(0).tolist(), pixels.sum(1).tolist()
-    mass = max(1, sum(across))
-    x, y = (sum((i + 0.5) * m for i, m in enumerate(line)) / mass for line in (across, down))
+    x, y = _centre_of_mass(digit.tobytes(), digit.size)
     left = min(max(0, round(CENTRE_OF_MASS - x)), SIDE - digit.width)
     top = min(max(0, round(CENTRE_OF_MASS - y)), SIDE - digit.height)
     canvas = Image.new("L", (SIDE, SIDE))

@@ -166,6 +166,36 @@ def test_a_digit_half_in_light_and_half_in_shadow_is_read(
     assert accuracy(model, pictures, digits.labels) >= 0.9
 
 
+@pytest.mark.parametrize(("side", "height", "least"), [(280, 22, 0.95), (640, 45, 0.98), (1200, 84, 0.98)])
+def test_a_small_digit_is_looked_at_closer(
+    side: int, height: int, least: float, digits: Digits, model: Predictor
+) -> None:
+    """`height`: of the ink, in pixels; at the size at which ink is found it would have 7 to 10."""
+    pictures, left = [], side // 5
+    for image_u8 in digits.images_u8[:100]:
+        digit = Image.fromarray(image_u8).resize((28 * height // 20,) * 2, Image.Resampling.BICUBIC)
+        sheet = Image.new("L", (side, side), 240)
+        sheet.paste(25, (left, left), digit)
+        found = prepare(sheet)
+        pictures.append(found.image_u8())
+        box = side * np.array(found.box) - left
+        assert max(box[2] - box[0], box[3] - box[1]) == pytest.approx(height, abs=0.15 * height)
+        assert ((box > 0) & (box <= 28 * height / 20)).all()
+    assert accuracy(model, pictures, digits.labels) >= least
+
+
+@pytest.mark.parametrize("width", range(1, 15))
+def test_a_dot_in_a_large_picture_is_ink_or_blank(width: int) -> None:
+    """Ink of fewer pixels than those by which its strength is measured."""
+    sheet = Image.new("L", (600, 400), 250)
+    ImageDraw.Draw(sheet).line([(300, 200), (300, 200 + 2 * width)], fill=20, width=width)
+    try:
+        assert prepare(sheet).image_u8().max() == 255
+        assert width >= 2
+    except BlankImage:
+        assert width <= 3
+
+
 def test_where_the_ink_was_is_told() -> None:
     found = prepare(stroke(16, SEVEN))
     assert not found.ink_is_light
