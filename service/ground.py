@@ -3,6 +3,7 @@
 Paper is rarely as even as a drawing program's: shadows, gradients, vignettes and grain are taken off first.
 """
 
+from bisect import bisect_left
 from functools import cache
 from typing import NamedTuple
 
@@ -34,7 +35,7 @@ TINY_CONTRAST = 50  # likewise, of less ink than INK_SHARE on a flat ground
 LUMA_SHARE = 0.3  # of the variance of all colours; where luma has less, ink and ground differ by colour
 
 _LEVELS = np.arange(256)
-_WINDOW = np.ones(2 * FLATNESS + 1)
+_WINDOW = np.ones(2 * FLATNESS + 1, dtype=np.int64)
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
@@ -84,18 +85,18 @@ class Ink(NamedTuple):
 
 def find_ink(work: Image.Image) -> Ink:
     """`work`: L, of work size."""
-    histogram = _histogram(work)
+    histogram = _Histogram.of(work)
     ink_is_light = _clear_polarity(histogram)
     if ink_is_light is None:
         ink_is_light = narrow_is_light(work)
     if ink_is_light:
-        histogram = histogram[::-1]
+        histogram = histogram.inverted()
     flat = _flat_ground(histogram)
     if flat is None or _in_shadow(work, histogram, flat, ink_is_light):
         ink = _ink(ImageChops.invert(work) if ink_is_light else work)
         return Ink(ink, ink_is_light, strongest(ink))
     ink = mapped(work, _below(flat, ink_is_light))
-    peak = max(0, flat - _quantile(histogram, INK_SHARE))
+    peak = max(0, flat - histogram.quantile(INK_SHARE))
     if peak < LEAST_CONTRAST and (tiny := int(np.asarray(ink).max())) >= TINY_CONTRAST:
         peak = tiny  # on a flat ground a digit may be as small as a speck is elsewhere
     return Ink(ink, ink_is_light, peak)
@@ -114,28 +115,52 @@ def _below(flat: int, reverse: bool) -> bytes:
 
 
 def strongest(ink: Image.Image) -> int:
-    return _quantile(_histogram(ink), 1 - INK_SHARE)
+    return _Histogram.of(ink).quantile(1 - INK_SHARE)
 
 
-def _quantile(histogram: NDArray[np.int_], share: float) -> int:
-    """The level up to which this share of the pixels lies."""
-    counts = np.cumsum(histogram)
-    return int(np.searchsorted(counts, counts[-1] * share))
+class _Histogram:
+    """How many pixels of a picture have each of the 256 levels.
+
+    Summed up once: what is asked of a few hundred numbers costs less of a list than of an array.
+    """
+
+    def __init__(self, counts: NDArray[np.int_]) -> None:
+        self._counts = counts
+        self._up_to: list[int] = np.cumsum(counts).tolist()
+        self.total: int = self._up_to[-1]
+
+    @classmethod
+    def of(cls, grey: Image.Image) -> "_Histogram":
+        """Of one pixel in nine where there are many."""
+        every = 3 if min(grey.size) >= WORK_SIDE // 2 else 1
+        return cls(np.bincount(np.asarray(grey)[::every, ::every].ravel(), minlength=256))
+
+    def inverted(self) -> "_Histogram":
+        return _Histogram(self._counts[::-1])
+
+    def commonest(self) -> int:
+        return int(self._counts.argmax())
+
+    def below(self, level: int) -> int:
+        """How many pixels are darker than this level, which may be beyond the last one."""
+        return self._up_to[min(level, 256) - 1] if level > 0 else 0
+
+    def about(self) -> NDArray[np.int_]:
+        """For every level, how many pixels lie within FLATNESS of it."""
+        return np.convolve(self._counts, _WINDOW, mode="same")
+
+    def quantile(self, share: float) -> int:
+        """The level up to which this share of the pixels lies."""
+        return bisect_left(self._up_to, self.total * share)
 
 
-def _histogram(grey: Image.Image) -> NDArray[np.int_]:
-    """How many pixels have each of the 256 levels, of one pixel in nine where there are many."""
-    every = 3 if min(grey.size) >= WORK_SIDE // 2 else 1
-    return np.bincount(np.asarray(grey)[::every, ::every].ravel(), minlength=len(_LEVELS))
-
-
-def _clear_polarity(histogram: NDArray[np.int_]) -> bool | None:
+def _clear_polarity(histogram: _Histogram) -> bool | None:
     """Whether ink is the lighter, where nothing but ink stands out from the ground, as in most drawings."""
-    level = int(histogram.argmax())
-    darker = int(histogram[: max(0, level - FLATNESS)].sum())
-    lighter = int(histogram[level + FLATNESS + 1 :].sum())
-    total = int(histogram.sum())
-    if min(darker, lighter) > STRAY_SHARE * total or max(darker, lighter) > (1 - CLEAR_SHARE) * total:
+    level = histogram.commonest()
+    darker = histogram.below(level - FLATNESS)
+    lighter = histogram.total - histogram.below(level + FLATNESS + 1)
+    strays, most = STRAY_SHARE * histogram.total, (1 - CLEAR_SHARE) * histogram.total
+    if min(darker, lighter) > strays or max(darker, lighter) > most:
         return None
     return lighter > darker
 
@@ -158,35 +183,34 @@ def _ink(work: Image.Image) -> Image.Image:
     return Image.fromarray((share * light.max()).astype(np.uint8))
 
 
-def _flat_ground(histogram: NDArray[np.int_]) -> int | None:
+def _flat_ground(histogram: _Histogram) -> int | None:
     """The one grey level of a ground that is as flat as a drawing program's, or None.
 
     Much of such a picture lies on that level, and no other level between it and the ink is as common:
     where one is, it is a shadow or a second sheet. Where much lies beyond it, it is itself the shadow.
     """
-    total = histogram.sum()
-    share = np.convolve(histogram, _WINDOW, mode="same") / total
-    level = int(share.argmax())
+    about = histogram.about()
+    level = int(about.argmax())
     low, high = _between(histogram, level)
-    between = share[low:high].max(initial=0)
-    beyond = histogram[level + 2 * FLATNESS + 1 :].sum() / total
-    flat = share[level] >= FLAT_SHARE and between < SHADOW_SHARE and beyond < LIT_SHARE
-    return level if flat else None
+    between = about[low:high].max(initial=0)
+    beyond = histogram.total - histogram.below(level + 2 * FLATNESS + 1)
+    flat = about[level] >= FLAT_SHARE * histogram.total and between < SHADOW_SHARE * histogram.total
+    return level if flat and beyond < LIT_SHARE * histogram.total else None
 
 
-def _between(histogram: NDArray[np.int_], level: int) -> tuple[int, int]:
+def _between(histogram: _Histogram, level: int) -> tuple[int, int]:
     """The levels between the ink, from the darkest on, and the ground at `level`: low, high (exclusive)."""
-    darkest = int(np.flatnonzero(histogram)[0])
+    darkest = histogram.quantile(1 / histogram.total)
     return darkest + (level - darkest) // 6, max(0, level - 2 * FLATNESS)
 
 
-def _in_shadow(work: Image.Image, histogram: NDArray[np.int_], level: int, reverse: bool) -> bool:
+def _in_shadow(work: Image.Image, histogram: _Histogram, level: int, reverse: bool) -> bool:
     """Whether much lies between ground and ink, on the border too: shadows reach it, digits hardly do.
 
     Noise spreads a shadow over many levels, so that none is common.
     """
     low, high = _between(histogram, level)
-    if histogram[low:high].sum() < HALF_SHARE * histogram.sum():
+    if histogram.below(high) - histogram.below(low) < HALF_SHARE * histogram.total:
         return False
     along = np.concatenate(border(np.asarray(work)))
     if reverse:

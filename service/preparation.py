@@ -22,6 +22,7 @@ CENTRE_OF_MASS = 14.5  # from the left and the top edge: the middle of pixel (14
 
 LEAST_SIDE = 4  # pixels; no digit can be drawn with fewer
 CLOSER_SIDE = 30  # pixels: a digit that is found smaller than it came is looked at once more, closer
+AMPLE_SIDE = 60  # likewise: of twice as many as are needed, half say as much with less of the noise
 CLEAR_CONTRAST = 100  # grey levels; what stands out by so much is no paper grain
 
 # Shares of full ink from which an edge counts as ink, and as full ink. Where a digit came with fewer pixels
@@ -126,12 +127,19 @@ def _look(picture: Image.Image) -> _Digit:
         raise BlankImage
     if peak < CLEAR_CONTRAST and strongest(ink.filter(ImageFilter.BoxBlur(2))) < LEAST_CONTRAST:
         raise BlankImage  # blurred: paper grain is no ink
+    left, top, right, bottom = _extent(ink, peak)
+    if max(right - left, bottom - top) >= AMPLE_SIDE:
+        ink = ink.reduce(2)
     ink = without_specks(without_rules(ink, peak), peak)
-    strong = mapped(ink, _steps(0.4 * peak, 0.4 * peak + 1))
-    left, top, right, bottom = strong.getbbox() or (0, 0, *ink.size)
+    left, top, right, bottom = _extent(ink, peak)
     x, y = picture.width / ink.width, picture.height / ink.height
     box = left * x, top * y, right * x, bottom * y
     return _Digit(ink.crop((left, top, right, bottom)), ink_is_light, peak, box)
+
+
+def _extent(ink: Image.Image, peak: int) -> tuple[int, int, int, int]:
+    """The box of what is ink for certain."""
+    return mapped(ink, _steps(0.4 * peak, 0.4 * peak + 1)).getbbox() or (0, 0, *ink.size)
 
 
 def _look_closer(picture: Image.Image, digit: _Digit) -> _Digit:

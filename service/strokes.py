@@ -24,6 +24,8 @@ def without_rules(ink: Image.Image, peak: int) -> Image.Image:
     A stroke that crosses a line is drawn through again: every pixel of a line becomes the weaker of the two
     on either side of it.
     """
+    if _stands_free(ink):
+        return ink
     pixels = np.asarray(ink)
     if max(line.max() for line in border(pixels)) <= RULE_LEVEL * peak:
         return ink
@@ -38,6 +40,12 @@ def without_rules(ink: Image.Image, peak: int) -> Image.Image:
             before, after = max(0, start - 2), min(len(across) - 1, end + 1)
             across[max(0, start - 1) : end + 1] = np.minimum(across[before], across[after])
     return Image.fromarray(pixels)
+
+
+def _stands_free(ink: Image.Image) -> bool:
+    """Whether no line of the border has any ink: nearly free of cost, and true of most drawings."""
+    left, top, right, bottom = ink.getbbox() or (1, 1, 1, 1)
+    return left > 0 and top > 0 and right < ink.width and bottom < ink.height
 
 
 def _rules(cover: NDArray[np.float64]) -> list[tuple[int, int]]:
