@@ -1,7 +1,7 @@
 """The files of a multipart/form-data body (RFC 7578), read as they come, by python-multipart.
 
-A form of one file that comes in one piece, as nearly all do, is recognised without the parser, which would
-take a quarter of the time of a request (docs/decisions/0005).
+A small form in the usual spelling, as nearly all are, is recognised without the parser, which would take
+a quarter of the time of a request (docs/decisions/0005).
 """
 
 import re
@@ -13,10 +13,11 @@ from service.errors import FieldError, InvalidInput
 
 FILE_FIELD = "file"
 MAX_FILES = 64
+HELD_BYTES = 64 * 1024  # so much of a form is held until all of it is there; more goes to the parser
 
 _FILE_NAME = FILE_FIELD.encode()
 
-# What nearly every client sends: the content type, a part's disposition, and the head of the only part.
+# What nearly every client sends: the content type, a part's disposition, and the head of a part.
 _USUAL_CONTENT_TYPE = re.compile(r"multipart/form-data; boundary=([\w'+.-]+)")
 _USUAL_DISPOSITION = re.compile(rb'form-data; name="file"(; filename="[^"\\]*")?')
 _USUAL_PART_HEAD = re.compile(
@@ -49,8 +50,7 @@ class FileForm:
             raise InvalidInput("The Content-Type of the form names no boundary.")
         self._boundary = boundary if isinstance(boundary, bytes) else boundary.encode("latin-1")
         self._parser: MultipartParser | None = None
-        self._whole: bytes | None = None
-        self._only_file: bytes | None = None
+        self._held = b""
         self._files: list[list[bytes]] = []
         self._complete = False
         self._name = self._header = self._value = b""
@@ -60,20 +60,17 @@ class FileForm:
         with _FORM_ERRORS_TRANSLATED:
             if self._parser:
                 self._parser.write(chunk)
-            elif self._whole is not None:  # it was not all, though it looked so
-                self._parse(self._whole + chunk)
-            elif (only_file := _only_file(chunk, self._boundary)) is not None:
-                self._whole, self._only_file = chunk, only_file
-            else:
-                self._parse(chunk)
+                return
+            self._held += chunk
+            if len(self._held) > HELD_BYTES:
+                self._parse_held()
 
     def finish(self) -> list[bytes]:
         """The contents of the files, in order, after the whole body."""
-        if self._parser is None and self._only_file is not None:
-            return [self._only_file]
+        if not self._parser and (files := _usual_files(self._held, self._boundary)):
+            return files
         with _FORM_ERRORS_TRANSLATED:
-            if self._parser:
-                self._parser.finalize()
+            (self._parser or self._parse_held()).finalize()
         if not self._complete:
             raise InvalidInput("The form is cut short: its closing boundary is missing.")
         if not self._files:
@@ -82,7 +79,7 @@ class FileForm:
             )
         return [b"".join(chunks) for chunks in self._files]
 
-    def _parse(self, chunk: bytes) -> None:
+    def _parse_held(self) -> MultipartParser:
         self._parser = MultipartParser(
             self._boundary,
             {
@@ -94,7 +91,9 @@ class FileForm:
                 "on_end": self._on_end,
             },
         )
-        self._parser.write(chunk)
+        self._parser.write(self._held)
+        self._held = b""
+        return self._parser
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
@@ -129,15 +128,16 @@ class FileForm:
         self._complete = True
 
 
-def _only_file(form: bytes, boundary: bytes) -> bytes | None:
-    """The content of the file when `form` is a whole form of that one in the usual spelling, or None."""
-    if not form.startswith(b"--" + boundary):
-        return None
-    head = _USUAL_PART_HEAD.match(form, len(boundary) + 2)
-    if not head:
-        return None
+def _usual_files(form: bytes, boundary: bytes) -> list[bytes]:
+    """The contents of the files of a whole form in the usual spelling; none of any other."""
     delimiter = b"\r\n--" + boundary
-    end = form.find(delimiter, head.end())
-    if end < 0 or form[end + len(delimiter) :] not in (b"--\r\n", b"--"):
-        return None
-    return form[head.end() : end]
+    at = len(delimiter) - 2  # there is no line before the first
+    files: list[bytes] = []
+    while head := _USUAL_PART_HEAD.match(form, at):
+        end = form.find(delimiter, head.end())
+        if end < 0:
+            return []
+        files.append(form[head.end() : end])
+        at = end + len(delimiter)
+    usual = form.startswith(delimiter[2:]) and form[at:] in (b"--\r\n", b"--") and len(files) <= MAX_FILES
+    return files if usual else []

@@ -1,9 +1,12 @@
 """Forms, whole and in pieces: what is read of them does not depend on how they come."""
 
+from unittest.mock import patch
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service import multipart
 from service.errors import InvalidInput
 from service.multipart import FileForm
 
@@ -21,6 +24,12 @@ def read(*chunks: bytes) -> list[bytes] | str:
         return form.finish()
     except InvalidInput as error:
         return error.detail
+
+
+def parsed(*chunks: bytes) -> list[bytes] | str:
+    """The same by the parser alone, whatever the form is like."""
+    with patch.object(multipart, "HELD_BYTES", -1):
+        return read(*chunks)
 
 
 def in_bytes(form: bytes) -> list[bytes]:
@@ -44,7 +53,8 @@ def in_bytes(form: bytes) -> list[bytes]:
 def test_the_files_of_a_form(form: bytes, files: list[bytes]) -> None:
     assert read(form) == files
     assert read(*in_bytes(form)) == files
-    assert read(form, b"") == files
+    assert parsed(form) == files
+    assert parsed(*in_bytes(form)) == files
 
 
 def test_what_comes_after_a_form_that_looked_whole_is_ignored() -> None:
@@ -73,9 +83,29 @@ PIECES = st.sampled_from(
 
 
 @given(st.one_of(st.lists(PIECES, max_size=12), st.lists(PIECES, max_size=4).map(lambda p: [USUAL, *p])))
-def test_a_form_reads_the_same_whole_and_in_bytes(pieces: list[bytes]) -> None:
+def test_a_form_reads_the_same_with_and_without_the_parser(pieces: list[bytes]) -> None:
     form = b"".join(pieces)
-    whole, apart = read(form), read(*in_bytes(form))
-    if isinstance(whole, str) and isinstance(apart, str):
+    recognised, whole, apart = read(form), parsed(form), parsed(*in_bytes(form))
+    if all(isinstance(found, str) for found in (recognised, whole, apart)):
         return  # messages name positions
-    assert whole == apart
+    assert recognised == whole == apart
+
+
+def test_a_form_of_many_files_in_the_usual_spelling_needs_no_parser() -> None:
+    files = [b"%d" % i for i in range(64)]
+    form = b"\r\n".join(USUAL + file for file in files) + b"\r\n--b--\r\n"
+    with patch.object(multipart, "MultipartParser", None):
+        assert read(form) == files
+        assert read(*in_bytes(form)) == files
+
+
+def test_one_file_too_many_is_refused_by_either_way() -> None:
+    form = (USUAL + b"x\r\n") * 65 + b"--b--\r\n"
+    assert read(form) == parsed(form) == "The form has more than 64 files."
+
+
+def test_a_large_form_is_refused_before_all_of_it_has_come() -> None:
+    form = FileForm(f"multipart/form-data; boundary={BOUNDARY}")
+    unknown = b'--b\r\nContent-Disposition: form-data; name="photo"\r\n\r\n'
+    with pytest.raises(InvalidInput, match="'photo' that is not known"):
+        form.write(unknown + bytes(multipart.HELD_BYTES))
