@@ -254,14 +254,6 @@ def test_the_digit_command_publishes_a_complete_version(tmp_path: Path, digits: 
     pictures = {f"report/{name}.png" for name in ("curves", "confusion", "mistakes", "reliability")}
     assert files == {"model.pt", *pictures, *(f"samples/{d}.png" for d in range(10))}
 
-    taught = run("digit", "--recipe", "softmax-mlp", "--teacher", "1", *options)
-    assert taught.returncode == 0, taught.stderr
-    assert read_manifest(out / "digit" / "2").training.hyperparameters["teachers"] == "digit/1"
-    assert manifest.training.hyperparameters["teachers"] == "none"
-    untaught = run("digit", "--teacher", "99", *options)
-    assert untaught.returncode == 1
-    assert "digit/99" in untaught.stderr
-
 
 def test_the_cnn_is_evaluated_and_published_again(tmp_path: Path, digits: Digits) -> None:
     write_mnist(tmp_path / "data", digits)

@@ -83,9 +83,6 @@ def digit(
     recipe: Annotated[RecipeName, typer.Option(help="What to train.")] = DEFAULT_RECIPE,
     epochs: Epochs = None,
     seed: Seed = 0,
-    teacher: Annotated[
-        list[int] | None, typer.Option(help="A version of digit to learn from too; may be given again.")
-    ] = None,
     device: Device = "auto",
     sign: Sign = None,
 ) -> None:
@@ -99,7 +96,6 @@ def digit(
             console,
             epochs=epochs,
             seed=seed,
-            teachers=teacher or (),
             device=resolve_device(device),
             key=SigningKey(sign) if sign else None,
         )

@@ -2,7 +2,6 @@
 
 import io
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -35,7 +34,6 @@ from training.digit_recipe import (
     Recipe,
     start,
 )
-from training.distillation import Teachers
 from training.evaluate import (
     Evaluation,
     confusion_figure,
@@ -78,27 +76,19 @@ def train_digit(
     device: torch.device,
     epochs: int | None = None,
     seed: int = 0,
-    teachers: Sequence[int] = (),
     key: SigningKey | None = None,
 ) -> Manifest:
-    """Fit and publish; `teachers` are versions in the store to learn from.
-
-    Raises ArtifactError, DataUnavailable, Diverged or PublishFailed.
-    """
+    """Fit and publish. Raises DataUnavailable, Diverged or PublishFailed."""
     started = time.monotonic()
-    objective = CROSS_ENTROPY
-    if teachers:
-        objective = objective._replace(teach=Teachers(store, teachers).targets)
     split = Split.load(data, recipe)
     train, validation = split.train.to(device), split.validation.to(device)
     hp = replace(recipe.hyperparameters, epochs=epochs or recipe.hyperparameters.epochs)
     net = start(recipe, seed).to(device)
-    fitted, history = fit(net, objective, train, recipe.phases(hp), console, validation)
+    fitted, history = fit(net, CROSS_ENTROPY, train, recipe.phases(hp), console, validation)
     record = training_record(
         recipe=recipe.name,
         hyperparameters=hp.as_dict()
         | recipe.data()
-        | {"teachers": ", ".join(f"digit/{version}" for version in teachers) or "none"}
         | {"parameters": nets.parameter_count(fitted), "selected_epoch": history.selected_epoch},
         seed=seed,
         device=device,

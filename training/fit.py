@@ -81,14 +81,10 @@ class History:
 
 
 class Objective(NamedTuple):
-    """`forward(net, inputs)` gives the outputs that `loss(outputs, targets)` compares.
-
-    With `teach(inputs, targets)`, what it returns is learnt instead of the targets.
-    """
+    """`forward(net, inputs)` gives the outputs that `loss(outputs, targets)` compares."""
 
     forward: Callable[[nn.Module, Tensor], Tensor]
     loss: Callable[[Tensor, Tensor], Tensor]
-    teach: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 class Phase(NamedTuple):
@@ -172,8 +168,7 @@ def _train_epoch(
         inputs = augment(batch.inputs) if augment else batch.inputs
         with torch.autocast(device.type, torch.bfloat16, enabled=hp.bfloat16):
             outputs = objective.forward(net, inputs)
-        targets = objective.teach(inputs, batch.targets) if objective.teach else batch.targets
-        step(objective.loss(outputs.to(torch.float32), targets))
+        step(objective.loss(outputs.to(torch.float32), batch.targets))
 
 
 def batched(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
