@@ -48,7 +48,7 @@ from service.signatures import TrustedKeys
 
 logger = logging.getLogger(__name__)
 
-SWITCH_INTERVAL_S = 0.0005
+SWITCH_INTERVAL_S = 0.00005
 
 
 class Abacus(FastAPI):
