@@ -127,10 +127,11 @@ def _look(picture: Image.Image) -> _Digit:
         raise BlankImage
     if peak < CLEAR_CONTRAST and strongest(ink.filter(ImageFilter.BoxBlur(2))) < LEAST_CONTRAST:
         raise BlankImage  # blurred: paper grain is no ink
+    ink = without_rules(ink, peak)
     left, top, right, bottom = _extent(ink, peak)
-    if max(right - left, bottom - top) >= AMPLE_SIDE:
+    if max(right - left, bottom - top) >= AMPLE_SIDE and ink.width <= picture.width:
         ink = ink.reduce(2)
-    ink = without_specks(without_rules(ink, peak), peak)
+    ink = without_specks(ink, peak)
     left, top, right, bottom = _extent(ink, peak)
     x, y = picture.width / ink.width, picture.height / ink.height
     box = left * x, top * y, right * x, bottom * y

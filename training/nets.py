@@ -153,7 +153,8 @@ class Gaussians(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         apart = (features @ self.whitening).unsqueeze(1) - self.means
-        return torch.linalg.vector_norm(apart, dim=2).amin(1)
+        distances: Tensor = torch.linalg.vector_norm(apart, dim=2)
+        return distances.amin(1)
 
 
 class Detector(nn.Module):
