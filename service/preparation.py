@@ -51,6 +51,7 @@ class Prepared(NamedTuple):
     box: tuple[float, float, float, float]
 
     def image_u8(self) -> Pixels:
+        """The pixels as an array `u8 [28, 28]`, which is read-only."""
         return np.frombuffer(self.pixels, np.uint8).reshape(SIDE, SIDE)
 
 
