@@ -38,19 +38,21 @@ _FORM_ERRORS_TRANSLATED = _FormErrorsTranslated()
 
 
 class FileForm:
-    """Collects the `file` parts of a form, 1 to 64 of them, and refuses any other part at its header.
+    """Collects the `file` parts of a form, 1 to 64 of them, and refuses any other part.
 
+    Up to `held_bytes` of it are held until all of it is there; of more, a part is refused at its header.
     Every method raises InvalidInput.
     """
 
-    def __init__(self, content_type: str) -> None:
+    def __init__(self, content_type: str, held_bytes: int = HELD_BYTES) -> None:
         usual = _USUAL_CONTENT_TYPE.fullmatch(content_type)
         boundary = usual[1] if usual else parse_options_header(content_type)[1].get(b"boundary")
         if not boundary:
             raise InvalidInput("The Content-Type of the form names no boundary.")
         self._boundary = boundary if isinstance(boundary, bytes) else boundary.encode("latin-1")
         self._parser: MultipartParser | None = None
-        self._held = b""
+        self._may_hold = held_bytes
+        self._held: list[bytes] = []
         self._files: list[list[bytes]] = []
         self._complete = False
         self._name = self._header = self._value = b""
@@ -61,13 +63,14 @@ class FileForm:
             if self._parser:
                 self._parser.write(chunk)
                 return
-            self._held += chunk
-            if len(self._held) > HELD_BYTES:
+            self._held.append(chunk)
+            self._may_hold -= len(chunk)
+            if self._may_hold < 0:
                 self._parse_held()
 
     def finish(self) -> list[bytes]:
         """The contents of the files, in order, after the whole body."""
-        if not self._parser and (files := _usual_files(self._held, self._boundary)):
+        if not self._parser and (files := usual_files(b"".join(self._held), self._boundary)):
             return files
         with _FORM_ERRORS_TRANSLATED:
             (self._parser or self._parse_held()).finalize()
@@ -91,8 +94,8 @@ class FileForm:
                 "on_end": self._on_end,
             },
         )
-        self._parser.write(self._held)
-        self._held = b""
+        self._parser.write(b"".join(self._held))
+        self._held.clear()
         return self._parser
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
@@ -128,7 +131,7 @@ class FileForm:
         self._complete = True
 
 
-def _usual_files(form: bytes, boundary: bytes) -> list[bytes]:
+def usual_files(form: bytes, boundary: bytes) -> list[bytes]:
     """The contents of the files of a whole form in the usual spelling; none of any other."""
     delimiter = b"\r\n--" + boundary
     at = len(delimiter) - 2  # there is no line before the first

@@ -1,23 +1,20 @@
 """Forms, whole and in pieces: what is read of them does not depend on how they come."""
 
-from unittest.mock import patch
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import multipart
 from service.errors import InvalidInput
-from service.multipart import FileForm
+from service.multipart import HELD_BYTES, FileForm, usual_files
 
 BOUNDARY = "b"
 DISPOSITION = b'Content-Disposition: form-data; name="file"'
 USUAL = b"--b\r\n" + DISPOSITION + b'; filename="7.png"\r\nContent-Type: image/png\r\n\r\n'
 
 
-def read(*chunks: bytes) -> list[bytes] | str:
+def read(*chunks: bytes, held_bytes: int = HELD_BYTES) -> list[bytes] | str:
     """The files of a form that comes in these pieces, or what is wrong with it."""
-    form = FileForm(f"multipart/form-data; boundary={BOUNDARY}")
+    form = FileForm(f"multipart/form-data; boundary={BOUNDARY}", held_bytes)
     try:
         for chunk in chunks:
             form.write(chunk)
@@ -28,8 +25,7 @@ def read(*chunks: bytes) -> list[bytes] | str:
 
 def parsed(*chunks: bytes) -> list[bytes] | str:
     """The same by the parser alone, whatever the form is like."""
-    with patch.object(multipart, "HELD_BYTES", -1):
-        return read(*chunks)
+    return read(*chunks, held_bytes=-1)
 
 
 def in_bytes(form: bytes) -> list[bytes]:
@@ -94,9 +90,8 @@ def test_a_form_reads_the_same_with_and_without_the_parser(pieces: list[bytes]) 
 def test_a_form_of_many_files_in_the_usual_spelling_needs_no_parser() -> None:
     files = [b"%d" % i for i in range(64)]
     form = b"\r\n".join(USUAL + file for file in files) + b"\r\n--b--\r\n"
-    with patch.object(multipart, "MultipartParser", None):
-        assert read(form) == files
-        assert read(*in_bytes(form)) == files
+    assert usual_files(form, BOUNDARY.encode()) == files
+    assert read(*in_bytes(form)) == files
 
 
 def test_one_file_too_many_is_refused_by_either_way() -> None:
@@ -108,4 +103,4 @@ def test_a_large_form_is_refused_before_all_of_it_has_come() -> None:
     form = FileForm(f"multipart/form-data; boundary={BOUNDARY}")
     unknown = b'--b\r\nContent-Disposition: form-data; name="photo"\r\n\r\n'
     with pytest.raises(InvalidInput, match="'photo' that is not known"):
-        form.write(unknown + bytes(multipart.HELD_BYTES))
+        form.write(unknown + bytes(HELD_BYTES))
