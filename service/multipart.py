@@ -135,6 +135,8 @@ def usual_files(form: bytes, boundary: bytes) -> list[bytes]:
     """The contents of the files of a whole form in the usual spelling; none of any other."""
     delimiter = b"\r\n--" + boundary
     at = len(delimiter) - 2  # there is no line before the first
+    if not form.startswith(delimiter[2:]):
+        return []
     files: list[bytes] = []
     while head := _USUAL_PART_HEAD.match(form, at):
         end = form.find(delimiter, head.end())
@@ -142,5 +144,4 @@ def usual_files(form: bytes, boundary: bytes) -> list[bytes]:
             return []
         files.append(form[head.end() : end])
         at = end + len(delimiter)
-    usual = form.startswith(delimiter[2:]) and form[at:] in (b"--\r\n", b"--") and len(files) <= MAX_FILES
-    return files if usual else []
+    return files if form[at:] in (b"--\r\n", b"--") and len(files) <= MAX_FILES else []
