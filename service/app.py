@@ -25,12 +25,13 @@ from service.batching import Batcher
 from service.call import Backend, Patrol
 from service.cpus import usable_cpus
 from service.devices import resolve_device
+from service.direct import DirectWay
 from service.draining import draining
 from service.errors import Unauthorized
 from service.manifest import ArtifactStore
 from service.metrics import Metrics
-from service.middleware import RequestContext
-from service.predict import BATCH_ROWS, ENDPOINTS, INTERFACES
+from service.middleware import Ledger, RequestContext
+from service.predict import ASKED, BATCH_ROWS, ENDPOINTS, INTERFACES
 from service.predictor import Predictor
 from service.problems import (
     error_responses,
@@ -64,12 +65,13 @@ class Abacus(FastAPI):
             redoc_url=None,
         )
         keys = KeyFile(settings.api_keys_file) if settings.api_keys_file else None
+        ledger = Ledger(metrics, settings.access_log)
         traced = _tracing(settings.traces)
 
         def surrounded(app: ASGIApp) -> ASGIApp:
             if keys:
                 app = ApiKeys(app, keys, settings.open_paths)
-            app = traced(RequestContext(app, metrics, settings.access_log))
+            app = traced(RequestContext(app, ledger))
             if settings.cors_origins:
                 app = CORSMiddleware(app, settings.cors_origins, ("GET", "POST"), ("*",))
             return app
@@ -77,6 +79,13 @@ class Abacus(FastAPI):
         self._hot = {path: surrounded(_asgi(endpoint)) for path, endpoint in ENDPOINTS.items()}
         self.add_middleware(surrounded)
         self.state.metrics = metrics
+        # By path; none where every request needs more than an answer.
+        self.direct: dict[bytes, DirectWay] = {}
+        if settings.traces == "off" and not settings.cors_origins:
+            self.direct = {
+                path.encode(): DirectWay(model, ask, lambda: self.state.backend, ledger, keys)
+                for path, (model, ask) in ASKED.items()
+            }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":

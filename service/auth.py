@@ -52,6 +52,16 @@ class KeyFile:
         self._stamp = self._look()
         self._hashes = _read(path)
 
+    def check(self, scope: Scope) -> None:
+        """Note in its state who sent this request. Raises Unauthorized."""
+        key = _presented(scope)
+        if key is None:
+            raise Unauthorized("Send a key as 'Authorization: Bearer …' or 'X-API-Key: …'.")
+        name = self.name_of(key)
+        if name is None:
+            raise Unauthorized("This key is not known.")
+        scope["state"]["caller"] = name
+
     def name_of(self, key: str) -> str | None:
         """Whose key it is, or None. Takes the same time whichever line fits."""
         self._refresh()
@@ -90,13 +100,7 @@ class ApiKeys:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not scope["path"].startswith(self._open):
-            key = _presented(scope)
-            if key is None:
-                raise Unauthorized("Send a key as 'Authorization: Bearer …' or 'X-API-Key: …'.")
-            name = self._keys.name_of(key)
-            if name is None:
-                raise Unauthorized("This key is not known.")
-            scope["state"]["caller"] = name
+            self._keys.check(scope)
         await self._app(scope, receive, send)
 
 

@@ -33,6 +33,7 @@ DRAIN_LOOK_S = 0.05
 
 Rows = NDArray[Any]
 Outputs = list[list[float]]
+OnAnswer = Callable[["Answer | ServiceError"], None]
 
 
 class Answer(NamedTuple):
@@ -44,12 +45,14 @@ class Answer(NamedTuple):
     infer_s: float
 
 
-class _Job:
+class Job:
     """One request: its rows, and the answers to those that have been in a batch."""
 
     __slots__ = (
-        "answer",
+        "_batcher",
+        "_on_answer",
         "count",
+        "done",
         "expires_at",
         "outputs",
         "queued_at",
@@ -58,15 +61,12 @@ class _Job:
         "taken",
     )
 
-    def __init__(
-        self,
-        rows: Rows,
-        answer: "asyncio.Future[tuple[Outputs, float, float]]",
-        expires_at: float,
-    ) -> None:
+    def __init__(self, batcher: "Batcher", rows: Rows, on_answer: "OnAnswer", expires_at: float) -> None:
+        self._batcher = batcher
+        self._on_answer = on_answer
         self.rows = rows
         self.count = len(rows)
-        self.answer = answer
+        self.done = False
         self.expires_at = expires_at
         self.outputs: Outputs = []
         self.taken = 0
@@ -82,23 +82,32 @@ class _Job:
         self.taken += count
         return _Part(self, rows, count)
 
-    def settle(self, result: Outputs | Exception) -> None:
+    def settle(self, result: Outputs | ServiceError) -> None:
         """Take in the answers to one part. The last one, or a failure, answers the request."""
-        if self.answer.done():
+        if self.done:
             return
-        if isinstance(result, Exception):
-            self.answer.set_exception(result)
+        if isinstance(result, ServiceError):
+            self.drop()
+            self._on_answer(result)
             return
         self.outputs += result
         if len(self.outputs) == self.count:
+            self.drop()
             infer_s = time.perf_counter() - self.started_at
-            self.answer.set_result((self.outputs, self.started_at - self.queued_at, infer_s))
+            queue_s = self.started_at - self.queued_at
+            self._on_answer(Answer(self.outputs, self._batcher.manifest, queue_s, infer_s))
+
+    def drop(self) -> None:
+        """Nobody waits for it any longer: rows that still wait are not computed."""
+        if not self.done:
+            self.done = True
+            self._batcher.unanswered -= 1
 
 
 class _Part(NamedTuple):
     """Those rows of one request that are in one batch."""
 
-    job: _Job
+    job: Job
     rows: Rows
     n: int
 
@@ -117,11 +126,12 @@ class Batcher:
         on_batch: Callable[[int, float], None] | None = None,
     ) -> None:
         """`on_batch` is told every batch's rows and the seconds it took, on whichever thread ran it."""
+        self.manifest = predictor.manifest
+        self.unanswered = 0
         self._predictor = predictor
         self._max_batch_rows = max_batch_rows
         self._on_batch = on_batch
-        self._waiting: deque[_Job] = deque()
-        self._unanswered = 0
+        self._waiting: deque[Job] = deque()
         self._scheduled = False
         self._wake: SimpleQueue[asyncio.AbstractEventLoop | None] = SimpleQueue()
         self._thread: Thread | None = None
@@ -129,31 +139,48 @@ class Batcher:
             self._thread = Thread(target=self._run_on_thread, name="inference", daemon=True)
             self._thread.start()
 
-    async def predict(self, rows: Rows, expires_at: float = math.inf) -> Answer:
-        """Answer `rows` [N, ...], of the dtype that the model takes: the rows of one request.
+    def submit(self, rows: Rows, on_answer: OnAnswer, expires_at: float = math.inf) -> Job:
+        """Queue `rows` [N, ...], of the dtype that the model takes: the rows of one request.
 
-        When the caller is cancelled, rows that still wait are dropped. So are those that wait at
-        `expires_at`, in the loop's time: their caller is to give up by itself.
-        Raises InferenceFailed.
+        `on_answer` is called on the event loop, later, with the answer or with InferenceFailed; never once
+        the job is dropped. Rows that still wait at `expires_at`, in the loop's time, are not computed and
+        not answered: whoever waits for them is to give up by itself, and drop the job.
         """
-        loop = asyncio.get_running_loop()
-        job = _Job(rows, loop.create_future(), expires_at)
+        job = Job(self, rows, on_answer, expires_at)
         self._waiting.append(job)
+        self.unanswered += 1
+        loop = asyncio.get_running_loop()
         if self._thread:
             self._wake.put(loop)
         elif not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._run_on_loop, loop, 1)
-        self._unanswered += 1
+        return job
+
+    async def predict(self, rows: Rows, expires_at: float = math.inf) -> Answer:
+        """`submit`, awaited. When the caller is cancelled, rows that still wait are dropped.
+
+        Raises InferenceFailed.
+        """
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+        def on_answer(answer: Answer | ServiceError) -> None:
+            if answered.done():
+                return
+            if isinstance(answer, ServiceError):
+                answered.set_exception(answer)
+            else:
+                answered.set_result(answer)
+
+        job = self.submit(rows, on_answer, expires_at)
         try:
-            outputs, queue_s, infer_s = await job.answer
+            return await answered
         finally:
-            self._unanswered -= 1
-        return Answer(outputs, self._predictor.manifest, queue_s, infer_s)
+            job.drop()
 
     async def drained(self) -> None:
         """Wait until every request is answered."""
-        while self._unanswered:
+        while self.unanswered:
             await asyncio.sleep(DRAIN_LOOK_S)
 
     def close(self) -> None:
@@ -186,7 +213,7 @@ class Batcher:
         now = time.monotonic()
         while room and self._waiting:
             job = self._waiting.popleft()
-            if job.answer.done() or job.expires_at <= now:
+            if job.done or job.expires_at <= now:
                 continue
             part = job.take(room)
             batch.append(part)
@@ -195,7 +222,7 @@ class Batcher:
                 self._waiting.append(job)
         return batch
 
-    def _infer(self, batch: Sequence[_Part]) -> list[Outputs | Exception]:
+    def _infer(self, batch: Sequence[_Part]) -> list[Outputs | ServiceError]:
         """One result for each part. A batch that fails is run again part by part: only the guilty fail."""
         rows = torch.from_numpy(np.concatenate([part.rows for part in batch]))
         started = time.perf_counter()
@@ -211,7 +238,7 @@ class Batcher:
         return [list(islice(outputs, part.n)) for part in batch]
 
 
-def _settle(batch: list[_Part], results: list[Outputs | Exception]) -> None:
+def _settle(batch: list[_Part], results: list[Outputs | ServiceError]) -> None:
     for part, result in zip(batch, results, strict=True):
         part.job.settle(result)
 

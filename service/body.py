@@ -23,7 +23,7 @@ class Body:
         self._pending = pending
         self._admitted = 0
         self.content_type: str = headers.get(b"content-type", b"").decode("latin-1")
-        self.media_type = self.content_type.partition(";")[0].strip().lower()
+        self.media_type = media_type_of(self.content_type)
         self._length: bytes | None = headers.get(b"content-length")
         self._chunked = b"transfer-encoding" in headers
         self._receive = receive
@@ -73,3 +73,7 @@ class Body:
         if size > self._admitted:
             self._pending.admit(size - self._admitted)
             self._admitted = size
+
+
+def media_type_of(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope
@@ -16,6 +16,8 @@ from service.body import Body
 from service.errors import DeadlineExceeded, FieldError, InvalidInput, RequestTimeout
 from service.metrics import Metrics
 from service.registry import Registry
+
+ServedBy = Mapping[str, str | int]
 
 # How often it is seen whether the clients of requests under way are still there.
 PATROL_S = 0.05
@@ -43,24 +45,56 @@ class Backend:
     request_timeout_s: float
 
 
-class Call:
-    """A request to one model, from its headers to its answer."""
+class Admitted:
+    """The places that a request to one model takes up, and the time that it has.
 
-    __slots__ = ("_cut_off", "_places", "_rows", "_task", "backend", "body", "expires_at", "model", "scope")
+    `expires_at`, in the event loop's time, is kept in the request's state: it holds whoever goes on.
+    """
 
-    def __init__(self, scope: Scope, receive: Receive, model: str, backend: Backend) -> None:
+    __slots__ = ("_places", "_rows", "backend", "expires_at", "model", "scope")
+
+    def __init__(self, scope: Scope, headers: Mapping[bytes, bytes], model: str, backend: Backend) -> None:
         """Raises NotReady or Overloaded, before a body is read, or InvalidInput."""
         backend.registry.get(model)
-        places = backend.places[model]
-        places.check()
         self.model = model
         self.backend = backend
         self.scope = scope
-        self.body = Body(scope, receive, backend.max_body_bytes, backend.pending_bytes)
-        timeout_s = _timeout_s(self.body.headers, backend.request_timeout_s)
-        self.expires_at = time.monotonic() + timeout_s  # which is the event loop's clock
-        self._places = places
+        self._places = backend.places[model]
+        self._places.check()
         self._rows = 0
+        expires_at: float | None = scope["state"].get("expires_at")
+        if expires_at is None:
+            expires_at = time.monotonic() + _timeout_s(headers, backend.request_timeout_s)
+            scope["state"]["expires_at"] = expires_at
+        self.expires_at = expires_at
+
+    def admit(self, rows: int) -> None:
+        """Take places for all rows of this request, or all there are. Raises Overloaded."""
+        rows = min(rows, self._places.limit)  # else a request larger than that could never be answered
+        self._places.admit(rows)
+        self._rows = rows
+
+    def release(self) -> None:
+        """Give the places back."""
+        self._places.release(self._rows)
+        self._rows = 0
+
+    def record(self, served_by: ServedBy, stages: Mapping[str, float]) -> None:
+        """For the metrics, the log and the trace: which version answered, and the seconds of each stage."""
+        for stage, seconds in stages.items():
+            self.backend.metrics.stages(self.model, stage).observe(seconds)
+        self.scope["state"]["prediction"] = served_by, stages, time.time_ns()
+
+
+class Call(Admitted):
+    """A request to one model, from its headers to its answer, as ASGI has it."""
+
+    __slots__ = ("_cut_off", "_task", "body")
+
+    def __init__(self, scope: Scope, receive: Receive, model: str, backend: Backend) -> None:
+        """Raises NotReady or Overloaded, before a body is read, or InvalidInput."""
+        self.body = Body(scope, receive, backend.max_body_bytes, backend.pending_bytes)
+        super().__init__(scope, self.body.headers, model, backend)
         self._task: asyncio.Task[Any] | None = None
         self._cut_off: Exception | None = None
 
@@ -81,24 +115,12 @@ class Call:
         finally:
             self.backend.patrol.dismiss(self)
             self.body.forget()
-            self._places.release(self._rows)
-
-    def admit(self, rows: int) -> None:
-        """Take places for all rows of this request, or all there are. Raises Overloaded."""
-        rows = min(rows, self._places.limit)  # else a request larger than that could never be answered
-        self._places.admit(rows)
-        self._rows = rows
+            self.release()
 
     async def predict(self, rows: Rows) -> Answer:
         """Raises InferenceFailed."""
         batcher = self.backend.batchers[self.model]
         return await batcher.predict(rows, self.expires_at)
-
-    def record(self, served_by: Mapping[str, str | int], stages: Mapping[str, float]) -> None:
-        """For the metrics, the log and the trace: which version answered, and the seconds of each stage."""
-        for stage, seconds in stages.items():
-            self.backend.metrics.stages(self.model, stage).observe(seconds)
-        self.scope["state"]["prediction"] = served_by, stages, time.time_ns()
 
     def look(self, now: float) -> None:
         """Cut it off when its time is over or nobody waits for it any longer."""
@@ -116,23 +138,32 @@ class Call:
             self._task.cancel()
 
 
+class Watched(Protocol):
+    """What is under patrol."""
+
+    expires_at: float
+
+    def look(self, now: float) -> None:
+        """Cut it off when its time is over or nobody waits for it any longer."""
+
+
 class Patrol:
-    """Looks at all calls under way, every PATROL_S and when the next one's time is over.
+    """Looks at all requests under way, every PATROL_S and when the next one's time is over.
 
     One timer for all: one for each would take a tenth of the time of a request.
     """
 
     def __init__(self) -> None:
-        self._calls: set[Call] = set()
+        self._calls: set[Watched] = set()
         self._next = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
-    def watch(self, call: Call) -> None:
+    def watch(self, call: Watched) -> None:
         self._calls.add(call)
         if call.expires_at < self._next:
             self._schedule(min(call.expires_at, time.monotonic() + PATROL_S))
 
-    def dismiss(self, call: Call) -> None:
+    def dismiss(self, call: Watched) -> None:
         self._calls.discard(call)
 
     def _schedule(self, at: float) -> None:

@@ -6,6 +6,7 @@ writes the head of an answer apart from its body.
 
 import asyncio
 import http
+import math
 from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -52,12 +53,17 @@ class Answers:
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's, with limits. The timer runs only while a head is incomplete: most requests start none."""
+    """uvicorn's, with limits.
+
+    One timer runs only while a head is incomplete: most requests start none. Another looks now and then
+    for how long nothing has been asked.
+    """
 
     _in_head = True
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
     _answers: Answers
+    _idle_since = math.inf
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -66,6 +72,8 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        if self.timeout_keep_alive_task:
+            self.timeout_keep_alive_task.cancel()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -80,7 +88,30 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self._answers.end()
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        self._idle_since = self.loop.time()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif not self.timeout_keep_alive_task:
+            self._watch_idleness(self.timeout_keep_alive)
+
+    def _watch_idleness(self, after_s: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(after_s, self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """No longer idle. The timer goes on: one for every request would take as long as its metrics."""
+        self._idle_since = math.inf
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.timeout_keep_alive_task = None
+        idle_s = max(0.0, self.loop.time() - self._idle_since)
+        if idle_s >= self.timeout_keep_alive:
+            super().timeout_keep_alive_handler()
+        else:
+            self._watch_idleness(self.timeout_keep_alive - idle_s)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

@@ -18,52 +18,18 @@ logger = logging.getLogger("service.access")
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._~:/+=-]{1,128}")
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
-_CLIENT_CLOSED_REQUEST = 499
+CLIENT_CLOSED_REQUEST = 499
 
 
-class RequestContext:
-    """Gives every request an id, echoed in `X-Request-ID`; answers its errors; a crash is a bare 500."""
+class Ledger:
+    """What is noted of every request that is over: its metrics, and its line in the log."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, access_log: bool) -> None:
-        self._app = app
+    def __init__(self, metrics: Metrics, access_log: bool) -> None:
         self._metrics = metrics
         self._access_log = access_log
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
-        started, status = time.perf_counter(), 0
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
-            await send(message)
-
-        reason = None
-        try:
-            try:
-                await self._app(scope, receive, send_with_id)
-            except ServiceError as error:
-                reason = error.slug
-                if error.status == 500:
-                    logger.error("request failed id=%s", request_id, exc_info=error)
-                await problem_response(error, request_id)(scope, receive, send_with_id)
-        except (ClientDisconnect, Abandoned):
-            status, reason = _CLIENT_CLOSED_REQUEST, "abandoned"
-        except Exception:  # the last net: nothing internal may reach the client
-            logger.exception("request failed id=%s", request_id)
-            if status:
-                raise  # the answer has begun: only closing the connection tells the client
-            await problem_response(InternalError(), request_id)(scope, receive, send_with_id)
-        finally:
-            self._record(scope, status, reason, time.perf_counter() - started)
-
-    def _record(self, scope: Scope, status: int, reason: str | None, seconds: float) -> None:
+    def record(self, scope: Scope, status: int, reason: str | None, seconds: float) -> None:
+        """`reason`: why it was not served."""
         route = _route(scope)
         self._metrics.requests(scope["method"], route, status).inc()
         self._metrics.seconds(route).observe(seconds)
@@ -89,6 +55,48 @@ class RequestContext:
             )
 
 
+class RequestContext:
+    """Gives every request an id, echoed in `X-Request-ID`; answers its errors; a crash is a bare 500."""
+
+    def __init__(self, app: ASGIApp, ledger: Ledger) -> None:
+        self._app = app
+        self._ledger = ledger
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = request_id_of(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        started, status = time.perf_counter(), 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        reason = None
+        try:
+            try:
+                await self._app(scope, receive, send_with_id)
+            except ServiceError as error:
+                reason = error.slug
+                if error.status == 500:
+                    logger.error("request failed id=%s", request_id, exc_info=error)
+                await problem_response(error, request_id)(scope, receive, send_with_id)
+        except (ClientDisconnect, Abandoned):
+            status, reason = CLIENT_CLOSED_REQUEST, "abandoned"
+        except Exception:  # the last net: nothing internal may reach the client
+            logger.exception("request failed id=%s", request_id)
+            if status:
+                raise  # the answer has begun: only closing the connection tells the client
+            await problem_response(InternalError(), request_id)(scope, receive, send_with_id)
+        finally:
+            self._ledger.record(scope, status, reason, time.perf_counter() - started)
+
+
 def _route(scope: Scope) -> str:
     """The path as it is declared, so that what clients make up does not fill the metrics."""
     if scope["path"] in ENDPOINTS:
@@ -105,7 +113,7 @@ def _trace_id(scope: Scope) -> str | None:
     return None
 
 
-def _request_id(scope: Scope) -> str:
+def request_id_of(scope: Scope) -> str:
     """The caller's own when it is well formed."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):

@@ -131,6 +131,12 @@ class FileForm:
         self._complete = True
 
 
+def usual_form(content_type: str, form: bytes) -> list[bytes]:
+    """The contents of the files of a whole form of at most HELD_BYTES in the usual spelling, or none."""
+    usual = _USUAL_CONTENT_TYPE.fullmatch(content_type)
+    return usual_files(form, usual[1].encode()) if usual and len(form) <= HELD_BYTES else []
+
+
 def usual_files(form: bytes, boundary: bytes) -> list[bytes]:
     """The contents of the files of a whole form in the usual spelling; none of any other."""
     delimiter = b"\r\n--" + boundary

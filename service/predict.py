@@ -6,7 +6,9 @@ without it, because the framework's general way costs more than a prediction (do
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 import numpy as np
@@ -16,13 +18,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from service import explain
-from service.batching import Answer
-from service.body import Body
-from service.call import Backend, Call
+from service.batching import Answer, Rows
+from service.body import Body, media_type_of
+from service.call import Admitted, Backend, Call
 from service.errors import FieldError, InvalidInput, UnsupportedMediaType
-from service.images import Upload, find_digit, open_pictures, read_digits
+from service.images import Picture, Upload, find_digit, open_pictures, read_digits
 from service.manifest import OutputSpec
-from service.multipart import MAX_FILES, FileForm
+from service.multipart import MAX_FILES, FileForm, usual_form
 from service.predictor import MAX_BATCH_ROWS
 from service.problems import invalid_payload
 from service.registry import Interface
@@ -42,6 +44,15 @@ BATCH_ROWS = {PASS: MAX_HOURS_PER_REQUEST, DIGIT: MAX_BATCH_ROWS}
 INLINE_PIXELS = MAX_FILES * 28 * 28
 
 
+class Question(NamedTuple):
+    """A request, decoded: rows for the model, and what is answered to the model's outputs for them."""
+
+    rows: Rows
+    many: bool
+    results: Callable[[Answer], list[dict[str, Any]]]
+    decode_s: float
+
+
 async def answer_pass(scope: Scope, receive: Receive) -> Response:
     """`POST /predict/pass`. Raises ServiceError, Abandoned or ClientDisconnect."""
     return await Call(scope, receive, PASS, backend_of(scope)).answered(_answer_pass)
@@ -57,13 +68,11 @@ def backend_of(scope: Scope) -> Backend:
     return backend
 
 
-async def _answer_pass(call: Call) -> Response:
-    if call.body.media_type != "application/json":
+def ask_pass(call: Admitted, content_type: str, document: bytes) -> Question:
+    """What a whole body asks of `pass`. Raises ServiceError."""
+    if media_type_of(content_type) != "application/json":
         raise UnsupportedMediaType("Send application/json.")
-    chunks: list[bytes] = []
-    await call.body.read(chunks.append)
     started = time.perf_counter()
-    document = b"".join(chunks)
     # Only commas between hours can stand in a valid body, so they count its rows before it is parsed.
     call.admit(min(document.count(b","), MAX_HOURS_PER_REQUEST - 1) + 1)
     try:
@@ -72,15 +81,34 @@ async def _answer_pass(call: Call) -> Response:
         raise invalid_payload(error) from error
     values = hours if isinstance(hours, list) else [hours]
     rows = np.array(values, dtype=np.float32).reshape(-1, 1)
-    decode_s = time.perf_counter() - started
-    answer = await call.predict(rows)
-    threshold, fitted_to = answer.manifest.threshold, answer.manifest.input
-    low, high = fitted_to.training_minimum, fitted_to.training_maximum
-    results = [
-        {"hours": h, "probability": p, "passed": p >= threshold, "extrapolating": not low <= h <= high}
-        for h, (p,) in zip(values, answer.outputs, strict=True)
-    ]
-    return _respond(call, values is hours, results, answer, decode_s)
+    return Question(rows, values is hours, partial(_passes, values), time.perf_counter() - started)
+
+
+def ask_digit(call: Admitted, content_type: str, body: bytes) -> Question | None:
+    """What a whole body asks of `digit`, if it is in the usual form and small: None of any other.
+
+    Raises ServiceError.
+    """
+    if content_type.startswith("image/"):
+        uploads = [Upload("body", body)]
+    else:
+        uploads = _named(usual_form(content_type, body))
+    call.admit(len(uploads))
+    started = time.perf_counter()
+    pictures = open_pictures(uploads, call.backend.max_image_pixels)
+    if not pictures or not _small(pictures):
+        return None
+    rows = read_digits(pictures)
+    return Question(rows, len(uploads) > 1, _digits, time.perf_counter() - started)
+
+
+async def _answer_pass(call: Call) -> Response:
+    if call.body.media_type != "application/json":
+        raise UnsupportedMediaType("Send application/json.")
+    chunks: list[bytes] = []
+    await call.body.read(chunks.append)
+    question = ask_pass(call, call.body.content_type, b"".join(chunks))
+    return _response(call, question, await call.predict(question.rows))
 
 
 async def _answer_digit(call: Call) -> Response:
@@ -91,14 +119,9 @@ async def _answer_digit(call: Call) -> Response:
     call.admit(len(uploads))
     started = time.perf_counter()
     pictures = open_pictures(uploads, call.backend.max_image_pixels)
-    if sum(picture.pixels for picture in pictures) <= INLINE_PIXELS:
-        rows = read_digits(pictures)
-    else:
-        rows = await asyncio.to_thread(read_digits, pictures)
-    decode_s = time.perf_counter() - started
-    answer = await call.predict(rows)
-    results = [_digit(row, answer.manifest.output) for row in answer.outputs]
-    return _respond(call, len(uploads) > 1, results, answer, decode_s)
+    rows = read_digits(pictures) if _small(pictures) else await asyncio.to_thread(read_digits, pictures)
+    question = Question(rows, len(uploads) > 1, _digits, time.perf_counter() - started)
+    return _response(call, question, await call.predict(rows))
 
 
 async def _explain_digit(call: Call, uploads: list[Upload]) -> Response:
@@ -109,10 +132,16 @@ async def _explain_digit(call: Call, uploads: list[Upload]) -> Response:
     (picture,) = open_pictures(uploads, call.backend.max_image_pixels)
     finding = await asyncio.to_thread(find_digit, picture)
     decode_s = time.perf_counter() - started
-    answer = await call.predict(explain.occluded(finding.prepared.pixels))
-    rows = [_digit(row, answer.manifest.output) for row in answer.outputs]
-    why = await asyncio.to_thread(explain.explanation, finding, [row["probabilities"] for row in rows])
-    return _respond(call, False, [{**rows[0], "explanation": why}], answer, decode_s)
+    rows = explain.occluded(finding.prepared.pixels)
+    answer = await call.predict(rows)
+    results = _digits(answer)
+    why = await asyncio.to_thread(explain.explanation, finding, [row["probabilities"] for row in results])
+    explained = {**results[0], "explanation": why}
+    return _response(call, Question(rows, False, lambda _: [explained], decode_s), answer)
+
+
+def _small(pictures: Sequence[Picture]) -> bool:
+    return sum(picture.pixels for picture in pictures) <= INLINE_PIXELS
 
 
 def _flag(query: bytes, name: str) -> bool:
@@ -126,6 +155,20 @@ def _flag(query: bytes, name: str) -> bool:
             f"The query parameter {name} must be true or false.", (FieldError(name, "is no boolean"),)
         )
     return value in ("true", "1")
+
+
+def _passes(hours: Sequence[float], answer: Answer) -> list[dict[str, Any]]:
+    threshold, fitted_to = answer.manifest.threshold, answer.manifest.input
+    low, high = fitted_to.training_minimum, fitted_to.training_maximum
+    return [
+        {"hours": h, "probability": p, "passed": p >= threshold, "extrapolating": not low <= h <= high}
+        for h, (p,) in zip(hours, answer.outputs, strict=True)
+    ]
+
+
+def _digits(answer: Answer) -> list[dict[str, Any]]:
+    output = answer.manifest.output
+    return [_digit(row, output) for row in answer.outputs]
 
 
 def _digit(row: list[float], output: OutputSpec) -> dict[str, Any]:
@@ -145,8 +188,7 @@ async def _uploads(body: Body) -> list[Upload]:
     if body.media_type == "multipart/form-data":
         form = FileForm(body.content_type)
         await body.read(form.write)
-        files = form.finish()
-        return [Upload(f"file.{i}" if len(files) > 1 else "file", f) for i, f in enumerate(files)]
+        return _named(form.finish())
     if body.media_type.startswith("image/"):
         chunks: list[bytes] = []
         await body.read(chunks.append)
@@ -157,16 +199,26 @@ async def _uploads(body: Body) -> list[Upload]:
     )
 
 
-def _respond(
-    call: Call, many: bool, results: list[dict[str, Any]], answer: Answer, decode_s: float
-) -> Response:
-    """One result as it is, or several as `predictions`, with the model, its version and the timings."""
+def _named(files: Sequence[bytes]) -> list[Upload]:
+    return [Upload(f"file.{i}" if len(files) > 1 else "file", f) for i, f in enumerate(files)]
+
+
+def _response(call: Admitted, question: Question, answer: Answer) -> Response:
+    return _Json(*respond(call, question, answer))
+
+
+def respond(call: Admitted, question: Question, answer: Answer) -> tuple[bytes, bytes]:
+    """The body of the answer, as JSON, and its `Server-Timing`; both are recorded.
+
+    One result as it is, or several as `predictions`, with the model and its version.
+    """
+    results = question.results(answer)
     served_by: dict[str, str | int] = {"model": answer.manifest.name, "version": answer.manifest.version}
-    document = {"predictions": results, **served_by} if many else {**results[0], **served_by}
-    stages = {"decode": decode_s, "queue": answer.queue_s, "infer": answer.infer_s}
+    document = {"predictions": results, **served_by} if question.many else {**results[0], **served_by}
+    stages = {"decode": question.decode_s, "queue": answer.queue_s, "infer": answer.infer_s}
     call.record(served_by, stages)
-    timings = 1000 * decode_s, 1000 * answer.queue_s, 1000 * answer.infer_s
-    return _Json(to_json(document), b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f" % timings)
+    timings = 1000 * question.decode_s, 1000 * answer.queue_s, 1000 * answer.infer_s
+    return to_json(document), b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f" % timings
 
 
 class _Json(Response):
@@ -183,4 +235,10 @@ class _Json(Response):
         ]
 
 
+Ask = Callable[[Admitted, str, bytes], Question | None]
+
 ENDPOINTS = {"/predict/pass": answer_pass, "/predict/digit": answer_digit}
+ASKED: dict[str, tuple[str, Ask]] = {
+    "/predict/pass": (PASS, ask_pass),
+    "/predict/digit": (DIGIT, ask_digit),
+}

@@ -7,15 +7,17 @@ import io
 import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from service.devices import Runner, runner
 from service.errors import InferenceFailed
+from service.fusion import fuse_linear_layers
 from service.manifest import (
     ArtifactError,
     DType,
@@ -37,8 +39,9 @@ WARM_UP_CALLS = 3
 # A model that answers a full batch in so little time is run on the event loop (docs/decisions/0005).
 QUICK_S = 0.002
 
-# A row alone takes another way than a batch where that is so many times as fast, in the best of some calls.
-ALONE_GAIN, ALONE_CALLS = 1.25, 10
+# Every way to compute a model is called so often at every batch size, to find the quickest. Linear layers
+# are laid out for batches of so many rows.
+TIMED_CALLS, FUSED_ROWS = 6, 16
 
 # How far probabilities may be from training's when they are computed in half precision.
 HALF_TOLERANCE = 0.02
@@ -104,20 +107,19 @@ def load(
     manifest = read_manifest(folder, trusted.verify if trusted else None)
     model = read_model(folder, manifest)
     dtype: torch.dtype = getattr(torch, precision)
+    half = dtype != torch.float32
     try:
         with torchscript_accepted():
-            module = torch.jit.load(io.BytesIO(model), map_location=device).eval()
-            plain = torch.jit.freeze(module).forward  # weights become constants
-            fused = _fused(module, device, dtype)
+            plain, *others = _ways(model, device, fused=device.type == "cpu" and not half)
     except (RuntimeError, ValueError) as error:
         raise ArtifactError(f"{title(folder)}: not a TorchScript archive: {_first_line(error)}") from error
     try:
         row = example_row(manifest)
         with torch.inference_mode(), _as_it_is():
-            call = _quickest(plain, fused, row) if fused else plain
+            call = _quickest([plain, *others], row) if others else plain
             run = runner(call, row, device, dtype, BATCH_SIZES)
         predictor = Predictor(run, manifest, device)
-        _replay_check(predictor, manifest.check.tolerance if dtype == torch.float32 else HALF_TOLERANCE)
+        _replay_check(predictor, HALF_TOLERANCE if half else manifest.check.tolerance)
         predictor.warm_up()
     except (InferenceFailed, RuntimeError) as error:
         cause = _first_line(error.__cause__ or error)
@@ -125,27 +127,44 @@ def load(
     return predictor
 
 
+def _ways(model: bytes, device: torch.device, fused: bool) -> list[Runner]:
+    """How to compute an archive: as it is; and, where `fused`, with oneDNN's convolutions or linear layers.
+
+    All give the same answers. Raises RuntimeError or ValueError when it is no archive.
+    """
+
+    def frozen() -> Any:  # weights become constants
+        return torch.jit.freeze(torch.jit.load(io.BytesIO(model), map_location=device).eval())
+
+    ways = [frozen()]
+    if fused:
+        if "aten::conv" in str(ways[0].graph):
+            module = torch.jit.load(io.BytesIO(model)).eval()
+            ways.append(torch.jit.optimize_for_inference(module))
+        module = frozen()
+        with torch.inference_mode():
+            if fuse_linear_layers(module.graph, FUSED_ROWS):
+                ways.append(module)
+    return [way.forward for way in ways]
+
+
 def example_row(manifest: Manifest) -> Tensor:
     """One row that the model is known to answer: [1, *manifest.input.row_shape]."""
     return decode_tensor(manifest.check.inputs)[:1]
 
 
-def _fused(module: torch.jit.ScriptModule, device: torch.device, dtype: torch.dtype) -> Runner | None:
-    """The module with oneDNN's fused layers, on a CPU in float32; elsewhere there are none."""
-    if device.type != "cpu" or dtype != torch.float32:
-        return None
-    fused: Runner = torch.jit.optimize_for_inference(module).forward
-    return fused
+def _quickest(ways: Sequence[Runner], row: Tensor) -> Runner:
+    """For every batch the way that is quickest at its size, in the best of some calls.
 
-
-def _quickest(plain: Runner, fused: Runner, row: Tensor) -> Runner:
-    """`fused`, but `plain` for a row alone where that is much quicker.
-
-    Convolutions, once fused, are laid out for batches: alone, a row takes up to twice as long in them.
+    What is laid out for batches takes up to twice as long for a row alone, and which is the best differs
+    from processor to processor.
     """
-    if ALONE_GAIN * _seconds(plain, row, ALONE_CALLS) > _seconds(fused, row, ALONE_CALLS):
-        return fused
-    return lambda rows: (plain if len(rows) == 1 else fused)(rows)
+    quickest: list[Runner] = [ways[0]]  # by the number of rows
+    for size in BATCH_SIZES:
+        batch = row.repeat(size, *[1] * (row.dim() - 1))
+        seconds = [_seconds(way, batch, TIMED_CALLS) for way in ways]
+        quickest += [ways[seconds.index(min(seconds))]] * (size + 1 - len(quickest))
+    return lambda rows: quickest[min(len(rows), MAX_BATCH_ROWS)](rows)
 
 
 def _seconds(call: Runner, batch: Tensor, calls: int) -> float:

@@ -62,7 +62,7 @@ def in_mnist_form(pixels: bytes, box: tuple[int, int, int, int] | None) -> Prepa
     """
     if box is None or max(box[2] - box[0], box[3] - box[1]) not in MNIST_INK_SIDES:
         return None
-    if not any(peak in pixels for peak in MNIST_PEAKS):
+    if MNIST_PEAKS[0] not in pixels and MNIST_PEAKS[1] not in pixels:
         return None
     x, y = _centre_of_mass(pixels, (SIDE, SIDE))
     low, high = MNIST_CENTRE
@@ -74,16 +74,16 @@ def in_mnist_form(pixels: bytes, box: tuple[int, int, int, int] | None) -> Prepa
 
 def _centre_of_mass(pixels: bytes, size: tuple[int, int]) -> tuple[float, float]:
     """From the left and the upper edge, in pixels."""
-    mass, x, y = (np.frombuffer(pixels, np.uint8).astype(np.float32) @ _moments(size)).tolist()
+    mass, x, y = (_moments(size) @ np.frombuffer(pixels, np.uint8).astype(np.float32)).tolist()
     return x / max(1.0, mass), y / max(1.0, mass)
 
 
 @cache
 def _moments(size: tuple[int, int]) -> NDArray[np.float32]:
-    """[pixels, 3]: pixels times this are their sum, and the sums of their moments about two edges."""
+    """[3, pixels]: times pixels, their sum, and the sums of their moments about two edges."""
     width, height = size
     y, x = np.mgrid[0:height, 0:width] + 0.5
-    return np.stack([np.ones(width * height), x.ravel(), y.ravel()], axis=1).astype(np.float32)
+    return np.stack([np.ones(width * height), x.ravel(), y.ravel()]).astype(np.float32)
 
 
 def prepare(picture: Image.Image) -> Prepared:

@@ -1,0 +1,370 @@
+"""The direct way: the answers that ASGI gives, in the same order, over real connections; what leaves it."""
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from torch import Tensor
+
+from service.app import Abacus, create_app
+from service.direct_connection import DirectConnection
+from service.metrics import BurstGauge, BurstHistogram
+from service.predictor import Predictor
+from service.settings import Settings
+from tests.conftest import Digits, metric_sum, png, wait_for
+
+JSON = "application/json"
+
+
+class Watched(NamedTuple):
+    """A service on a thread of this process; `by_asgi` has the paths that took the usual way."""
+
+    client: httpx.Client
+    by_asgi: list[str]
+
+
+@contextmanager
+def watched(published: Path, **settings: Any) -> Iterator[Watched]:
+    app = create_app(Settings(artifacts=published, **settings))
+    by_asgi: list[str] = []
+    usual = Abacus.__call__
+
+    async def counted(self: Abacus, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            by_asgi.append(scope["path"])
+        await usual(self, scope, receive, send)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Abacus, "__call__", counted)
+        config = uvicorn.Config(
+            app, port=0, http=DirectConnection, timeout_keep_alive=1, log_config=None, proxy_headers=False
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        wait_for(lambda: server.started)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            yield Watched(client, by_asgi)
+        server.should_exit = True
+        thread.join(30)
+
+
+@pytest.fixture(scope="module")
+def service(published: Path) -> Iterator[Watched]:
+    with watched(published) as service:
+        yield service
+
+
+def head(body: bytes, content_type: str = JSON, path: str = "/predict/pass", *fields: str) -> bytes:
+    lines = (f"POST {path} HTTP/1.1", "Host: x", f"Content-Type: {content_type}", *fields)
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode()
+
+
+def asked(hours: float, *fields: str) -> bytes:
+    body = b'{"hours": %g}' % hours
+    return head(body, JSON, "/predict/pass", *fields) + body
+
+
+def connect(service: Watched) -> socket.socket:
+    url = service.client.base_url
+    return socket.create_connection((url.host, url.port or 80), timeout=30)
+
+
+def answers(connection: socket.socket, count: int) -> list[tuple[int, dict[str, Any]]]:
+    """The next answers: status and document."""
+    found: list[tuple[int, dict[str, Any]]] = []
+    read = b""
+    while len(found) < count:
+        chunk = connection.recv(65536)
+        assert chunk, "the connection was closed"
+        read += chunk
+        while b"\r\n\r\n" in read:
+            fields, _, rest = read.partition(b"\r\n\r\n")
+            length = int(fields.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+            if len(rest) < length:
+                break
+            found.append((int(fields.split()[1]), json.loads(rest[:length])))
+            read = rest[length:]
+    return found
+
+
+def test_what_is_there_whole_goes_directly(service: Watched, digits: Digits) -> None:
+    service.by_asgi.clear()
+    picture = png(digits.images_u8[0])
+    whole = service.client.post("/predict/pass", json={"hours": 4}, headers={"X-Request-ID": "mine"})
+    many = service.client.post("/predict/digit", files=[("file", picture)] * 3)
+    raw = service.client.post("/predict/digit", content=picture, headers={"Content-Type": "image/png"})
+    assert [r.status_code for r in (whole, many, raw)] == [200, 200, 200]
+    assert service.by_asgi == []
+    assert whole.headers["X-Request-ID"] == "mine"
+    assert raw.headers["X-Request-ID"] != many.headers["X-Request-ID"]
+    assert "infer;dur=" in whole.headers["Server-Timing"]
+    assert "Date" in whole.headers
+    assert [p["digit"] for p in many.json()["predictions"]] == 3 * [raw.json()["digit"]]
+
+
+REQUESTS = [
+    ("/predict/pass", JSON, b'{"hours": 4}', 200),
+    ("/predict/pass", JSON + "; charset=utf-8", b'{"hours": [1, 2]}', 200),
+    ("/predict/pass", JSON, b'{"hours": -1}', 422),
+    ("/predict/pass", JSON, b"", 422),
+    ("/predict/pass", "text/plain", b'{"hours": 4}', 415),
+    ("/predict/digit", "image/png", b"no picture", 415),
+    ("/predict/digit", "image/png", b"", 422),
+    ("/predict/digit", "multipart/form-data; boundary=x", b"--x--\r\n", 422),
+    ("/predict/digit", 'multipart/form-data; boundary="x"', b"no form", 422),
+    ("/predict/digit", JSON, b"{}", 415),
+    ("/predict/digit?explain=no", "image/png", b"", 422),
+    ("/predict/nothing", "image/png", b"", 404),
+]
+
+
+@pytest.mark.parametrize(("path", "content_type", "body", "status"), REQUESTS)
+def test_a_piece_at_a_time_gets_the_same_answer(
+    service: Watched, path: str, content_type: str, body: bytes, status: int
+) -> None:
+    """Whole, the request may go directly; where its body keeps us waiting, it does not."""
+    found = []
+    for pieces in ([head(body, content_type, path) + body], [head(body, content_type, path), body]):
+        with closing(connect(service)) as connection:
+            for piece in filter(None, pieces):
+                connection.sendall(piece)
+                time.sleep(0.05)
+            answer_status, document = answers(connection, 1)[0]
+            document.pop("request_id", None)
+            found.append((answer_status, document))
+    assert found[0] == found[1]
+    assert found[0][0] == status
+
+
+def test_a_body_right_behind_its_head_goes_directly(service: Watched) -> None:
+    service.by_asgi.clear()
+    with closing(connect(service)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(50):
+            request = asked(4)
+            connection.sendall(request[:-5])
+            connection.sendall(request[-5:])
+            answers(connection, 1)
+    assert len(service.by_asgi) < 10  # on a busy machine some may come late
+
+
+def test_a_body_that_keeps_us_waiting_is_left_to_asgi(service: Watched) -> None:
+    service.by_asgi.clear()
+    with closing(connect(service)) as connection:
+        request = asked(4)
+        for piece in (request[:-5], request[-5:]):
+            connection.sendall(piece)
+            time.sleep(0.05)
+        assert answers(connection, 1)[0][1]["hours"] == 4
+    assert service.by_asgi == ["/predict/pass"]
+
+
+@pytest.mark.parametrize("field", ["Connection: close", "Expect: 100-continue"])
+def test_what_needs_more_than_an_answer_is_left_to_asgi(service: Watched, field: str) -> None:
+    service.by_asgi.clear()
+    with closing(connect(service)) as connection:
+        connection.sendall(asked(4, field))
+        read = b""
+        while b"probability" not in read:
+            read += connection.recv(65536)
+    assert b"HTTP/1.1 200" in read
+    assert service.by_asgi == ["/predict/pass"]
+
+
+def test_requests_sent_at_once_are_answered_in_their_order(service: Watched) -> None:
+    refused = asked(-1)
+    other = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    with closing(connect(service)) as connection:
+        connection.sendall(asked(1) + asked(2) + refused + other + asked(3))
+        found = answers(connection, 5)
+    assert [status for status, _ in found] == [200, 200, 422, 200, 200]
+    assert [document.get("hours") for _, document in found] == [1, 2, None, None, 3]
+
+
+def test_a_client_that_goes_amid_its_body_is_noted(service: Watched) -> None:
+    def noted() -> float:
+        return metric_sum(service.client.get("/metrics").text, 'abacus_rejections_total{reason="abandoned"')
+
+    before = noted()
+    with closing(connect(service)) as connection:
+        connection.sendall(asked(4)[:-5])
+    wait_for(lambda: noted() == before + 1)
+
+
+def test_many_connections_get_their_own_answers(service: Watched) -> None:
+    connections = [connect(service) for _ in range(50)]
+    for _ in range(5):
+        for number, connection in enumerate(connections):
+            connection.sendall(asked(number))
+        for number, connection in enumerate(connections):
+            assert answers(connection, 1)[0][1]["hours"] == number
+    for connection in connections:
+        connection.close()
+
+
+def test_an_idle_connection_is_closed_and_a_busy_one_is_not(service: Watched) -> None:
+    with closing(connect(service)) as idle, closing(connect(service)) as busy:
+        idle.sendall(asked(1))
+        answers(idle, 1)
+        for _ in range(8):
+            busy.sendall(asked(2))
+            answers(busy, 1)
+            time.sleep(0.3)
+        assert idle.recv(1) == b""
+
+
+def test_where_every_request_needs_more_none_goes_directly(published: Path) -> None:
+    with watched(published, cors_origins=("*",)) as service:
+        answer = service.client.post("/predict/pass", json={"hours": 4}, headers={"Origin": "http://x"})
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert service.by_asgi == ["/predict/pass"]
+    assert vars(create_app(Settings(artifacts=published, traces="console")))["direct"] == {}
+
+
+def test_more_than_fits_in_places_and_bytes_is_refused(published: Path) -> None:
+    with watched(published, max_body_bytes=100) as service:
+        hours = {"hours": [1.0] * 50}
+        assert service.client.post("/predict/pass", json=hours).status_code == 413
+        assert service.client.post("/predict/pass", json={"hours": 1}).status_code == 200
+    with watched(published, max_pending_bytes=5) as service:
+        assert service.client.post("/predict/pass", json={"hours": 1}).status_code == 429
+
+
+class Device:
+    """Predictions wait while it is not `free`, and fail on hours of 666; `rows` has what was computed."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+        self.free.set()
+        self.rows: list[float] = []
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
+    device = Device()
+    predict = Predictor.predict
+
+    def held(predictor: Predictor, rows: Tensor) -> Tensor:
+        assert device.free.wait(30)
+        if rows.shape[1:] == (1,):
+            device.rows += rows.squeeze(1).tolist()
+            if (rows == 666).any():
+                raise ValueError("the number of the beast")
+        return predict(predictor, rows)
+
+    monkeypatch.setattr("service.predictor.QUICK_S", 0.0)  # on a thread: the loop goes on
+    monkeypatch.setattr(Predictor, "predict", held)
+    yield device
+    device.free.set()
+
+
+def queued(service: Watched) -> float:
+    return metric_sum(service.client.get("/metrics").text, 'abacus_queue_rows{model="pass"}')
+
+
+def test_what_is_late_is_504_and_not_computed(published: Path, device: Device) -> None:
+    with (
+        watched(published) as service,
+        closing(connect(service)) as first,
+        closing(connect(service)) as late,
+    ):
+        device.rows.clear()
+        device.free.clear()
+        first.sendall(asked(1))
+        wait_for(lambda: queued(service) == 1)
+        late.sendall(asked(2, "X-Request-Timeout-Ms: 100"))
+        status, problem = answers(late, 1)[0]
+        assert (status, problem["type"]) == (504, "urn:problem-type:abacus:deadline-exceeded")
+        device.free.set()
+        assert answers(first, 1)[0][0] == 200
+        assert queued(service) == 0
+        assert device.rows == [1]
+
+
+def test_what_nobody_waits_for_is_not_computed(published: Path, device: Device) -> None:
+    with watched(published) as service, closing(connect(service)) as first:
+        device.rows.clear()
+        device.free.clear()
+        first.sendall(asked(1))
+        wait_for(lambda: queued(service) == 1)
+        with closing(connect(service)) as gone:
+            gone.sendall(asked(2))
+            wait_for(lambda: queued(service) == 2)
+        wait_for(lambda: queued(service) == 1)
+        device.free.set()
+        assert answers(first, 1)[0][0] == 200
+        assert device.rows == [1]
+        text = service.client.get("/metrics").text
+        assert metric_sum(text, 'abacus_rejections_total{reason="abandoned"') == 1
+        assert (
+            metric_sum(text, 'abacus_requests_total{method="POST",route="/predict/pass",status="499"') == 1
+        )
+
+
+def test_only_the_guilty_of_a_batch_fails(published: Path, device: Device) -> None:
+    with watched(published) as service:
+        connections = [connect(service) for _ in range(4)]
+        device.free.clear()
+        for hours, connection in zip((1, 2, 666, 3), connections, strict=True):
+            connection.sendall(asked(hours))
+        wait_for(lambda: queued(service) == 4)
+        device.free.set()
+        statuses = [answers(connection, 1)[0][0] for connection in connections]
+        assert statuses == [200, 200, 500, 200]
+        assert queued(service) == 0
+        for connection in connections:
+            connection.close()
+
+
+def test_what_fails_behind_others_is_answered_in_its_turn(published: Path, device: Device) -> None:
+    """A request on a connection fails after the next one has come: ASGI takes it over, and order stays."""
+    with watched(published) as service, closing(connect(service)) as connection:
+        device.free.clear()
+        connection.sendall(asked(666) + asked(5))
+        wait_for(lambda: queued(service) == 1)
+        device.free.set()
+        assert [status for status, _ in answers(connection, 2)] == [500, 200]
+
+
+def test_an_unforeseen_failure_is_a_500_with_nothing_internal(
+    service: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise TypeError("a secret")
+
+    monkeypatch.setattr("service.predict._passes", broken)
+    response = service.client.post("/predict/pass", json={"hours": 4})
+    assert response.status_code == 500
+    assert "secret" not in response.text
+    monkeypatch.undo()
+    assert service.client.post("/predict/pass", json={"hours": 4}).status_code == 200
+
+
+async def test_bursts_count_every_observation() -> None:
+    histogram = BurstHistogram("seconds", "", ("route",), buckets=(1, 2), registry=None)
+    gauge = BurstGauge("rows", "", registry=None)
+    child = histogram.labels("x")
+    for burst in ([0.5, 1.0, 1.5, 9.0], [0.1]):
+        for value in burst:
+            child.observe(value)
+            gauge.set(value)
+        await asyncio.sleep(0)
+    samples = {(s.name, s.labels.get("le")): s.value for m in histogram.collect() for s in m.samples}
+    assert samples["seconds_bucket", "1.0"] == 3
+    assert samples["seconds_bucket", "2.0"] == 4
+    assert samples["seconds_count", None] == 5
+    assert samples["seconds_sum", None] == pytest.approx(np.sum([0.5, 1, 1.5, 9, 0.1]))
+    assert gauge.collect()[0].samples[0].value == 0.1  # type: ignore[index]
