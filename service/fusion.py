@@ -16,12 +16,18 @@ Node = Any
 
 def fuse_linear_layers(graph: Graph, rows: int) -> bool:
     """Change the graph in place, for batches of about so many `rows`. False: there is nothing to change."""
-    if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    if not _available():
         return False
     layers = [node for node in graph.findAllNodes("aten::linear") if _has_constant_weight(node)]
     for layer in layers:
         _fuse(graph, layer, rows)
     return bool(layers)
+
+
+def _available() -> bool:
+    """Whether this build of torch has oneDNN's layers and the operators that make them."""
+    names = ("_linear_pointwise", "_reorder_linear_weight")
+    return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, n) for n in names)
 
 
 def _has_constant_weight(layer: Node) -> bool:

@@ -14,6 +14,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import InfoMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from service.manifest import Manifest
 
@@ -44,6 +45,10 @@ class BurstHistogram(Histogram):
         for bucket in set(buckets):
             self._buckets[bucket].inc(buckets.count(bucket))
 
+    def _child_samples(self) -> Iterable[Sample]:
+        self._add_up()
+        return super()._child_samples()
+
 
 class BurstGauge(Gauge):
     """Likewise: what it was last set to counts."""
@@ -52,12 +57,17 @@ class BurstGauge(Gauge):
 
     def set(self, value: float) -> None:
         if self._latest is None:
-            asyncio.get_running_loop().call_soon(self._set)
+            asyncio.get_running_loop().call_soon(self._settle)
         self._latest = value
 
-    def _set(self) -> None:
-        super().set(self._latest or 0.0)
-        self._latest = None
+    def _settle(self) -> None:
+        if self._latest is not None:
+            super().set(self._latest)
+            self._latest = None
+
+    def _child_samples(self) -> Iterable[Sample]:
+        self._settle()
+        return super()._child_samples()
 
 
 class Metrics:

@@ -1,6 +1,7 @@
 """One loaded model: verified, checked against what training saw, warmed up, then asked for answers.
 
-Of the service only this module knows TorchScript; another format is one more branch in `load`.
+Of the service only this module, and `fusion` for it, knows TorchScript; another format is one more branch
+in `load`.
 """
 
 import io
@@ -39,9 +40,9 @@ WARM_UP_CALLS = 3
 # A model that answers a full batch in so little time is run on the event loop (docs/decisions/0005).
 QUICK_S = 0.002
 
-# Every way to compute a model is called so often at every batch size, to find the quickest. Linear layers
-# are laid out for batches of so many rows.
-TIMED_CALLS, FUSED_ROWS = 6, 16
+# Linear layers are laid out for batches of so many rows. To find the quickest way to compute a model, each
+# is called so often at every batch size, and less often from so many rows on.
+FUSED_ROWS, TIMED_CALLS, TIMED_LARGE_CALLS = 16, 6, 2
 
 # How far probabilities may be from training's when they are computed in half precision.
 HALF_TOLERANCE = 0.02
@@ -113,13 +114,17 @@ def load(
             plain, *others = _ways(model, device, fused=device.type == "cpu" and not half)
     except (RuntimeError, ValueError) as error:
         raise ArtifactError(f"{title(folder)}: not a TorchScript archive: {_first_line(error)}") from error
+    tolerance = HALF_TOLERANCE if half else manifest.check.tolerance
     try:
         row = example_row(manifest)
+        if others:  # each of them answers some of the batches
+            for way in (plain, *others):
+                _replay_check(Predictor(way, manifest, device), tolerance)
         with torch.inference_mode(), _as_it_is():
             call = _quickest([plain, *others], row) if others else plain
             run = runner(call, row, device, dtype, BATCH_SIZES)
         predictor = Predictor(run, manifest, device)
-        _replay_check(predictor, HALF_TOLERANCE if half else manifest.check.tolerance)
+        _replay_check(predictor, tolerance)
         predictor.warm_up()
     except (InferenceFailed, RuntimeError) as error:
         cause = _first_line(error.__cause__ or error)
@@ -128,24 +133,24 @@ def load(
 
 
 def _ways(model: bytes, device: torch.device, fused: bool) -> list[Runner]:
-    """How to compute an archive: as it is; and, where `fused`, with oneDNN's convolutions or linear layers.
+    """How to compute an archive: as it is; and, where `fused`, by oneDNN's convolutions or linear layers.
 
     All give the same answers. Raises RuntimeError or ValueError when it is no archive.
     """
 
-    def frozen() -> Any:  # weights become constants
-        return torch.jit.freeze(torch.jit.load(io.BytesIO(model), map_location=device).eval())
+    def loaded() -> Any:
+        return torch.jit.load(io.BytesIO(model), map_location=device).eval()
 
-    ways = [frozen()]
-    if fused:
-        if "aten::conv" in str(ways[0].graph):
-            module = torch.jit.load(io.BytesIO(model)).eval()
-            ways.append(torch.jit.optimize_for_inference(module))
-        module = frozen()
+    plain = torch.jit.freeze(loaded())  # weights become constants
+    ways = [plain.forward]
+    if fused and "aten::conv" in str(plain.graph):
+        ways.append(torch.jit.optimize_for_inference(loaded()).forward)
+    elif fused:
+        module = torch.jit.freeze(loaded())
         with torch.inference_mode():
             if fuse_linear_layers(module.graph, FUSED_ROWS):
-                ways.append(module)
-    return [way.forward for way in ways]
+                ways.append(module.forward)
+    return ways
 
 
 def example_row(manifest: Manifest) -> Tensor:
@@ -162,7 +167,8 @@ def _quickest(ways: Sequence[Runner], row: Tensor) -> Runner:
     quickest: list[Runner] = [ways[0]]  # by the number of rows
     for size in BATCH_SIZES:
         batch = row.repeat(size, *[1] * (row.dim() - 1))
-        seconds = [_seconds(way, batch, TIMED_CALLS) for way in ways]
+        calls = TIMED_CALLS if size < FUSED_ROWS else TIMED_LARGE_CALLS
+        seconds = [_seconds(way, batch, calls) for way in ways]
         quickest += [ways[seconds.index(min(seconds))]] * (size + 1 - len(quickest))
     return lambda rows: quickest[min(len(rows), MAX_BATCH_ROWS)](rows)
 

@@ -11,7 +11,6 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
-from service.direct_connection import DirectConnection
 from service.logs import log_config
 from service.settings import Settings
 
@@ -30,7 +29,7 @@ def run(settings: Settings) -> None:
             timeout_graceful_shutdown=settings.stop_s,
             access_log=False,  # middleware.py writes it, with the request's id
             proxy_headers=False,  # nothing here depends on the client's address
-            http=DirectConnection,
+            http="service.direct_connection:DirectConnection",  # by name: it knows torch, see below
             ws="none",
             log_config=log_config(settings.log_format, settings.log_level),
             server_header=False,

@@ -131,7 +131,7 @@ def test_nothing_happens_at_import(path: Path) -> None:
         assert guard or not isinstance(node, ast.If | ast.For | ast.While | ast.With | ast.Try)
 
 
-def test_broad_excepts_stand_at_two_borders() -> None:
+def test_broad_excepts_stand_at_their_borders() -> None:
     broad = []
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text())):

@@ -361,7 +361,8 @@ async def test_bursts_count_every_observation() -> None:
         for value in burst:
             child.observe(value)
             gauge.set(value)
-        await asyncio.sleep(0)
+        if len(burst) > 1:  # the last is asked for before the loop has turned
+            await asyncio.sleep(0)
     samples = {(s.name, s.labels.get("le")): s.value for m in histogram.collect() for s in m.samples}
     assert samples["seconds_bucket", "1.0"] == 3
     assert samples["seconds_bucket", "2.0"] == 4
