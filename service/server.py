@@ -4,8 +4,10 @@ import gc
 import os
 import signal
 import sys
+from asyncio import Protocol
 from functools import partial
 from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -29,7 +31,7 @@ def run(settings: Settings) -> None:
             timeout_graceful_shutdown=settings.stop_s,
             access_log=False,  # middleware.py writes it, with the request's id
             proxy_headers=False,  # nothing here depends on the client's address
-            http="service.direct_connection:DirectConnection",  # by name: it knows torch, see below
+            http=cast(type[Protocol], connection),
             ws="none",
             log_config=log_config(settings.log_format, settings.log_level),
             server_header=False,
@@ -42,6 +44,13 @@ def run(settings: Settings) -> None:
         server = uvicorn.Server(config)
         server.run()
         sys.exit(0 if server.started else 3)
+
+
+def connection(**arguments: Any) -> Protocol:
+    """One connection's protocol. Imported when there is one, for the reason below."""
+    from service.direct_connection import DirectConnection
+
+    return DirectConnection(**arguments)
 
 
 def application(settings: Settings, metrics_folder: str | None) -> ASGIApp:

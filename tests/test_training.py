@@ -172,16 +172,17 @@ def test_augmentation_keeps_units_and_the_digit(digits: Digits) -> None:
     assert not torch.equal(distorted, images_u8.float())
 
 
-def test_a_tenth_of_a_batch_comes_with_few_pixels_and_prepared(digits: Digits) -> None:
+def test_a_share_of_a_batch_comes_with_few_pixels_and_prepared(digits: Digits) -> None:
     torch.manual_seed(0)
     images_u8 = torch.from_numpy(digits.images_u8[:300]).unsqueeze(1)
     images = augment.coarsened(images_u8)
+    few = int(300 * augment.COARSE_SHARE)
     assert (images.shape, images.dtype) == (images_u8.shape, torch.float32)
-    assert torch.equal(images[30:], images_u8[30:].float())
-    coarse = images[:30]
-    assert not (coarse == images_u8[:30]).flatten(1).all(1).any()
+    assert torch.equal(images[few:], images_u8[few:].float())
+    coarse = images[:few]
+    assert not (coarse == images_u8[:few]).flatten(1).all(1).any()
     assert (coarse.amax((1, 2, 3)) == 255).all()
-    similar = torch.cosine_similarity(coarse.flatten(1), images_u8[:30].flatten(1).float())
+    similar = torch.cosine_similarity(coarse.flatten(1), images_u8[:few].flatten(1).float())
     assert similar.median() > 0.8, "no longer the digits that they were"
     assert (coarse.diff(dim=3).abs().amax((1, 2, 3)) < 255).all()  # blurred, as pixels are large
 

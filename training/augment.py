@@ -24,7 +24,7 @@ BEND_KNOTS = 5
 # What preparation leaves of the way in which a digit came: shares of the images, and how far at the most.
 STROKE_SHARE, THICKER, THINNER = 0.35, 0.8, 0.5
 BLUR_SHARE = 0.25
-COARSE_SHARE = 0.1
+COARSE_SHARE = 0.25
 COARSE_INK, COARSE_FRAME = (5.5, 12.0), (22.0, 36.0)  # sides, in its own and in MNIST's pixels
 GAMMA_SHARE, GAMMA = 0.3, (0.6, 1.5)
 
