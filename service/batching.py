@@ -14,7 +14,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import accumulate
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, NamedTuple
@@ -227,7 +227,7 @@ class Batcher:
         rows = torch.from_numpy(np.concatenate([part.rows for part in batch]))
         started = time.perf_counter()
         try:
-            outputs = iter(self._predictor.predict(rows).tolist())
+            outputs: Outputs = self._predictor.predict(rows).tolist()
         except Exception as error:  # whatever it was, every caller must hear of it
             if len(batch) == 1:
                 return [_told(error)]
@@ -235,7 +235,8 @@ class Batcher:
             return [result for part in batch for result in self._infer([part])]
         if self._on_batch:
             self._on_batch(len(rows), time.perf_counter() - started)
-        return [list(islice(outputs, part.n)) for part in batch]
+        ends = list(accumulate(part.n for part in batch))
+        return [outputs[end - part.n : end] for part, end in zip(batch, ends, strict=True)]
 
 
 def _settle(batch: list[_Part], results: list[Outputs | ServiceError]) -> None:
