@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from service.devices import resolve_device
 from service.errors import DeviceUnavailable, InferenceFailed
 from service.manifest import ArtifactError, ArtifactStore
-from service.predictor import HALF_TOLERANCE, Predictor, load
+from service.predictor import HALF_TOLERANCE, Predictor, _quickest, load, torchscript_accepted
 from tests.conftest import COMMITTED, CPU, Digits
 from training.nets import DigitNet, softmax_mlp
 from training.publish import script
@@ -150,6 +151,31 @@ def test_a_row_alone_is_answered_as_in_a_batch(digits: Digits) -> None:
     together = predictor.predict(rows)
     alone = torch.cat([predictor.predict(row) for row in rows.split(1)])
     torch.testing.assert_close(alone, together, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("live", [1, ArtifactStore(COMMITTED).current("digit")])
+def test_whichever_way_a_batch_goes_the_archive_s_answers_come(digits: Digits, live: int) -> None:
+    folder = ArtifactStore(COMMITTED).folder("digit", live)
+    predictor = load(folder, CPU)
+    rows = torch.from_numpy(digits.images_u8[:65]).unsqueeze(1)
+    with torch.inference_mode(), torchscript_accepted():
+        expected = torch.jit.load(folder / "model.pt").eval()(rows)
+    for size in (1, 2, 3, 8, 9, 33, 64, 65):
+        torch.testing.assert_close(predictor.predict(rows[:size]), expected[:size], atol=1e-5, rtol=0)
+
+
+def test_each_batch_size_takes_the_quickest_way() -> None:
+    def way(slow_rows: range) -> Callable[[Tensor], Tensor]:
+        def call(rows: Tensor) -> Tensor:
+            if len(rows) in slow_rows:
+                time.sleep(0.002)
+            return rows.new_tensor(slow_rows.start)
+
+        return call
+
+    alone, batches = way(range(2, 1000)), way(range(1, 2))
+    quickest = _quickest([alone, batches], torch.zeros(1, 1))
+    assert [quickest(torch.zeros(n, 1)).item() for n in (1, 2, 9, 64, 500)] == [2, 1, 1, 1, 1]
 
 
 def test_an_answer_that_is_no_number_fails(version: Path) -> None:
