@@ -286,7 +286,8 @@ def test_the_cnn_is_evaluated_and_published_again(tmp_path: Path, digits: Digits
     assert recalibrated.returncode == 0, recalibrated.stderr
     images_u8 = torch.from_numpy(digits.images_u8[:100]).unsqueeze(1)
     before, after = (load(out / "digit" / version, CPU).predict(images_u8) for version in ("1", "3"))
-    torch.testing.assert_close(before, after)
+    # Each load takes whichever way is the quicker, and the ways differ in the last digits.
+    torch.testing.assert_close(before, after, atol=first.check.tolerance, rtol=0)
     hyperparameters = read_manifest(out / "digit" / "3").training.hyperparameters
     assert hyperparameters["weights_of_version"] == 1
     assert hyperparameters["epochs"] == 1
