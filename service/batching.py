@@ -158,10 +158,7 @@ class Batcher:
         return job
 
     async def predict(self, rows: Rows, expires_at: float = math.inf) -> Answer:
-        """`submit`, awaited. When the caller is cancelled, rows that still wait are dropped.
-
-        Raises InferenceFailed.
-        """
+        """`submit`, awaited; dropped when the caller is cancelled. Raises InferenceFailed."""
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
         def on_answer(answer: Answer | ServiceError) -> None:

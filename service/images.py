@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, ImageStat, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from service.errors import (
     FieldError,
@@ -24,12 +24,11 @@ from service.errors import (
     UnsupportedMediaType,
 )
 from service.ground import WORK_SIDE
+from service.modes import opaque
 from service.preparation import SIDE, Prepared, in_mnist_form, prepare
 
 MAX_SIDE = 65_535  # as in JPEG; decoders hold whole rows, several times over
 FORMATS = ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")
-
-LIGHT_INK = 200  # mean level from which what is drawn on a transparent ground shows on black alone
 
 # The head of the file as which most clients send a digit of MNIST: PNG, 28×28, 8-bit grey, not interlaced
 # (PNG, third edition, section 11.2.1); and the head of a chunk: its length and type.
@@ -133,7 +132,7 @@ def _decoded(image: Image.Image) -> tuple[Image.Image, tuple[int, int]]:
         image.load()
         upright = ImageOps.exif_transpose(image)
     turned = (upright.width > upright.height) != (width > height)
-    return _opaque(upright), (height, width) if turned else (width, height)
+    return opaque(upright), (height, width) if turned else (width, height)
 
 
 def sniff(data: bytes) -> str | None:
@@ -218,7 +217,7 @@ def _digit_of_mnist(data: bytes) -> Prepared | None:
                 return None
             pixels.append(data[at + 8 : end])
             at = end + 4
-    except (struct.error, ValueError, OSError):
+    except (struct.error, ValueError):
         return None
 
 
@@ -232,30 +231,3 @@ def _decoder_errors_translated(image_format: str) -> Iterator[None]:
         raise InvalidImage(f"The {image_format} file is damaged: its header is broken.") from error
     except _DECODER_ERRORS as error:
         raise InvalidImage(f"The {image_format} file is damaged or cut short.") from error
-
-
-def _opaque(picture: Image.Image) -> Image.Image:
-    """Any mode → L or RGB. What is transparent becomes white, or black under ink that is light itself."""
-    if picture.mode == "L":
-        return picture
-    if picture.mode.startswith(("I", "F")):
-        return _from_deep_grey(picture)
-    if picture.has_transparency_data:
-        ink = picture.convert("RGBA")
-        cover = ink.getchannel("A")
-        level = ImageStat.Stat(ink.convert("L"), cover).mean[0] if cover.getbbox() else 0
-        paper = Image.new("RGBA", ink.size, "black" if level > LIGHT_INK else "white")
-        return Image.alpha_composite(paper, ink).convert("RGB")
-    return picture.convert("L" if picture.mode in ("1", "LA") else "RGB")
-
-
-def _from_deep_grey(picture: Image.Image) -> Image.Image:
-    """16-bit grey keeps its high byte; 32-bit grey has no agreed range and is stretched to its own."""
-    levels = np.array(picture, dtype=np.float64)
-    if picture.mode.startswith("I;16"):
-        return Image.fromarray((levels / 257).round().astype(np.uint8))
-    if not np.isfinite(levels).all():
-        raise InvalidImage("The picture holds pixels that are not numbers.")
-    low, high = levels.min(), levels.max()
-    span = (high - low) or 1.0
-    return Image.fromarray(((levels - low) / span * 255).round().astype(np.uint8))

@@ -93,13 +93,10 @@ def ask_digit(call: Admitted, content_type: str, body: bytes) -> Question | None
         uploads = [Upload("body", body)]
     else:
         uploads = _named(usual_form(content_type, body))
-    call.admit(len(uploads))
-    started = time.perf_counter()
-    pictures = open_pictures(uploads, call.backend.max_image_pixels)
+    started, pictures = _opened(call, uploads)
     if not pictures or not _small(pictures):
         return None
-    rows = read_digits(pictures)
-    return Question(rows, len(uploads) > 1, _digits, time.perf_counter() - started)
+    return _question(read_digits(pictures), started)
 
 
 async def _answer_pass(call: Call) -> Response:
@@ -116,12 +113,9 @@ async def _answer_digit(call: Call) -> Response:
     uploads = await _uploads(call.body)
     if explained:
         return await _explain_digit(call, uploads)
-    call.admit(len(uploads))
-    started = time.perf_counter()
-    pictures = open_pictures(uploads, call.backend.max_image_pixels)
+    started, pictures = _opened(call, uploads)
     rows = read_digits(pictures) if _small(pictures) else await asyncio.to_thread(read_digits, pictures)
-    question = Question(rows, len(uploads) > 1, _digits, time.perf_counter() - started)
-    return _response(call, question, await call.predict(rows))
+    return _response(call, _question(rows, started), await call.predict(rows))
 
 
 async def _explain_digit(call: Call, uploads: list[Upload]) -> Response:
@@ -138,6 +132,16 @@ async def _explain_digit(call: Call, uploads: list[Upload]) -> Response:
     why = await asyncio.to_thread(explain.explanation, finding, [row["probabilities"] for row in results])
     explained = {**results[0], "explanation": why}
     return _response(call, Question(rows, False, lambda _: [explained], decode_s), answer)
+
+
+def _opened(call: Admitted, uploads: Sequence[Upload]) -> tuple[float, list[Picture]]:
+    """When that began, and the pictures. Raises ServiceError."""
+    call.admit(len(uploads))
+    return time.perf_counter(), open_pictures(uploads, call.backend.max_image_pixels)
+
+
+def _question(rows: Rows, started: float) -> Question:
+    return Question(rows, len(rows) > 1, _digits, time.perf_counter() - started)
 
 
 def _small(pictures: Sequence[Picture]) -> bool:
