@@ -93,7 +93,7 @@ def ask_digit(call: Admitted, content_type: str, body: bytes) -> Question | None
         uploads = [Upload("body", body)]
     else:
         uploads = _named(usual_form(content_type, body))
-    started, pictures = _opened(call, uploads)
+    started, pictures = _opened(call, uploads, len(uploads))
     if not pictures or not _small(pictures):
         return None
     return _question(read_digits(pictures), started)
@@ -113,7 +113,7 @@ async def _answer_digit(call: Call) -> Response:
     uploads = await _uploads(call.body)
     if explained:
         return await _explain_digit(call, uploads)
-    started, pictures = _opened(call, uploads)
+    started, pictures = _opened(call, uploads, len(uploads))
     rows = read_digits(pictures) if _small(pictures) else await asyncio.to_thread(read_digits, pictures)
     return _response(call, _question(rows, started), await call.predict(rows))
 
@@ -121,9 +121,7 @@ async def _answer_digit(call: Call) -> Response:
 async def _explain_digit(call: Call, uploads: list[Upload]) -> Response:
     if len(uploads) > 1:
         raise InvalidInput("Only one picture a request can be explained.")
-    call.admit(explain.ROWS)
-    started = time.perf_counter()
-    (picture,) = open_pictures(uploads, call.backend.max_image_pixels)
+    started, (picture,) = _opened(call, uploads, explain.ROWS)
     finding = await asyncio.to_thread(find_digit, picture)
     decode_s = time.perf_counter() - started
     rows = explain.occluded(finding.prepared.pixels)
@@ -134,9 +132,9 @@ async def _explain_digit(call: Call, uploads: list[Upload]) -> Response:
     return _response(call, Question(rows, False, lambda _: [explained], decode_s), answer)
 
 
-def _opened(call: Admitted, uploads: Sequence[Upload]) -> tuple[float, list[Picture]]:
-    """When that began, and the pictures. Raises ServiceError."""
-    call.admit(len(uploads))
+def _opened(call: Admitted, uploads: Sequence[Upload], rows: int) -> tuple[float, list[Picture]]:
+    """When that began, and the pictures, of which so many rows will be made. Raises ServiceError."""
+    call.admit(rows)
     return time.perf_counter(), open_pictures(uploads, call.backend.max_image_pixels)
 
 
