@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+WIDE = 2**16  # weights
+
 Graph = Any  # torch._C.Graph and its nodes have no published types
 Node = Any
 
@@ -18,7 +20,7 @@ def fuse_linear_layers(graph: Graph, rows: int) -> bool:
     """Change the graph in place, for batches of about so many `rows`. False: there is nothing to change."""
     if not _available():
         return False
-    layers = [node for node in graph.findAllNodes("aten::linear") if _has_constant_weight(node)]
+    layers = [node for node in graph.findAllNodes("aten::linear") if _is_wide(node)]
     for layer in layers:
         _fuse(graph, layer, rows)
     return bool(layers)
@@ -30,9 +32,11 @@ def _available() -> bool:
     return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, n) for n in names)
 
 
-def _has_constant_weight(layer: Node) -> bool:
+def _is_wide(layer: Node) -> bool:
+    """And constant. What a call of oneDNN costs beyond one of MKL, 10 µs, a narrow layer does not save."""
     _, weight, bias = layer.inputs()
-    return isinstance(weight.toIValue(), Tensor) and bias.node().kind() == "prim::Constant"
+    known = weight.toIValue()
+    return isinstance(known, Tensor) and known.numel() >= WIDE and bias.node().kind() == "prim::Constant"
 
 
 def _fuse(graph: Graph, layer: Node, rows: int) -> None:

@@ -1,7 +1,7 @@
 """One loaded model: verified, checked against what training saw, warmed up, then asked for answers.
 
-Of the service only this module, and `fusion` for it, knows TorchScript; another format is one more branch
-in `load`.
+Of the service only this module, and `fusion` and `sparse` for it, know TorchScript; another format is one
+more branch in `load`.
 """
 
 import io
@@ -30,6 +30,7 @@ from service.manifest import (
 )
 from service.settings import Precision
 from service.signatures import TrustedKeys
+from service.sparse import linear_of_ink, read_sparsely
 
 # The batch sizes that are run before the first request. On a CPU this lets torch and oneDNN choose their
 # kernels and shows how long a batch takes; on CUDA each is one captured graph.
@@ -109,14 +110,14 @@ def load(
     model = read_model(folder, manifest)
     dtype: torch.dtype = getattr(torch, precision)
     half = dtype != torch.float32
+    row = example_row(manifest)
     try:
         with torchscript_accepted():
-            plain, *others = _ways(model, device, fused=device.type == "cpu" and not half)
+            plain, *others = _ways(model, device, row, several=device.type == "cpu" and not half)
     except (RuntimeError, ValueError) as error:
         raise ArtifactError(f"{title(folder)}: not a TorchScript archive: {_first_line(error)}") from error
     tolerance = HALF_TOLERANCE if half else manifest.check.tolerance
     try:
-        row = example_row(manifest)
         if others:  # each of them answers some of the batches
             for way in (plain, *others):
                 _replay_check(Predictor(way, manifest, device), tolerance)
@@ -132,8 +133,8 @@ def load(
     return predictor
 
 
-def _ways(model: bytes, device: torch.device, fused: bool) -> list[Runner]:
-    """How to compute an archive: as it is; and, where `fused`, by oneDNN's convolutions or linear layers.
+def _ways(model: bytes, device: torch.device, row: Tensor, several: bool) -> list[Runner]:
+    """How to compute an archive: as it is; and, where `several`, by oneDNN, or with no more than the ink.
 
     All give the same answers. Raises RuntimeError or ValueError when it is no archive.
     """
@@ -143,13 +144,15 @@ def _ways(model: bytes, device: torch.device, fused: bool) -> list[Runner]:
 
     plain = torch.jit.freeze(loaded())  # weights become constants
     ways = [plain.forward]
-    if fused and "aten::conv" in str(plain.graph):
+    if several and "aten::conv" in str(plain.graph):
         ways.append(torch.jit.optimize_for_inference(loaded()).forward)
-    elif fused:
-        module = torch.jit.freeze(loaded())
+    elif several:
+        fused, sparse = torch.jit.freeze(loaded()), torch.jit.freeze(loaded())
         with torch.inference_mode():
-            if fuse_linear_layers(module.graph, FUSED_ROWS):
-                ways.append(module.forward)
+            if fuse_linear_layers(fused.graph, FUSED_ROWS):
+                ways.append(fused.forward)
+        if read_sparsely(sparse.graph, row, torch.jit.script(linear_of_ink).graph):
+            ways.append(sparse.forward)
     return ways
 
 

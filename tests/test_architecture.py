@@ -14,7 +14,18 @@ FILES = sorted([*ROOT.glob("service/*.py"), *ROOT.glob("training/*.py")])
 # Lower rooms know nothing of higher ones.
 LAYERS: list[set[str]] = [
     {"errors", "settings", "manifest", "cpus", "draining", "morphology"},
-    {"devices", "fusion", "modes", "admission", "metrics", "logs", "signatures", "auth", "polarity"},
+    {
+        "devices",
+        "fusion",
+        "sparse",
+        "modes",
+        "admission",
+        "metrics",
+        "logs",
+        "signatures",
+        "auth",
+        "polarity",
+    },
     {"schemas", "predictor", "ground", "strokes", "multipart", "body"},
     {"registry", "batching", "problems", "preparation"},
     {"images"},
@@ -51,6 +62,7 @@ SHARED_WITH_TRAINING = {
     "predictor",
     "devices",
     "fusion",
+    "sparse",
     "images",
     "preparation",
     "signatures",
