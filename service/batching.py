@@ -224,7 +224,7 @@ class Batcher:
         rows = torch.from_numpy(np.concatenate([part.rows for part in batch]))
         started = time.perf_counter()
         try:
-            outputs: Outputs = self._predictor.predict(rows).tolist()
+            outputs = self._predictor.answer(rows)
         except Exception as error:  # whatever it was, every caller must hear of it
             if len(batch) == 1:
                 return [_told(error)]

@@ -81,8 +81,6 @@ class Admitted:
 
     def record(self, served_by: ServedBy, stages: Mapping[str, float]) -> None:
         """For the metrics, the log and the trace: which version answered, and the seconds of each stage."""
-        for stage, seconds in stages.items():
-            self.backend.metrics.stages(self.model, stage).observe(seconds)
         self.scope["state"]["prediction"] = served_by, stages, time.time_ns()
 
 

@@ -112,7 +112,8 @@ class DirectCall(Admitted):
         """The client has gone: what still waits is not computed."""
         if not self._over:
             self._end()
-            self._record(CLIENT_CLOSED_REQUEST, "abandoned")
+            self._name()
+            self._ledger.record(self.scope, CLIENT_CLOSED_REQUEST, "abandoned", self._seconds())
 
     def _on_answer(self, answer: Answer | ServiceError) -> None:
         written = None if isinstance(answer, ServiceError) else _attempt(self._written, answer)
@@ -124,7 +125,8 @@ class DirectCall(Admitted):
 
     def _written(self, answer: Answer) -> Written:
         body, timing = respond(self, self._question, answer)
-        request_id = self._record(200)
+        request_id = self._name()
+        self._ledger.record_soon(self.scope, self._seconds())
         return _FIELDS % (len(body), timing, request_id.encode()), body
 
     def _leave_to_asgi(self) -> None:
@@ -139,11 +141,13 @@ class DirectCall(Admitted):
         self.release()
         self.backend.pending_bytes.release(len(self.body))
 
-    def _record(self, status: int, reason: str | None = None) -> str:
+    def _name(self) -> str:
         """Returns the request's id."""
         request_id = self.scope["state"]["request_id"] = request_id_of(self.scope)
-        self._ledger.record(self.scope, status, reason, time.perf_counter() - self._started)
         return request_id
+
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._started
 
 
 def _attempt(function: Callable[..., T], *arguments: object) -> T | None:

@@ -31,9 +31,10 @@ MAX_SIDE = 65_535  # as in JPEG; decoders hold whole rows, several times over
 FORMATS = ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")
 
 # The head of the file as which most clients send a digit of MNIST: PNG, 28×28, 8-bit grey, not interlaced
-# (PNG, third edition, section 11.2.1); and the head of a chunk: its length and type.
+# (PNG, third edition, section 11.2.1). Behind its checksum comes a chunk of pixels, and then the end.
 _DIGIT_PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", SIDE, SIDE, 8, 0, 0, 0, 0)
-_CHUNK = struct.Struct(">I4s")
+_CHUNK_AT = len(_DIGIT_PNG) + 4
+_END = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
 
 # What Pillow's decoders raise for bytes that are no picture; found by reading and by fuzzing them.
 _DECODER_ERRORS = (
@@ -178,18 +179,20 @@ class _Canvas(threading.local):
     """A picture of MNIST's size and the bytes behind it, to decode into: half the time of a new one."""
 
     def __init__(self) -> None:
-        self.pixels = bytearray(SIDE * SIDE)
-        self.image = Image.frombuffer("L", (SIDE, SIDE), self.pixels, "raw", "L", 0, 1)
+        self._pixels = bytearray(SIDE * SIDE)
+        self._image = Image.frombuffer("L", (SIDE, SIDE), self._pixels, "raw", "L", 0, 1).im
 
-    def inflate(self, scanlines: bytes) -> bool:
-        """Decode zlib's scanlines. False when they are damaged, or are not all there.
+    def inflate(self, scanlines: bytes) -> Prepared | None:
+        """Decode zlib's scanlines. None when they are damaged, not all there, or not in MNIST's form.
 
         It is what `Image.frombytes` does, without its general way there, which takes as long as decoding.
         """
         decoder = Image.core.zip_decoder("L", "L", 0)  # type: ignore[attr-defined]
-        decoder.setimage(self.image.im, (0, 0, SIDE, SIDE))
+        decoder.setimage(self._image, (0, 0, SIDE, SIDE))
         consumed, error = decoder.decode(scanlines)
-        return consumed < 0 and not error
+        if consumed >= 0 or error:
+            return None
+        return in_mnist_form(bytes(self._pixels), self._image.getbbox())
 
 
 _canvas = _Canvas()
@@ -198,27 +201,16 @@ _canvas = _Canvas()
 def _digit_of_mnist(data: bytes) -> Prepared | None:
     """Decode what starts with _DIGIT_PNG, in a quarter of the time that Pillow's PNG reader takes.
 
-    None for a file with chunks other than pixels, a damaged one, or a picture in another form than MNIST's:
-    the usual way then reads it, or says no.
+    None for a file with more than one chunk of pixels, a damaged one, or a picture in another form than
+    MNIST's: the usual way then reads it, or says no.
     """
-    pixels: list[bytes] = []
-    at = len(_DIGIT_PNG) + 4  # behind the header and its checksum
-    try:
-        while True:
-            length, kind = _CHUNK.unpack_from(data, at)
-            end = at + 8 + length
-            if zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4]):
-                return None
-            if kind == b"IEND":
-                if not _canvas.inflate(b"".join(pixels)):
-                    return None
-                return in_mnist_form(bytes(_canvas.pixels), _canvas.image.getbbox())
-            if kind != b"IDAT":
-                return None
-            pixels.append(data[at + 8 : end])
-            at = end + 4
-    except (struct.error, ValueError):
+    length = int.from_bytes(data[_CHUNK_AT : _CHUNK_AT + 4])
+    chunk, end = data[_CHUNK_AT + 4 : _CHUNK_AT + 8 + length], _CHUNK_AT + 8 + length
+    if data[end + 4 :] != _END or not chunk.startswith(b"IDAT"):
         return None
+    if zlib.crc32(chunk) != int.from_bytes(data[end : end + 4]):
+        return None
+    return _canvas.inflate(chunk[4:])
 
 
 @contextmanager

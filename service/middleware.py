@@ -1,5 +1,6 @@
 """Around every request, as pure ASGI: its id, its errors, its line in the log, and the last net."""
 
+import asyncio
 import logging
 import re
 import time
@@ -27,6 +28,18 @@ class Ledger:
     def __init__(self, metrics: Metrics, access_log: bool) -> None:
         self._metrics = metrics
         self._access_log = access_log
+        self._answered: list[tuple[Scope, float]] = []
+
+    def record_soon(self, scope: Scope, seconds: float) -> None:
+        """A 200, once all that is answered in this turn of the event loop is on its way."""
+        if not self._answered:
+            asyncio.get_running_loop().call_soon(self._record_all)
+        self._answered.append((scope, seconds))
+
+    def _record_all(self) -> None:
+        answered, self._answered = self._answered, []
+        for scope, seconds in answered:
+            self.record(scope, 200, None, seconds)
 
     def record(self, scope: Scope, status: int, reason: str | None, seconds: float) -> None:
         """`reason`: why it was not served."""
@@ -35,10 +48,12 @@ class Ledger:
         self._metrics.seconds(route).observe(seconds)
         if reason:
             self._metrics.rejections(route, reason).inc()
+        state = scope["state"]
+        served_by, stages, _ = state.get("prediction", ({}, {}, 0))
+        for stage, spent in stages.items():
+            self._metrics.stages(served_by["model"], stage).observe(spent)
         if self._access_log:
-            state = scope["state"]
             trace_id = state.get("trace_id") or _trace_id(scope)
-            served_by, stages, _ = state.get("prediction", ({}, {}, 0))
             logger.info(
                 "request",
                 extra={

@@ -8,15 +8,16 @@ import io
 import math
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from service.devices import Runner, runner
+from service.devices import AsItIs, Runner, runner
 from service.errors import InferenceFailed
 from service.fusion import fuse_linear_layers
 from service.manifest import (
@@ -52,7 +53,7 @@ _DTYPES: dict[DType, torch.dtype] = {"uint8": torch.uint8, "float32": torch.floa
 
 
 class Predictor:
-    """Answers batches with one version of one model on one device."""
+    """Answers batches with one version of one model on one device. One batch at a time."""
 
     def __init__(self, run: Runner, manifest: Manifest, device: torch.device) -> None:
         self.manifest = manifest
@@ -60,37 +61,46 @@ class Predictor:
         self.quick = False
         self._run = run
         self._dtype = _DTYPES[manifest.input.dtype]
+        self._row_shape = torch.Size(manifest.input.row_shape)
+        self._answer_shape = torch.Size(manifest.output.row_shape)
+        self._as_it_is = AsItIs()
 
-    def predict(self, rows: Tensor) -> Tensor:
+    def answer(self, rows: Tensor) -> list[list[float]]:
         """Answer a batch.
 
         `rows`: [N, *manifest.input.row_shape] of `manifest.input.dtype`, on the CPU.
-        Returns [N, *manifest.output.row_shape] f32, on the CPU.
+        Returns N times the outputs for one row.
         Raises InferenceFailed when the model fails, or its answer has another shape or is not finite.
         """
-        expected = (len(rows), *self.manifest.input.row_shape)
-        if rows.dtype != self._dtype or tuple(rows.shape) != expected:
-            raise InferenceFailed(f"rows are {rows.dtype} {list(rows.shape)}, not {list(expected)}")
+        count = rows.shape[:1]
+        if rows.dtype != self._dtype or rows.shape != count + self._row_shape:
+            raise InferenceFailed(
+                f"rows are {rows.dtype} {list(rows.shape)}, not {list(self._row_shape)} each"
+            )
         try:
-            with torch.inference_mode(), _as_it_is():
+            with self._as_it_is:
                 answers = self._run(rows)
-                # Summed by NumPy: for that torch would give up the interpreter lock, and wait for it.
-                finite = math.isfinite(answers.numpy().sum())
         except RuntimeError as error:
             raise InferenceFailed from error
         # A wrong row count would hand one caller's answer to another.
-        if tuple(answers.shape) != (len(rows), *self.manifest.output.row_shape):
+        if answers.shape != count + self._answer_shape:
             raise InferenceFailed(f"model answered {list(answers.shape)} to {len(rows)} rows")
-        if not finite:
+        outputs: list[list[float]] = answers.tolist()
+        # Summed in Python: torch and NumPy, each called for one number, take longer for a small batch.
+        if not math.isfinite(sum(chain.from_iterable(outputs))):
             raise InferenceFailed("model answered what is no finite number")
-        return answers
+        return outputs
+
+    def predict(self, rows: Tensor) -> Tensor:
+        """`answer` as a tensor, f32 on the CPU."""
+        return torch.tensor(self.answer(rows)).reshape(-1, *self._answer_shape)
 
     def warm_up(self) -> None:
         """Run every batch size, so that no request pays for a first call, and time the largest."""
         row = example_row(self.manifest)
         for size in BATCH_SIZES:
             batch = row.repeat(size, *[1] * (row.dim() - 1))
-            seconds = _seconds(self.predict, batch, WARM_UP_CALLS)
+            seconds = _seconds(self.answer, batch, WARM_UP_CALLS)
         self.quick = seconds <= QUICK_S
 
 
@@ -121,7 +131,7 @@ def load(
         if others:  # each of them answers some of the batches
             for way in (plain, *others):
                 _replay_check(Predictor(way, manifest, device), tolerance)
-        with torch.inference_mode(), _as_it_is():
+        with AsItIs():
             call = _quickest([plain, *others], row) if others else plain
             run = runner(call, row, device, dtype, BATCH_SIZES)
         predictor = Predictor(run, manifest, device)
@@ -176,7 +186,7 @@ def _quickest(ways: Sequence[Runner], row: Tensor) -> Runner:
     return lambda rows: quickest[min(len(rows), MAX_BATCH_ROWS)](rows)
 
 
-def _seconds(call: Runner, batch: Tensor, calls: int) -> float:
+def _seconds(call: Callable[[Tensor], object], batch: Tensor, calls: int) -> float:
     """What the quickest of some calls takes."""
     times = []
     for _ in range(calls):
@@ -184,16 +194,6 @@ def _seconds(call: Runner, batch: Tensor, calls: int) -> float:
         call(batch)
         times.append(time.perf_counter() - started)
     return min(times)
-
-
-def _as_it_is() -> AbstractContextManager[None]:
-    """Run TorchScript without its optimising executor, on this thread.
-
-    That executor compiles anew on the second and third call with each shape, which stalls requests for 50
-    to 250 ms. A module that was optimised when it was loaded is as fast without it.
-    """
-    context: AbstractContextManager[None] = torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
-    return context
 
 
 @contextmanager

@@ -30,13 +30,13 @@ class Recorder(Predictor):
         self.free = threading.Event()
         self.free.set()
 
-    def predict(self, rows: Tensor) -> Tensor:
+    def answer(self, rows: Tensor) -> list[list[float]]:
         assert self.free.wait(10)
         self.batches.append(len(rows))
         self.rows.append(rows.squeeze(1).tolist())
         if (rows == 666).any():
             raise ValueError("the number of the beast")
-        return super().predict(rows)
+        return super().answer(rows)
 
 
 @pytest.fixture
@@ -63,8 +63,7 @@ def ask(batcher: Batcher, *values: float) -> "asyncio.Task[Answer]":
 
 def answered(model: Recorder, values: list[float]) -> list[list[float]]:
     """What the model answers without a batcher."""
-    outputs: list[list[float]] = Predictor.predict(model, torch.from_numpy(hours(*values))).tolist()
-    return outputs
+    return Predictor.answer(model, torch.from_numpy(hours(*values)))
 
 
 @WHERE

@@ -255,18 +255,18 @@ class Device:
 @pytest.fixture
 def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
     device = Device()
-    predict = Predictor.predict
+    answer = Predictor.answer
 
-    def held(predictor: Predictor, rows: Tensor) -> Tensor:
+    def held(predictor: Predictor, rows: Tensor) -> list[list[float]]:
         assert device.free.wait(30)
         if rows.shape[1:] == (1,):
             device.rows += rows.squeeze(1).tolist()
             if (rows == 666).any():
                 raise ValueError("the number of the beast")
-        return predict(predictor, rows)
+        return answer(predictor, rows)
 
     monkeypatch.setattr("service.predictor.QUICK_S", 0.0)  # on a thread: the loop goes on
-    monkeypatch.setattr(Predictor, "predict", held)
+    monkeypatch.setattr(Predictor, "answer", held)
     yield device
     device.free.set()
 

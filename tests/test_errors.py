@@ -121,7 +121,7 @@ async def test_500_says_nothing_internal_and_is_logged(
         raise ZeroDivisionError("secret of the house")
 
     async with running(create_app(Settings(artifacts=published))) as client:
-        monkeypatch.setattr(Predictor, "predict", fail)
+        monkeypatch.setattr(Predictor, "answer", fail)
         response = await client.post("/predict/pass", json={"hours": 1})
     assert_problem(response, errors.InferenceFailed)
     assert "secret" not in response.text

@@ -27,18 +27,18 @@ class Held:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.free = threading.Event()
         self.rows = 0
-        predict = Predictor.predict
+        answer = Predictor.answer
 
-        def held(predictor: Predictor, rows: Tensor) -> Tensor:
+        def held(predictor: Predictor, rows: Tensor) -> list[list[float]]:
             self.free.wait(30)
             self.rows += len(rows)
-            return predict(predictor, rows)
+            return answer(predictor, rows)
 
         self._monkeypatch, self._held = monkeypatch, held
         monkeypatch.setattr("service.predictor.QUICK_S", 0.0)  # on a thread, so that only that thread waits
 
     def start(self) -> None:
-        self._monkeypatch.setattr(Predictor, "predict", self._held)
+        self._monkeypatch.setattr(Predictor, "answer", self._held)
 
 
 @pytest.fixture
