@@ -59,19 +59,14 @@ class Upload(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A picture whose header is read. Its pixels are not yet decoded, unless it is one of MNIST's own."""
+    """A picture whose header is read: `size` is its width and height.
+
+    It is not yet decoded, unless it is one of MNIST's own.
+    """
 
     field: str
     content: Image.Image | Prepared
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return (SIDE, SIDE) if isinstance(self.content, Prepared) else self.content.size
-
-    @property
-    def pixels(self) -> int:
-        width, height = self.size
-        return width * height
+    size: tuple[int, int]
 
 
 def open_pictures(uploads: Sequence[Upload], max_pixels: int) -> list[Picture]:
@@ -82,7 +77,7 @@ def open_pictures(uploads: Sequence[Upload], max_pixels: int) -> list[Picture]:
     pictures = []
     for field, data in uploads:
         try:
-            pictures.append(Picture(field, _open(data, max_pixels)))
+            pictures.append(_open(field, data, max_pixels))
         except (InvalidImage, UnsupportedMediaType) as error:
             raise _blamed_on(field, error) from error.__cause__
     return pictures
@@ -153,11 +148,11 @@ def sniff(data: bytes) -> str | None:
     return None
 
 
-def _open(data: bytes, max_pixels: int) -> Image.Image | Prepared:
+def _open(field: str, data: bytes, max_pixels: int) -> Picture:
     """Read the header and count the pixels; one of MNIST's own is decoded, as it is so small."""
     may_be_digit = data.startswith(_DIGIT_PNG) and max_pixels >= SIDE * SIDE
     if may_be_digit and (digit := _digit_of_mnist(data)):
-        return digit
+        return Picture(field, digit, (SIDE, SIDE))
     if not data:
         raise InvalidImage("The picture is empty: it has no bytes.")
     image_format = sniff(data)
@@ -172,7 +167,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image | Prepared:
         raise TooManyPixels(
             f"The picture has {width}×{height} pixels; at most {max_pixels:,} are accepted."
         )
-    return picture
+    return Picture(field, picture, picture.size)
 
 
 class _Canvas(threading.local):

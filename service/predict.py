@@ -143,7 +143,7 @@ def _question(rows: Rows, started: float) -> Question:
 
 
 def _small(pictures: Sequence[Picture]) -> bool:
-    return sum(picture.pixels for picture in pictures) <= INLINE_PIXELS
+    return sum([width * height for _, _, (width, height) in pictures]) <= INLINE_PIXELS
 
 
 def _flag(query: bytes, name: str) -> bool:
@@ -202,7 +202,9 @@ async def _uploads(body: Body) -> list[Upload]:
 
 
 def _named(files: Sequence[bytes]) -> list[Upload]:
-    return [Upload(f"file.{i}" if len(files) > 1 else "file", f) for i, f in enumerate(files)]
+    if len(files) == 1:
+        return [Upload("file", files[0])]
+    return [Upload(f"file.{i}", file) for i, file in enumerate(files)]
 
 
 def _response(call: Admitted, question: Question, answer: Answer) -> Response:
