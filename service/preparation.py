@@ -29,6 +29,12 @@ CLEAR_CONTRAST = 100  # grey levels; what stands out by so much is no paper grai
 # than COARSE, levels say where its strokes run, and all of them count.
 EDGES, COARSE_EDGES, COARSE = (0.15, 0.85), (0.05, 1.0), 16
 
+# Ink so near to a stroke, in pixels of the picture, is its fringe: strokes seldom end where pixels do.
+FRINGE = 1.5
+
+# Level of a stroke, over that of full ink. Of few pixels, two share what runs between them.
+STROKE, COARSE_STROKE = 0.25, 0.12
+
 # Stroke width over the longest side of the ink. Outside this range strokes are thickened or thinned;
 # of MNIST's digits themselves 98 % lie inside.
 THINNEST, THICKEST = 0.075, 0.22
@@ -74,7 +80,7 @@ def in_mnist_form(pixels: bytes, box: tuple[int, int, int, int] | None) -> Prepa
 
 def _centre_of_mass(pixels: bytes, size: tuple[int, int]) -> tuple[float, float]:
     """From the left and the upper edge, in pixels."""
-    mass, x, y = (_moments(size) @ np.frombuffer(pixels, np.uint8).astype(np.float32)).tolist()
+    mass, x, y = np.dot(_moments(size), np.frombuffer(pixels, np.uint8).astype(np.float32)).tolist()
     return x / max(1.0, mass), y / max(1.0, mass)
 
 
@@ -96,21 +102,21 @@ def prepare(picture: Image.Image) -> Prepared:
         if as_it_is := in_mnist_form(grey.tobytes(), grey.getbbox()):
             return as_it_is
     digit = _look(picture)
-    if max(digit.ink.size) < min(CLOSER_SIDE, digit.side):
+    if digit.ink_side < min(CLOSER_SIDE, digit.side):
         digit = _look_closer(picture, digit)
     if digit.side < LEAST_SIDE:
         raise BlankImage
-    lowest, full = EDGES if digit.side >= COARSE else COARSE_EDGES
-    ink = mapped(digit.ink, _steps(lowest * digit.peak, full * digit.peak))
     left, top, right, bottom = digit.box
     box = left / picture.width, top / picture.height, right / picture.width, bottom / picture.height
-    return Prepared(_centred(_scaled(_with_usual_strokes(ink))).tobytes(), digit.is_light, box)
+    form = _coarse_form(digit) if digit.side < COARSE else _usual_form(digit)
+    return Prepared(form.tobytes(), digit.is_light, box)
 
 
 class _Digit(NamedTuple):
-    """The ink of a digit, as far as it reaches, and where that is in the picture, in its pixels."""
+    """Ink, and where in it the digit is; and where that is in the picture, in its pixels."""
 
     ink: Image.Image
+    extent: tuple[int, int, int, int]
     is_light: bool
     peak: int
     box: tuple[float, float, float, float]
@@ -118,6 +124,11 @@ class _Digit(NamedTuple):
     @property
     def side(self) -> float:
         left, top, right, bottom = self.box
+        return max(right - left, bottom - top)
+
+    @property
+    def ink_side(self) -> int:
+        left, top, right, bottom = self.extent
         return max(right - left, bottom - top)
 
 
@@ -132,11 +143,12 @@ def _look(picture: Image.Image) -> _Digit:
     left, top, right, bottom = _extent(ink, peak)
     if max(right - left, bottom - top) >= AMPLE_SIDE and ink.width <= picture.width:
         ink = ink.reduce(2)
-    ink = without_specks(ink, peak)
-    left, top, right, bottom = _extent(ink, peak)
     x, y = picture.width / ink.width, picture.height / ink.height
+    coarse = max(right - left, bottom - top) * x < COARSE
+    ink = without_specks(ink, peak, COARSE_STROKE if coarse else STROKE, FRINGE / x)
+    left, top, right, bottom = extent = _extent(ink, peak)
     box = left * x, top * y, right * x, bottom * y
-    return _Digit(ink.crop((left, top, right, bottom)), ink_is_light, peak, box)
+    return _Digit(ink, extent, ink_is_light, peak, box)
 
 
 def _extent(ink: Image.Image, peak: int) -> tuple[int, int, int, int]:
@@ -161,6 +173,24 @@ def _look_closer(picture: Image.Image, digit: _Digit) -> _Digit:
 def _steps(low: float, high: float) -> bytes:
     """A table: levels up to `low` become 0, from `high` on 255. Few, so they are kept."""
     return bytes(np.clip((_LEVELS - low) * (255 / (high - low)), 0, 255).round().astype(int).tolist())
+
+
+def _usual_form(digit: _Digit) -> Image.Image:
+    lowest, full = EDGES
+    ink = mapped(digit.ink.crop(digit.extent), _steps(lowest * digit.peak, full * digit.peak))
+    ink = _with_usual_strokes(ink)
+    return _centred(_scaled(ink, INK_SIDE / max(ink.size)))
+
+
+def _coarse_form(digit: _Digit) -> Image.Image:
+    """With the fringe around it, whose levels say as much of where its strokes run as those within."""
+    lowest, full = COARSE_EDGES
+    scale = INK_SIDE / digit.ink_side
+    fringe = round(FRINGE * digit.ink_side / digit.side)
+    left, top, right, bottom = digit.extent
+    around = digit.ink.crop((left - fringe, top - fringe, right + fringe, bottom + fringe))
+    ink = mapped(around, _steps(lowest * digit.peak, full * digit.peak))
+    return _centred(_scaled(ink, scale), round(fringe * scale))
 
 
 def _with_usual_strokes(ink: Image.Image) -> Image.Image:
@@ -192,18 +222,20 @@ def _stroke_width(ink: Pixels) -> float:
     return float(2 * line.sum() / max(1.0, outline * np.pi / 4))
 
 
-def _scaled(ink: Image.Image) -> Image.Image:
-    """The longest side to 20 pixels, full ink to 255."""
-    scale = INK_SIDE / max(ink.size)
+def _scaled(ink: Image.Image, scale: float) -> Image.Image:
+    """Full ink to 255."""
     small = ink.resize(scaled_size(ink.size, scale), Image.Resampling.BICUBIC, reducing_gap=2.0)
     return mapped(small, _steps(0, max(1, small.getextrema()[1])))
 
 
-def _centred(digit: Image.Image) -> Image.Image:
-    """On 28×28, the centre of mass as near to the middle as whole pixels and the borders allow."""
+def _centred(digit: Image.Image, fringe: int = 0) -> Image.Image:
+    """On 28×28, the centre of mass as near to the middle as whole pixels and the borders allow.
+
+    So much of a `fringe` around it may lie beyond the borders.
+    """
     x, y = _centre_of_mass(digit.tobytes(), digit.size)
-    left = min(max(0, round(CENTRE_OF_MASS - x)), SIDE - digit.width)
-    top = min(max(0, round(CENTRE_OF_MASS - y)), SIDE - digit.height)
+    left = min(max(-fringe, round(CENTRE_OF_MASS - x)), SIDE - digit.width + fringe)
+    top = min(max(-fringe, round(CENTRE_OF_MASS - y)), SIDE - digit.height + fringe)
     canvas = Image.new("L", (SIDE, SIDE))
     canvas.paste(digit, (left, top))
     return canvas

@@ -54,10 +54,14 @@ def _rules(cover: NDArray[np.float64]) -> list[tuple[int, int]]:
     return [(start, end) for start, end in _runs(cover > RULE_COVER) if end - start <= widest]
 
 
-def without_specks(ink: Image.Image, peak: int) -> Image.Image:
-    """Erase specks, and what hangs at the border while a digit stands free of it."""
-    small = np.asarray(ink.reduce(-(-max(ink.size) // GROUP_SIDE)))
-    on_ink = small > 0.25 * peak
+def without_specks(ink: Image.Image, peak: int, level: float, fringe: float) -> Image.Image:
+    """Erase specks, and what hangs at the border while a digit stands free of it.
+
+    `level`: of a stroke, over `peak`. What is fainter stays within `fringe` pixels of what stays.
+    """
+    coarse = -(-max(ink.size) // GROUP_SIDE)
+    small = np.asarray(ink.reduce(coarse))
+    on_ink = small > level * peak
     rows, starts, ends, groups = _strokes(on_ink)
     if not groups.any():
         return ink
@@ -72,7 +76,8 @@ def without_specks(ink: Image.Image, peak: int) -> Image.Image:
     dropped = weights[groups] < SPECK_SHARE * weights.max()
     for row, start, end in zip(*(runs[dropped] for runs in (rows, starts, ends)), strict=True):
         on_ink[row, start:end] = False
-    kept = Image.fromarray(on_ink.view(np.uint8) * np.uint8(255)).filter(ImageFilter.MaxFilter(3))
+    kept = Image.fromarray(on_ink.view(np.uint8) * np.uint8(255))
+    kept = kept.filter(ImageFilter.MaxFilter(2 * max(1, round(fringe / coarse)) + 1))
     return ImageChops.darker(ink, kept.resize(ink.size, Image.Resampling.NEAREST))
 
 

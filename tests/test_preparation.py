@@ -196,6 +196,27 @@ def test_a_dot_in_a_large_picture_is_ink_or_blank(width: int) -> None:
         assert width <= 3
 
 
+def test_of_few_pixels_the_faint_ones_around_a_stroke_count() -> None:
+    """A stroke seldom ends where a pixel does: the faint one beside it says how far it goes on."""
+    picture = np.zeros((8, 8), dtype=np.uint8)
+    picture[1:6, 3] = 255
+    widths = []
+    for level in (0, 40, 80):
+        picture[1:6, 4] = level
+        widths.append(prepared(Image.fromarray(picture)).max(axis=0).sum(dtype=int) / 255)
+    assert widths[0] + 0.2 < widths[1] < widths[2] - 0.2
+
+
+def test_of_few_pixels_a_stroke_that_fades_is_one_stroke() -> None:
+    """Else its upper part would hang at the border, and be erased as the edge of something else."""
+    picture = np.zeros((8, 8), dtype=np.uint8)
+    picture[0:7, 3] = 255
+    picture[3, 3] = 50
+    left, top, right, bottom = prepare(Image.fromarray(picture)).box
+    assert (bottom - top) * 8 == pytest.approx(7, abs=0.4)
+    assert (right - left) * 8 < 2
+
+
 def test_where_the_ink_was_is_told() -> None:
     found = prepare(stroke(16, SEVEN))
     assert not found.ink_is_light
