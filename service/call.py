@@ -18,6 +18,7 @@ from service.metrics import Metrics
 from service.registry import Registry
 
 ServedBy = Mapping[str, str | int]
+Prediction = tuple[ServedBy, Mapping[str, float], int]  # and the seconds of each stage; when, in ns
 
 # How often it is seen whether the clients of requests under way are still there.
 PATROL_S = 0.05
@@ -81,7 +82,8 @@ class Admitted:
 
     def record(self, served_by: ServedBy, stages: Mapping[str, float]) -> None:
         """For the metrics, the log and the trace: which version answered, and the seconds of each stage."""
-        self.scope["state"]["prediction"] = served_by, stages, time.time_ns()
+        prediction: Prediction = served_by, stages, time.time_ns()
+        self.scope["state"]["prediction"] = prediction
 
 
 class Call(Admitted):

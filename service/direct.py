@@ -18,7 +18,7 @@ from service.auth import KeyFile
 from service.batching import Answer, Job
 from service.call import Admitted, Backend
 from service.errors import PayloadTooLarge, ServiceError
-from service.middleware import CLIENT_CLOSED_REQUEST, Ledger, request_id_of
+from service.middleware import CLIENT_CLOSED_REQUEST, Entry, Ledger, request_id_of
 from service.predict import Ask, Question, respond
 
 logger = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class DirectCall(Admitted):
         if not self._over:
             self._end()
             self._name()
-            self._ledger.record(self.scope, CLIENT_CLOSED_REQUEST, "abandoned", self._seconds())
+            self._ledger.record(self._entry(CLIENT_CLOSED_REQUEST, "abandoned"))
 
     def _on_answer(self, answer: Answer | ServiceError) -> None:
         written = None if isinstance(answer, ServiceError) else _attempt(self._written, answer)
@@ -126,7 +126,7 @@ class DirectCall(Admitted):
     def _written(self, answer: Answer) -> Written:
         body, timing = respond(self, self._question, answer)
         request_id = self._name()
-        self._ledger.record_soon(self.scope, self._seconds())
+        self._ledger.record_soon(self._entry(200))
         return _FIELDS % (len(body), timing, request_id.encode()), body
 
     def _leave_to_asgi(self) -> None:
@@ -146,8 +146,8 @@ class DirectCall(Admitted):
         request_id = self.scope["state"]["request_id"] = request_id_of(self.scope)
         return request_id
 
-    def _seconds(self) -> float:
-        return time.perf_counter() - self._started
+    def _entry(self, status: int, reason: str | None = None) -> Entry:
+        return Entry(self.scope, status, reason, time.perf_counter() - self._started)
 
 
 def _attempt(function: Callable[..., T], *arguments: object) -> T | None:

@@ -42,6 +42,12 @@ class BurstHistogram(Histogram):
             loop.call_soon(self._add_up)
         self._burst.append(amount)
 
+    def observe_all(self, amounts: Iterable[float]) -> None:
+        """On the event loop."""
+        if not self._burst:
+            asyncio.get_running_loop().call_soon(self._add_up)
+        self._burst += amounts
+
     def _add_up(self) -> None:
         burst = self._burst
         self._burst = []

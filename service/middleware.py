@@ -4,12 +4,15 @@ import asyncio
 import logging
 import re
 import time
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.call import Abandoned
+from service.call import Abandoned, Prediction
 from service.errors import InternalError, ServiceError
 from service.metrics import Metrics
 from service.predict import ENDPOINTS
@@ -22,52 +25,76 @@ _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}
 CLIENT_CLOSED_REQUEST = 499
 
 
+class Entry(NamedTuple):
+    """A request that is over. `reason`: why it was not served."""
+
+    scope: Scope
+    status: int
+    reason: str | None
+    seconds: float
+
+
 class Ledger:
     """What is noted of every request that is over: its metrics, and its line in the log."""
 
     def __init__(self, metrics: Metrics, access_log: bool) -> None:
         self._metrics = metrics
         self._access_log = access_log
-        self._answered: list[tuple[Scope, float]] = []
+        self._answered: list[Entry] = []
 
-    def record_soon(self, scope: Scope, seconds: float) -> None:
-        """A 200, once all that is answered in this turn of the event loop is on its way."""
+    def record(self, entry: Entry) -> None:
+        self._record_all([entry])
+
+    def record_soon(self, entry: Entry) -> None:
+        """Once all that is answered in this turn of the event loop is on its way, and all of it at once."""
         if not self._answered:
-            asyncio.get_running_loop().call_soon(self._record_all)
-        self._answered.append((scope, seconds))
+            asyncio.get_running_loop().call_soon(self._record_answered)
+        self._answered.append(entry)
 
-    def _record_all(self) -> None:
+    def _record_answered(self) -> None:
         answered, self._answered = self._answered, []
-        for scope, seconds in answered:
-            self.record(scope, 200, None, seconds)
+        self._record_all(answered)
 
-    def record(self, scope: Scope, status: int, reason: str | None, seconds: float) -> None:
-        """`reason`: why it was not served."""
-        route = _route(scope)
-        self._metrics.requests(scope["method"], route, status).inc()
-        self._metrics.seconds(route).observe(seconds)
-        if reason:
-            self._metrics.rejections(route, reason).inc()
-        state = scope["state"]
-        served_by, stages, _ = state.get("prediction", ({}, {}, 0))
-        for stage, spent in stages.items():
-            self._metrics.stages(served_by["model"], stage).observe(spent)
-        if self._access_log:
-            trace_id = state.get("trace_id") or _trace_id(scope)
-            logger.info(
-                "request",
-                extra={
-                    "method": scope["method"],
-                    "path": quote(scope["path"]),
-                    "status": status,
-                    "request_id": state["request_id"],
-                    **({"trace_id": trace_id} if trace_id else {}),
-                    **({"caller": state["caller"]} if "caller" in state else {}),
-                    **served_by,
-                    **{f"{stage}_ms": round(1000 * s, 3) for stage, s in stages.items()},
-                    "total_ms": round(1000 * seconds, 3),
-                },
-            )
+    def _record_all(self, requests: Sequence[Entry]) -> None:
+        groups: dict[tuple[str, str, int, str | None], list[Entry]] = defaultdict(list)
+        for entry in requests:
+            groups[entry.scope["method"], _route(entry.scope), entry.status, entry.reason].append(entry)
+        for (method, route, status, reason), group in groups.items():
+            self._metrics.requests(method, route, status).inc(len(group))
+            self._metrics.seconds(route).observe_all([entry.seconds for entry in group])
+            if reason:
+                self._metrics.rejections(route, reason).inc(len(group))
+            self._record_stages([p for entry in group if (p := entry.scope["state"].get("prediction"))])
+            if self._access_log:
+                for entry in group:
+                    _log(entry)
+
+    def _record_stages(self, predictions: Sequence[Prediction]) -> None:
+        """Of one route, and so of one model."""
+        for served_by, stages, _ in predictions[:1]:
+            for stage in stages:
+                spent = [of_one[stage] for _, of_one, _ in predictions]
+                self._metrics.stages(served_by["model"], stage).observe_all(spent)
+
+
+def _log(entry: Entry) -> None:
+    state = entry.scope["state"]
+    trace_id = state.get("trace_id") or _trace_id(entry.scope)
+    served_by, stages, _ = state.get("prediction", ({}, {}, 0))
+    logger.info(
+        "request",
+        extra={
+            "method": entry.scope["method"],
+            "path": quote(entry.scope["path"]),
+            "status": entry.status,
+            "request_id": state["request_id"],
+            **({"trace_id": trace_id} if trace_id else {}),
+            **({"caller": state["caller"]} if "caller" in state else {}),
+            **served_by,
+            **{f"{stage}_ms": round(1000 * s, 3) for stage, s in stages.items()},
+            "total_ms": round(1000 * entry.seconds, 3),
+        },
+    )
 
 
 class RequestContext:
@@ -109,7 +136,7 @@ class RequestContext:
                 raise  # the answer has begun: only closing the connection tells the client
             await problem_response(InternalError(), request_id)(scope, receive, send_with_id)
         finally:
-            self._ledger.record(scope, status, reason, time.perf_counter() - started)
+            self._ledger.record(Entry(scope, status, reason, time.perf_counter() - started))
 
 
 def _route(scope: Scope) -> str:
