@@ -74,8 +74,7 @@ def coarsened(images: Tensor) -> Tensor:
     if len(few) == 0:
         return images
     pictures = few.round().to(torch.uint8).cpu().numpy()
-    least, most = COARSE_INK  # the fewest pixels leave most to be learnt, and are drawn most often
-    ink_sides = (least + (most - least) * torch.rand(len(few)) ** 2).tolist()
+    ink_sides = torch.empty(len(few)).uniform_(*COARSE_INK).tolist()
     frames = torch.empty(len(few)).uniform_(*COARSE_FRAME).tolist()
     places = torch.rand(len(few), 2).tolist()
     prepared = [_with_few_pixels(*drawn) for drawn in zip(pictures, ink_sides, frames, places, strict=True)]

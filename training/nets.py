@@ -209,10 +209,10 @@ class DetectingDigitNet(nn.Module):
 
 
 def cnn() -> nn.Module:
-    """A compact convolutional net, 192,058 parameters: one layer at 28×28, two at 14×14, three at 7×7."""
+    """A compact convolutional net, 138,042 parameters: one layer at 28×28, two at 14×14, three at 7×7."""
     early = nn.Sequential(_convolution(1, 16), _convolution(16, 32, stride=2), _convolution(32, 32))
-    late = nn.Sequential(nn.MaxPool2d(2), _convolution(32, 80), _convolution(80, 80), _convolution(80, 80))
-    return ConvNet(early, late, widths=(32, 80))
+    late = nn.Sequential(nn.MaxPool2d(2), _convolution(32, 64), _convolution(64, 64), _convolution(64, 64))
+    return ConvNet(early, late, widths=(32, 64))
 
 
 def parameter_count(net: nn.Module) -> int:
