@@ -44,8 +44,10 @@ def read_sparsely(graph: Graph, row: Tensor, of_ink: Graph) -> bool:
 
 def _steps(flatten: Node, images: Value) -> list[tuple[str, Any]] | None:
     """What is done to each level of `images`, in order, before all are flattened; None if it is more."""
+    if flatten.kind() != "aten::flatten":
+        return None
     levels, *ends = flatten.inputs()
-    if flatten.kind() != "aten::flatten" or [end.toIValue() for end in ends] != [1, -1]:
+    if [end.toIValue() for end in ends] != [1, -1]:
         return None
     steps: list[tuple[str, Any]] = []
     while (node := levels.node()).kind() in _AFFINE:

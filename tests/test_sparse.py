@@ -91,8 +91,9 @@ def test_nothing_is_left_of_the_normalisation() -> None:
         Net(nn.Identity(), bias=False),
         DigitNet(KaimingMlp(final_relu=False)),
         DigitNet(cnn()),
+        nn.Linear(784, 10),
     ],
-    ids=["not affine", "alpha", "no bias", "no linear layer", "convolutions first"],
+    ids=["not affine", "alpha", "no bias", "no linear layer", "convolutions first", "no pixels"],
 )
 def test_anything_else_stays_as_it_is(net: nn.Module) -> None:
     module = frozen(net)
