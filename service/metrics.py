@@ -34,13 +34,10 @@ class BurstHistogram(Histogram):
         self._burst: list[float] = []
 
     def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
-        loop = asyncio._get_running_loop()
-        if loop is None:
+        if asyncio._get_running_loop() is None:
             super().observe(amount, exemplar)
-            return
-        if not self._burst:
-            loop.call_soon(self._add_up)
-        self._burst.append(amount)
+        else:
+            self.observe_all((amount,))
 
     def observe_all(self, amounts: Iterable[float]) -> None:
         """On the event loop."""

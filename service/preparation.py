@@ -123,13 +123,17 @@ class _Digit(NamedTuple):
 
     @property
     def side(self) -> float:
-        left, top, right, bottom = self.box
-        return max(right - left, bottom - top)
+        return _longest(self.box)
 
     @property
-    def ink_side(self) -> int:
-        left, top, right, bottom = self.extent
-        return max(right - left, bottom - top)
+    def ink_side(self) -> float:
+        return _longest(self.extent)
+
+
+def _longest(box: tuple[float, float, float, float]) -> float:
+    """The longest side of what lies from left and top to right and bottom."""
+    left, top, right, bottom = box
+    return max(right - left, bottom - top)
 
 
 def _look(picture: Image.Image) -> _Digit:
@@ -140,11 +144,11 @@ def _look(picture: Image.Image) -> _Digit:
     if peak < CLEAR_CONTRAST and strongest(ink.filter(ImageFilter.BoxBlur(2))) < LEAST_CONTRAST:
         raise BlankImage  # blurred: paper grain is no ink
     ink = without_rules(ink, peak)
-    left, top, right, bottom = _extent(ink, peak)
-    if max(right - left, bottom - top) >= AMPLE_SIDE and ink.width <= picture.width:
+    longest = _longest(_extent(ink, peak))
+    if longest >= AMPLE_SIDE and ink.width <= picture.width:
         ink = ink.reduce(2)
     x, y = picture.width / ink.width, picture.height / ink.height
-    coarse = max(right - left, bottom - top) * x < COARSE
+    coarse = longest * x < COARSE
     ink = without_specks(ink, peak, COARSE_STROKE if coarse else STROKE, FRINGE / x)
     left, top, right, bottom = extent = _extent(ink, peak)
     box = left * x, top * y, right * x, bottom * y

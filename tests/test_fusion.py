@@ -15,7 +15,7 @@ class Branches(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.shared, self.bare = nn.Linear(256, 256), nn.Linear(256, 256, bias=False)
-        self.scale = nn.Parameter(torch.rand(256, 256))
+        self.scale = nn.Parameter(torch.rand(256, 256) / 256)
 
     def forward(self, rows: Tensor) -> Tensor:
         found = self.shared(rows)
@@ -43,9 +43,8 @@ def test_a_chain_of_layers(rows: int) -> None:
         images_u8 = torch.randint(0, 256, (rows, 1, 28, 28), dtype=torch.uint8)
         torch.testing.assert_close(module(images_u8), plain(images_u8), atol=1e-6, rtol=0)
     assert kinds(module).count("mkldnn::_linear_pointwise") == 2
-    assert (
-        kinds(module).count("aten::linear") == kinds(module).count("aten::relu") + 1 == 3
-    )  # the narrow ones
+    assert kinds(module).count("aten::linear") == 3  # the narrow ones
+    assert kinds(module).count("aten::relu") == 2
 
 
 def test_only_what_is_safe_is_changed() -> None:
@@ -54,7 +53,7 @@ def test_only_what_is_safe_is_changed() -> None:
     with torch.inference_mode():
         assert fuse_linear_layers(module.graph, 16)
         rows = torch.randn(5, 256)
-        torch.testing.assert_close(module(rows), plain(rows), atol=1e-4, rtol=0)
+        torch.testing.assert_close(module(rows), plain(rows), atol=1e-5, rtol=0)
     module.graph.lint()
     assert kinds(module).count("mkldnn::_linear_pointwise") == 2
     assert kinds(module).count("aten::linear") == 1
