@@ -77,8 +77,8 @@ class AsItIs:
     """Run TorchScript without its optimising executor, on this thread, and without gradients.
 
     That executor compiles anew on the second and third call with each shape, which stalls requests for 50
-    to 250 ms. A module that was optimised when it was loaded is as fast without it. Made once and used for
-    every batch: torch's own two contexts, made anew for each, take 10 µs of it.
+    to 250 ms. A module that was optimised when it was loaded is as fast without it. Made anew for every
+    batch: two threads that shared one would leave each other without gradients.
     """
 
     def __init__(self) -> None:

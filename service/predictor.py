@@ -63,7 +63,6 @@ class Predictor:
         self._dtype = _DTYPES[manifest.input.dtype]
         self._row_shape = torch.Size(manifest.input.row_shape)
         self._answer_shape = torch.Size(manifest.output.row_shape)
-        self._as_it_is = AsItIs()
 
     def answer(self, rows: Tensor) -> list[list[float]]:
         """Answer a batch.
@@ -78,7 +77,7 @@ class Predictor:
                 f"rows are {rows.dtype} {list(rows.shape)}, not {list(self._row_shape)} each"
             )
         try:
-            with self._as_it_is:
+            with AsItIs():
                 answers = self._run(rows)
         except RuntimeError as error:
             raise InferenceFailed from error
