@@ -123,7 +123,7 @@ def evaluate_(
     out: Out = Path("artifacts"),
     data: Data = Path("data"),
     version: Annotated[int | None, typer.Option(help="By default the live one.")] = None,
-    digits: Annotated[int, typer.Option(min=10, max=10_000, help="Digits a cell of the matrix.")] = 500,
+    digits: Annotated[int, typer.Option(min=10, max=10_000, help="Digits a cell of the matrix.")] = 2_000,
     report: Annotated[Path, typer.Option(help="Folder for the model card and its pictures.")] = Path(
         "report"
     ),
@@ -156,7 +156,7 @@ def evaluate_(
 
 
 def _print_robustness(console: Console, found: Robustness) -> None:
-    table = Table(title=f"{found.digits_per_cell} digits a cell")
+    table = Table(title=f"{found.digits_per_cell:,} digits a cell")
     table.add_column("factor")
     table.add_column("level")
     table.add_column("right", justify="right")

@@ -11,7 +11,6 @@ from training.evaluate import png
 from training.fit import batched
 from training.model_card import model_card
 from training.robustness import (
-    CELLS_OF_ANYTHING,
     NON_DIGITS_PER_KIND,
     Robustness,
     examine,
@@ -43,12 +42,7 @@ def evaluate_digit(
     added = (
         Metric(name="accuracy-mean", value=found.mean, split="drawn", n=n_cells),
         Metric(name="accuracy-worst-cell", value=found.worst, split="drawn", n=digits_per_cell),
-        Metric(
-            name="accuracy-everything-at-once",
-            value=found.anything,
-            split="drawn",
-            n=CELLS_OF_ANYTHING * digits_per_cell,
-        ),
+        Metric(name="accuracy-everything-at-once", value=found.anything, split="drawn", n=digits_per_cell),
         Metric(name="non-digits-flagged", value=found.mean_flagged, split="drawn", n=n_others),
         Metric(name="non-digits-auroc", value=found.auroc, split="drawn", n=n_others),
         Metric(name="accuracy", value=next(iter(found.other_digits.values())), split="other", n=1797),

@@ -80,7 +80,7 @@ def _robustness(found: Robustness) -> str:
     flagged = "\n".join(f"| {kind} | {share:.1%} |" for kind, share in found.flagged.items())
     return f"""### Robustness
 
-{found.digits_per_cell} of MNIST's test digits a cell, each sent through the service's own reading of
+{found.digits_per_cell:,} of MNIST's test digits a cell, each sent through the service's own reading of
 uploads: {found.mean:.2%} right on average, {found.worst:.1%} in the worst cell. A cell differs from the
 usual sheet in one thing alone. With everything at once, drawn at random (paper, pen, size, place, light,
 blur, noise, compression), {found.anything:.1%} are right.

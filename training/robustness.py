@@ -26,7 +26,6 @@ from training.data import Pixels, Rows
 Predict = Callable[[Tensor], Tensor]
 
 NON_DIGITS_PER_KIND = 300
-CELLS_OF_ANYTHING = 3  # so many times the digits of a cell with everything at once
 EXAMPLES = 8
 MAX_PIXELS = 25_000_000
 
@@ -74,7 +73,7 @@ def examine(predict: Predict, test: Rows, digits_per_cell: int, score_threshold:
 
 def _examine_anything(found: Robustness, predict: Predict, test: Rows) -> None:
     random = np.random.default_rng(0)
-    drawn = random.permutation(len(test.inputs))[: CELLS_OF_ANYTHING * found.digits_per_cell]
+    drawn = random.permutation(len(test.inputs))[: found.digits_per_cell]
     images_u8, labels = test.inputs[drawn, 0].numpy(), test.targets[drawn].numpy()
     files = [sheets.draw(image_u8, sheets.anything(random), random) for image_u8 in images_u8]
     found.anything = _examine_files(found, "all at once", predict, files, labels, EXAMPLES)
@@ -180,7 +179,7 @@ def matrix_figure(found: Robustness) -> Figure:
     axes.axvline(1.5, color="grey", linestyle=":")
     axes.set(
         xlabel="Mistakes (%)",
-        title=f"{found.digits_per_cell} digits a cell, {found.mean:.2%} right on average",
+        title=f"{found.digits_per_cell:,} digits a cell, {found.mean:.2%} right on average",
     )
     axes.grid(axis="x", alpha=0.3)
     return figure

@@ -66,7 +66,8 @@ def _placed(image_u8: Pixels, look: Look) -> Image.Image:
     digit = Image.fromarray(image_u8).resize((size, size), Image.Resampling.BICUBIC)
     if look.stroke:
         shape = ImageFilter.MaxFilter if look.stroke > 0 else ImageFilter.MinFilter
-        digit = digit.filter(shape(2 * abs(look.stroke) + 1))
+        for _ in range(abs(look.stroke)):  # a third of the time of one wide filter, and the same
+            digit = digit.filter(shape(3))
     if look.degrees:
         digit = digit.rotate(look.degrees, Image.Resampling.BICUBIC)
     # The digit's own border is empty: a share of 1 brings its ink, not its border, to the sheet's edge.
@@ -90,7 +91,7 @@ def _encoded(picture: Image.Image, look: Look) -> bytes:
     if look.quality:
         picture.save(buffer, "JPEG", quality=look.quality)
     else:
-        picture.save(buffer, "PNG")
+        picture.save(buffer, "PNG", compress_level=1)  # most of the time otherwise
     return buffer.getvalue()
 
 
