@@ -3,10 +3,18 @@
 Pillow's rank filters sort every window anew: for windows of 9 pixels they take ten times as long.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Pixels = NDArray[np.uint8]
+
+
+def pixels_of(grey: Image.Image) -> Pixels:
+    """`u8 [height, width]`, read-only: np.asarray in two thirds of its time."""
+    return np.frombuffer(grey.tobytes(), np.uint8).reshape(grey.height, grey.width)
 
 
 def border(grey: Pixels) -> tuple[Pixels, ...]:
@@ -32,7 +40,15 @@ def opened(grey: Pixels, width: int) -> Pixels:
     return _running(_running(grey, width, np.minimum), width, np.maximum)
 
 
-def _running(grey: Pixels, width: int, extreme: np.ufunc) -> Pixels:
+def dilated(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """With all that lies within so many pixels of it, diagonally too."""
+    high, wide = mask.shape
+    canvas = np.zeros((high + 2 * reach, wide + 2 * reach), dtype=np.bool_)
+    canvas[reach:-reach, reach:-reach] = mask
+    return _running(canvas, 2 * reach + 1, np.logical_or)
+
+
+def _running(grey: NDArray[Any], width: int, extreme: np.ufunc) -> NDArray[Any]:
     """The greatest or the least of every square of `width` pixels, by squares of doubled width."""
     span = 1
     while span < width:

@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 from service.errors import BlankImage
 from service.ground import LEAST_CONTRAST, at_work_size, find_ink, mapped, scaled_size, strongest, to_grey
 from service.morphology import Pixels
-from service.strokes import without_rules, without_specks
+from service.strokes import with_usual_strokes, without_rules, without_specks
 
 SIDE = 28
 INK_SIDE = 20
@@ -34,10 +34,6 @@ FRINGE = 1.5
 
 # Level of a stroke, over that of full ink. Of few pixels, two share what runs between them.
 STROKE, COARSE_STROKE = 0.25, 0.12
-
-# Stroke width over the longest side of the ink. Outside this range strokes are thickened or thinned;
-# of MNIST's digits themselves 98 % lie inside.
-THINNEST, THICKEST = 0.075, 0.22
 
 _LEVELS = np.arange(256)
 
@@ -108,8 +104,8 @@ def prepare(picture: Image.Image) -> Prepared:
         raise BlankImage
     left, top, right, bottom = digit.box
     box = left / picture.width, top / picture.height, right / picture.width, bottom / picture.height
-    form = _coarse_form(digit) if digit.side < COARSE else _usual_form(digit)
-    return Prepared(form.tobytes(), digit.is_light, box)
+    pixels = _coarse_form(digit) if digit.side < COARSE else _usual_form(digit)
+    return Prepared(pixels, digit.is_light, box)
 
 
 class _Digit(NamedTuple):
@@ -144,20 +140,38 @@ def _look(picture: Image.Image) -> _Digit:
     if peak < CLEAR_CONTRAST and strongest(ink.filter(ImageFilter.BoxBlur(2))) < LEAST_CONTRAST:
         raise BlankImage  # blurred: paper grain is no ink
     ink = without_rules(ink, peak)
-    longest = _longest(_extent(ink, peak))
-    if longest >= AMPLE_SIDE and ink.width <= picture.width:
-        ink = ink.reduce(2)
+    ink, extent, coarse = _measured(ink, peak, picture.width / ink.width)
     x, y = picture.width / ink.width, picture.height / ink.height
-    coarse = longest * x < COARSE
-    ink = without_specks(ink, peak, COARSE_STROKE if coarse else STROKE, FRINGE / x)
-    left, top, right, bottom = extent = _extent(ink, peak)
-    box = left * x, top * y, right * x, bottom * y
-    return _Digit(ink, extent, ink_is_light, peak, box)
+    clean = without_specks(ink, peak, COARSE_STROKE if coarse else STROKE, FRINGE / x)
+    if clean is not ink:
+        extent = _extent(clean, peak)
+    left, top, right, bottom = extent
+    return _Digit(clean, extent, ink_is_light, peak, (left * x, top * y, right * x, bottom * y))
+
+
+def _measured(
+    ink: Image.Image, peak: int, scale: float
+) -> tuple[Image.Image, tuple[int, int, int, int], bool]:
+    """The ink, halved where it is ample; the extent of the digit; and whether it came with few pixels.
+
+    `scale`: the picture's width over that of the ink. Halves are looked at first, as that takes less time.
+    """
+    if scale >= 1:
+        half = ink.reduce(2)
+        of_half = _extent(half, peak)
+        if 2 * _longest(of_half) >= AMPLE_SIDE:
+            return half, of_half, False
+    extent = _extent(ink, peak)
+    if scale >= 1 and _longest(extent) >= AMPLE_SIDE:
+        return half, of_half, False  # thin strokes are too faint in it to be seen from end to end
+    return ink, extent, _longest(extent) * scale < COARSE
 
 
 def _extent(ink: Image.Image, peak: int) -> tuple[int, int, int, int]:
     """The box of what is ink for certain."""
-    return mapped(ink, _steps(0.4 * peak, 0.4 * peak + 1)).getbbox() or (0, 0, *ink.size)
+    x, y, *_ = around = ink.getbbox() or (0, 0, *ink.size)
+    box = mapped(ink.crop(around), _steps(0.4 * peak, 0.4 * peak + 1)).getbbox()
+    return (x + box[0], y + box[1], x + box[2], y + box[3]) if box else (0, 0, *ink.size)
 
 
 def _look_closer(picture: Image.Image, digit: _Digit) -> _Digit:
@@ -174,19 +188,20 @@ def _look_closer(picture: Image.Image, digit: _Digit) -> _Digit:
 
 
 @cache
-def _steps(low: float, high: float) -> bytes:
+def _steps(low: float, high: float) -> list[int]:
     """A table: levels up to `low` become 0, from `high` on 255. Few, so they are kept."""
-    return bytes(np.clip((_LEVELS - low) * (255 / (high - low)), 0, 255).round().astype(int).tolist())
+    table: list[int] = np.clip((_LEVELS - low) * (255 / (high - low)), 0, 255).round().astype(int).tolist()
+    return table
 
 
-def _usual_form(digit: _Digit) -> Image.Image:
+def _usual_form(digit: _Digit) -> bytes:
     lowest, full = EDGES
     ink = mapped(digit.ink.crop(digit.extent), _steps(lowest * digit.peak, full * digit.peak))
-    ink = _with_usual_strokes(ink)
+    ink = with_usual_strokes(ink)
     return _centred(_scaled(ink, INK_SIDE / max(ink.size)))
 
 
-def _coarse_form(digit: _Digit) -> Image.Image:
+def _coarse_form(digit: _Digit) -> bytes:
     """With the fringe around it, whose levels say as much of where its strokes run as those within."""
     lowest, full = COARSE_EDGES
     scale = INK_SIDE / digit.ink_side
@@ -197,54 +212,22 @@ def _coarse_form(digit: _Digit) -> Image.Image:
     return _centred(_scaled(ink, scale), round(fringe * scale))
 
 
-def _with_usual_strokes(ink: Image.Image) -> Image.Image:
-    """Thicken pencil lines and thin marker strokes that are far from MNIST's width."""
-    longest = max(ink.size)
-    coarse = 2 if longest >= 4 * INK_SIDE else 1  # for measuring
-    width = coarse * _stroke_width(np.asarray(ink.reduce(coarse)))
-    if width < THINNEST * longest:
-        margin = longest // 8
-        canvas = Image.new("L", (ink.width + 2 * margin, ink.height + 2 * margin))
-        canvas.paste(ink, (margin, margin))
-        thick = canvas.filter(ImageFilter.MaxFilter(_odd(THINNEST * longest - width)))
-        return thick.crop(thick.getbbox())
-    if width > THICKEST * longest:
-        thin = ink.filter(ImageFilter.MinFilter(_odd(width - THICKEST * longest)))
-        return thin.crop(thin.getbbox())
-    return ink
-
-
-def _stroke_width(ink: Pixels) -> float:
-    """Mean width in pixels: area over length, and a stroke's outline is twice its length.
-
-    Summed differences along x and y measure an outline 4/π times too long, over all directions.
-    """
-    levels = np.zeros((ink.shape[0] + 2, ink.shape[1] + 2), dtype=np.float32)
-    levels[1:-1, 1:-1] = ink
-    line, row = levels.ravel(), levels.shape[1]  # the last of a row and the first of the next are both 0
-    outline = np.abs(line[1:] - line[:-1]).sum() + np.abs(line[row:] - line[:-row]).sum()
-    return float(2 * line.sum() / max(1.0, outline * np.pi / 4))
-
-
 def _scaled(ink: Image.Image, scale: float) -> Image.Image:
     """Full ink to 255."""
     small = ink.resize(scaled_size(ink.size, scale), Image.Resampling.BICUBIC, reducing_gap=2.0)
     return mapped(small, _steps(0, max(1, small.getextrema()[1])))
 
 
-def _centred(digit: Image.Image, fringe: int = 0) -> Image.Image:
+def _centred(digit: Image.Image, fringe: int = 0) -> bytes:
     """On 28×28, the centre of mass as near to the middle as whole pixels and the borders allow.
 
     So much of a `fringe` around it may lie beyond the borders.
     """
-    x, y = _centre_of_mass(digit.tobytes(), digit.size)
-    left = min(max(-fringe, round(CENTRE_OF_MASS - x)), SIDE - digit.width + fringe)
-    top = min(max(-fringe, round(CENTRE_OF_MASS - y)), SIDE - digit.height + fringe)
-    canvas = Image.new("L", (SIDE, SIDE))
-    canvas.paste(digit, (left, top))
-    return canvas
-
-
-def _odd(width: float) -> int:
-    """The nearest odd filter size that changes a stroke by about `width`."""
-    return 2 * max(1, round(width / 2)) + 1
+    pixels = digit.tobytes()
+    x, y = _centre_of_mass(pixels, digit.size)
+    left = min(max(-fringe, round(CENTRE_OF_MASS - x)), SIDE - digit.width + fringe) + fringe
+    top = min(max(-fringe, round(CENTRE_OF_MASS - y)), SIDE - digit.height + fringe) + fringe
+    canvas = np.zeros((SIDE + 2 * fringe, SIDE + 2 * fringe), dtype=np.uint8)
+    placed = canvas[top : top + digit.height, left : left + digit.width]
+    placed[:] = np.frombuffer(pixels, np.uint8).reshape(placed.shape)
+    return canvas[fringe : fringe + SIDE, fringe : fringe + SIDE].tobytes()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.morphology import closed, continued, opened
+from service.morphology import closed, continued, dilated, opened
 
 
 @pytest.mark.parametrize("width", [3, 5, 9, 13])
@@ -21,3 +21,12 @@ def test_morphology_equals_its_definition(width: int) -> None:
     assert np.array_equal(opened(canvas, width), around(around(canvas, "min"), "max"))
     assert (closed(canvas, width) >= grey).all()
     assert (opened(canvas, width) <= grey).all()
+
+
+@pytest.mark.parametrize("reach", [1, 2, 5])
+def test_a_dilated_mask_is_all_that_lies_within_reach(reach: int) -> None:
+    mask = np.random.default_rng(reach).random((20, 23)) < 0.02
+    rows, columns = np.nonzero(mask)
+    y, x = np.mgrid[0:20, 0:23]
+    apart = np.maximum(abs(y[..., None] - rows), abs(x[..., None] - columns)).min(axis=2)
+    assert np.array_equal(dilated(mask, reach), apart <= reach)

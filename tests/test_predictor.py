@@ -3,8 +3,10 @@
 import hashlib
 import json
 import shutil
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 
 from service.devices import resolve_device
 from service.errors import DeviceUnavailable, InferenceFailed
-from service.manifest import ArtifactError, ArtifactStore
+from service.manifest import ArtifactError, ArtifactStore, read_manifest
 from service.predictor import HALF_TOLERANCE, Predictor, _quickest, load, torchscript_accepted
 from tests.conftest import COMMITTED, CPU, Digits
 from training.nets import DigitNet, softmax_mlp
@@ -131,6 +133,27 @@ def test_the_optimising_executor_is_off_while_a_model_runs(version: Path) -> Non
     Predictor(run, real.manifest, CPU).predict(torch.zeros(3, 1, 28, 28, dtype=torch.uint8))
     assert seen == [False]
     assert torch._C._get_graph_executor_optimize()  # and on again for whoever comes next
+
+
+def test_gradients_are_as_they_were_on_every_thread_that_answered(version: Path) -> None:
+    """Two models that are answering at once, each on a thread, restore what each found."""
+    answering = threading.Barrier(2)
+
+    def run(rows: Tensor) -> Tensor:
+        answering.wait(timeout=60)  # now both are
+        return torch.zeros(len(rows), 10)
+
+    manifest = read_manifest(version)
+
+    def answer() -> tuple[bool, bool]:
+        predictor = Predictor(run, manifest, CPU)
+        for _ in range(20):
+            predictor.predict(torch.zeros(1, 1, 28, 28, dtype=torch.uint8))
+        return torch.is_inference_mode_enabled(), torch.ones(1, requires_grad=True).mul(2).requires_grad
+
+    with ThreadPoolExecutor(1) as other:
+        there, here = other.submit(answer), answer()
+    assert here == there.result() == (False, True)
 
 
 def test_half_precision_stays_near_and_decides_alike(digits: Digits) -> None:
