@@ -24,7 +24,7 @@ BEND_KNOTS = 5
 # What preparation leaves of the way in which a digit came: shares of the images, and how far at the most.
 STROKE_SHARE, THICKER, THINNER = 0.35, 0.8, 0.5
 BLUR_SHARE = 0.25
-COARSE_SHARE = 0.25
+COARSE_SHARE = 0.3
 COARSE_INK, COARSE_FRAME = (5.5, 12.0), (22.0, 36.0)  # sides, in its own and in MNIST's pixels
 GAMMA_SHARE, GAMMA = 0.3, (0.6, 1.5)
 
@@ -74,7 +74,9 @@ def coarsened(images: Tensor) -> Tensor:
     if len(few) == 0:
         return images
     pictures = few.round().to(torch.uint8).cpu().numpy()
-    ink_sides = torch.empty(len(few)).uniform_(*COARSE_INK).tolist()
+    least, most = COARSE_INK
+    # Squared: the fewest pixels are the hardest to read, and drawn more often.
+    ink_sides = (least + (most - least) * torch.rand(len(few)) ** 2).tolist()
     frames = torch.empty(len(few)).uniform_(*COARSE_FRAME).tolist()
     places = torch.rand(len(few), 2).tolist()
     prepared = [_with_few_pixels(*drawn) for drawn in zip(pictures, ink_sides, frames, places, strict=True)]
