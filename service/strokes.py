@@ -110,12 +110,12 @@ def _strokes(mask: NDArray[np.bool_]) -> tuple[Runs, Runs, Runs, Runs] | None:
     padded = np.zeros((len(mask), stride), dtype=np.bool_)  # no run goes on into the next row
     padded[:, 1:] = mask
     line = padded.ravel()
-    edges = np.flatnonzero(line[1:] != line[:-1])
+    (edges,) = (line[1:] != line[:-1]).nonzero()
     if mask[-1, -1]:
         edges = np.append(edges, line.size - 1)
     starts, ends = edges[::2], edges[1::2]
-    first = np.searchsorted(ends, starts - stride, side="left").tolist()
-    last = np.searchsorted(starts, ends - stride, side="right").tolist()
+    first = ends.searchsorted(starts - stride, side="left").tolist()
+    last = starts.searchsorted(ends - stride, side="right").tolist()
     parent = list(range(len(starts)))
     for run, (low, high) in enumerate(zip(first, last, strict=True)):
         for above in range(low, high):
