@@ -13,7 +13,7 @@ from PIL import Image, ImageFilter
 
 from service.errors import BlankImage
 from service.ground import LEAST_CONTRAST, at_work_size, find_ink, mapped, scaled_size, strongest, to_grey
-from service.morphology import Pixels
+from service.morphology import Pixels, pixels_of
 from service.strokes import with_usual_strokes, without_rules, without_specks
 
 SIDE = 28
@@ -74,7 +74,7 @@ def in_mnist_form(pixels: bytes, box: tuple[int, int, int, int] | None) -> Prepa
     return Prepared(pixels, True, (left / SIDE, top / SIDE, right / SIDE, bottom / SIDE))
 
 
-def _centre_of_mass(pixels: bytes, size: tuple[int, int]) -> tuple[float, float]:
+def _centre_of_mass(pixels: bytes | Pixels, size: tuple[int, int]) -> tuple[float, float]:
     """From the left and the upper edge, in pixels."""
     mass, x, y = np.dot(_moments(size), np.frombuffer(pixels, np.uint8).astype(np.float32)).tolist()
     return x / max(1.0, mass), y / max(1.0, mass)
@@ -93,6 +93,7 @@ def prepare(picture: Image.Image) -> Prepared:
 
     Raises BlankImage.
     """
+    picture.load()
     if picture.size == (SIDE, SIDE):
         grey = to_grey(picture)
         if as_it_is := in_mnist_form(grey.tobytes(), grey.getbbox()):
@@ -223,11 +224,10 @@ def _centred(digit: Image.Image, fringe: int = 0) -> bytes:
 
     So much of a `fringe` around it may lie beyond the borders.
     """
-    pixels = digit.tobytes()
+    pixels = pixels_of(digit)
     x, y = _centre_of_mass(pixels, digit.size)
     left = min(max(-fringe, round(CENTRE_OF_MASS - x)), SIDE - digit.width + fringe) + fringe
     top = min(max(-fringe, round(CENTRE_OF_MASS - y)), SIDE - digit.height + fringe) + fringe
     canvas = np.zeros((SIDE + 2 * fringe, SIDE + 2 * fringe), dtype=np.uint8)
-    placed = canvas[top : top + digit.height, left : left + digit.width]
-    placed[:] = np.frombuffer(pixels, np.uint8).reshape(placed.shape)
+    canvas[top : top + digit.height, left : left + digit.width] = pixels
     return canvas[fringe : fringe + SIDE, fringe : fringe + SIDE].tobytes()
