@@ -97,7 +97,7 @@ def find_ink(work: Image.Image) -> Ink:
         return Ink(ink, ink_is_light, strongest(ink))
     ink = mapped(work, _below(flat, ink_is_light))
     peak = max(0, flat - histogram.quantile(INK_SHARE))
-    if peak < LEAST_CONTRAST and (tiny := int(np.asarray(ink).max())) >= TINY_CONTRAST:
+    if peak < LEAST_CONTRAST and (tiny := int(pixels_of(ink).max())) >= TINY_CONTRAST:
         peak = tiny  # on a flat ground a digit may be as small as a speck is elsewhere
     return Ink(ink, ink_is_light, peak)
 
@@ -168,12 +168,12 @@ def _clear_polarity(histogram: _Histogram) -> bool | None:
 def _ink(work: Image.Image) -> Image.Image:
     """How far each pixel is darker than the ground around it."""
     small = work.resize(scaled_size(work.size, GROUND_SIDE / max(work.size)), Image.Resampling.BOX)
-    coarse = _ground(np.asarray(small))
+    coarse = _ground(pixels_of(small))
     smooth = Image.fromarray(coarse).filter(ImageFilter.GaussianBlur(1))
     ground = smooth.resize(work.size, Image.Resampling.BILINEAR)
     if _has_edge(coarse):
         # Beside a hard edge what is smooth is lighter than the shadow, which would be ink.
-        sharp = _ground(np.asarray(work), max(work.size) / GROUND_SIDE)
+        sharp = _ground(pixels_of(work), max(work.size) / GROUND_SIDE)
         ground = ImageChops.darker(ground, Image.fromarray(sharp))
     # Ink takes away a share of the light that falls on its place: in a shadow it stands out by less.
     light = np.asarray(ground, dtype=np.float32)
@@ -212,7 +212,7 @@ def _in_shadow(work: Image.Image, histogram: _Histogram, level: int, reverse: bo
     low, high = _between(histogram, level)
     if histogram.below(high) - histogram.below(low) < HALF_SHARE * histogram.total:
         return False
-    along = np.concatenate(border(np.asarray(work)))
+    along = np.concatenate(border(pixels_of(work)))
     if reverse:
         along = 255 - along
     return float(((along >= low) & (along < high)).mean()) >= BORDER_SHARE

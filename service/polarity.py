@@ -7,7 +7,7 @@ Strokes are narrow; shadows, lights and sheets are wide. So the top-hats of math
 import numpy as np
 from PIL import Image
 
-from service.morphology import Pixels, closed, continued, opened
+from service.morphology import Pixels, closed, continued, opened, pixels_of
 
 SIDE = 32  # pixels, at which a picture is looked at
 
@@ -19,7 +19,7 @@ THIN, THICK, THIN_SHARE, SHADED_SHARE = (3, 5, 7), (9, 13), 0.2, 0.6
 
 def narrow_is_light(picture: Image.Image) -> bool:
     """`picture`: L, any size. Windows of several widths decide together."""
-    small = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX))
+    small = pixels_of(picture.resize((SIDE, SIDE), Image.Resampling.BOX))
     canvas = continued(small, THICK[-1] - 1)
     thin = {width: _top_hats(canvas, width) for width in (*THIN, THICK[0])}
     if sum(thin[THIN[1]]) > THIN_SHARE * sum(thin[THICK[0]]) or _shaded(small) > SHADED_SHARE:

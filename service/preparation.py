@@ -93,7 +93,7 @@ def prepare(picture: Image.Image) -> Prepared:
 
     Raises BlankImage.
     """
-    picture.load()
+    picture.load()  # what reads its pixels below does not
     if picture.size == (SIDE, SIDE):
         grey = to_grey(picture)
         if as_it_is := in_mnist_form(grey.tobytes(), grey.getbbox()):

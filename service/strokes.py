@@ -31,7 +31,7 @@ def without_rules(ink: Image.Image, peak: int) -> Image.Image:
     """
     if _stands_free(ink):
         return ink
-    pixels = np.asarray(ink)
+    pixels = pixels_of(ink)
     if max(line.max() for line in border(pixels)) <= RULE_LEVEL * peak:
         return ink
     on_ink = pixels > RULE_LEVEL * peak

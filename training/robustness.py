@@ -59,24 +59,18 @@ class Robustness:
 def examine(predict: Predict, test: Rows, digits_per_cell: int, score_threshold: float) -> Robustness:
     """`predict`: images_u8 [N, 1, 28, 28] → probabilities and a score, f32 [N, 11]. `test`: MNIST's."""
     found = Robustness(digits_per_cell)
-    drawn = np.random.default_rng(0).permutation(len(test.inputs))[:digits_per_cell]
+    anything = np.random.default_rng(0)
+    drawn = anything.permutation(len(test.inputs))[:digits_per_cell]
     images_u8, labels = test.inputs[drawn, 0].numpy(), test.targets[drawn].numpy()
     for (factor, level), look in track(list(sheets.cells().items()), "robustness", transient=True):
         random = np.random.default_rng(0)
         files = [sheets.draw(image_u8, look, random) for image_u8 in images_u8]
         found.cells[factor, level] = _examine_files(found, factor, predict, files, labels)
-    _examine_anything(found, predict, test)
+    files = [sheets.draw(image_u8, sheets.anything(anything), anything) for image_u8 in images_u8]
+    found.anything = _examine_files(found, "all at once", predict, files, labels, EXAMPLES)
     _examine_other_digits(found, predict, score_threshold)
     _examine_non_digits(found, predict, test, score_threshold)
     return found
-
-
-def _examine_anything(found: Robustness, predict: Predict, test: Rows) -> None:
-    random = np.random.default_rng(0)
-    drawn = random.permutation(len(test.inputs))[: found.digits_per_cell]
-    images_u8, labels = test.inputs[drawn, 0].numpy(), test.targets[drawn].numpy()
-    files = [sheets.draw(image_u8, sheets.anything(random), random) for image_u8 in images_u8]
-    found.anything = _examine_files(found, "all at once", predict, files, labels, EXAMPLES)
 
 
 def _examine_files(
