@@ -100,8 +100,8 @@ def wait_until_live(port: int, version: int) -> None:
     wait_for(lambda: httpx.get(url).json()["version"] == version)
 
 
-def test_memory_over_reloads(published: Path, tmp_path: Path, long: bool, figure: Report) -> None:
-    reloads = 100 if long else 24
+def test_memory_over_reloads(published: Path, tmp_path: Path, figure: Report) -> None:
+    reloads = 100  # what the allocator keeps wanders by 20 MB: of fewer the slope is as large as the bar
     shutil.copytree(published, tmp_path / "artifacts")
     store = ArtifactStore(tmp_path / "artifacts")
     size = (store.folder("digit", 1) / "model.pt").stat().st_size
