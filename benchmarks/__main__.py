@@ -27,7 +27,7 @@ Rounds = Annotated[int, typer.Option(min=1, help="Every server is started and me
 
 @cli.command()
 def run(
-    rounds: Rounds = 3,
+    rounds: Rounds = 5,
     seconds: Seconds = 3,
     only: Annotated[
         list[str] | None, typer.Option(help="Names of the servers to measure, as in the report.")

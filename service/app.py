@@ -83,8 +83,8 @@ class Abacus(FastAPI):
         self.direct: dict[bytes, DirectWay] = {}
         if settings.traces == "off" and not settings.cors_origins:
             self.direct = {
-                path.encode(): DirectWay(model, ask, lambda: self.state.backend, ledger, keys)
-                for path, (model, ask) in ASKED.items()
+                path.encode(): DirectWay(model, read, ask, lambda: self.state.backend, ledger, keys)
+                for path, (model, read, ask) in ASKED.items()
             }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

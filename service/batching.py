@@ -125,7 +125,9 @@ class Batcher:
         max_batch_rows: int,
         on_batch: Callable[[int, float], None] | None = None,
     ) -> None:
-        """`on_batch` is told every batch's rows and the seconds it took, on whichever thread ran it."""
+        """`on_batch` is told every batch's rows and the seconds it took: on the thread that ran it, or on
+        the loop, once the answers are on their way.
+        """
         self.manifest = predictor.manifest
         self.unanswered = 0
         self._predictor = predictor
@@ -221,17 +223,21 @@ class Batcher:
 
     def _infer(self, batch: Sequence[_Part]) -> list[Outputs | ServiceError]:
         """One result for each part. A batch that fails is run again part by part: only the guilty fail."""
-        rows = torch.from_numpy(np.concatenate([part.rows for part in batch]))
+        alone = len(batch) == 1
+        rows = torch.from_numpy(batch[0].rows if alone else np.concatenate([part.rows for part in batch]))
         started = time.perf_counter()
         try:
             outputs = self._predictor.answer(rows)
         except Exception as error:  # whatever it was, every caller must hear of it
-            if len(batch) == 1:
-                return [_told(error)]
+            if alone:
+                return [InferenceFailed.told(error)]
             logger.warning("a batch of %d requests failed; running them one by one", len(batch))
             return [result for part in batch for result in self._infer([part])]
-        if self._on_batch:
-            self._on_batch(len(rows), time.perf_counter() - started)
+        took_s = time.perf_counter() - started
+        if self._on_batch and self._thread:
+            self._on_batch(len(rows), took_s)
+        elif self._on_batch:
+            asyncio.get_running_loop().call_soon(self._on_batch, len(rows), took_s)
         ends = list(accumulate(part.n for part in batch))
         return [outputs[end - part.n : end] for part, end in zip(batch, ends, strict=True)]
 
@@ -239,12 +245,3 @@ class Batcher:
 def _settle(batch: list[_Part], results: list[Outputs | ServiceError]) -> None:
     for part, result in zip(batch, results, strict=True):
         part.job.settle(result)
-
-
-def _told(error: Exception) -> ServiceError:
-    """What the client is told; the cause goes to the log."""
-    if isinstance(error, ServiceError):
-        return error
-    failure = InferenceFailed(str(error))
-    failure.__cause__ = error
-    return failure

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.types import Scope
 
@@ -19,7 +19,8 @@ from service.batching import Answer, Job
 from service.call import Admitted, Backend
 from service.errors import PayloadTooLarge, ServiceError
 from service.middleware import CLIENT_CLOSED_REQUEST, Entry, Ledger, request_id_of
-from service.predict import Ask, Question, respond
+from service.predict import Ask, Read, respond
+from service.questions import Question, Whole
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +39,16 @@ class DirectWay:
     """The way to one endpoint; with `keys`, for those who show one."""
 
     def __init__(
-        self, model: str, ask: Ask, backend: Callable[[], Backend], ledger: Ledger, keys: KeyFile | None
+        self,
+        model: str,
+        read: Read,
+        ask: Ask,
+        backend: Callable[[], Backend],
+        ledger: Ledger,
+        keys: KeyFile | None,
     ) -> None:
         self._model = model
+        self._read = read
         self._ask = ask
         self._backend = backend
         self._ledger = ledger
@@ -63,10 +71,11 @@ class DirectWay:
         return DirectCall(scope, body, on_done, self._model, self._backend(), self._ledger)
 
     def _ask_all(self) -> None:
-        """Decode what has arrived, one after the other: the processor's caches then hold the decoder."""
+        """Decode what has arrived, all of it before any is answered."""
         arrived, self._arrived = self._arrived, []
-        for call in arrived:
-            call.ask(self._ask)
+        read = _attempt(self._read, [call.whole for call in arrived]) or [None] * len(arrived)
+        for call, whole in zip(arrived, read, strict=True):
+            call.ask(self._ask, whole)
 
 
 class DirectCall(Admitted):
@@ -90,12 +99,15 @@ class DirectCall(Admitted):
         self._job: Job | None = None
         self._over = False
 
-    def ask(self, ask: Ask) -> None:
-        """Have it decoded, and then answered by the next batch."""
+    @property
+    def whole(self) -> Whole:
+        return self._headers.get(b"content-type", b"").decode("latin-1"), self.body
+
+    def ask(self, ask: Ask, whole: Any) -> None:
+        """Have it answered by the next batch. `whole`: as it was read, or None if that failed."""
         if self._over:
             return
-        content_type = self._headers.get(b"content-type", b"").decode("latin-1")
-        question = _attempt(ask, self, content_type, self.body)
+        question = whole and _attempt(ask, self, whole)
         if question is None:
             self._leave_to_asgi()
             return

@@ -111,6 +111,15 @@ class InternalError(ServiceError):
 class InferenceFailed(InternalError):
     title, slug = "Inference failed", "inference-failed"
 
+    @classmethod
+    def told(cls, error: Exception) -> ServiceError:
+        """What the client is told when a model fails; the cause goes to the log."""
+        if isinstance(error, ServiceError):
+            return error
+        failure = cls(str(error))
+        failure.__cause__ = error
+        return failure
+
 
 class NotReady(ServiceError):
     status, title, slug = 503, "Not ready", "not-ready"

@@ -25,7 +25,7 @@ from service.errors import (
 )
 from service.ground import WORK_SIDE
 from service.modes import opaque
-from service.preparation import SIDE, Prepared, in_mnist_form, prepare
+from service.preparation import SIDE, Decoded, Prepared, in_mnist_form, prepare
 
 MAX_SIDE = 65_535  # as in JPEG; decoders hold whole rows, several times over
 FORMATS = ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")
@@ -35,6 +35,7 @@ FORMATS = ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")
 _DIGIT_PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", SIDE, SIDE, 8, 0, 0, 0, 0)
 _CHUNK_AT = len(_DIGIT_PNG) + 4
 _END = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
+_NOTHING: Decoded = (bytes(SIDE * SIDE), None)
 
 # What Pillow's decoders raise for bytes that are no picture; found by reading and by fuzzing them.
 _DECODER_ERRORS = (
@@ -59,13 +60,10 @@ class Upload(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A picture whose header is read: `size` is its width and height.
-
-    It is not yet decoded, unless it is one of MNIST's own.
-    """
+    """A picture whose header is read, not yet decoded: `size` is its width and height."""
 
     field: str
-    content: Image.Image | Prepared
+    content: Image.Image
     size: tuple[int, int]
 
 
@@ -99,8 +97,6 @@ class Finding(NamedTuple):
 
 def find_digit(picture: Picture) -> Finding:
     """Decode one picture and prepare it. Raises InvalidImage or BlankImage, naming the field."""
-    if isinstance(picture.content, Prepared):
-        return Finding(picture.content, picture.size)
     try:
         upright, size = _decoded(picture.content)
         return Finding(prepare(upright), size)
@@ -110,8 +106,22 @@ def find_digit(picture: Picture) -> Finding:
 
 def read_digits(pictures: Sequence[Picture]) -> NDArray[np.uint8]:
     """`images_u8 [N, 1, 28, 28]`, light ink on a dark ground. Raises what `find_digit` raises."""
-    pixels = b"".join([find_digit(picture).prepared.pixels for picture in pictures])
-    return np.frombuffer(pixels, np.uint8).reshape(-1, 1, SIDE, SIDE)
+    return rows_of([find_digit(picture).prepared.pixels for picture in pictures])
+
+
+def rows_of(prepared: Sequence[bytes]) -> NDArray[np.uint8]:
+    """The pixels of prepared pictures as `images_u8 [N, 1, 28, 28]`."""
+    return np.frombuffer(bytearray().join(prepared), np.uint8).reshape(-1, 1, SIDE, SIDE)
+
+
+def digits_of_mnist(files: Sequence[bytes]) -> list[bytes]:
+    """The pixels of those that come as MNIST's digits do and have their form, else b"".
+
+    Takes a quarter of the time of the general way, which reads the others, or says no.
+    """
+    pictures = [_digit_of_mnist(data) for data in files]
+    in_form = in_mnist_form(pictures)
+    return [pixels if as_it_is else b"" for (pixels, _), as_it_is in zip(pictures, in_form, strict=True)]
 
 
 def _blamed_on(field: str, error: ServiceError) -> ServiceError:
@@ -149,10 +159,7 @@ def sniff(data: bytes) -> str | None:
 
 
 def _open(field: str, data: bytes, max_pixels: int) -> Picture:
-    """Read the header and count the pixels; one of MNIST's own is decoded, as it is so small."""
-    may_be_digit = data.startswith(_DIGIT_PNG) and max_pixels >= SIDE * SIDE
-    if may_be_digit and (digit := _digit_of_mnist(data)):
-        return Picture(field, digit, (SIDE, SIDE))
+    """Read the header and count the pixels."""
     if not data:
         raise InvalidImage("The picture is empty: it has no bytes.")
     image_format = sniff(data)
@@ -177,8 +184,8 @@ class _Canvas(threading.local):
         self._pixels = bytearray(SIDE * SIDE)
         self._image = Image.frombuffer("L", (SIDE, SIDE), self._pixels, "raw", "L", 0, 1).im
 
-    def inflate(self, scanlines: bytes) -> Prepared | None:
-        """Decode zlib's scanlines. None when they are damaged, not all there, or not in MNIST's form.
+    def inflate(self, scanlines: bytes) -> Decoded:
+        """Decode zlib's scanlines. _NOTHING when they are damaged or not all there.
 
         It is what `Image.frombytes` does, without its general way there, which takes as long as decoding.
         """
@@ -186,25 +193,23 @@ class _Canvas(threading.local):
         decoder.setimage(self._image, (0, 0, SIDE, SIDE))
         consumed, error = decoder.decode(scanlines)
         if consumed >= 0 or error:
-            return None
-        return in_mnist_form(bytes(self._pixels), self._image.getbbox())
+            return _NOTHING
+        return bytes(self._pixels), self._image.getbbox()
 
 
 _canvas = _Canvas()
 
 
-def _digit_of_mnist(data: bytes) -> Prepared | None:
-    """Decode what starts with _DIGIT_PNG, in a quarter of the time that Pillow's PNG reader takes.
-
-    None for a file with more than one chunk of pixels, a damaged one, or a picture in another form than
-    MNIST's: the usual way then reads it, or says no.
-    """
+def _digit_of_mnist(data: bytes) -> Decoded:
+    """Decode a file as which they come. _NOTHING for one of more chunks of pixels, or a damaged one."""
+    if not data.startswith(_DIGIT_PNG):
+        return _NOTHING
     length = int.from_bytes(data[_CHUNK_AT : _CHUNK_AT + 4])
     chunk, end = data[_CHUNK_AT + 4 : _CHUNK_AT + 8 + length], _CHUNK_AT + 8 + length
     if data[end + 4 :] != _END or not chunk.startswith(b"IDAT"):
-        return None
+        return _NOTHING
     if zlib.crc32(chunk) != int.from_bytes(data[end : end + 4]):
-        return None
+        return _NOTHING
     return _canvas.inflate(chunk[4:])
 
 

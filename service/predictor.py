@@ -156,12 +156,14 @@ def _ways(model: bytes, device: torch.device, row: Tensor, several: bool) -> lis
     if several and "aten::conv" in str(plain.graph):
         ways.append(torch.jit.optimize_for_inference(loaded()).forward)
     elif several:
-        fused, sparse = torch.jit.freeze(loaded()), torch.jit.freeze(loaded())
+        sparse, fused = torch.jit.freeze(loaded()), torch.jit.freeze(loaded())
+        of_ink = torch.jit.script(linear_of_ink).graph
+        if read_sparsely(sparse.graph, row, of_ink):
+            ways.append(sparse.forward)
+            read_sparsely(fused.graph, row, of_ink)
         with torch.inference_mode():
             if fuse_linear_layers(fused.graph, FUSED_ROWS):
                 ways.append(fused.forward)
-        if read_sparsely(sparse.graph, row, torch.jit.script(linear_of_ink).graph):
-            ways.append(sparse.forward)
     return ways
 
 

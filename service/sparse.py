@@ -91,6 +91,10 @@ def linear_of_ink(images: Tensor, columns: Tensor, of_ground: Tensor) -> Tensor:
     pixels = columns.size(0)
     levels = images.flatten()
     ink = levels.nonzero().flatten()
-    starts = torch.searchsorted(ink, torch.arange(0, levels.numel(), pixels))
     weights = levels.index_select(0, ink).float()
-    return torch.embedding_bag(columns, ink % pixels, starts, False, 0, False, weights)[0] + of_ground
+    if images.size(0) == 1:
+        starts = torch.zeros(1, dtype=torch.int64)
+    else:
+        starts = torch.searchsorted(ink, torch.arange(0, levels.numel(), pixels))
+        ink = ink % pixels
+    return torch.embedding_bag(columns, ink, starts, False, 0, False, weights)[0] + of_ground

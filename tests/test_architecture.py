@@ -30,6 +30,7 @@ LAYERS: list[set[str]] = [
     {"registry", "batching", "problems", "preparation"},
     {"images"},
     {"explain", "call"},
+    {"questions"},
     {"predict", "reload"},
     {"routes", "middleware", "versions", "tracing", "reference"},
     {"direct"},

@@ -345,7 +345,7 @@ def test_an_unforeseen_failure_is_a_500_with_nothing_internal(
     def broken(*_: object) -> None:
         raise TypeError("a secret")
 
-    monkeypatch.setattr("service.predict._passes", broken)
+    monkeypatch.setattr("service.questions._passes", broken)
     response = service.client.post("/predict/pass", json={"hours": 4})
     assert response.status_code == 500
     assert "secret" not in response.text

@@ -13,8 +13,7 @@ from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
 from service.errors import BlankImage, InvalidImage, ServiceError, TooManyPixels, UnsupportedMediaType
-from service.images import Upload, open_pictures, read_digits, sniff
-from service.preparation import Prepared
+from service.images import Upload, digits_of_mnist, open_pictures, read_digits, sniff
 from tests.conftest import Digits, png
 
 MAX_PIXELS = 1_000_000
@@ -52,24 +51,28 @@ def with_chunk(data: bytes, kind: bytes, body: bytes) -> bytes:
 
 
 def test_the_short_way_of_decoding_agrees_with_pillow_s(digits: Digits) -> None:
-    for image in digits.images_u8[:200]:
-        data = png(image)
-        assert isinstance(open_pictures([Upload("file", data)], MAX_PIXELS)[0].content, Prepared)
-        long_way = with_chunk(data, b"tEXt", b"Comment\0x")
-        assert isinstance(open_pictures([Upload("file", long_way)], MAX_PIXELS)[0].content, Image.Image)
-        assert np.array_equal(decode(data), decode(long_way))
+    files = [png(image) for image in digits.images_u8[:200]]
+    assert digits_of_mnist(files) == [decode(file).tobytes() for file in files]
+    assert digits_of_mnist([with_chunk(file, b"tEXt", b"Comment\0x") for file in files]) == [b""] * 200
+
+
+def test_the_short_way_tells_mnist_s_digits_from_others(digits: Digits) -> None:
+    first, second = digits.images_u8[0], digits.images_u8[1]
+    files = [b"", png(first), png(drawing()), png(second), png(255 - second), png(second)[:-1]]
+    assert digits_of_mnist(files) == [b"", first.tobytes(), b"", second.tobytes(), b"", b""]
+    assert digits_of_mnist([]) == []
 
 
 def test_threads_decode_side_by_side(digits: Digits) -> None:
     """The short way decodes every picture into the same bytes, and those of one thread alone."""
     files = [png(image) for image in digits.images_u8]
     with ThreadPoolExecutor(4) as pool:
-        decoded = list(pool.map(decode, files * 4))
-    assert np.array_equal(decoded, np.tile(digits.images_u8, (4, 1, 1)))
+        decoded = list(pool.map(digits_of_mnist, [[file] for file in files] * 4))
+    assert decoded == [[image.tobytes()] for image in digits.images_u8] * 4
 
 
 def test_the_short_way_refuses_what_pillow_refuses(digits: Digits) -> None:
-    """Damaged pixels under a right checksum: both ways give the same pixels or the same error."""
+    """Damaged pixels under a right checksum: the short way gives the same pixels, or leaves them."""
     random_bytes = random.Random("pixels")
     whole = png(digits.images_u8[0])
     length = int.from_bytes(whole[33:37])
@@ -79,7 +82,7 @@ def test_the_short_way_refuses_what_pillow_refuses(digits: Digits) -> None:
             pixels[random_bytes.randrange(length)] = random_bytes.randrange(256)
         del pixels[random_bytes.randint(length // 2, length) :]
         data = whole[:33] + chunk(b"IDAT", bytes(pixels)) + chunk(b"IEND", b"")
-        assert outcome(data) == outcome(with_chunk(data, b"tEXt", b"Comment\0x"))
+        assert digits_of_mnist([data])[0] in (b"", outcome(data))
 
 
 def outcome(data: bytes) -> bytes | str:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from service.fusion import fuse_linear_layers
 from service.predictor import torchscript_accepted
 from service.sparse import linear_of_ink, read_sparsely
 from tests.conftest import Digits
@@ -75,6 +76,15 @@ def test_any_picture_is_answered_as_before(net: nn.Module, rows: int, digits: Di
             expected = plain(images_u8)
             rounding = 3e-6 * max(1.0, expected.abs().max().item())
             torch.testing.assert_close(module(images_u8), expected, rtol=0, atol=rounding)
+
+
+def test_the_other_layers_can_be_onednn_s(digits: Digits) -> None:
+    module, plain = frozen(net := DigitNet(softmax_mlp())), frozen(net)
+    with torch.inference_mode():
+        assert changed(module)
+        assert fuse_linear_layers(module.graph, 16)
+        images_u8 = torch.from_numpy(digits.images_u8[:16, None])
+        torch.testing.assert_close(module(images_u8), plain(images_u8), rtol=0, atol=3e-6)
 
 
 def test_nothing_is_left_of_the_normalisation() -> None:

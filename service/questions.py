@@ -1,0 +1,141 @@
+"""What a request asks: rows for a model, and what is answered to the model's outputs for them."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+from pydantic import ValidationError
+
+from service.batching import Answer, Rows
+from service.body import media_type_of
+from service.call import Admitted
+from service.errors import UnsupportedMediaType
+from service.images import Picture, Upload, digits_of_mnist, open_pictures, read_digits, rows_of
+from service.manifest import OutputSpec
+from service.multipart import FILE_FIELD, MAX_FILES, usual_form
+from service.preparation import SIDE
+from service.problems import invalid_payload
+from service.schemas import MAX_HOURS_PER_REQUEST, PassRequest
+
+# Up to so many pixels in all are decoded on the event loop: a thread's round trip costs more than they do.
+INLINE_PIXELS = MAX_FILES * SIDE * SIDE
+
+# Of a request that is there whole: its content type, and its body.
+Whole = tuple[str, bytes]
+
+
+class Question(NamedTuple):
+    """A request, decoded: rows for the model, and what is answered to the model's outputs for them."""
+
+    rows: Rows
+    many: bool
+    results: Callable[[Answer], list[dict[str, Any]]]
+    decode_s: float
+
+
+class Posted(NamedTuple):
+    """Files as they came: in the field `file` of a form, or one that is the `body` itself."""
+
+    field: str
+    files: Sequence[bytes]
+
+    def opened(self, max_pixels: int) -> list[Picture]:
+        """Raises ServiceError."""
+        field, files = self
+        alone = len(files) == 1
+        named = [Upload(field if alone else f"{field}.{i}", file) for i, file in enumerate(files)]
+        return open_pictures(named, max_pixels)
+
+
+class Pictures(NamedTuple):
+    """Those of one request. `digits`: the pixels of each that is one of MNIST's, else b""."""
+
+    posted: Posted
+    digits: list[bytes]
+    started: float
+
+    def rows(self, max_pixels: int) -> Rows | list[Picture]:
+        """Rows for the model, or opened pictures if they take long to decode. Raises ServiceError."""
+        if all(self.digits) and max_pixels >= SIDE * SIDE:
+            return rows_of(self.digits)
+        pictures = self.posted.opened(max_pixels)
+        small = sum([width * height for _, _, (width, height) in pictures]) <= INLINE_PIXELS
+        return read_digits(pictures) if small else pictures
+
+    def question(self, rows: Rows) -> Question:
+        return Question(rows, len(rows) > 1, digits, time.perf_counter() - self.started)
+
+
+def read_pictures(requests: Sequence[Posted]) -> list[Pictures]:
+    """The pictures of some requests; MNIST's own are decoded, all of them at once."""
+    started = time.perf_counter()
+    read = iter(digits_of_mnist([file for posted in requests for file in posted.files]))
+    return [Pictures(posted, list(islice(read, len(posted.files))), started) for posted in requests]
+
+
+def read_usual(requests: Sequence[Whole]) -> list[Pictures]:
+    """Likewise of requests in the usual form; there are none in any other."""
+    return read_pictures(
+        [
+            Posted("body", [body])
+            if kind.startswith("image/")
+            else Posted(FILE_FIELD, usual_form(kind, body))
+            for kind, body in requests
+        ]
+    )
+
+
+def ask_digit(call: Admitted, pictures: Pictures) -> Question | None:
+    """None where there is no picture, or decoding takes long. Raises ServiceError."""
+    if not pictures.digits:
+        return None
+    call.admit(len(pictures.digits))
+    rows = pictures.rows(call.backend.max_image_pixels)
+    return None if isinstance(rows, list) else pictures.question(rows)
+
+
+def ask_pass(call: Admitted, whole: Whole) -> Question:
+    """Raises ServiceError."""
+    content_type, document = whole
+    if media_type_of(content_type) != "application/json":
+        raise UnsupportedMediaType("Send application/json.")
+    started = time.perf_counter()
+    # Only commas between hours can stand in a valid body, so they count its rows before it is parsed.
+    call.admit(min(document.count(b","), MAX_HOURS_PER_REQUEST - 1) + 1)
+    try:
+        hours = PassRequest.model_validate_json(document).hours
+    except ValidationError as error:
+        raise invalid_payload(error) from error
+    values = hours if isinstance(hours, list) else [hours]
+    rows = np.array(values, dtype=np.float32).reshape(-1, 1)
+    return Question(rows, values is hours, partial(_passes, values), time.perf_counter() - started)
+
+
+def _passes(hours: Sequence[float], answer: Answer) -> list[dict[str, Any]]:
+    threshold, fitted_to = answer.manifest.threshold, answer.manifest.input
+    low, high = fitted_to.training_minimum, fitted_to.training_maximum
+    return [
+        {"hours": h, "probability": p, "passed": p >= threshold, "extrapolating": not low <= h <= high}
+        for h, (p,) in zip(hours, answer.outputs, strict=True)
+    ]
+
+
+def digits(answer: Answer) -> list[dict[str, Any]]:
+    """What is answered to the outputs for pictures."""
+    output = answer.manifest.output
+    return [_digit(row, output) for row in answer.outputs]
+
+
+def _digit(row: list[float], output: OutputSpec) -> dict[str, Any]:
+    score = output.score
+    out_of_distribution = row.pop() > score.threshold if score else None
+    confidence = max(row)
+    return {
+        "digit": int(output.labels[row.index(confidence)]),
+        "confidence": confidence,
+        "probabilities": row,
+        "out_of_distribution": out_of_distribution,
+    }
