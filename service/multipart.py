@@ -131,10 +131,17 @@ class FileForm:
         self._complete = True
 
 
-def usual_form(content_type: str, form: bytes) -> list[bytes]:
-    """The contents of the files of a whole form of at most HELD_BYTES in the usual spelling, or none."""
+def whole_form(content_type: str, form: bytes) -> list[bytes]:
+    """The contents of the files of a form that is there whole; none of anything else, or of a wrong one."""
     usual = _USUAL_CONTENT_TYPE.fullmatch(content_type)
-    return usual_files(form, usual[1].encode()) if usual and len(form) <= HELD_BYTES else []
+    if usual and (files := usual_files(form, usual[1].encode())):
+        return files
+    try:
+        reader = FileForm(content_type)
+        reader.write(form)
+        return reader.finish()
+    except InvalidInput:
+        return []
 
 
 def usual_files(form: bytes, boundary: bytes) -> list[bytes]:

@@ -30,7 +30,7 @@ from service.questions import (
     ask_pass,
     digits,
     read_pictures,
-    read_usual,
+    read_whole,
 )
 from service.registry import Interface
 from service.schemas import MAX_HOURS_PER_REQUEST
@@ -166,5 +166,5 @@ Read = Callable[[Sequence[Whole]], Sequence[Any]]
 Ask = Callable[[Admitted, Any], Question | None]
 ASKED: dict[str, tuple[str, Read, Ask]] = {
     "/predict/pass": (PASS, list, ask_pass),
-    "/predict/digit": (DIGIT, read_usual, ask_digit),
+    "/predict/digit": (DIGIT, read_whole, ask_digit),
 }

@@ -15,7 +15,7 @@ from service.call import Admitted
 from service.errors import UnsupportedMediaType
 from service.images import Picture, Upload, digits_of_mnist, open_pictures, read_digits, rows_of
 from service.manifest import OutputSpec
-from service.multipart import FILE_FIELD, MAX_FILES, usual_form
+from service.multipart import FILE_FIELD, MAX_FILES, whole_form
 from service.preparation import SIDE
 from service.problems import invalid_payload
 from service.schemas import MAX_HOURS_PER_REQUEST, PassRequest
@@ -76,13 +76,13 @@ def read_pictures(requests: Sequence[Posted]) -> list[Pictures]:
     return [Pictures(posted, list(islice(read, len(posted.files))), started) for posted in requests]
 
 
-def read_usual(requests: Sequence[Whole]) -> list[Pictures]:
-    """Likewise of requests in the usual form; there are none in any other."""
+def read_whole(requests: Sequence[Whole]) -> list[Pictures]:
+    """Likewise of requests that are there whole; none of one that cannot be read."""
     return read_pictures(
         [
             Posted("body", [body])
             if kind.startswith("image/")
-            else Posted(FILE_FIELD, usual_form(kind, body))
+            else Posted(FILE_FIELD, whole_form(kind, body))
             for kind, body in requests
         ]
     )

@@ -115,6 +115,39 @@ def test_what_is_there_whole_goes_directly(service: Watched, digits: Digits) -> 
     assert [p["digit"] for p in many.json()["predictions"]] == 3 * [raw.json()["digit"]]
 
 
+SPELLINGS = {
+    "a length in the part": (
+        "b",
+        b'Content-Disposition: form-data; name="file"; filename="7.png"\r\nContent-Length: %d',
+    ),
+    "lower case, type first": (
+        "b",
+        b'content-type: image/png\r\ncontent-disposition: form-data; name="file"',
+    ),
+    "quoted boundary, bare name": (
+        '"b"',
+        b"Content-Disposition: form-data; name=file; filename*=utf-8''7.png",
+    ),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_form_goes_directly_however_it_is_spelled(
+    spelling: str, service: Watched, digits: Digits
+) -> None:
+    boundary, part = SPELLINGS[spelling]
+    picture = png(digits.images_u8[0])
+    fields = part.replace(b"%d", b"%d" % len(picture))
+    form = b"--b\r\n" + fields + b"\r\n\r\n" + picture + b"\r\n--b--\r\n"
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    service.by_asgi.clear()
+    answer = service.client.post("/predict/digit", content=form, headers=headers)
+    raw = service.client.post("/predict/digit", content=picture, headers={"Content-Type": "image/png"})
+    assert answer.status_code == 200
+    assert answer.json() == raw.json()
+    assert service.by_asgi == []
+
+
 REQUESTS = [
     ("/predict/pass", JSON, b'{"hours": 4}', 200),
     ("/predict/pass", JSON + "; charset=utf-8", b'{"hours": [1, 2]}', 200),
