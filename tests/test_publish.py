@@ -22,7 +22,8 @@ from service.predictor import decode_tensor, load
 from tests.conftest import COMMITTED, CPU, QUIET, ROOT, Digits, digit_candidate, publish_digit
 from training.nets import DigitNet, cnn
 from training.pass_recipe import train_pass
-from training.publish import PublishFailed, publish
+from training.proof import PublishFailed
+from training.publish import publish
 
 VERSIONS = sorted(path.parent for path in COMMITTED.glob("*/*/manifest.json"))
 
@@ -92,6 +93,22 @@ def test_two_jobs_at_once_get_two_numbers(tmp_path: Path) -> None:
     manifests = [read_manifest(tmp_path / "pass" / str(v)) for v in (1, 2, 3)]
     assert [m.version for m in manifests] == [1, 2, 3]
     assert len({m.check.outputs.data for m in manifests}) == 1  # the same seed, to the bit
+
+
+def test_a_script_that_runs_again_in_the_fresh_process_fails_and_does_not_hang(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import torch\nfrom rich.console import Console\nfrom service.manifest import ArtifactStore\n"
+        "from training.pass_recipe import train_pass\nfrom pathlib import Path\n"
+        f"store = ArtifactStore(Path({str(tmp_path)!r}))\n"
+        "train_pass(store, Console(), device=torch.device('cpu'), epochs=5)\n"
+    )
+    command = [sys.executable, str(script)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert result.returncode == 1
+    assert 'if __name__ == "__main__":' in result.stderr
+    assert ArtifactStore(tmp_path).versions("pass") == []
 
 
 @pytest.mark.parametrize("folder", VERSIONS, ids=lambda p: f"{p.parent.name}-{p.name}")

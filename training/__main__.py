@@ -22,7 +22,8 @@ from training.digit_recipe import CNN, RECIPES
 from training.digit_training import recalibrate_digit, train_digit
 from training.fit import Diverged
 from training.pass_recipe import probability_at, train_pass
-from training.publish import PublishFailed, publish_again
+from training.proof import PublishFailed
+from training.publish import publish_again
 from training.robustness import Robustness
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)

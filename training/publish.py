@@ -13,15 +13,12 @@ import subprocess
 import time
 import zipfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from service.manifest import (
@@ -41,12 +38,7 @@ from service.manifest import (
 )
 from service.predictor import encode_tensor, load, torchscript_accepted
 from service.signatures import SigningKey
-
-CHECK_TOLERANCE = 1e-4
-
-
-class PublishFailed(Exception):
-    """The archive does not answer as the network did; nothing was published."""
+from training.proof import CHECK_TOLERANCE, prove, started_process
 
 
 @dataclass(frozen=True)
@@ -82,10 +74,11 @@ def publish(candidate: Candidate, store: ArtifactStore, key: SigningKey | None =
         _write_files(staged, {MODEL_FILE: model, **candidate.files})
         manifest = _manifest(candidate, net, version, model)
         write_manifest(staged, manifest, key.sign if key else None)
-        _prove(staged, net, candidate.proof_rows)
+        prove(fresh_process, staged, net, candidate.proof_rows)
         return manifest
 
-    return _publish(candidate.name, store, fill)
+    with started_process() as fresh_process:
+        return _publish(candidate.name, store, fill)
 
 
 def publish_again(
@@ -222,18 +215,3 @@ def _manifest(candidate: Candidate, net: nn.Module, version: int, model: bytes) 
             tolerance=CHECK_TOLERANCE,
         ),
     )
-
-
-def _prove(staged: Path, net: nn.Module, rows: Tensor) -> None:
-    """Load the staged folder in a fresh process, as the service will, and compare on real rows."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh_process:
-        reloaded = torch.from_numpy(fresh_process.submit(_replay, staged, rows.numpy()).result())
-    with torch.inference_mode():
-        difference = (reloaded - net(rows)).abs().max().item()
-    if not difference <= CHECK_TOLERANCE:
-        raise PublishFailed(f"the reloaded archive differs from the network by {difference:.3g}")
-
-
-def _replay(folder: Path, rows: NDArray[Any]) -> NDArray[Any]:
-    # NumPy crosses the process border: torch would share its memory through a file descriptor.
-    return load(folder, torch.device("cpu")).predict(torch.from_numpy(rows)).numpy()
