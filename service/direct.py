@@ -107,7 +107,7 @@ class DirectCall(Admitted):
         """Have it answered by the next batch. `whole`: as it was read, or None if that failed."""
         if self._over:
             return
-        question = whole and _attempt(ask, self, whole)
+        question = None if whole is None else _attempt(ask, self, whole)
         if question is None:
             self._leave_to_asgi()
             return

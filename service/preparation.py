@@ -39,9 +39,9 @@ STROKE, COARSE_STROKE = 0.25, 0.12
 _LEVELS = np.arange(256)
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
-Decoded = tuple[
-    bytes, Box | None
-]  # a 28×28, 8-bit picture: its pixels, row by row; the box of what is not 0
+
+# A 28×28, 8-bit picture: its pixels, row by row, and the box of what is not 0.
+Decoded = tuple[bytes, Box | None]
 
 # MNIST's own 70,000 pictures: the longest side of the ink, its strongest pixel, and its centre of mass.
 MNIST_INK_SIDES, MNIST_PEAKS, MNIST_CENTRE = (19, 20), (b"\xff", b"\xfe"), (13.9, 15.1)
@@ -128,7 +128,7 @@ class _Digit(NamedTuple):
     """Ink, and where in it the digit is; and where that is in the picture, in its pixels."""
 
     ink: Image.Image
-    extent: tuple[int, int, int, int]
+    extent: Box
     is_light: bool
     peak: int
     box: tuple[float, float, float, float]
@@ -165,9 +165,7 @@ def _look(picture: Image.Image) -> _Digit:
     return _Digit(clean, extent, ink_is_light, peak, (left * x, top * y, right * x, bottom * y))
 
 
-def _measured(
-    ink: Image.Image, peak: int, scale: float
-) -> tuple[Image.Image, tuple[int, int, int, int], bool]:
+def _measured(ink: Image.Image, peak: int, scale: float) -> tuple[Image.Image, Box, bool]:
     """The ink, halved where it is ample; the extent of the digit; and whether it came with few pixels.
 
     `scale`: the picture's width over that of the ink. Halves are looked at first, as that takes less time.
@@ -183,7 +181,7 @@ def _measured(
     return ink, extent, _longest(extent) * scale < COARSE
 
 
-def _extent(ink: Image.Image, peak: int) -> tuple[int, int, int, int]:
+def _extent(ink: Image.Image, peak: int) -> Box:
     """The box of what is ink for certain."""
     x, y, *_ = around = ink.getbbox() or (0, 0, *ink.size)
     box = mapped(ink.crop(around), _steps(0.4 * peak, 0.4 * peak + 1)).getbbox()
@@ -240,9 +238,10 @@ def _centred(digit: Image.Image, fringe: int = 0) -> bytes:
     So much of a `fringe` around it may lie beyond the borders.
     """
     pixels = pixels_of(digit)
-    ((mass, x, y),) = _sums(pixels.reshape(1, -1), digit.size)
-    left = min(max(-fringe, round(CENTRE_OF_MASS - x / mass)), SIDE - digit.width + fringe) + fringe
-    top = min(max(-fringe, round(CENTRE_OF_MASS - y / mass)), SIDE - digit.height + fringe) + fringe
+    ((mass, *moments),) = _sums(pixels.reshape(1, -1), digit.size)
+    x, y = (moment / max(1, mass) for moment in moments)
+    left = min(max(-fringe, round(CENTRE_OF_MASS - x)), SIDE - digit.width + fringe) + fringe
+    top = min(max(-fringe, round(CENTRE_OF_MASS - y)), SIDE - digit.height + fringe) + fringe
     canvas = np.zeros((SIDE + 2 * fringe, SIDE + 2 * fringe), dtype=np.uint8)
     canvas[top : top + digit.height, left : left + digit.width] = pixels
     return canvas[fringe : fringe + SIDE, fringe : fringe + SIDE].tobytes()

@@ -43,7 +43,7 @@ class Posted(NamedTuple):
     files: Sequence[bytes]
 
     def opened(self, max_pixels: int) -> list[Picture]:
-        """Raises ServiceError."""
+        """With their headers read. Raises ServiceError."""
         field, files = self
         alone = len(files) == 1
         named = [Upload(field if alone else f"{field}.{i}", file) for i, file in enumerate(files)]
@@ -51,7 +51,11 @@ class Posted(NamedTuple):
 
 
 class Pictures(NamedTuple):
-    """Those of one request. `digits`: the pixels of each that is one of MNIST's, else b""."""
+    """Those of one request.
+
+    `digits`: the pixels of each that is one of MNIST's, else b"". `started`: when they began to be decoded,
+    with those of the requests that came with it; by `time.perf_counter`.
+    """
 
     posted: Posted
     digits: list[bytes]
