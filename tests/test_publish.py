@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -118,14 +119,17 @@ def test_an_archive_names_no_folder_of_the_machine_that_trained(folder: Path) ->
         assert b"site-packages" not in b"".join(map(archive.read, archive.namelist()))
 
 
-def test_a_killed_publish_leaves_nothing_visible(tmp_path: Path) -> None:
+def test_a_killed_publish_leaves_nothing_visible_and_no_process(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "training", "pass", "--epochs", "5", "--out", str(tmp_path)]
-    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not list(tmp_path.glob("pass/.staging-*/manifest.json")):
         assert process.poll() is None
         time.sleep(0.001)
-    os.killpg(process.pid, 9)
+    helpers = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
     process.wait()
+    assert helpers
+    assert psutil.wait_procs(helpers, timeout=60)[1] == []
     store = ArtifactStore(tmp_path)
     assert store.versions("pass") == []
     assert list(tmp_path.glob("pass/.staging-*")), "the kill came too late to prove anything"

@@ -38,7 +38,7 @@ from service.manifest import (
 )
 from service.predictor import encode_tensor, load, torchscript_accepted
 from service.signatures import SigningKey
-from training.proof import CHECK_TOLERANCE, prove, started_process
+from training.proof import CHECK_TOLERANCE, fresh_process, prove
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,10 @@ def publish(candidate: Candidate, store: ArtifactStore, key: SigningKey | None =
         _write_files(staged, {MODEL_FILE: model, **candidate.files})
         manifest = _manifest(candidate, net, version, model)
         write_manifest(staged, manifest, key.sign if key else None)
-        prove(fresh_process, staged, net, candidate.proof_rows)
+        prove(process, staged, net, candidate.proof_rows)
         return manifest
 
-    with started_process() as fresh_process:
+    with fresh_process() as process:
         return _publish(candidate.name, store, fill)
 
 
