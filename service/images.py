@@ -201,7 +201,7 @@ _canvas = _Canvas()
 
 
 def _digit_of_mnist(data: bytes) -> Decoded:
-    """Decode a file as which they come. _NOTHING for one of more chunks of pixels, or a damaged one."""
+    """Decode one that comes as they do. _NOTHING for any other, of more chunks of pixels, or damaged."""
     if not data.startswith(_DIGIT_PNG):
         return _NOTHING
     length = int.from_bytes(data[_CHUNK_AT : _CHUNK_AT + 4])

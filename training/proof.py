@@ -34,17 +34,21 @@ def fresh_process() -> Iterator[Connection]:
     process.start()
     theirs.close()  # each end is now held by one process, and whichever is left hears that the other ended
     try:
-        ours.recv()
+        _wait_for_start(ours)
+        yield ours
+    finally:
+        ours.close()
+        process.join()
+
+
+def _wait_for_start(process: Connection) -> None:
+    try:
+        process.recv()
     except EOFError as error:
         raise PublishFailed(
             "The process that verifies an archive did not start."
             ' A script that publishes must do so below `if __name__ == "__main__":`.'
         ) from error
-    try:
-        yield ours
-    finally:
-        ours.close()
-        process.join()
 
 
 def prove(process: Connection, staged: Path, net: nn.Module, rows: Tensor) -> None:

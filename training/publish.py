@@ -70,14 +70,15 @@ def publish(candidate: Candidate, store: ArtifactStore, key: SigningKey | None =
     net = copy.deepcopy(candidate.net).cpu().eval()
     model = script(net)
 
-    def fill(staged: Path, version: int) -> Manifest:
-        _write_files(staged, {MODEL_FILE: model, **candidate.files})
-        manifest = _manifest(candidate, net, version, model)
-        write_manifest(staged, manifest, key.sign if key else None)
-        prove(process, staged, net, candidate.proof_rows)
-        return manifest
-
     with fresh_process() as process:
+
+        def fill(staged: Path, version: int) -> Manifest:
+            _write_files(staged, {MODEL_FILE: model, **candidate.files})
+            manifest = _manifest(candidate, net, version, model)
+            write_manifest(staged, manifest, key.sign if key else None)
+            prove(process, staged, net, candidate.proof_rows)
+            return manifest
+
         return _publish(candidate.name, store, fill)
 
 
