@@ -28,7 +28,6 @@ from service.devices import resolve_device
 from service.direct import DirectWay
 from service.draining import draining
 from service.errors import Unauthorized
-from service.manifest import ArtifactStore
 from service.metrics import Metrics
 from service.middleware import Ledger, RequestContext
 from service.predict import ASKED, BATCH_ROWS, ENDPOINTS, INTERFACES
@@ -46,6 +45,7 @@ from service.routes import router
 from service.schemas import Problem
 from service.settings import Settings, Traces
 from service.signatures import TrustedKeys
+from service.store import ArtifactStore
 
 logger = logging.getLogger(__name__)
 

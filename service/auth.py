@@ -13,7 +13,7 @@ from pathlib import Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import Unauthorized
-from service.manifest import write_durably
+from service.files import write_durably
 
 logger = logging.getLogger(__name__)
 

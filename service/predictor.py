@@ -20,18 +20,11 @@ from torch import Tensor
 from service.devices import AsItIs, Runner, runner
 from service.errors import InferenceFailed
 from service.fusion import fuse_linear_layers
-from service.manifest import (
-    ArtifactError,
-    DType,
-    Manifest,
-    TensorData,
-    read_manifest,
-    read_model,
-    title,
-)
+from service.manifest import ArtifactError, DType, Manifest, TensorData
 from service.settings import Precision
 from service.signatures import TrustedKeys
 from service.sparse import linear_of_ink, read_sparsely
+from service.store import read_manifest, read_model, title
 
 # The batch sizes that are run before the first request. On a CPU this lets torch and oneDNN choose their
 # kernels and shows how long a batch takes; on CUDA each is one captured graph.

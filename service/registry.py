@@ -7,10 +7,11 @@ from typing import NamedTuple
 import torch
 
 from service.errors import NotReady, UnknownModel
-from service.manifest import ArtifactError, ArtifactStore, DType, Manifest
+from service.manifest import ArtifactError, DType, Manifest
 from service.predictor import Predictor, load
 from service.settings import Precision
 from service.signatures import TrustedKeys
+from service.store import ArtifactStore
 
 logger = logging.getLogger(__name__)
 

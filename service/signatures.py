@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from service.manifest import SIGNATURE_FILE, ArtifactError, title
+from service.manifest import SIGNATURE_FILE, ArtifactError
+from service.store import title
 
 _PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----\n?", re.S)
 

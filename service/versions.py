@@ -5,9 +5,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from service.manifest import ArtifactError, ArtifactStore, read_manifest
+from service.manifest import ArtifactError
 from service.settings import Settings
 from service.signatures import KeyUnusable, TrustedKeys
+from service.store import ArtifactStore, read_manifest
 
 cli = typer.Typer(no_args_is_help=True, help="See, verify and choose what is live.")
 

@@ -23,8 +23,9 @@ from PIL import Image
 from rich.console import Console
 
 from service.app import create_app
-from service.manifest import ArtifactStore, Manifest, Metric, TrainingRecord
+from service.manifest import Manifest, Metric, TrainingRecord
 from service.settings import Settings
+from service.store import ArtifactStore
 from training.data import Rows
 from training.digit_recipe import IMAGES, PROBABILITIES
 from training.nets import DigitNet, softmax_mlp

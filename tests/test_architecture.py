@@ -13,7 +13,8 @@ FILES = sorted([*ROOT.glob("service/*.py"), *ROOT.glob("training/*.py")])
 
 # Lower rooms know nothing of higher ones.
 LAYERS: list[set[str]] = [
-    {"errors", "settings", "manifest", "cpus", "draining", "morphology"},
+    {"errors", "settings", "manifest", "files", "cpus", "draining", "morphology"},
+    {"store"},
     {
         "devices",
         "fusion",
@@ -60,6 +61,8 @@ WEB_ROOMS = {
 SHARED_WITH_TRAINING = {
     "errors",
     "manifest",
+    "files",
+    "store",
     "predictor",
     "devices",
     "fusion",

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from service.devices import resolve_device
 from service.errors import DeviceUnavailable, InferenceFailed
-from service.manifest import ArtifactError, ArtifactStore, read_manifest
+from service.manifest import ArtifactError
 from service.predictor import HALF_TOLERANCE, Predictor, _quickest, load, torchscript_accepted
+from service.store import ArtifactStore, read_manifest
 from tests.conftest import COMMITTED, CPU, Digits
 from training.nets import DigitNet, softmax_mlp
 from training.publish import script

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from service.errors import BlankImage
-from service.manifest import ArtifactStore
 from service.predictor import Predictor, load
 from service.preparation import in_mnist_form, prepare
+from service.store import ArtifactStore
 from tests.conftest import COMMITTED, CPU, Digits, png
 from tests.drawings import SEVEN, assert_mnist_form, cover, paper, prepared, stroke
 

@@ -18,8 +18,9 @@ from PIL import Image
 from torch import Tensor, nn
 from torch._jit_internal import is_scripting
 
-from service.manifest import ArtifactError, ArtifactStore, read_manifest
+from service.manifest import ArtifactError
 from service.predictor import decode_tensor, load
+from service.store import ArtifactStore, read_manifest
 from tests.conftest import COMMITTED, CPU, QUIET, ROOT, Digits, digit_candidate, publish_digit
 from training.nets import DigitNet, cnn
 from training.pass_recipe import train_pass
@@ -99,7 +100,7 @@ def test_two_jobs_at_once_get_two_numbers(tmp_path: Path) -> None:
 def test_a_script_that_runs_again_in_the_fresh_process_fails_and_does_not_hang(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "import torch\nfrom rich.console import Console\nfrom service.manifest import ArtifactStore\n"
+        "import torch\nfrom rich.console import Console\nfrom service.store import ArtifactStore\n"
         "from training.pass_recipe import train_pass\nfrom pathlib import Path\n"
         f"store = ArtifactStore(Path({str(tmp_path)!r}))\n"
         "train_pass(store, Console(), device=torch.device('cpu'), epochs=5)\n"

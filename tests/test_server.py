@@ -13,8 +13,8 @@ import httpx
 import psutil
 import pytest
 
-from service.manifest import ArtifactStore, read_manifest
 from service.predictor import decode_tensor
+from service.store import ArtifactStore, read_manifest
 from tests.conftest import COMMITTED, ROOT, Digits, loads, png, served, wait_for, workers_of
 
 STORE = ArtifactStore(COMMITTED)

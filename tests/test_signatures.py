@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from service import predictor
-from service.manifest import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, ArtifactError, ArtifactStore
+from service.manifest import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, ArtifactError
 from service.predictor import load
 from service.signatures import KeyUnusable, SigningKey, TrustedKeys, make_keys
+from service.store import ArtifactStore
 from tests.conftest import CPU, QUIET, ROOT, Digits, digit_candidate
 from training.nets import DigitNet, softmax_mlp
 from training.pass_recipe import train_pass

@@ -15,8 +15,8 @@ import torch
 from rich.console import Console
 from torchvision.datasets import MNIST
 
-from service.manifest import ArtifactStore, read_manifest
 from service.predictor import torchscript_accepted
+from service.store import ArtifactStore, read_manifest
 from tests.conftest import CPU, QUIET, ROOT, Digits, mnist_rows
 from training import augment
 from training.data import DataUnavailable, Rows, lecture_hours, load_mnist, read_hours, split_validation

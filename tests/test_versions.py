@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from service.manifest import MODEL_FILE, ArtifactStore
+from service.manifest import MODEL_FILE
+from service.store import ArtifactStore
 from tests.conftest import ROOT
 
 

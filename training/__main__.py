@@ -14,8 +14,9 @@ from rich.table import Table
 
 from service.devices import resolve_device
 from service.errors import DeviceUnavailable
-from service.manifest import ArtifactError, ArtifactStore, Manifest
+from service.manifest import ArtifactError, Manifest
 from service.signatures import KeyUnusable, SigningKey, make_keys
+from service.store import ArtifactStore
 from training.data import DataUnavailable
 from training.digit_evaluation import evaluate_digit
 from training.digit_recipe import CNN, RECIPES

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import torch
 
-from service.manifest import ArtifactError, ArtifactStore, Manifest, Metric
+from service.manifest import ArtifactError, Manifest, Metric
 from service.predictor import load
+from service.store import ArtifactStore
 from training.data import load_mnist
 from training.evaluate import png
 from training.fit import batched

@@ -17,11 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from service.manifest import (
-    InputSpec,
-    OutputSpec,
-    ScoreSpec,
-)
+from service.manifest import InputSpec, OutputSpec, ScoreSpec
 from training import augment, nets, styles
 from training.data import Rows
 from training.fit import Hyperparameters, Objective, Phase

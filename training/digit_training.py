@@ -11,16 +11,9 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor, nn
 
-from service.manifest import (
-    ArtifactError,
-    ArtifactStore,
-    Manifest,
-    Metric,
-    TrainingRecord,
-    read_manifest,
-    read_model,
-)
+from service.manifest import ArtifactError, Manifest, Metric, TrainingRecord
 from service.signatures import SigningKey
+from service.store import ArtifactStore, read_manifest, read_model
 from training import augment, nets
 from training.calibration import calibration_error, fit_detector, fit_temperature
 from training.data import Rows, load_mnist, split_validation

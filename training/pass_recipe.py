@@ -17,8 +17,9 @@ from rich.console import Console
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
 
-from service.manifest import ArtifactStore, InputSpec, Manifest, Metric, OutputSpec, TrainingRecord
+from service.manifest import InputSpec, Manifest, Metric, OutputSpec, TrainingRecord
 from service.signatures import SigningKey
+from service.store import ArtifactStore
 from training.data import Rows, lecture_hours, read_hours
 from training.evaluate import loss_figure, pass_figure, png
 from training.fit import Hyperparameters, Objective, Phase, fit

@@ -21,23 +21,21 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from service.files import sync_directory, write_durably
 from service.manifest import (
     MANIFEST_FILE,
     MODEL_FILE,
     SIGNATURE_FILE,
-    ArtifactStore,
     Check,
     InputSpec,
     Manifest,
     Metric,
     OutputSpec,
     TrainingRecord,
-    sync_directory,
-    write_durably,
-    write_manifest,
 )
 from service.predictor import encode_tensor, load, torchscript_accepted
 from service.signatures import SigningKey
+from service.store import ArtifactStore, write_manifest
 from training.proof import CHECK_TOLERANCE, fresh_process, prove
 
 
