@@ -1,17 +1,17 @@
 """`python -m service` serves; `models` and `key` are for its operators."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
-from service import versions
+from service import __version__, versions
 from service.auth import KeyFile, KeysUnreadable, add_key
 from service.errors import DeviceUnavailable
 from service.server import run
-from service.settings import Settings
+from service.settings import Settings, SettingsUnusable, read_settings, variable
 from service.signatures import KeyUnusable, TrustedKeys
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -21,8 +21,15 @@ cli.add_typer(versions.cli, name="models")
 def _option(field: str) -> Any:
     """An option that mirrors a setting: same name, same help, and the environment behind it."""
     info = Settings.model_fields[field]
-    env = f"SERVICE_{field.upper()}"
-    return typer.Option(help=f"{info.description} [{env}; default: {info.default}]", show_default=False)
+    return typer.Option(
+        help=f"{info.description} [{variable(field)}; default: {info.default}]", show_default=False
+    )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"abacus {__version__}")
+        raise typer.Exit
 
 
 @cli.callback(invoke_without_command=True)
@@ -48,26 +55,32 @@ def serve(
     api_keys_file: Annotated[Path | None, _option("api_keys_file")] = None,
     open_paths: Annotated[str | None, _option("open_paths")] = None,
     cors_origins: Annotated[str | None, _option("cors_origins")] = None,
+    root_path: Annotated[str | None, _option("root_path")] = None,
     trusted_keys: Annotated[Path | None, _option("trusted_keys")] = None,
     max_body_bytes: Annotated[int | None, _option("max_body_bytes")] = None,
     max_image_pixels: Annotated[int | None, _option("max_image_pixels")] = None,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
+    ] = False,
 ) -> None:
     """Serve the live versions of the published models over HTTP.
 
     An option given here wins over its environment variable.
     """
-    given = {name: value for name, value in locals().items() if value is not None and name != "context"}
+    given = {
+        name: value
+        for name, value in locals().items()
+        if name in Settings.model_fields and value is not None
+    }
     if context.invoked_subcommand:
         if given:
             raise typer.BadParameter(f"{context.invoked_subcommand} takes its options behind its name.")
         return
     try:
-        settings = Settings(**given)
+        settings = read_settings(**given)
         _check(settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise typer.BadParameter(f"{first['loc'][0]}: {first['msg']}") from error
-    except (DeviceUnavailable, KeysUnreadable, KeyUnusable) as error:
+    except (SettingsUnusable, DeviceUnavailable, KeysUnreadable, KeyUnusable) as error:
         raise typer.BadParameter(str(error)) from error
     run(settings)
 
@@ -86,6 +99,8 @@ def key(
 
 def _check(settings: Settings) -> None:
     """Fail now and not in every worker. Raises DeviceUnavailable, KeysUnreadable or KeyUnusable."""
+    if not (settings.artifacts.is_dir() and os.access(settings.artifacts, os.R_OK | os.X_OK)):
+        raise typer.BadParameter(f"--artifacts {settings.artifacts} is no folder that can be read.")
     if settings.api_keys_file:
         KeyFile(settings.api_keys_file)
     if settings.trusted_keys:

@@ -50,6 +50,7 @@ from service.store import ArtifactStore
 logger = logging.getLogger(__name__)
 
 SWITCH_INTERVAL_S = 0.00005
+EXPOSED_FIELDS = ("X-Request-ID", "Server-Timing", "Retry-After")  # to pages of other origins
 
 
 class Abacus(FastAPI):
@@ -64,6 +65,7 @@ class Abacus(FastAPI):
             docs_url=None,  # reference.py has it
             redoc_url=None,
         )
+        self._prefix = settings.root_path
         keys = KeyFile(settings.api_keys_file) if settings.api_keys_file else None
         ledger = Ledger(metrics, settings.access_log)
         traced = _tracing(settings.traces)
@@ -73,7 +75,9 @@ class Abacus(FastAPI):
                 app = ApiKeys(app, keys, settings.open_paths)
             app = traced(RequestContext(app, ledger))
             if settings.cors_origins:
-                app = CORSMiddleware(app, settings.cors_origins, ("GET", "POST"), ("*",))
+                app = CORSMiddleware(
+                    app, settings.cors_origins, ("GET", "POST"), ("*",), expose_headers=EXPOSED_FIELDS
+                )
             return app
 
         self._hot = {path: surrounded(_asgi(endpoint)) for path, endpoint in ENDPOINTS.items()}
@@ -88,6 +92,10 @@ class Abacus(FastAPI):
             }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._prefix and scope["type"] == "http":
+            scope["root_path"] = self._prefix
+            # Most proxies take their prefix away; this is from one that leaves it.
+            scope["path"] = _below(self._prefix, scope["path"])
         if scope["type"] == "http" and scope["method"] == "POST":
             endpoint = self._hot.get(scope["path"])
             if endpoint:
@@ -111,6 +119,10 @@ def create_app(settings: Settings | None = None, metrics_folder: str | None = No
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     _describe_problems(app, needs_key=settings.api_keys_file is not None)
     return app
+
+
+def _below(root_path: str, path: str) -> str:
+    return (path[len(root_path) :] or "/") if f"{path}/".startswith(f"{root_path}/") else path
 
 
 def _tracing(traces: Traces) -> Callable[[ASGIApp], ASGIApp]:

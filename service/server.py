@@ -1,6 +1,7 @@
 """uvicorn around the application: one process that serves, or one that watches over several that do."""
 
 import gc
+import logging
 import os
 import signal
 import sys
@@ -14,7 +15,9 @@ from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from service.logs import log_config
-from service.settings import Settings
+from service.settings import Settings, unknown_variables
+
+logger = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> None:
@@ -36,6 +39,8 @@ def run(settings: Settings) -> None:
             log_config=log_config(settings.log_format, settings.log_level),
             server_header=False,
         )
+        for remark in unknown_variables():
+            logger.warning(remark)
         if settings.workers > 1:
             Multiprocess(config, sockets=[config.bind_socket()]).run()
             return

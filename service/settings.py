@@ -1,10 +1,16 @@
 """All settings of the service, read once from the environment. No other module reads it."""
 
+import os
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "SERVICE_"
 
 Precision = Literal["float32", "bfloat16", "float16"]
 LogFormat = Literal["text", "json"]
@@ -16,20 +22,46 @@ def _split(value: Any) -> Any:
     return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
 
-CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+def _device(value: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+        raise ValueError("must be auto, cpu, cuda or cuda:N")
+    return value
+
+
+def _path(value: str) -> str:
+    if not re.fullmatch(r"(/[^/?#\s]+)+/?", value):
+        raise ValueError(f"must be paths that begin with a slash, such as /metrics, not {value!r}")
+    return value
+
+
+def _prefix(value: str) -> str:
+    return _path(value).rstrip("/") if value.strip("/") else ""
+
+
+def _origin(value: str) -> str:
+    if not re.fullmatch(r"\*|[a-z][a-z0-9+.-]*://[^/?#\s]+", value):
+        raise ValueError(f"must be * or origins such as https://example.org, without a path, not {value!r}")
+    return value
+
+
+Paths = tuple[Annotated[str, AfterValidator(_path)], ...]
+Origins = tuple[Annotated[str, AfterValidator(_origin)], ...]
+
+
+class SettingsUnusable(Exception):
+    """An option or an environment variable has a value that it cannot have."""
 
 
 class Settings(BaseSettings):
     """One frozen value, handed down by `create_app`; each field is also `SERVICE_<FIELD>`."""
 
-    model_config = SettingsConfigDict(env_prefix="SERVICE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
     port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
     artifacts: Path = Field(Path("artifacts"), description="Folder of published models.")
-    device: str = Field(
+    device: Annotated[str, AfterValidator(_device)] = Field(
         "auto",
-        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="auto, cpu, cuda or cuda:N. auto takes a GPU when there is one.",
     )
     workers: int = Field(1, ge=1, description="Server processes; each loads its own models.")
@@ -74,12 +106,15 @@ class Settings(BaseSettings):
         None,
         description="File of API keys, made by `python -m service key`; without it all may call.",
     )
-    open_paths: CommaSeparated = Field(
+    open_paths: Annotated[Paths, NoDecode, BeforeValidator(_split)] = Field(
         (),
         description="Paths that need no key beside /health, such as /metrics,/docs,/openapi.json.",
     )
-    cors_origins: CommaSeparated = Field(
+    cors_origins: Annotated[Origins, NoDecode, BeforeValidator(_split)] = Field(
         (), description="Origins whose pages may call, comma-separated; or *."
+    )
+    root_path: Annotated[str, AfterValidator(_prefix)] = Field(
+        "", description="Path under which a proxy shows the service, such as /abacus."
     )
     trusted_keys: Path | None = Field(
         None, description="PEM file of public keys; then only artifacts that one of them signed are served."
@@ -88,3 +123,39 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(
         25_000_000, ge=1, description="Largest picture, width × height, checked before decoding."
     )
+
+
+def read_settings(**options: Any) -> Settings:
+    """`options` over the environment.
+
+    Raises SettingsUnusable, which names every option or variable that is wrong, and its value.
+    """
+    try:
+        return Settings(**options)
+    except ValidationError as error:
+        raise SettingsUnusable("; ".join(_blamed(error, options))) from error
+
+
+def unknown_variables() -> Iterator[str]:
+    """What to say of each environment variable that looks like a setting and is none."""
+    known = [name.upper() for name in Settings.model_fields]
+    for variable_name in sorted(os.environ):
+        name = variable_name.upper().removeprefix(PREFIX)
+        if variable_name.upper() == PREFIX + name and name not in known:
+            nearest = get_close_matches(name, known, 1)
+            hint = f"; the nearest is {PREFIX}{nearest[0]}" if nearest else ""
+            yield f"The environment variable {variable_name} is no setting and is ignored{hint}."
+
+
+def variable(field: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + field.upper()
+
+
+def _blamed(error: ValidationError, options: dict[str, Any]) -> Iterator[str]:
+    for item in error.errors():
+        name = str(item["loc"][0])
+        value = options.get(name, os.environ.get(variable(name), item["input"]))
+        where = f"--{name.replace('_', '-')} {value}" if name in options else f"{variable(name)}={value!r}"
+        message = item["msg"].removeprefix("Value error, ")
+        yield f"{where}: {message[0].lower()}{message[1:]}"

@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from service.manifest import ArtifactError
-from service.settings import Settings
+from service.settings import SettingsUnusable, read_settings
 from service.signatures import KeyUnusable, TrustedKeys
 from service.store import ArtifactStore, read_manifest
 
@@ -71,7 +71,10 @@ def rollback(name: Name, artifacts: Artifacts = None) -> None:
 
 
 def _opened(artifacts: Path | None) -> tuple[ArtifactStore, TrustedKeys | None]:
-    settings = Settings()
+    try:
+        settings = read_settings()
+    except SettingsUnusable as error:
+        raise typer.BadParameter(str(error)) from error
     root = artifacts or settings.artifacts
     if not root.is_dir():
         raise typer.BadParameter(f"{root} is no folder")

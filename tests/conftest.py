@@ -143,11 +143,11 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def served(*options: str) -> Iterator[Served]:
+def served(*options: str, **environment: str) -> Iterator[Served]:
     """`python -m service` on a free port, as a process of its own, once it answers."""
     command = [sys.executable, "-m", "service", "--port", "0", *options]
     with NamedTemporaryFile() as file:
-        process = subprocess.Popen(command, cwd=ROOT, stderr=file)
+        process = subprocess.Popen(command, cwd=ROOT, stderr=file, env={**os.environ, **environment})
         try:
             log = Path(file.name)
             with httpx.Client(base_url=_address(log, process), timeout=60) as client:

@@ -7,8 +7,9 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from service.settings import Settings
-from tests.conftest import ROOT
+from service import __version__
+from service.settings import Settings, unknown_variables
+from tests.conftest import ROOT, served
 
 FIELDS = Settings.model_fields
 
@@ -21,6 +22,62 @@ def test_the_environment_is_read_and_checked(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("SERVICE_DEVICE", "cuda:one")
     with pytest.raises(ValidationError, match="device"):
         Settings()
+
+
+def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """`python -m service`, which is not to get as far as serving."""
+    return subprocess.run(
+        [sys.executable, "-m", "service", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={"COLUMNS": "300", "PATH": "", "NO_COLOR": "1", **environment},
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "said"),
+    [
+        (("--device", "gpu"), {}, "--device gpu: must be auto, cpu, cuda or cuda:N"),
+        (("--port", "99999"), {}, "--port 99999: input should be less than or equal to 65535"),
+        (("--open-paths", "metrics"), {}, "must be paths that begin with a slash"),
+        (
+            ("--cors-origins", "https://example.org/page"),
+            {},
+            "without a path, not 'https://example.org/page'",
+        ),
+        (("--root-path", "abacus"), {}, "--root-path abacus: must be"),
+        (("--artifacts", "/nonexistent"), {}, "/nonexistent is no folder that can be read"),
+        ((), {"SERVICE_PORT": "abc"}, "SERVICE_PORT='abc': input should be a valid integer"),
+        ((), {"SERVICE_ARTIFACTS": "/nonexistent"}, "/nonexistent is no folder"),
+        ((), {"SERVICE_DEVICE": "gpu", "SERVICE_WORKERS": "0"}, "SERVICE_WORKERS='0'"),
+        (("models", "list"), {"SERVICE_DEVICE": "gpu"}, "SERVICE_DEVICE='gpu': must be auto"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_value(
+    options: tuple[str, ...], environment: dict[str, str], said: str
+) -> None:
+    result = run(*options, **environment)
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert "^" not in result.stderr  # no regular expression
+    assert "Traceback" not in result.stderr
+
+
+def test_an_unknown_variable_is_warned_of_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVICE_PROT", "9000")
+    monkeypatch.setenv("SERVICE_OF_ALL_THINGS", "1")
+    monkeypatch.setenv("service_host", "127.0.0.1")  # pydantic-settings takes either case
+    far, near = unknown_variables()
+    assert far == "The environment variable SERVICE_OF_ALL_THINGS is no setting and is ignored."
+    assert near.endswith("SERVICE_PROT is no setting and is ignored; the nearest is SERVICE_PORT.")
+    with served(SERVICE_PROT="9000") as service:
+        assert near in service.log.read_text()
+
+
+def test_the_version_is_shown() -> None:
+    assert run("--version").stdout == f"abacus {__version__}\n"
 
 
 def test_settings_are_frozen() -> None:
@@ -46,14 +103,8 @@ def test_the_readme_s_table_is_the_code() -> None:
 
 
 def test_every_setting_is_an_option_with_its_own_help() -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "service", "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"COLUMNS": "200", "PATH": "", "NO_COLOR": "1"},
-    )
+    result = run("--help")
+    assert result.returncode == 0
     for name, field in FIELDS.items():
         assert f"--{name.replace('_', '-')} " in result.stdout
         assert f"SERVICE_{name.upper()}" in result.stdout
