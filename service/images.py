@@ -137,8 +137,8 @@ def _decoded(image: Image.Image) -> tuple[Image.Image, tuple[int, int]]:
         image.draft(None, (2 * WORK_SIDE, 2 * WORK_SIDE))
         image.load()
         upright = ImageOps.exif_transpose(image)
-    turned = (upright.width > upright.height) != (width > height)
-    return opaque(upright), (height, width) if turned else (width, height)
+        turned = (upright.width > upright.height) != (width > height)
+        return opaque(upright), (height, width) if turned else (width, height)
 
 
 def sniff(data: bytes) -> str | None:
