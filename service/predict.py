@@ -15,14 +15,16 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from service import explain
-from service.batching import Answer
+from service.batching import Answer, Rows
 from service.body import Body
 from service.call import Admitted, Backend, Call
 from service.errors import FieldError, InvalidInput, UnsupportedMediaType
-from service.images import find_digit, read_digits
+from service.images import find_digit
 from service.multipart import FILE_FIELD, FileForm
 from service.predictor import MAX_BATCH_ROWS
 from service.questions import (
+    INLINE_PICTURES,
+    Pictures,
     Posted,
     Question,
     Whole,
@@ -76,10 +78,24 @@ async def _answer_digit(call: Call) -> Response:
     if explained:
         return await _explain_digit(call, posted)
     call.admit(len(posted.files))
-    (pictures,) = read_pictures([posted])
-    known = pictures.rows(call.backend.max_image_pixels)
-    rows = await asyncio.to_thread(read_digits, known) if isinstance(known, list) else known
+    pictures, rows = await _read(posted, call.backend.max_image_pixels)
     return _response(call, pictures.question(rows), await call.predict(rows))
+
+
+async def _read(posted: Posted, max_pixels: int) -> tuple[Pictures, Rows]:
+    """The pictures and their rows. Raises ServiceError."""
+    if len(posted.files) > INLINE_PICTURES:
+        return await asyncio.to_thread(_read_elsewhere, posted, max_pixels)
+    (pictures,) = read_pictures([posted])
+    known = pictures.known(max_pixels)
+    if known is None:
+        known = await asyncio.to_thread(pictures.rows, max_pixels)
+    return pictures, known
+
+
+def _read_elsewhere(posted: Posted, max_pixels: int) -> tuple[Pictures, Rows]:
+    (pictures,) = read_pictures([posted])
+    return pictures, pictures.rows(max_pixels)
 
 
 async def _explain_digit(call: Call, posted: Posted) -> Response:

@@ -15,13 +15,14 @@ from service.call import Admitted
 from service.errors import UnsupportedMediaType
 from service.images import Picture, Upload, digits_of_mnist, open_pictures, read_digits, rows_of
 from service.manifest import OutputSpec
-from service.multipart import FILE_FIELD, MAX_FILES, whole_form
+from service.multipart import FILE_FIELD, whole_form
 from service.preparation import SIDE
 from service.problems import invalid_payload
 from service.schemas import MAX_HOURS_PER_REQUEST, PassRequest
 
-# Up to so many pixels in all are decoded on the event loop: a thread's round trip costs more than they do.
-INLINE_PIXELS = MAX_FILES * SIDE * SIDE
+# Up to so many of MNIST's own pictures are decoded on the event loop: a thread's round trip costs more than
+# they do. Any other picture may take long, and is read elsewhere.
+INLINE_PICTURES = 8
 
 # Of a request that is there whole: its content type, and its body.
 Whole = tuple[str, bytes]
@@ -61,13 +62,14 @@ class Pictures(NamedTuple):
     digits: list[bytes]
     started: float
 
-    def rows(self, max_pixels: int) -> Rows | list[Picture]:
-        """Rows for the model, or opened pictures if they take long to decode. Raises ServiceError."""
-        if all(self.digits) and max_pixels >= SIDE * SIDE:
-            return rows_of(self.digits)
-        pictures = self.posted.opened(max_pixels)
-        small = sum([width * height for _, _, (width, height) in pictures]) <= INLINE_PIXELS
-        return read_digits(pictures) if small else pictures
+    def known(self, max_pixels: int) -> Rows | None:
+        """Rows for the model, where all are MNIST's."""
+        return rows_of(self.digits) if all(self.digits) and max_pixels >= SIDE * SIDE else None
+
+    def rows(self, max_pixels: int) -> Rows:
+        """Rows for the model, however long it takes. Raises ServiceError."""
+        known = self.known(max_pixels)
+        return read_digits(self.posted.opened(max_pixels)) if known is None else known
 
     def question(self, rows: Rows) -> Question:
         return Question(rows, len(rows) > 1, digits, time.perf_counter() - self.started)
@@ -81,24 +83,26 @@ def read_pictures(requests: Sequence[Posted]) -> list[Pictures]:
 
 
 def read_whole(requests: Sequence[Whole]) -> list[Pictures]:
-    """Likewise of requests that are there whole; none of one that cannot be read."""
-    return read_pictures(
-        [
-            Posted("body", [body])
-            if kind.startswith("image/")
-            else Posted(FILE_FIELD, whole_form(kind, body))
-            for kind, body in requests
-        ]
-    )
+    """Likewise of requests that are there whole; none of one that cannot be read, or has very many."""
+    return read_pictures([_posted_whole(*whole) for whole in requests])
+
+
+def _posted_whole(content_type: str, body: bytes) -> Posted:
+    if content_type.startswith("image/"):
+        return Posted("body", [body])
+    files = whole_form(content_type, body)
+    return Posted(FILE_FIELD, files if len(files) <= INLINE_PICTURES else [])
 
 
 def ask_digit(call: Admitted, pictures: Pictures) -> Question | None:
-    """None where there is no picture, or decoding takes long. Raises ServiceError."""
+    """None where there is no picture, or one that is not MNIST's. Raises ServiceError."""
     if not pictures.digits:
         return None
-    call.admit(len(pictures.digits))
-    rows = pictures.rows(call.backend.max_image_pixels)
-    return None if isinstance(rows, list) else pictures.question(rows)
+    rows = pictures.known(call.backend.max_image_pixels)
+    if rows is None:
+        return None
+    call.admit(len(rows))
+    return pictures.question(rows)
 
 
 def ask_pass(call: Admitted, whole: Whole) -> Question:

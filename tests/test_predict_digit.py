@@ -1,6 +1,9 @@
 """POST /predict/digit, in all its forms."""
 
+import threading
 from collections.abc import AsyncIterator
+from importlib import import_module
+from typing import Any
 
 import httpx
 import numpy as np
@@ -135,6 +138,34 @@ async def test_a_form_without_a_boundary(client: httpx.AsyncClient) -> None:
 async def test_text_around_the_parts_is_ignored(client: httpx.AsyncClient, digits: Digits) -> None:
     body = DISPOSITION + png(digits.images_u8[0]) + b"\r\n--x--\r\nepilogue"
     assert (await client.post("/predict/digit", content=body, headers=BOUNDARY)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("pictures", "of_mnist"), [(1, True), (64, True), (1, False), (64, False)], ids=str
+)
+async def test_only_a_few_of_mnists_own_pictures_are_read_on_the_event_loop(
+    client: httpx.AsyncClient,
+    digits: Digits,
+    monkeypatch: pytest.MonkeyPatch,
+    pictures: int,
+    of_mnist: bool,
+) -> None:
+    """What has not MNIST's form is prepared, which takes 40 times as long."""
+    loops_own, threads = threading.get_ident(), set()
+    for module, name in (("questions", "read_digits"), ("images", "in_mnist_form")):
+        honest = getattr(import_module(f"service.{module}"), name)
+
+        def seen(argument: Any, honest: Any = honest, name: str = name) -> Any:
+            if name == "read_digits" or len(argument) > 1:
+                threads.add(threading.get_ident())
+            return honest(argument)
+
+        monkeypatch.setattr(f"service.{module}.{name}", seen)
+    images = digits.images_u8[:pictures] if of_mnist else 255 - digits.images_u8[:pictures]
+    response = await client.post("/predict/digit", files=upload(*map(png, images)))
+    assert response.status_code == 200
+    assert loops_own not in threads
+    assert bool(threads) == (pictures > 1 or not of_mnist)
 
 
 async def test_one_bad_picture_is_named(client: httpx.AsyncClient, digits: Digits) -> None:
