@@ -1,6 +1,6 @@
-"""Upload bytes → the 28×28 picture that the digit model reads. The only module that knows image formats.
+"""Upload bytes → the 28×28 picture that the digit model reads.
 
-What a file is called or says it is does not count: its first bytes decide. The size is read from the
+`formats` knows which files are read, `containers` what of them is looked at. The size is read from the
 header and limited before a pixel is decoded.
 """
 
@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from service.containers import stripped
 from service.errors import (
     FieldError,
     InvalidImage,
@@ -23,12 +24,13 @@ from service.errors import (
     TooManyPixels,
     UnsupportedMediaType,
 )
+from service.formats import recognise
 from service.ground import WORK_SIDE
 from service.modes import opaque
 from service.preparation import SIDE, Decoded, Prepared, in_mnist_form, prepare
+from service.stripping import orientation_of
 
 MAX_SIDE = 65_535  # as in JPEG; decoders hold whole rows, several times over
-FORMATS = ("PNG", "JPEG", "WebP", "BMP", "GIF", "TIFF")
 
 # The head of the file as which most clients send a digit of MNIST: PNG, 28×28, 8-bit grey, not interlaced
 # (PNG, third edition, section 11.2.1). Behind its checksum comes a chunk of pixels, and then the end.
@@ -36,6 +38,18 @@ _DIGIT_PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", SIDE
 _CHUNK_AT = len(_DIGIT_PNG) + 4
 _END = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
 _NOTHING: Decoded = (bytes(SIDE * SIDE), None)
+
+# What undoes an orientation of Exif, and those of them that exchange width and height.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = (5, 6, 7, 8)
 
 # What Pillow's decoders raise for bytes that are no picture; found by reading and by fuzzing them.
 _DECODER_ERRORS = (
@@ -47,6 +61,7 @@ _DECODER_ERRORS = (
     ArithmeticError,
     AttributeError,
     EOFError,
+    RuntimeError,  # of AVIF
     struct.error,
     zlib.error,
 )
@@ -60,11 +75,15 @@ class Upload(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A picture whose header is read, not yet decoded: `size` is its width and height."""
+    """A picture whose header is read, not yet decoded.
+
+    `size`: its width and height as it is stored. `orientation`: 1 to 8, as in Exif.
+    """
 
     field: str
     content: Image.Image
     size: tuple[int, int]
+    orientation: int
 
 
 def open_pictures(uploads: Sequence[Upload], max_pixels: int) -> list[Picture]:
@@ -98,7 +117,7 @@ class Finding(NamedTuple):
 def find_digit(picture: Picture) -> Finding:
     """Decode one picture and prepare it. Raises InvalidImage or BlankImage, naming the field."""
     try:
-        upright, size = _decoded(picture.content)
+        upright, size = _decoded(picture)
         return Finding(prepare(upright), size)
     except InvalidImage as error:
         raise _blamed_on(picture.field, error) from error.__cause__
@@ -129,44 +148,26 @@ def _blamed_on(field: str, error: ServiceError) -> ServiceError:
     return error
 
 
-def _decoded(image: Image.Image) -> tuple[Image.Image, tuple[int, int]]:
+def _decoded(picture: Picture) -> tuple[Image.Image, tuple[int, int]]:
     """L or RGB, upright, perhaps smaller than it came; and its size, upright, as it came."""
-    width, height = image.size
+    image, (width, height) = picture.content, picture.size
     with _decoder_errors_translated(image.format or ""):
         # A JPEG is decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that will do.
         image.draft(None, (2 * WORK_SIDE, 2 * WORK_SIDE))
         image.load()
-        upright = ImageOps.exif_transpose(image)
-        turned = (upright.width > upright.height) != (width > height)
-        return opaque(upright), (height, width) if turned else (width, height)
-
-
-def sniff(data: bytes) -> str | None:
-    """Pillow's name of the image format that the first bytes announce, or None."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data.startswith(b"BM"):
-        return "BMP"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "GIF"
-    if data.startswith((b"II*\0", b"MM\0*")):
-        return "TIFF"
-    return None
+        turn = _TURNS.get(picture.orientation)
+        upright = image if turn is None else image.transpose(turn)
+        return opaque(upright), (height, width) if picture.orientation in _SIDEWAYS else (width, height)
 
 
 def _open(field: str, data: bytes, max_pixels: int) -> Picture:
     """Read the header and count the pixels."""
-    if not data:
-        raise InvalidImage("The picture is empty: it has no bytes.")
-    image_format = sniff(data)
-    if image_format is None:
-        raise UnsupportedMediaType(f"Not a picture in a format we read ({', '.join(FORMATS)}).")
+    image_format = recognise(data)
+    data, orientation, info = stripped(data, image_format)
     with _decoder_errors_translated(image_format):
         picture = Image.open(BytesIO(data), formats=[image_format])
+        orientation = orientation_of(picture.info.get("exif", b"")) if orientation is None else orientation
+    picture.info.update(info)
     width, height = picture.size
     if max(width, height) > MAX_SIDE:
         raise TooManyPixels(f"The picture has {width}×{height} pixels; a side has at most {MAX_SIDE:,}.")
@@ -174,7 +175,7 @@ def _open(field: str, data: bytes, max_pixels: int) -> Picture:
         raise TooManyPixels(
             f"The picture has {width}×{height} pixels; at most {max_pixels:,} are accepted."
         )
-    return Picture(field, picture, picture.size)
+    return Picture(field, picture, picture.size, orientation)
 
 
 class _Canvas(threading.local):

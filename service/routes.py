@@ -94,7 +94,7 @@ async def predict_digit(
     request: Request,
     explain: Annotated[bool, Query(description="Add what the model saw, and which ink mattered.")] = False,
 ) -> Response:
-    """PNG, JPEG, WebP, BMP, GIF or TIFF. One picture as the body itself or as the form field `file`
+    """PNG, JPEG, WebP, AVIF, BMP, GIF or TIFF. One picture as the body itself or as the form field `file`
     is answered by one prediction; several `file` fields by a list in their order.
     """
     del explain  # read from the request itself: `app` calls the endpoint without FastAPI

@@ -14,12 +14,14 @@ FILES = sorted([*ROOT.glob("service/*.py"), *ROOT.glob("training/*.py")])
 # Lower rooms know nothing of higher ones.
 LAYERS: list[set[str]] = [
     {"errors", "settings", "manifest", "files", "cpus", "draining", "morphology"},
-    {"store", "keys"},
+    {"store"},
     {
         "devices",
         "fusion",
         "sparse",
         "depths",
+        "formats",
+        "stripping",
         "admission",
         "metrics",
         "logs",
@@ -27,8 +29,8 @@ LAYERS: list[set[str]] = [
         "auth",
         "polarity",
     },
-    {"schemas", "predictor", "ground", "strokes", "multipart", "body", "modes"},
-    {"registry", "batching", "problems", "preparation"},
+    {"schemas", "predictor", "ground", "strokes", "multipart", "body", "modes", "png_files", "jpeg_files"},
+    {"registry", "batching", "problems", "preparation", "containers"},
     {"images"},
     {"explain", "call"},
     {"questions"},
