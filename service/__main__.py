@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from service import __version__, versions
-from service.auth import KeyFile, KeysUnreadable, add_key
 from service.errors import DeviceUnavailable
+from service.keys import KeyFile, KeysUnreadable, add_key
 from service.server import run
 from service.settings import Settings, SettingsUnusable, read_settings, variable
 from service.signatures import KeyUnusable, TrustedKeys

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__, reference
 from service.admission import Admission
-from service.auth import ApiKeys, KeyFile
+from service.auth import ApiKeys
 from service.batching import Batcher
 from service.call import Backend, Patrol
 from service.cpus import usable_cpus
@@ -28,6 +28,7 @@ from service.devices import resolve_device
 from service.direct import DirectWay
 from service.draining import draining
 from service.errors import Unauthorized
+from service.keys import KeyFile
 from service.metrics import Metrics
 from service.middleware import Ledger, RequestContext
 from service.predict import ASKED, BATCH_ROWS, ENDPOINTS, INTERFACES
@@ -56,7 +57,7 @@ EXPOSED_FIELDS = ("X-Request-ID", "Server-Timing", "Retry-After")  # to pages of
 class Abacus(FastAPI):
     """FastAPI, but the hot endpoints are called before its routing, and before its own middleware."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, keys: KeyFile | None) -> None:
         super().__init__(
             title="Abacus",
             summary="PyTorch models over HTTP",
@@ -66,7 +67,6 @@ class Abacus(FastAPI):
             redoc_url=None,
         )
         self._prefix = settings.root_path
-        keys = KeyFile(settings.api_keys_file) if settings.api_keys_file else None
         ledger = Ledger(metrics, settings.access_log)
         traced = _tracing(settings.traces)
 
@@ -83,6 +83,7 @@ class Abacus(FastAPI):
         self._hot = {path: surrounded(_asgi(endpoint)) for path, endpoint in ENDPOINTS.items()}
         self.add_middleware(surrounded)
         self.state.metrics = metrics
+        self.state.keys = keys
         # By path; none where every request needs more than an answer.
         self.direct: dict[bytes, DirectWay] = {}
         if settings.traces == "off" and not settings.cors_origins:
@@ -105,14 +106,18 @@ class Abacus(FastAPI):
         await super().__call__(scope, receive, send)
 
 
-def create_app(settings: Settings | None = None, metrics_folder: str | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, metrics_folder: str | None = None, api_keys: bytes | None = None
+) -> FastAPI:
     """Build the application. Models are loaded when it starts, before it accepts a connection.
 
     Without an argument the settings come from the environment, so that
     `uvicorn --factory service.app:create_app` works. Several workers share metrics in `metrics_folder`.
+    `api_keys` is what the file of keys held when it could last be read. Raises KeysUnreadable.
     """
     settings = settings or Settings()
-    app = Abacus(settings, Metrics(metrics_folder))
+    keys = KeyFile(settings.api_keys_file, api_keys) if settings.api_keys_file else None
+    app = Abacus(settings, Metrics(metrics_folder), keys)
     app.include_router(router)
     app.include_router(reference.router)
     app.add_exception_handler(HTTPException, _on_http_exception)
@@ -166,11 +171,15 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     gc.freeze()
     gc.enable()
     looking = asyncio.create_task(reloader.keep_looking(settings.reload_s))
-    with draining(registry.stop, settings.drain_s):
+    with _keys_kept_up(app.state.keys, app.state.metrics), draining(registry.stop, settings.drain_s):
         yield
     gc.unfreeze()
     looking.cancel()
     await reloader.close()
+
+
+def _keys_kept_up(keys: KeyFile | None, metrics: Metrics) -> AbstractContextManager[None]:
+    return keys.kept_up(metrics.api_keys_read_failures.inc) if keys else nullcontext()
 
 
 def _backend(registry: Registry, metrics: Metrics, settings: Settings) -> tuple[Backend, Reloader]:

@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 
 from starlette.types import Scope
 
-from service.auth import KeyFile
+from service.auth import check
 from service.batching import Answer, Job
 from service.call import Admitted, Backend
 from service.errors import PayloadTooLarge, ServiceError
+from service.keys import KeyFile
 from service.middleware import CLIENT_CLOSED_REQUEST, Entry, Ledger, request_id_of
 from service.predict import Ask, Read, respond
 from service.questions import Question, Whole
@@ -67,7 +68,7 @@ class DirectWay:
     def _admitted(self, scope: Scope, body: bytes, on_done: OnDone) -> "DirectCall":
         """Raises ServiceError."""
         if self._keys:
-            self._keys.check(scope)
+            check(self._keys, scope)
         return DirectCall(scope, body, on_done, self._model, self._backend(), self._ledger)
 
     def _ask_all(self) -> None:

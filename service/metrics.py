@@ -125,6 +125,11 @@ class Metrics:
             ("model", "outcome"),
             registry=registry,
         )
+        self.api_keys_read_failures = Counter(
+            "abacus_api_keys_read_failures",
+            "Looks at the file of API keys that failed; the last good keys stay.",
+            registry=registry,
+        )
         # One lookup in a dictionary a time, where `labels` takes a lock and makes strings of its arguments.
         self.requests = cache(requests.labels)
         self.seconds = cache(seconds.labels)

@@ -14,7 +14,7 @@ FILES = sorted([*ROOT.glob("service/*.py"), *ROOT.glob("training/*.py")])
 # Lower rooms know nothing of higher ones.
 LAYERS: list[set[str]] = [
     {"errors", "settings", "manifest", "files", "cpus", "draining", "morphology"},
-    {"store"},
+    {"store", "keys"},
     {
         "devices",
         "fusion",

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import pytest
 
 from service.app import create_app
-from service.auth import KeyFile, KeysUnreadable, add_key
+from service.keys import add_key
 from service.settings import Settings
-from tests.conftest import ROOT, Served, running, served
+from tests.conftest import ROOT, Served, metric_sum, running, served, wait_for
 
 
 class Guarded(NamedTuple):
@@ -60,19 +60,26 @@ def test_a_key_is_added_and_taken_away_while_serving(guarded: Guarded) -> None:
     command = [sys.executable, "-m", "service", "key", "visitor", "--file", str(guarded.file)]
     key = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     headers = {"X-API-Key": key}
-    assert guarded.service.client.get("/models", headers=headers).status_code == 200
+    wait_for(lambda: guarded.service.client.get("/models", headers=headers).status_code == 200)
     lines = guarded.file.read_text().splitlines()
     guarded.file.write_text(lines[0] + "\n")
-    assert guarded.service.client.get("/models", headers=headers).status_code == 401
+    wait_for(lambda: guarded.service.client.get("/models", headers=headers).status_code == 401)
 
 
-def test_a_broken_edit_changes_nothing(guarded: Guarded) -> None:
+def test_a_broken_edit_changes_nothing_and_is_seen(guarded: Guarded) -> None:
     before = guarded.file.read_text()
     guarded.file.write_text("not a key\n")
+    wait_for(lambda: "line 1 is not name:sha256" in guarded.service.log.read_text())
     headers = {"X-API-Key": guarded.key}
     assert guarded.service.client.get("/models", headers=headers).status_code == 200
-    assert "line 1 is not name:sha256" in guarded.service.log.read_text()
+    wait_for(lambda: _failures(guarded.service) > 1)
+    assert guarded.service.log.read_text().count("API keys stay as they were") == 1
     guarded.file.write_text(before)
+    wait_for(lambda: "API keys can be read again" in guarded.service.log.read_text())
+
+
+def _failures(service: Served) -> float:
+    return metric_sum(service.client.get("/metrics").text, "abacus_api_keys_read_failures_total")
 
 
 def test_openapi_says_that_a_key_is_needed(tmp_path: Path) -> None:
@@ -81,23 +88,6 @@ def test_openapi_says_that_a_key_is_needed(tmp_path: Path) -> None:
     assert set(document["components"]["securitySchemes"]) == {"bearer", "key"}
     assert "401" in document["paths"]["/predict/pass"]["post"]["responses"]
     assert "security" not in create_app(Settings()).openapi()
-
-
-@pytest.mark.parametrize("text", ["name", "name:1234", "na me:" + 64 * "0", "\xff"])
-def test_a_file_that_holds_no_keys_stops_the_service(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "keys"
-    file.write_text(text, encoding="latin-1")
-    with pytest.raises(KeysUnreadable):
-        KeyFile(file)
-    command = [sys.executable, "-m", "service", "--api-keys-file", str(file)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert result.returncode == 2
-    assert "Traceback" not in result.stderr
-
-
-def test_a_key_s_name_is_a_word(tmp_path: Path) -> None:
-    with pytest.raises(KeysUnreadable, match="no name"):
-        add_key(tmp_path / "keys", "two words:")
 
 
 async def test_other_origins_are_refused_unless_set(published: Path) -> None:

@@ -1,0 +1,59 @@
+"""The file of keys cannot be read for a while: a revoked key goes once it can."""
+
+import resource
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+
+from service.keys import add_key
+from tests.conftest import metric_sum, served, wait_for
+
+Report = Callable[[str, str, str], None]
+FAILURES = "abacus_api_keys_read_failures_total"
+
+
+def test_a_key_is_revoked_while_descriptors_are_used_up(
+    published: Path, tmp_path: Path, figure: Report
+) -> None:
+    """The control: while none is free, the file cannot be read and the key still works."""
+    file = tmp_path / "keys"
+    old, new = add_key(file, "old"), add_key(file, "new")
+    options = ("--artifacts", str(published), "--api-keys-file", str(file), "--open-paths", "/metrics")
+    with served(*options) as service, ExitStack() as idle:
+
+        def status(key: str) -> int:
+            headers = {"X-API-Key": key}
+            return service.client.post("/predict/pass", json={"hours": 4}, headers=headers).status_code
+
+        def failures() -> float:
+            return metric_sum(service.client.get("/metrics").text, FAILURES)
+
+        assert (status(old), status(new), failures()) == (200, 200, 0)
+        process = psutil.Process(service.process.pid)
+        room = process.num_fds() + 8
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (room, room))
+        url = urlsplit(str(service.client.base_url))
+        for _ in range(20):
+            idle.enter_context(socket.create_connection((url.hostname, url.port or 80)))
+        wait_for(lambda: process.num_fds() >= room)
+        staged = file.with_name("staged")
+        staged.write_text(file.read_text().splitlines()[1] + "\n")
+        staged.replace(file)
+        wait_for(lambda: failures() > 2)
+        meanwhile = status(old)
+        idle.close()
+        wait_for(lambda: status(old) == 401)
+        log = service.log.read_text()
+        assert status(new) == 200
+    said = log.count("API keys stay as they were")
+    figure(
+        "a key is revoked while descriptors are used up",
+        "revoked once they are free; counted; said once",
+        f"{meanwhile} meanwhile, then 401; said {said} time(s)",
+    )
+    assert (meanwhile, said) == (200, 1)
+    assert "Too many open files" in log
