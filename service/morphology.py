@@ -51,6 +51,11 @@ def dilated(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     return _running(canvas, 2 * reach + 1, np.logical_or)
 
 
+def eroded(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """Where a square of `width` pixels lies within it, called by its upper left corner."""
+    return _running(mask, width, np.logical_and)
+
+
 def _running(grey: NDArray[Any], width: int, extreme: np.ufunc) -> NDArray[Any]:
     """The greatest or the least of every square of `width` pixels, by squares of doubled width."""
     span = 1

@@ -24,6 +24,7 @@ from rich.console import Console
 
 from service.app import create_app
 from service.manifest import Manifest, Metric, TrainingRecord
+from service.predictor import Predictor, load
 from service.settings import Settings
 from service.store import ArtifactStore
 from training.data import Rows
@@ -59,6 +60,13 @@ class Digits(NamedTuple):
 def digits() -> Digits:
     with np.load(ROOT / "tests" / "data" / "mnist-test-500.npz") as archive:
         return Digits(archive["images_u8"], archive["labels"])
+
+
+@pytest.fixture(scope="session")
+def model() -> Predictor:
+    """The committed digit model."""
+    store = ArtifactStore(COMMITTED)
+    return load(store.folder("digit", store.current("digit")), CPU)
 
 
 def mnist_rows(digits: Digits) -> Rows:

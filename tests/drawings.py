@@ -1,16 +1,44 @@
 """Digits on paper, for the tests of preparation."""
 
+from collections.abc import Iterable
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from service.errors import BlankImage
+from service.predictor import Predictor
 from service.preparation import prepare
 
 Floats = NDArray[np.float64]
+Pixels = NDArray[np.uint8]
 
 
 def prepared(picture: Image.Image) -> NDArray[np.uint8]:
     return prepare(picture).image_u8()
+
+
+def answers(model: Predictor, pictures: Iterable[Image.Image]) -> list[tuple[int, float]]:
+    """Of each picture, the digit, -1 for a blank one, and how little it looks like one."""
+    rows, seen = [], []
+    for picture in pictures:
+        try:
+            rows.append(prepared(picture))
+            seen.append(True)
+        except BlankImage:
+            rows.append(np.zeros((28, 28), dtype=np.uint8))
+            seen.append(False)
+    outputs = model.predict(torch.from_numpy(np.stack(rows)).unsqueeze(1)).numpy()
+    digits = np.where(seen, outputs[:, :10].argmax(1), -1)
+    return list(zip(digits.tolist(), outputs[:, 10].tolist(), strict=True))
+
+
+def right_answers(model: Predictor, pictures: Iterable[Image.Image], labels: Pixels) -> int:
+    """How many are read as labelled, in order; there may be more labels."""
+    return sum(
+        digit == label for (digit, _), label in zip(answers(model, pictures), labels.tolist(), strict=False)
+    )
 
 
 def assert_mnist_form(pixels: NDArray[np.uint8]) -> None:

@@ -22,6 +22,7 @@ LAYERS: list[set[str]] = [
         "depths",
         "formats",
         "stripping",
+        "transparency",
         "admission",
         "metrics",
         "logs",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.morphology import closed, continued, dilated, opened
+from service.morphology import closed, continued, dilated, eroded, opened
 
 
 @pytest.mark.parametrize("width", [3, 5, 9, 13])
@@ -30,3 +30,10 @@ def test_a_dilated_mask_is_all_that_lies_within_reach(reach: int) -> None:
     y, x = np.mgrid[0:20, 0:23]
     apart = np.maximum(abs(y[..., None] - rows), abs(x[..., None] - columns)).min(axis=2)
     assert np.array_equal(dilated(mask, reach), apart <= reach)
+
+
+@pytest.mark.parametrize("width", [1, 2, 5])
+def test_an_eroded_mask_is_where_a_square_lies_within_it(width: int) -> None:
+    mask = np.random.default_rng(width).random((20, 23)) < 0.9
+    windows = np.lib.stride_tricks.sliding_window_view(mask, (width, width))
+    assert np.array_equal(eroded(mask, width), windows.all((2, 3)))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from service.errors import BlankImage
-from service.predictor import Predictor, load
+from service.predictor import Predictor
 from service.preparation import in_mnist_form, prepare
-from service.store import ArtifactStore
-from tests.conftest import COMMITTED, CPU, Digits, png
+from tests.conftest import Digits, png
 from tests.drawings import SEVEN, assert_mnist_form, cover, paper, prepared, stroke
 
 Floats = NDArray[np.float64]
@@ -50,12 +48,6 @@ def test_any_sheet_gives_mnist_s_form(sheet: str, digits: Digits) -> None:
     ground, level = SHEETS[sheet]
     for image_u8 in digits.images_u8[:10]:
         assert_mnist_form(prepared(paper(cover(image_u8), ground, level)))
-
-
-@pytest.fixture(scope="module")
-def model() -> Predictor:
-    store = ArtifactStore(Path(COMMITTED))
-    return load(store.folder("digit", store.current("digit")), CPU)
 
 
 def accuracy(model: Predictor, pictures: list[NDArray[np.uint8]], labels: NDArray[np.uint8]) -> float:
