@@ -13,7 +13,9 @@ from PIL import Image
 from service.errors import InvalidImage
 
 DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras, scanners and programs use of 16
-UNSIGNED = "unsigned"  # in `info`: Pillow reads 32-bit levels as signed, and these are not
+
+# In `info`: Pillow reads 32-bit levels as signed, and these are not; 0 is white.
+UNSIGNED, INVERTED = "unsigned", "inverted"
 
 _BAND = 1 << 20  # pixels: of a large picture only so many at a time are held at their full depth
 
@@ -34,7 +36,8 @@ def shallow(picture: Image.Image, colour_key: int | None = None) -> Image.Image:
     lowest, highest = _range(picture)
     grey, cover = Image.new("L", picture.size), Image.new("L", picture.size, 255)
     for at, levels in _bands(picture):
-        grey.paste(Image.fromarray(_eight_bits(picture.mode, levels, lowest, highest)), at)
+        grey_u8 = _eight_bits(picture.mode, levels, lowest, highest)
+        grey.paste(Image.fromarray(~grey_u8 if picture.info.get(INVERTED) else grey_u8), at)
         if colour_key is not None:
             cover.paste(Image.fromarray((levels != colour_key).astype(np.uint8) * 255), at)
     return grey if colour_key is None else Image.merge("LA", (grey, cover))

@@ -28,7 +28,7 @@ from service.formats import recognise
 from service.ground import WORK_SIDE
 from service.modes import opaque
 from service.preparation import SIDE, Decoded, Prepared, in_mnist_form, prepare
-from service.stripping import orientation_of
+from service.stripping import not_read, orientation_of
 
 MAX_SIDE = 65_535  # as in JPEG; decoders hold whole rows, several times over
 
@@ -163,8 +163,8 @@ def _decoded(picture: Picture) -> tuple[Image.Image, tuple[int, int]]:
 def _open(field: str, data: bytes, max_pixels: int) -> Picture:
     """Read the header and count the pixels."""
     image_format = recognise(data)
-    data, orientation, info = stripped(data, image_format)
-    with _decoder_errors_translated(image_format):
+    data, orientation, info, kind = stripped(data, image_format)
+    with _decoder_errors_translated(image_format, kind):
         picture = Image.open(BytesIO(data), formats=[image_format])
         orientation = orientation_of(picture.info.get("exif", b"")) if orientation is None else orientation
     picture.info.update(info)
@@ -215,12 +215,15 @@ def _digit_of_mnist(data: bytes) -> Decoded:
 
 
 @contextmanager
-def _decoder_errors_translated(image_format: str) -> Iterator[None]:
+def _decoder_errors_translated(image_format: str, kind: str = "") -> Iterator[None]:
+    """`kind`: what the file is, where all of it that was looked at is sound."""
     try:
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooManyPixels("The picture has too many pixels.") from error
     except UnidentifiedImageError as error:
+        if kind:
+            raise not_read(image_format, kind) from error
         raise InvalidImage(f"The {image_format} file is damaged: its header is broken.") from error
     except _DECODER_ERRORS as error:
         raise InvalidImage(f"The {image_format} file is damaged or cut short.") from error

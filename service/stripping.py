@@ -12,22 +12,26 @@ MAX_PIECES = (
     1 << 15
 )  # chunks or segments of one file; 16 MiB of pixels in the smallest usual ones are 2,048
 
+Order = Literal["little", "big"]
+
 UPRIGHT = 1
 ORIENTATION = 0x0112  # TIFF 6.0, page 36; Exif 3.0, 4.6.4
-_TURNS = range(1, 9)
-_ORDERS: dict[bytes, Literal["little", "big"]] = {b"II": "little", b"MM": "big"}
-_WHOLE = {1: 1, 3: 2, 4: 4}  # types of whole numbers, and their bytes: BYTE, SHORT, LONG
+TURNS = range(1, 9)
+_ORDERS: dict[bytes, Order] = {b"II": "little", b"MM": "big"}
+WHOLE = {1: 1, 3: 2, 4: 4}  # types of whole numbers, and their bytes: BYTE, SHORT, LONG
 
 
 class Stripped(NamedTuple):
-    """`info`: what Pillow does not say of the pixels, for its own `info`.
+    """`orientation`: 1 to 8, as in Exif; None where the decoder says it.
 
-    `orientation`: 1 to 8, as in Exif; None where the decoder says it.
+    `info`: what Pillow does not say of the pixels, for its own `info`. `kind`: of which kind they are, in
+    words, of a file that is sound as far as was looked: what is told where Pillow does not know it.
     """
 
     data: bytes
     orientation: int | None = None
     info: dict[str, Any] = {}  # noqa: RUF012 - never written to
+    kind: str = ""
 
 
 def orientation_of(exif: bytes) -> int:
@@ -44,9 +48,9 @@ def orientation_of(exif: bytes) -> int:
     entries = int.from_bytes(block[first - 2 : first], order)
     for at in range(first, min(len(block), first + 12 * entries), 12):
         tag, kind = (int.from_bytes(block[i : i + 2], order) for i in (at, at + 2))
-        if tag == ORIENTATION and kind in _WHOLE:
-            turn = int.from_bytes(block[at + 8 : at + 8 + _WHOLE[kind]], order)
-            return turn if turn in _TURNS and block[at + 4 : at + 8] == (1).to_bytes(4, order) else UPRIGHT
+        if tag == ORIENTATION and kind in WHOLE:
+            turn = int.from_bytes(block[at + 8 : at + 8 + WHOLE[kind]], order)
+            return turn if turn in TURNS and block[at + 4 : at + 8] == (1).to_bytes(4, order) else UPRIGHT
     return UPRIGHT
 
 

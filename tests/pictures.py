@@ -55,3 +55,49 @@ def with_segment(data: bytes, marker: int, body: bytes) -> bytes:
 
 def grey(picture: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(picture.convert("L"))
+
+
+_TIFF_TYPES = {3: "H", 4: "I", 16: "Q"}
+Tags = dict[int, tuple[int, list[int]]]
+
+
+def tiff_of(
+    strips: list[bytes], tags: Tags, order: str = "<", big: bool = False, tiled: bool = False
+) -> bytes:
+    """A TIFF or BigTIFF of strips or tiles as they are stored. `order`: "<" or ">"."""
+    body = b"".join(strip + bytes(len(strip) % 2) for strip in strips)
+    base, word, kind = (16, "Q", 16) if big else (8, "I", 4)
+    starts = [base + sum(len(s) + len(s) % 2 for s in strips[:i]) for i in range(len(strips))]
+    places = {
+        324 if tiled else 273: (kind, starts),
+        325 if tiled else 279: (kind, [len(s) for s in strips]),
+    }
+    entries, values, at = [], b"", base + len(body)
+    for tag, (of, numbers) in sorted({**tags, **places}.items()):
+        value = struct.pack(f"{order}{len(numbers)}{_TIFF_TYPES[of]}", *numbers)
+        if len(value) > struct.calcsize(word):
+            value, values = (
+                struct.pack(order + word, at + len(values)),
+                values + value + bytes(-len(value) % 8),
+            )
+        entries.append(
+            struct.pack(f"{order}HH{word}", tag, of, len(numbers))
+            + value.ljust(struct.calcsize(word), b"\0")
+        )
+    directory = at + len(values)
+    head = (
+        struct.pack(order + "HHHQ", 43, 8, 0, directory)
+        if big
+        else struct.pack(order + "HI", 42, directory)
+    )
+    count = struct.pack(order + ("Q" if big else "H"), len(entries))
+    name = b"II" if order == "<" else b"MM"
+    return name + head + body + values + count + b"".join(entries) + bytes(base // 2)
+
+
+def tags_of(size: tuple[int, int], bits: list[int], photometric: int, **others: int | list[int]) -> Tags:
+    """Tags of a picture in one strip, without compression. `others`, as t284=2, come last."""
+    tags: dict[int, int | list[int]] = {256: size[0], 257: size[1], 258: bits, 259: 1, 262: photometric}
+    tags |= {277: len(bits), 278: size[1]}
+    tags |= {int(tag[1:]): value for tag, value in others.items()}
+    return {tag: (3, value if isinstance(value, list) else [value]) for tag, value in tags.items()}
