@@ -20,12 +20,16 @@ class Admission:
         self._on_change = on_change
         self._rate = 0.0
 
-    def admit(self, count: int) -> None:
-        """Take `count` permits, to be given back by `release`. Raises Overloaded, having taken none."""
-        if self.taken + count > self.limit:
+    def admit(self, count: int, leaving: int = 0) -> None:
+        """Take `count` permits, to be given back by `release`, if that leaves so many to others.
+
+        Raises Overloaded, having taken none.
+        """
+        too_many = self.taken + count + leaving - self.limit
+        if too_many > 0:
             raise Overloaded(
                 f"{self.taken:,} of {self.limit:,} {self._unit} are under way; {count:,} more do not fit.",
-                self.wait_s(self.taken + count - self.limit),
+                self.wait_s(too_many),
             )
         self._change(count)
 

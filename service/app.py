@@ -31,10 +31,11 @@ from service.errors import Unauthorized
 from service.keys import KeyFile
 from service.metrics import Metrics
 from service.middleware import Ledger, RequestContext
-from service.predict import ASKED, BATCH_ROWS, ENDPOINTS, INTERFACES
+from service.predict import ASKED, BATCH_ROWS, ENDPOINTS, FULL_ROWS, INTERFACES
 from service.predictor import Predictor
 from service.problems import (
     error_responses,
+    found_in,
     http_problem_response,
     invalid_payload,
     problem_response,
@@ -173,6 +174,7 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     looking = asyncio.create_task(reloader.keep_looking(settings.reload_s))
     with _keys_kept_up(app.state.keys, app.state.metrics), draining(registry.stop, settings.drain_s):
         yield
+    backend.documents.shutdown(wait=False)
     gc.unfreeze()
     looking.cancel()
     await reloader.close()
@@ -187,7 +189,7 @@ def _backend(registry: Registry, metrics: Metrics, settings: Settings) -> tuple[
         name: Admission(
             settings.max_queued_batches * rows, f"rows of {name!r}", metrics.queue_rows(name).set
         )
-        for name, rows in BATCH_ROWS.items()
+        for name, rows in FULL_ROWS.items()
     }
 
     def make_batcher(predictor: Predictor) -> Batcher:
@@ -205,6 +207,7 @@ def _backend(registry: Registry, metrics: Metrics, settings: Settings) -> tuple[
     backend = Backend(
         registry=registry,
         batchers=reloader.batchers,
+        documents=ThreadPoolExecutor(1, "documents"),
         places=places,
         pending_bytes=Admission(settings.max_pending_bytes, "bytes of bodies"),
         patrol=Patrol(),
@@ -223,7 +226,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return problem_response(invalid_payload(error), request_id_of(request))
+    return problem_response(invalid_payload(found_in(error)), request_id_of(request))
 
 
 def _describe_problems(app: FastAPI, needs_key: bool) -> None:

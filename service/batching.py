@@ -4,8 +4,8 @@ Work-conserving, with no timer: while the device is busy, rows wait; when it is 
 goes, up to `max_batch_rows`. So a lone request never waits, and batches form by themselves under load.
 Decoding and preparation come before this queue: everything in it is a valid row of the fixed shape.
 
-A request of more rows than fit goes to the back of the queue with its remainder, so that it cannot
-starve the others.
+Requests of few rows go first, but for a share of every batch that is kept for those of many: neither kind
+waits for all of the other. One of more rows than fit goes to the back of its queue with its remainder.
 """
 
 import asyncio
@@ -30,6 +30,9 @@ from service.predictor import Predictor
 logger = logging.getLogger(__name__)
 
 DRAIN_LOOK_S = 0.05
+
+# Of a batch: what a request of few rows has at most, and what is kept for those of more while any waits.
+FEW, KEPT = 1 / 16, 1 / 4
 
 Rows = NDArray[Any]
 Outputs = list[list[float]]
@@ -133,7 +136,9 @@ class Batcher:
         self._predictor = predictor
         self._max_batch_rows = max_batch_rows
         self._on_batch = on_batch
-        self._waiting: deque[Job] = deque()
+        self._few_rows = max(1, int(FEW * max_batch_rows))
+        self._few: deque[Job] = deque()
+        self._many: deque[Job] = deque()
         self._scheduled = False
         self._wake: SimpleQueue[asyncio.AbstractEventLoop | None] = SimpleQueue()
         self._thread: Thread | None = None
@@ -149,7 +154,7 @@ class Batcher:
         not answered: whoever waits for them is to give up by itself, and drop the job.
         """
         job = Job(self, rows, on_answer, expires_at)
-        self._waiting.append(job)
+        (self._few if job.count <= self._few_rows else self._many).append(job)
         self.unanswered += 1
         loop = asyncio.get_running_loop()
         if self._thread:
@@ -190,13 +195,13 @@ class Batcher:
 
     def _run_on_loop(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
         """Run what waits, once the loop brings no more: on one thread, reading comes before computing."""
-        waiting = len(self._waiting)
+        waiting = len(self._few) + len(self._many)
         if seen < waiting < self._max_batch_rows:
             loop.call_soon(self._run_on_loop, loop, waiting)
             return
         if batch := self._next_batch():
             _settle(batch, self._infer(batch))
-        self._scheduled = bool(self._waiting)
+        self._scheduled = bool(self._few or self._many)
         if self._scheduled:
             loop.call_soon(self._run_on_loop, loop, 0)
 
@@ -208,18 +213,25 @@ class Batcher:
     def _next_batch(self) -> list[_Part]:
         """Take rows up to the limit, in turn; answered, cancelled and expired requests are dropped."""
         batch: list[_Part] = []
-        room = self._max_batch_rows
         now = time.monotonic()
-        while room and self._waiting:
-            job = self._waiting.popleft()
+        kept = int(KEPT * self._max_batch_rows) if self._many else 0
+        room = self._fill(batch, self._few, self._max_batch_rows - kept, now)
+        if self._many:
+            self._fill(batch, self._many, room + kept, now)
+        return batch
+
+    def _fill(self, batch: list[_Part], waiting: deque[Job], room: int, now: float) -> int:
+        """Returns the room that is left."""
+        while room and waiting:
+            job = waiting.popleft()
             if job.done or job.expires_at <= now:
                 continue
             part = job.take(room)
             batch.append(part)
             room -= part.n
             if job.taken < job.count:
-                self._waiting.append(job)
-        return batch
+                waiting.append(job)
+        return room
 
     def _infer(self, batch: Sequence[_Part]) -> list[Outputs | ServiceError]:
         """One result for each part. A batch that fails is run again part by part: only the guilty fail."""

@@ -1,5 +1,10 @@
-"""The body of a request: read within its limits, as it comes; and whether its client still waits."""
+"""The body of a request: read within its limits, as it comes; and whether its client still waits.
 
+What counts is what has come, not what is announced. A body may take no more room than it leaves to others,
+so that large ones are refused first, and has to come at some rate, so that none keeps its room for nothing.
+"""
+
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
@@ -9,11 +14,16 @@ from starlette.types import Message, Receive, Scope
 from service.admission import Admission
 from service.errors import LengthRequired, PayloadTooLarge
 
+_MOST_DIGITS = 18  # of a length that is compared; Python refuses to read very long ones
+
+# A body that is still to come has to bring so many bytes in every so many seconds, or the rest of it.
+LEAST_BYTES, PATIENCE_S = 8 * 1024, 5.0
+
 
 class Body:
     """The body of one request and the headers that speak of it.
 
-    Its bytes are admitted as they are announced or come, and released by `forget`.
+    Its bytes are admitted as they come, and released by `forget`.
     """
 
     def __init__(self, scope: Scope, receive: Receive, max_bytes: int, pending: Admission) -> None:
@@ -22,12 +32,13 @@ class Body:
         self.complete = False
         self._pending = pending
         self._admitted = 0
+        self._had, self._patient_until = 0, math.inf
         self.content_type: str = headers.get(b"content-type", b"").decode("latin-1")
         self.media_type = media_type_of(self.content_type)
         self._length: bytes | None = headers.get(b"content-length")
         self._chunked = b"transfer-encoding" in headers
         self._receive = receive
-        self._max_bytes = max_bytes
+        self._max_bytes = min(max_bytes, pending.limit)  # more could never be admitted
 
     async def read(self, take: Callable[[bytes], None]) -> None:
         """Hand over the body as it comes.
@@ -36,18 +47,16 @@ class Body:
         or ClientDisconnect.
         """
         if self._length is not None and self._length.isdigit():
-            self._admit(int(self._length))
+            self._limit(int(self._length[:_MOST_DIGITS]))
         elif not self._chunked:
             raise LengthRequired("State the body's length: Content-Length, or send it in chunks.")
-        received = 0
         more = True
         while more:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
             chunk: bytes = message.get("body", b"")
-            received += len(chunk)
-            self._admit(received)
+            self._admit(len(chunk))
             take(chunk)
             more = message.get("more_body", False)
         self.complete = True
@@ -67,12 +76,22 @@ class Body:
         waiting.close()
         return False
 
-    def _admit(self, size: int) -> None:
+    def stalls(self, now: float) -> bool:
+        """Whether too little of it has come, lately. `now`: in the event loop's time."""
+        if self._patient_until == math.inf or self._admitted - self._had >= LEAST_BYTES:
+            self._had, self._patient_until = self._admitted, now + PATIENCE_S
+        return now >= self._patient_until
+
+    def _limit(self, size: int) -> None:
         if size > self._max_bytes:
             raise PayloadTooLarge(f"The body is over the limit of {self._max_bytes:,} bytes.")
-        if size > self._admitted:
-            self._pending.admit(size - self._admitted)
-            self._admitted = size
+
+    def _admit(self, more: int) -> None:
+        size = self._admitted + more
+        self._limit(size)
+        room = self._pending.limit
+        self._pending.admit(more, leaving=min(size, room // 4, room - size))
+        self._admitted = size
 
 
 def media_type_of(content_type: str) -> str:

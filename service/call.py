@@ -4,18 +4,23 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from service.admission import Admission
 from service.batching import Answer, Batcher, Rows
-from service.body import Body
+from service.body import LEAST_BYTES, PATIENCE_S, Body
 from service.errors import DeadlineExceeded, FieldError, InvalidInput, RequestTimeout
 from service.metrics import Metrics
 from service.registry import Registry
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 ServedBy = Mapping[str, str | int]
 Prediction = tuple[ServedBy, Mapping[str, float], int]  # and the seconds of each stage; when, in ns
@@ -32,11 +37,13 @@ class Abandoned(Exception):
 class Backend:
     """What the endpoints stand on; `create_app` puts it on the application's state.
 
-    `batchers` has those of the live versions, and changes when they do; `places` outlive them.
+    `batchers` has those of the live versions, and changes when they do; `places` outlive them. Large
+    documents are read and written by `documents`, in turn.
     """
 
     registry: Registry
     batchers: Mapping[str, Batcher]
+    documents: Executor
     places: Mapping[str, Admission]
     pending_bytes: Admission
     patrol: "Patrol"
@@ -91,9 +98,11 @@ class Call(Admitted):
 
     __slots__ = ("_cut_off", "_task", "body")
 
-    def __init__(self, scope: Scope, receive: Receive, model: str, backend: Backend) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, model: str, backend: Backend, max_body_bytes: int
+    ) -> None:
         """Raises NotReady or Overloaded, before a body is read, or InvalidInput."""
-        self.body = Body(scope, receive, backend.max_body_bytes, backend.pending_bytes)
+        self.body = Body(scope, receive, min(max_body_bytes, backend.max_body_bytes), backend.pending_bytes)
         super().__init__(scope, self.body.headers, model, backend)
         self._task: asyncio.Task[Any] | None = None
         self._cut_off: Exception | None = None
@@ -122,6 +131,11 @@ class Call(Admitted):
         batcher = self.backend.batchers[self.model]
         return await batcher.predict(rows, self.expires_at)
 
+    async def elsewhere(self, function: "Callable[P, T]", *arguments: "P.args", **named: "P.kwargs") -> "T":
+        """What `function` returns: for large documents, so that the event loop goes on meanwhile."""
+        work = partial(function, *arguments, **named)
+        return await asyncio.get_running_loop().run_in_executor(self.backend.documents, work)
+
     def look(self, now: float) -> None:
         """Cut it off when its time is over or nobody waits for it any longer."""
         if self._cut_off:
@@ -132,8 +146,12 @@ class Call(Admitted):
                 self._cut_off = DeadlineExceeded(over + "its answer was there.")
             else:
                 self._cut_off = RequestTimeout(over + "its body had come.")
-        elif self.body.complete and self.body.abandoned():
-            self._cut_off = Abandoned()
+        elif self.body.complete:
+            self._cut_off = Abandoned() if self.body.abandoned() else None
+        elif self.body.stalls(now):
+            self._cut_off = RequestTimeout(
+                f"The body came too slowly: less than {LEAST_BYTES:,} bytes in {PATIENCE_S:g} seconds."
+            )
         if self._cut_off and self._task:
             self._task.cancel()
 

@@ -22,6 +22,9 @@ Statuses are plain integers: this module knows no web framework. `problems` rend
 
 from typing import ClassVar, NamedTuple
 
+# So many things that are wrong with a payload are told; of the others, how many they are.
+SHOWN_ERRORS = 20
+
 
 class FieldError(NamedTuple):
     """One thing wrong with one part of a payload; `field` is a dotted path such as `hours.3`."""
@@ -31,17 +34,21 @@ class FieldError(NamedTuple):
 
 
 class ServiceError(Exception):
-    """Base of all errors that a client is told about; `detail` is shown to the client as it is."""
+    """Base of all errors that a client is told about; `detail` is shown to the client as it is.
+
+    `more`: how many more things are wrong with the payload than `errors` has.
+    """
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal server error"
     slug: ClassVar[str] = "internal-error"
     retry_after_s: int | None = None
 
-    def __init__(self, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
+    def __init__(self, detail: str, errors: tuple[FieldError, ...] = (), more: int = 0) -> None:
         super().__init__(detail)
         self.detail = detail
-        self.errors = errors
+        self.errors = errors[:SHOWN_ERRORS]
+        self.more = more + len(errors[SHOWN_ERRORS:])
 
 
 class Unauthorized(ServiceError):

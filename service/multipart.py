@@ -52,8 +52,8 @@ class FileForm:
         self._boundary = boundary if isinstance(boundary, bytes) else boundary.encode("latin-1")
         self._parser: MultipartParser | None = None
         self._may_hold = held_bytes
-        self._held: list[bytes] = []
-        self._files: list[list[bytes]] = []
+        self._held = bytearray()
+        self._files: list[bytearray] = []
         self._complete = False
         self._name = self._header = self._value = b""
 
@@ -63,14 +63,14 @@ class FileForm:
             if self._parser:
                 self._parser.write(chunk)
                 return
-            self._held.append(chunk)
+            self._held += chunk
             self._may_hold -= len(chunk)
             if self._may_hold < 0:
                 self._parse_held()
 
     def finish(self) -> list[bytes]:
         """The contents of the files, in order, after the whole body."""
-        if not self._parser and (files := usual_files(b"".join(self._held), self._boundary)):
+        if not self._parser and (files := usual_files(bytes(self._held), self._boundary)):
             return files
         with _FORM_ERRORS_TRANSLATED:
             (self._parser or self._parse_held()).finalize()
@@ -80,7 +80,7 @@ class FileForm:
             raise InvalidInput(
                 "The form has no file.", (FieldError(FILE_FIELD, "at least one file is required"),)
             )
-        return [b"".join(chunks) for chunks in self._files]
+        return [bytes(file) for file in self._files]
 
     def _parse_held(self) -> MultipartParser:
         self._parser = MultipartParser(
@@ -94,7 +94,7 @@ class FileForm:
                 "on_end": self._on_end,
             },
         )
-        self._parser.write(b"".join(self._held))
+        self._parser.write(bytes(self._held))
         self._held.clear()
         return self._parser
 
@@ -122,10 +122,10 @@ class FileForm:
         if len(self._files) == MAX_FILES:
             raise InvalidInput(f"The form has more than {MAX_FILES} files.")
         self._name = b""
-        self._files.append([])
+        self._files.append(bytearray())
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self._files[-1].append(data[start:end])
+        self._files[-1] += data[start:end]
 
     def _on_end(self) -> None:
         self._complete = True

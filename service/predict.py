@@ -18,6 +18,7 @@ from service import explain
 from service.batching import Answer, Rows
 from service.body import Body
 from service.call import Admitted, Backend, Call
+from service.documents import MAX_DOCUMENT_BYTES, SMALL_BYTES
 from service.errors import FieldError, InvalidInput, UnsupportedMediaType
 from service.images import find_digit
 from service.multipart import FILE_FIELD, FileForm
@@ -28,9 +29,11 @@ from service.questions import (
     Posted,
     Question,
     Whole,
+    admit_hours,
     ask_digit,
     ask_pass,
     digits,
+    hours_of,
     read_pictures,
     read_whole,
 )
@@ -44,18 +47,25 @@ INTERFACES = {
     DIGIT: Interface("images", "uint8", (-1, 1, 28, 28), (-1, 10)),
 }
 
-# The most rows of one batch. Ten thousand hours are computed in the time of a few pictures.
-BATCH_ROWS = {PASS: MAX_HOURS_PER_REQUEST, DIGIT: MAX_BATCH_ROWS}
+# The most rows of one batch, and how many count as one where places are limited. A thousand hours are
+# computed and answered in less than a millisecond, which others can wait.
+BATCH_ROWS = {PASS: 1_000, DIGIT: MAX_BATCH_ROWS}
+FULL_ROWS = {PASS: MAX_HOURS_PER_REQUEST, DIGIT: MAX_BATCH_ROWS}
+
+# Answers of up to so many rows are written on the event loop; of others so many at a time.
+INLINE_ROWS = 512
 
 
 async def answer_pass(scope: Scope, receive: Receive) -> Response:
     """`POST /predict/pass`. Raises ServiceError, Abandoned or ClientDisconnect."""
-    return await Call(scope, receive, PASS, backend_of(scope)).answered(_answer_pass)
+    call = Call(scope, receive, PASS, backend_of(scope), MAX_DOCUMENT_BYTES)
+    return await call.answered(_answer_pass)
 
 
 async def answer_digit(scope: Scope, receive: Receive) -> Response:
     """`POST /predict/digit`. Raises ServiceError, Abandoned or ClientDisconnect."""
-    return await Call(scope, receive, DIGIT, backend_of(scope)).answered(_answer_digit)
+    backend = backend_of(scope)
+    return await Call(scope, receive, DIGIT, backend, backend.max_body_bytes).answered(_answer_digit)
 
 
 def backend_of(scope: Scope) -> Backend:
@@ -66,10 +76,13 @@ def backend_of(scope: Scope) -> Backend:
 async def _answer_pass(call: Call) -> Response:
     if call.body.media_type != "application/json":
         raise UnsupportedMediaType("Send application/json.")
-    chunks: list[bytes] = []
-    await call.body.read(chunks.append)
-    question = ask_pass(call, (call.body.content_type, b"".join(chunks)))
-    return _response(call, question, await call.predict(question.rows))
+    received = bytearray()  # not a list of chunks, which may be small and many
+    await call.body.read(received.extend)
+    document = bytes(received)
+    admit_hours(call, document)
+    small = len(document) <= SMALL_BYTES
+    question = hours_of(document) if small else await call.elsewhere(hours_of, document)
+    return await _response(call, question, await call.predict(question.rows))
 
 
 async def _answer_digit(call: Call) -> Response:
@@ -79,7 +92,7 @@ async def _answer_digit(call: Call) -> Response:
         return await _explain_digit(call, posted)
     call.admit(len(posted.files))
     pictures, rows = await _read(posted, call.backend.max_image_pixels)
-    return _response(call, pictures.question(rows), await call.predict(rows))
+    return await _response(call, pictures.question(rows), await call.predict(rows))
 
 
 async def _read(posted: Posted, max_pixels: int) -> tuple[Pictures, Rows]:
@@ -111,7 +124,7 @@ async def _explain_digit(call: Call, posted: Posted) -> Response:
     results = digits(answer)
     why = await asyncio.to_thread(explain.explanation, finding, [row["probabilities"] for row in results])
     explained = {**results[0], "explanation": why}
-    return _response(call, Question(rows, False, lambda _: [explained], decode_s), answer)
+    return await _response(call, Question(rows, False, lambda _: [explained], decode_s), answer)
 
 
 def _flag(query: bytes, name: str) -> bool:
@@ -133,31 +146,49 @@ async def _posted(body: Body) -> Posted:
         await body.read(form.write)
         return Posted(FILE_FIELD, form.finish())
     if body.media_type.startswith("image/"):
-        chunks: list[bytes] = []
-        await body.read(chunks.append)
-        return Posted("body", [b"".join(chunks)])
+        picture = bytearray()
+        await body.read(picture.extend)
+        return Posted("body", [bytes(picture)])
     raise UnsupportedMediaType(
         "Send the picture as multipart/form-data in the field 'file', or as the body with"
         " Content-Type: image/*."
     )
 
 
-def _response(call: Admitted, question: Question, answer: Answer) -> Response:
-    return _Json(*respond(call, question, answer))
+async def _response(call: Call, question: Question, answer: Answer) -> Response:
+    if len(question.rows) <= INLINE_ROWS:
+        return _Json(*respond(call, question, answer))
+    body = await call.elsewhere(_written, question, answer)
+    return _Json(body, _recorded(call, question, answer))
 
 
 def respond(call: Admitted, question: Question, answer: Answer) -> tuple[bytes, bytes]:
-    """The body of the answer, as JSON, and its `Server-Timing`; both are recorded.
+    """The body of the answer, as JSON, and its `Server-Timing`; both are recorded."""
+    return _written(question, answer), _recorded(call, question, answer)
 
-    One result as it is, or several as `predictions`, with the model and its version.
-    """
-    results = question.results(answer)
-    served_by: dict[str, str | int] = {"model": answer.manifest.name, "version": answer.manifest.version}
-    document = {"predictions": results, **served_by} if question.many else {**results[0], **served_by}
+
+def _written(question: Question, answer: Answer) -> bytes:
+    """One result as it is, or several as `predictions`, with the model and its version."""
+    results, served_by = question.results(answer), _served_by(answer)
+    if not question.many:
+        return to_json({**results[0], **served_by})
+    if len(results) <= INLINE_ROWS:
+        return to_json({"predictions": results, **served_by})
+    # One call for all of them would keep the interpreter lock from the event loop for as long as it takes.
+    places = range(0, len(results), INLINE_ROWS)
+    pieces = [to_json(results[first : first + INLINE_ROWS])[1:-1] for first in places]
+    return b'{"predictions":[' + b",".join(pieces) + b"]," + to_json(served_by)[1:]
+
+
+def _recorded(call: Admitted, question: Question, answer: Answer) -> bytes:
     stages = {"decode": question.decode_s, "queue": answer.queue_s, "infer": answer.infer_s}
-    call.record(served_by, stages)
+    call.record(_served_by(answer), stages)
     timings = 1000 * question.decode_s, 1000 * answer.queue_s, 1000 * answer.infer_s
-    return to_json(document), b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f" % timings
+    return b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f" % timings
+
+
+def _served_by(answer: Answer) -> dict[str, str | int]:
+    return {"model": answer.manifest.name, "version": answer.manifest.version}
 
 
 class _Json(Response):

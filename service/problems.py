@@ -2,7 +2,7 @@
 
 import http
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +17,9 @@ from service.schemas import Problem, ProblemField
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:problem-type:abacus:"
 
+# Of what a client wrote so many characters are told back, as a name and in all; so many faults in words.
+LONGEST_NAME, LONGEST_DETAIL, TOLD_ERRORS = 80, 600, 3
+
 
 def problem_response(error: ServiceError, request_id: str) -> Response:
     """Render one of our own errors."""
@@ -24,9 +27,10 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
         type=TYPE_PREFIX + error.slug,
         title=error.title,
         status=error.status,
-        detail=error.detail,
+        detail=shortened(error.detail, LONGEST_DETAIL),
         request_id=request_id,
-        errors=[ProblemField(**e._asdict()) for e in error.errors] or None,
+        errors=[_field_of(e) for e in error.errors] or None,
+        more_errors=error.more or None,
     )
     headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     if error.status == 401:
@@ -41,7 +45,7 @@ def http_problem_response(error: HTTPException, request_id: str) -> Response:
         type="about:blank",
         title=title,
         status=error.status_code,
-        detail=str(error.detail),
+        detail=shortened(str(error.detail), LONGEST_DETAIL),
         request_id=request_id,
     )
     return _respond(problem, error.headers or {})
@@ -56,11 +60,25 @@ def bare_problem(status: int, detail: str) -> bytes:
     return problem.model_dump_json(exclude_none=True).encode()
 
 
-def invalid_payload(error: ValidationError | RequestValidationError) -> InvalidInput:
-    """Pydantic's findings as one of our errors, without the offending values."""
-    errors = tuple(FieldError(_field(item["loc"]), _message(item["msg"])) for item in error.errors())
-    what = "; ".join(f"{e.field}: {e.message}" if e.field else e.message for e in errors[:3])
-    return InvalidInput(f"The payload cannot be understood: {what}.", errors)
+def found_in(error: ValidationError | RequestValidationError, first: int = 0) -> list[FieldError]:
+    """Pydantic's findings as ours, without the values. `first`: the place of a list's first item."""
+    if isinstance(error, ValidationError):
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        return [FieldError(_field(item["loc"], first), _message(item["msg"])) for item in found]
+    return [FieldError(_field(item["loc"]), _message(item["msg"])) for item in error.errors()]
+
+
+def invalid_payload(errors: Sequence[FieldError], more: int = 0) -> InvalidInput:
+    """Such findings as one of our errors; `more`: how many others there are."""
+    told = [f"{shortened(e.field)}: {e.message}" if e.field else e.message for e in errors[:TOLD_ERRORS]]
+    others = len(errors) + more - len(told)
+    what = "; ".join(told) + (f"; and {others:,} more" if others else "")
+    return InvalidInput(f"The payload cannot be understood: {what}.", tuple(errors), more)
+
+
+def shortened(text: str, longest: int = LONGEST_NAME) -> str:
+    """What a client wrote, as far as it is told back."""
+    return text if len(text) <= longest else text[:longest] + "…"
 
 
 def error_responses(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
@@ -89,9 +107,14 @@ def _respond(problem: Problem, headers: Mapping[str, str]) -> Response:
     return Response(body, problem.status, headers, MEDIA_TYPE)
 
 
-def _field(location: tuple[int | str, ...]) -> str:
+def _field_of(error: FieldError) -> ProblemField:
+    return ProblemField(field=shortened(error.field), message=shortened(error.message, LONGEST_DETAIL))
+
+
+def _field(location: tuple[int | str, ...], first: int = 0) -> str:
     # "one" and "many" are the tags of PassRequest's two forms: no client wrote them.
-    return ".".join(str(part) for part in location if part not in ("body", "one", "many"))
+    parts = [part for part in location if part not in ("body", "one", "many")]
+    return ".".join(str(part + first) if isinstance(part, int) else shortened(part) for part in parts)
 
 
 def _message(message: str) -> str:

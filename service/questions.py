@@ -7,22 +7,23 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import ValidationError
 
 from service.batching import Answer, Rows
 from service.body import media_type_of
 from service.call import Admitted
+from service.documents import BYTES_A_VALUE, SMALL_BYTES, read
 from service.errors import UnsupportedMediaType
 from service.images import Picture, Upload, digits_of_mnist, open_pictures, read_digits, rows_of
 from service.manifest import OutputSpec
 from service.multipart import FILE_FIELD, whole_form
 from service.preparation import SIDE
-from service.problems import invalid_payload
 from service.schemas import MAX_HOURS_PER_REQUEST, PassRequest
 
 # Up to so many of MNIST's own pictures are decoded on the event loop: a thread's round trip costs more than
 # they do. Any other picture may take long, and is read elsewhere.
 INLINE_PICTURES = 8
+
+MAX_HOURS_BYTES = MAX_HOURS_PER_REQUEST * BYTES_A_VALUE
 
 # Of a request that is there whole: its content type, and its body.
 Whole = tuple[str, bytes]
@@ -105,18 +106,29 @@ def ask_digit(call: Admitted, pictures: Pictures) -> Question | None:
     return pictures.question(rows)
 
 
-def ask_pass(call: Admitted, whole: Whole) -> Question:
-    """Raises ServiceError."""
+def ask_pass(call: Admitted, whole: Whole) -> Question | None:
+    """None where reading it may take long. Raises ServiceError."""
     content_type, document = whole
     if media_type_of(content_type) != "application/json":
         raise UnsupportedMediaType("Send application/json.")
+    if len(document) > SMALL_BYTES:
+        return None
+    admit_hours(call, document)
+    return hours_of(document)
+
+
+def admit_hours(call: Admitted, document: bytes) -> None:
+    """Only commas between hours can stand in a valid body, so they count its rows before it is parsed.
+
+    Raises Overloaded.
+    """
+    call.admit(min(document.count(b",", 0, MAX_HOURS_BYTES), MAX_HOURS_PER_REQUEST - 1) + 1)
+
+
+def hours_of(document: bytes) -> Question:
+    """Raises InvalidInput or PayloadTooLarge."""
     started = time.perf_counter()
-    # Only commas between hours can stand in a valid body, so they count its rows before it is parsed.
-    call.admit(min(document.count(b","), MAX_HOURS_PER_REQUEST - 1) + 1)
-    try:
-        hours = PassRequest.model_validate_json(document).hours
-    except ValidationError as error:
-        raise invalid_payload(error) from error
+    hours = read(PassRequest, document, MAX_HOURS_PER_REQUEST).hours
     values = hours if isinstance(hours, list) else [hours]
     rows = np.array(values, dtype=np.float32).reshape(-1, 1)
     return Question(rows, values is hours, partial(_passes, values), time.perf_counter() - started)

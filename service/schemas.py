@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic.json_schema import SkipJsonSchema
 
+from service.errors import SHOWN_ERRORS
 from service.manifest import Manifest
 
 MAX_HOURS_PER_REQUEST = 10_000
@@ -130,4 +131,9 @@ class Problem(BaseModel):
     status: int
     detail: str
     request_id: str
-    errors: list[ProblemField] | None = None
+    errors: list[ProblemField] | None = Field(None, max_length=SHOWN_ERRORS)
+    more_errors: int | None = Field(
+        None,
+        description="How many more there are than `errors` has; of a document that is too large to be read"
+        " whole, how many more values.",
+    )

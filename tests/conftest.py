@@ -151,9 +151,9 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def served(*options: str, **environment: str) -> Iterator[Served]:
+def served(*options: str, module: str = "service", **environment: str) -> Iterator[Served]:
     """`python -m service` on a free port, as a process of its own, once it answers."""
-    command = [sys.executable, "-m", "service", "--port", "0", *options]
+    command = [sys.executable, "-m", module, "--port", "0", *options]
     with NamedTemporaryFile() as file:
         process = subprocess.Popen(command, cwd=ROOT, stderr=file, env={**os.environ, **environment})
         try:

@@ -44,7 +44,7 @@ LAYERS: list[set[str]] = [
     },
     {"registry", "batching", "problems", "preparation", "containers"},
     {"images"},
-    {"explain", "call"},
+    {"explain", "call", "documents"},
     {"questions"},
     {"predict", "reload"},
     {"routes", "middleware", "versions", "tracing", "reference"},

@@ -106,8 +106,8 @@ async def test_a_request_of_many_rows_shares_and_cannot_starve_others(model: Rec
         await asyncio.sleep(0.05)
         model.free.set()
         answer, *_ = await asyncio.gather(large, *small)
-    # The large one has the first batch to itself; the second takes the small ones and its next five rows.
-    assert model.rows[1][:3] == [91.0, 92.0, 93.0]
+    # Small ones go first, once they are there; the large one has the rest of their batch.
+    assert [91.0, 92.0, 93.0] in (model.rows[0][:3], model.rows[1][:3])
     assert model.batches == [8] * 12 + [7]
     torch.testing.assert_close(torch.tensor(answer.outputs), torch.tensor(answered(model, many)))
 

@@ -28,10 +28,12 @@ class Held:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.free = threading.Event()
         self.free.set()
+        self.asked = threading.Event()
         self.rows: list[float] = []
         honest = Predictor.answer
 
         def answer(model: Predictor, rows: Tensor) -> list[list[float]]:
+            self.asked.set()
             assert self.free.wait(10)
             if model.manifest.name == "pass":
                 self.rows += rows.squeeze(1).tolist()
@@ -66,8 +68,9 @@ def test_a_client_that_hangs_up_while_it_waits_is_not_computed(
     async def scenario(port: int) -> None:
         held.free.clear()
         held.rows.clear()
+        held.asked.clear()
         patient = asyncio.create_task(asyncio.to_thread(post, port, 1.0))
-        await asyncio.sleep(0.1)
+        await asyncio.to_thread(held.asked.wait, 10)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         content = json.dumps({"hours": 2.0}).encode()
         writer.write(

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -15,10 +15,12 @@ from torch import Tensor
 
 from service.admission import LONGEST_WAIT_S, Admission
 from service.app import create_app
+from service.body import LEAST_BYTES
 from service.errors import Overloaded
 from service.predictor import Predictor
 from service.settings import Settings
-from tests.conftest import Digits, Served, metric_sum, png, running, served
+from tests.conftest import Digits, Served, metric_sum, png, running, served, wait_for
+from tests.test_body import serving
 
 
 class Held:
@@ -172,20 +174,42 @@ def test_a_body_that_does_not_come_is_408(impatient: Served) -> None:
 
 
 def test_bytes_under_way_are_bounded(impatient: Served) -> None:
-    """One upload has announced nearly all bytes there are: another gets 429, and later its turn."""
+    """Most of what may be has come of one upload: of others only small ones fit, until it ends."""
+
+    def status(size: int) -> int:
+        headers = {"Content-Type": "image/png"}
+        response = impatient.client.post("/predict/digit", content=size * b"x", headers=headers)
+        assert response.status_code != 429 or "Retry-After" in response.headers
+        return response.status_code
+
     with connect(impatient) as large:
         large.sendall(HEAD % 99_000)
         time.sleep(0.2)
-        response = impatient.client.post(
-            "/predict/digit", content=2000 * b"x", headers={"Content-Type": "image/png"}
-        )
-        assert response.status_code == 429
-        assert "Retry-After" in response.headers
-    time.sleep(0.2)
-    response = impatient.client.post(
-        "/predict/digit", content=2000 * b"x", headers={"Content-Type": "image/png"}
-    )
-    assert response.status_code == 415
+        assert status(60_000) == 415  # what is announced takes no room
+        large.sendall(80_000 * b"x")
+        time.sleep(0.2)
+        assert (status(15_000), status(2_000)) == (429, 415)
+    wait_for(lambda: status(15_000) == 415)
+    assert status(100_001) == 413  # it would never fit
+
+
+def test_a_body_that_stalls_is_408(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.body.PATIENCE_S", 0.5)
+    with serving(published) as port:
+        for drop, until_s in ((b"x", 0.1), (LEAST_BYTES * b"x", 1.5)):
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as slow:
+                began = time.monotonic()
+                slow.sendall(HEAD % 10_000_000)
+                slow.settimeout(0.1)
+                answer = b""
+                while not answer and time.monotonic() - began < 20:
+                    if time.monotonic() - began < until_s:
+                        slow.sendall(drop)  # as fast as it has to be, at the least
+                    with suppress(TimeoutError):
+                        answer = slow.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 408 ")
+            assert b"too slowly" in answer
+            assert time.monotonic() - began > until_s
 
 
 def test_permits_are_counted_and_the_wait_is_measured() -> None:

@@ -1,0 +1,115 @@
+"""The service with a heart that tells how long its event loop was busy at a time, and with planted faults.
+
+`GET /heartbeat` answers the longest since it was last asked, in seconds of processor time of the loop's own
+thread: what other processes do on the machine does not count. Faults are named in PLANTED, by commas.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from service import app, batching, questions
+from service.__main__ import cli
+from service.body import Body
+from service.call import Call
+from service.problems import found_in, invalid_payload
+
+BEAT_S = 0.001
+PLANTED = "PLANTED"
+
+
+class Heart:
+    """Beats on the event loop, as often as it lets it."""
+
+    def __init__(self) -> None:
+        self._longest_s = 0.0
+        self._beating: asyncio.Task[None] | None = None
+
+    async def longest_s(self) -> float:
+        self._beating = self._beating or asyncio.create_task(self._beat())
+        longest_s, self._longest_s = self._longest_s, 0.0
+        return longest_s
+
+    async def _beat(self) -> None:
+        while True:
+            began = time.thread_time()
+            await asyncio.sleep(BEAT_S)
+            self._longest_s = max(self._longest_s, time.thread_time() - began)
+
+
+def plant(where: object, **faults: Any) -> None:
+    for name, fault in faults.items():
+        setattr(where, name, fault)
+
+
+def on_the_loop() -> None:
+    """Whatever goes to a thread is done by the event loop."""
+
+    async def here(function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
+
+    plant(asyncio, to_thread=here)
+    plant(Call, elsewhere=lambda _, *work: here(*work))
+
+
+def every_error() -> None:
+    """All that is wrong with a document is found at once, by the event loop."""
+
+    def read(model: Any, document: bytes, _: int) -> Any:
+        try:
+            return model.model_validate_json(document)
+        except ValidationError as error:
+            raise invalid_payload(found_in(error)) from None
+
+    plant(questions, read=read)
+    on_the_loop()
+
+
+def announced() -> None:
+    """Permits are for what a body is announced to be."""
+    honest = Body._limit
+
+    def limit(self: Body, size: int) -> None:
+        honest(self, size)
+        if size > self._admitted:
+            self._pending.admit(size - self._admitted)
+            self._admitted = size
+
+    plant(Body, _limit=limit)
+
+
+def patient() -> None:
+    """A body may come as slowly as it likes."""
+    plant(Body, stalls=lambda *_: False)
+
+
+def in_turn() -> None:
+    """Rows go in the order in which they came, ten thousand at a time."""
+    plant(batching, FEW=1.0)
+    app.__dict__["BATCH_ROWS"]["pass"] = 10_000
+
+
+FAULTS = {fault.__name__: fault for fault in (on_the_loop, every_error, announced, patient, in_turn)}
+
+
+def main() -> None:
+    honest, heart = app.create_app, Heart()
+
+    def create_app(*arguments: Any) -> FastAPI:
+        application = honest(*arguments)
+        application.add_api_route("/heartbeat", heart.longest_s)
+        return application
+
+    plant(app, create_app=create_app)
+    for fault in filter(None, os.environ.get(PLANTED, "").split(",")):
+        FAULTS[fault]()
+    cli()
+
+
+if __name__ == "__main__":
+    main()
