@@ -50,6 +50,7 @@ def serve(
     drain_s: Annotated[float | None, _option("drain_s")] = None,
     stop_s: Annotated[int | None, _option("stop_s")] = None,
     request_timeout_s: Annotated[float | None, _option("request_timeout_s")] = None,
+    keep_alive_s: Annotated[int | None, _option("keep_alive_s")] = None,
     max_queued_batches: Annotated[int | None, _option("max_queued_batches")] = None,
     max_pending_bytes: Annotated[int | None, _option("max_pending_bytes")] = None,
     api_keys_file: Annotated[Path | None, _option("api_keys_file")] = None,

@@ -29,6 +29,7 @@ from service.direct import DirectWay
 from service.draining import draining
 from service.errors import Unauthorized
 from service.keys import KeyFile
+from service.methods import Methods
 from service.metrics import Metrics
 from service.middleware import Ledger, RequestContext
 from service.predict import ASKED, BATCH_ROWS, ENDPOINTS, FULL_ROWS, INTERFACES
@@ -77,11 +78,16 @@ class Abacus(FastAPI):
             app = traced(RequestContext(app, ledger))
             if settings.cors_origins:
                 app = CORSMiddleware(
-                    app, settings.cors_origins, ("GET", "POST"), ("*",), expose_headers=EXPOSED_FIELDS
+                    app,
+                    settings.cors_origins,
+                    ("GET", "HEAD", "POST"),
+                    ("*",),
+                    expose_headers=EXPOSED_FIELDS,
                 )
             return app
 
         self._hot = {path: surrounded(_asgi(endpoint)) for path, endpoint in ENDPOINTS.items()}
+        self.add_middleware(Methods)
         self.add_middleware(surrounded)
         self.state.metrics = metrics
         self.state.keys = keys

@@ -5,14 +5,14 @@ so that large ones are refused first, and has to come at some rate, so that none
 """
 
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, cast
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
 
 from service.admission import Admission
-from service.errors import LengthRequired, PayloadTooLarge
+from service.errors import LengthRequired, PayloadTooLarge, UnsupportedCoding
 
 _MOST_DIGITS = 18  # of a length that is compared; Python refuses to read very long ones
 
@@ -28,6 +28,8 @@ class Body:
 
     def __init__(self, scope: Scope, receive: Receive, max_bytes: int, pending: Admission) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
+        if b"content-encoding" in headers:
+            _check_codings(scope["headers"])
         self.headers = headers
         self.complete = False
         self._pending = pending
@@ -92,6 +94,17 @@ class Body:
         room = self._pending.limit
         self._pending.admit(more, leaving=min(size, room // 4, room - size))
         self._admitted = size
+
+
+def _check_codings(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Raises UnsupportedCoding."""
+    named = b",".join(value for name, value in headers if name == b"content-encoding").decode("latin-1")
+    codings = {coding.strip().lower() for coding in named.split(",")} - {"", "identity"}
+    if codings:
+        names = ", ".join(sorted(codings))[:100]
+        raise UnsupportedCoding(
+            f"The content is encoded ({names}); only identity is read: send it as it is."
+        )
 
 
 def media_type_of(content_type: str) -> str:

@@ -1,151 +1,193 @@
 """One HTTP connection, around its requests: a head that is too slow, too large or no HTTP is refused.
 
-uvicorn bounds neither how long a head takes nor how long it is, answers what is no HTTP in plain text, and
-writes the head of an answer apart from its body.
+uvicorn bounds neither how long a head takes nor how long it is, answers what is no HTTP in plain text,
+writes the head of an answer apart from its body, and loses the content of who offers another protocol.
 """
 
 import asyncio
-import http
+import logging
 import math
 from typing import cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from service.problems import MEDIA_TYPE, bare_problem
+from service import head
+from service.lifetime import HEAD_TIMEOUT_S, Lifetime
+
+logger = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES = 64 * 1024
-HEAD_TIMEOUT_S = 10.0
-
-_INTERIM = b"HTTP/1.1 100 "  # an answer comes after it
+TOO_LARGE = head.Fault(431, f"The head of the request is over {MAX_HEAD_BYTES:,} bytes.")
 
 
-class Answers:
-    """A transport to which a head is written together with what follows: one system call, one packet."""
-
-    __slots__ = ("_begun", "_head", "_transport")
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._begun = False
-        self._head = b""
-
-    def write(self, data: bytes) -> None:
-        if self._head:
-            self._transport.writelines((self._head, data))
-            self._head = b""
-        elif self._begun or data.startswith(_INTERIM):
-            self._transport.write(data)
-        else:
-            self._begun, self._head = True, data
-
-    def end(self) -> None:
-        """The answer is complete, perhaps without a body."""
-        if self._head:
-            self._transport.write(self._head)
-        self._begun, self._head = False, b""
-
-    def close(self) -> None:
-        self.end()
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
+class Enough(Exception):
+    """Nothing more of what has come is read."""
 
 
-class Connection(HttpToolsProtocol):
-    """uvicorn's, with limits.
+class Connection(Lifetime):
+    """uvicorn's, with limits. A timer runs only while a head is incomplete: most requests start none."""
 
-    One timer runs only while a head is incomplete: most requests start none. Another looks now and then
-    for how long nothing has been asked.
-    """
-
-    _in_head = True
-    _head_bytes = 0
-    _head_timer: asyncio.TimerHandle | None = None
-    _answers: Answers
-    _idle_since = math.inf
+    _alone = True  # no other request is in what is being received
+    _progress = False  # content, or the end of a head, is in it
+    _offered = False  # by this request: another protocol
+    _may_have = 0  # the most bytes that the head can have which is being received
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._answers = Answers(transport)
-        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._on_head_timeout)
+        self._kept = (b"keep-alive", b"timeout=%d" % self.timeout_keep_alive)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_timer()
-        if self.timeout_keep_alive_task:
-            self.timeout_keep_alive_task.cancel()
-        super().connection_lost(exc)
+    def data_received(self, data: bytes) -> None:
+        if self._deaf and not self._receiving:
+            self._dropped = True
+            return
+        self._alone = self._in_head or not self._receiving
+        self._may_have = self._head_bytes + len(data)
+        self._progress = False
+        try:
+            self._parse(data)
+        except httptools.HttpParserError as error:
+            self._on_parser_error(error)
+        if self._in_head or not self._progress:
+            self._measure(len(data))
+        elif self._head_timer:
+            self._stop_head_timer()
+        if self._stopping and not self._receiving and not self._is_asked():
+            self._close()
+
+    def _parse(self, data: bytes | memoryview) -> None:
+        """Raises HttpParserError."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as offer:
+                data = memoryview(data)[offer.args[0] :]
+                self._ignore_offer()
+
+    def _ignore_offer(self) -> None:
+        """The parser stops behind a head that offers another protocol: it is read anew, without that."""
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        self._offered = False
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.feed_data(head.without_offer(method, self.url, version, self.headers))
+
+    def _on_parser_error(self, error: httptools.HttpParserError) -> None:
+        if self._deaf and not self._receiving:
+            self._dropped = True  # it is what comes after the last request
+            return
+        if error.__context__:
+            logger.warning("no request can be made of a head: %r", error.__context__)
+        self._break_off()
+        self._refuse(400, f"This is no HTTP: {str(error) or 'the request cannot be read'}.")
+
+    def _measure(self, size: int) -> None:
+        """Hold a head that is incomplete, or the fields behind chunks, to its limits."""
+        if self._in_head and not self._head_timer and not self._deaf:
+            self._start_head_timer(HEAD_TIMEOUT_S)
+        if self._alone if self._in_head else self._receiving:
+            self._head_bytes += size
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._break_off()
+                self._refuse(*TOO_LARGE)
+
+    def _break_off(self) -> None:
+        """What is being received will never be there whole: who waits for it is told."""
+        cycle = self.cycle
+        if self._receiving and not self._in_head and self._is_asked() and cycle.more_body:
+            if self.pipeline and self.pipeline[0][0] is cycle:
+                self.pipeline.popleft()
+            cycle.disconnected = cycle.response_complete = True
+            cycle.message_event.set()
 
     def on_message_begin(self) -> None:
-        self._in_head, self._head_bytes = True, 0
+        if self._deaf:
+            raise Enough
+        self._in_head, self._receiving, self._head_bytes = True, True, 0
+        self._idle_since = math.inf
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # else it comes behind the content, where none counts (RFC 9110, section 6.5.1)
+            self.headers.append((name.lower(), value.strip(b" \t")))
+
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._in_head, self._progress, self._head_bytes = False, True, 0
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        if self.parser.should_upgrade() and method != b"CONNECT":
+            self._offered = True
+            return
+        self._check(method, version)
+        self.expect_100_continue = version == "1.1" and head.expects_continue(self.headers)
         super().on_headers_complete()
-        if self.cycle:
-            self.cycle.transport = cast(asyncio.Transport, self._answers)
+        cycle = self.cycle
+        cycle.transport = cast(asyncio.Transport, self._answers)
+        if self._stopping or not cycle.keep_alive or head.lacks_length(method, self.headers):
+            cycle.keep_alive, self._deaf = False, True
+        else:
+            cycle.default_headers = [*cycle.default_headers, self._kept]
+
+    def _check(self, method: bytes, version: str) -> None:
+        """Raises Enough where the head is refused."""
+        fields = self.headers
+        fault = head.fault_of(method, version, self.url, fields)
+        if self._is_too_large():
+            fault = TOO_LARGE
+        if fault:
+            self._refuse(*fault, is_head=method == b"HEAD")
+            raise Enough
+        target = head.target_of(method, self.url)
+        if target and target.authority is not None:
+            self.url = target.path
+            fields[:] = [(name, target.authority if name == b"host" else value) for name, value in fields]
+
+    def _is_too_large(self) -> bool:
+        """The head that has come, perhaps together with more than a head."""
+        return self._may_have > MAX_HEAD_BYTES and head.size_of(self.url, self.headers) > MAX_HEAD_BYTES
+
+    def on_body(self, body: bytes) -> None:
+        self._progress = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._offered:
+            return
+        self._receiving = self._alone = False
+        if self.cycle.response_complete:
+            self._idle_since = self.loop.time()
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         self._answers.end()
         self.server_state.total_requests += 1
-        if self.transport.is_closing():
+        if self._lingering or self.transport.is_closing():
             return
         self.flow.resume_reading()
-        self._idle_since = self.loop.time()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        elif not self.timeout_keep_alive_task:
-            self._watch_idleness(self.timeout_keep_alive)
-
-    def _watch_idleness(self, after_s: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(after_s, self.timeout_keep_alive_handler)
-
-    def _unset_keepalive_if_required(self) -> None:
-        """No longer idle. The timer goes on: one for every request would take as long as its metrics."""
-        self._idle_since = math.inf
-
-    def timeout_keep_alive_handler(self) -> None:
-        self.timeout_keep_alive_task = None
-        idle_s = max(0.0, self.loop.time() - self._idle_since)
-        if idle_s >= self.timeout_keep_alive:
-            super().timeout_keep_alive_handler()
+        elif self._last_words is not None:
+            self._say_last_words()
+        elif self._deaf:
+            self._close()
         else:
-            self._watch_idleness(self.timeout_keep_alive - idle_s)
+            self._await_more()
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if not self._in_head:
-            self._stop_timer()
-            return
-        self._head_bytes += len(data)
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse(431, f"The head of the request is over {MAX_HEAD_BYTES:,} bytes.")
-        elif not self._head_timer:
-            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._on_head_timeout)
-
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(400, msg)
-
-    def _on_head_timeout(self) -> None:
-        self._head_timer = None
-        if self._head_bytes:
-            self._refuse(408, f"The head of the request did not come within {HEAD_TIMEOUT_S:g} seconds.")
-        else:
-            self.transport.close()
-
-    def _stop_timer(self) -> None:
-        if self._head_timer:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _refuse(self, status: int, detail: str) -> None:
-        if self.transport.is_closing():
-            return
-        body = bare_problem(status, detail)
-        head = (
-            f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\ncontent-type: {MEDIA_TYPE}\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        super()._start_asgi_task(
+            cycle, _unless_asked(app, cycle) if cycle.waiting_for_100_continue else app
         )
-        self.transport.write(head.encode("ascii") + body)
-        self.transport.close()
+
+
+def _unless_asked(app: ASGI3Application, cycle: RequestResponseCycle) -> ASGI3Application:
+    """Who waits to be asked for content, and is answered instead, may send it or not: nothing follows."""
+
+    async def call(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        async def send_last(message: ASGISendEvent) -> None:
+            if cycle.waiting_for_100_continue and cycle.more_body:
+                cycle.keep_alive = False
+            await send(message)
+
+        await app(scope, receive, send_last)
+
+    return call

@@ -56,20 +56,24 @@ class DirectWay:
         self._keys = keys
         self._arrived: list[DirectCall] = []
 
-    def begin(self, scope: Scope, body: bytes, on_done: OnDone) -> "DirectCall | None":
+    def begin(
+        self, scope: Scope, fields: Mapping[bytes, bytes], body: bytes, on_done: OnDone
+    ) -> "DirectCall | None":
         """Begin to answer; `on_done` is called later, on the event loop. None: it is left to ASGI."""
-        call = _attempt(self._admitted, scope, body, on_done)
+        call = _attempt(self._admitted, scope, fields, body, on_done)
         if call:
             self._arrived.append(call)
             if len(self._arrived) == 1:
                 asyncio.get_running_loop().call_soon(self._ask_all)
         return call
 
-    def _admitted(self, scope: Scope, body: bytes, on_done: OnDone) -> "DirectCall":
+    def _admitted(
+        self, scope: Scope, fields: Mapping[bytes, bytes], body: bytes, on_done: OnDone
+    ) -> "DirectCall":
         """Raises ServiceError."""
         if self._keys:
             check(self._keys, scope)
-        return DirectCall(scope, body, on_done, self._model, self._backend(), self._ledger)
+        return DirectCall(scope, fields, body, on_done, self._model, self._backend(), self._ledger)
 
     def _ask_all(self) -> None:
         """Decode what has arrived, all of it before any is answered."""
@@ -85,11 +89,18 @@ class DirectCall(Admitted):
     __slots__ = ("_headers", "_job", "_ledger", "_on_done", "_over", "_question", "_started", "body")
 
     def __init__(
-        self, scope: Scope, body: bytes, on_done: OnDone, model: str, backend: Backend, ledger: Ledger
+        self,
+        scope: Scope,
+        fields: Mapping[bytes, bytes],
+        body: bytes,
+        on_done: OnDone,
+        model: str,
+        backend: Backend,
+        ledger: Ledger,
     ) -> None:
         """Raises NotReady, PayloadTooLarge, Overloaded or InvalidInput."""
         self._started = time.perf_counter()
-        self._headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        self._headers = fields
         super().__init__(scope, self._headers, model, backend)
         if len(body) > backend.max_body_bytes:
             raise PayloadTooLarge("")

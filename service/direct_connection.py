@@ -10,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from service.connection import Connection
 from service.direct import DirectCall, DirectWay, Written
+from service.head import is_authority
 from service.multipart import HELD_BYTES
 
 PATIENCE_S = 0.02  # how long a body is waited for
@@ -22,6 +23,7 @@ class DirectCycle:
     """
 
     message_event = asyncio.Event()  # nobody waits for it: the request is there
+    more_body = False
 
     def __init__(self, connection: "DirectConnection") -> None:
         self.keep_alive = True
@@ -30,9 +32,9 @@ class DirectCycle:
         self._connection = connection
         self._call: DirectCall | None = None
 
-    def begin(self, way: DirectWay, scope: Scope, body: bytes) -> bool:
+    def begin(self, way: DirectWay, scope: Scope, fields: Mapping[bytes, bytes], body: bytes) -> bool:
         """Whether it is answered here; else it is left to ASGI."""
-        self._call = way.begin(scope, body, self._on_done)
+        self._call = way.begin(scope, fields, body, self._on_done)
         return self._call is not None
 
     def abandon(self) -> None:
@@ -57,6 +59,8 @@ class DirectConnection(Connection):
 
     _ways: Mapping[bytes, DirectWay]
     _way: DirectWay
+    _fields: Mapping[bytes, bytes]
+    _host: bytes | None = None  # that was seen to be one
     _held: bytearray | None = None
     _patience: asyncio.TimerHandle | None = None
     _direct: DirectCycle | None = None  # the one under way
@@ -64,6 +68,7 @@ class DirectConnection(Connection):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._ways = getattr(self.app, "direct", {})
+        self._last_fields = b"%b: %b\r\n\r\n" % self._kept
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait_no_longer()
@@ -80,7 +85,7 @@ class DirectConnection(Connection):
         if not (way and self._may_go_directly()):
             super().on_headers_complete()
             return
-        self._in_head = False
+        self._in_head, self._progress, self._head_bytes = False, True, 0
         self._way, self._held = way, bytearray()
         self.scope["method"] = "POST"
         self.scope["path"] = self.url.decode("ascii")
@@ -89,21 +94,41 @@ class DirectConnection(Connection):
 
     def _may_go_directly(self) -> bool:
         """Whether it is a plain request, first in line, whose client takes in its answers."""
+        parser = self.parser
         return (
-            self.parser.get_method() == b"POST"
-            and self.parser.get_http_version() == "1.1"
-            and self.parser.should_keep_alive()
-            and not self.parser.should_upgrade()
-            and not self.expect_100_continue
+            parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not parser.should_upgrade()
             and (self.cycle is None or self.cycle.response_complete)
             and not self.flow.write_paused
+            and not self._stopping
+            and self._has_a_plain_head()
         )
+
+    def _has_a_plain_head(self) -> bool:
+        """Whether there is nothing in it that has to be refused, or needs more than an answer."""
+        fields = self._fields = dict(self.headers)
+        return (
+            len(fields) == len(self.headers)
+            and self._is_known(fields.get(b"host"))
+            and (b"content-length" in fields or fields.get(b"transfer-encoding") == b"chunked")
+            and not (b"content-encoding" in fields or b"expect" in fields)
+            and not self._is_too_large()
+        )
+
+    def _is_known(self, host: bytes | None) -> bool:
+        if host is None or (host != self._host and not is_authority(host)):
+            return False
+        self._host = host
+        return True
 
     def on_body(self, body: bytes) -> None:
         if self._held is None:
             super().on_body(body)
             return
         self._held += body
+        self._progress = True
         if len(self._held) > HELD_BYTES:
             self._wait_no_longer()
 
@@ -112,8 +137,9 @@ class DirectConnection(Connection):
         if body is None:
             super().on_message_complete()
             return
+        self._receiving = self._alone = False
         cycle = DirectCycle(self)
-        if cycle.begin(self._way, cast(Scope, self.scope), body):
+        if cycle.begin(self._way, cast(Scope, self.scope), self._fields, body):
             self._direct = cycle
             self.cycle = cast(RequestResponseCycle, cycle)
         else:
@@ -121,10 +147,12 @@ class DirectConnection(Connection):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.transport.is_closing():
-            self._release()  # it was no HTTP, and is refused
-        elif self._held is not None and not self._patience:
+        if self._held is not None and not self._patience:
             self._patience = self.loop.call_later(PATIENCE_S, self._wait_no_longer)
+
+    def _break_off(self) -> None:
+        self._release()
+        super()._break_off()
 
     def _wait_no_longer(self) -> None:
         body = self._release()
@@ -144,10 +172,11 @@ class DirectConnection(Connection):
     def answer(self, fields: bytes, body: bytes, keep_alive: bool) -> None:
         """200, with these fields in its head beside the server's own."""
         own = [b"%b: %b\r\n" % field for field in self.server_state.default_headers]
-        last = b"\r\n" if keep_alive else b"connection: close\r\n\r\n"
+        if keep_alive and not self._deaf:
+            last = self._last_fields
+        else:
+            self._deaf, last = True, b"connection: close\r\n\r\n"
         self.transport.write(b"".join([b"HTTP/1.1 200 OK\r\n", *own, fields, last, body]))
-        if not keep_alive:
-            self.transport.close()
         self.on_response_complete()
 
     def on_response_complete(self) -> None:
@@ -169,10 +198,10 @@ class DirectConnection(Connection):
             logger=self.logger,
             access_logger=self.access_logger,
             access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
+            default_headers=[*self.server_state.default_headers, self._kept],
             message_event=asyncio.Event(),
             expect_100_continue=False,
-            keep_alive=replaced.keep_alive if replaced else True,
+            keep_alive=not self._deaf and (replaced.keep_alive if replaced else True),
             on_response=self.on_response_complete,
         )
         cycle.body += body

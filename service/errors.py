@@ -7,6 +7,7 @@
     ├── LengthRequired         411
     ├── PayloadTooLarge        413
     ├── UnsupportedMediaType   415
+    │   └── UnsupportedCoding  415 + Accept-Encoding
     ├── InvalidInput           422
     │   └── InvalidImage       422
     │       ├── BlankImage     422
@@ -20,6 +21,7 @@
 Statuses are plain integers: this module knows no web framework. `problems` renders it as RFC 9457.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
 # So many things that are wrong with a payload are told; of the others, how many they are.
@@ -43,6 +45,7 @@ class ServiceError(Exception):
     title: ClassVar[str] = "Internal server error"
     slug: ClassVar[str] = "internal-error"
     retry_after_s: int | None = None
+    fields: ClassVar[Mapping[str, str]] = {}  # of the answer's head
 
     def __init__(self, detail: str, errors: tuple[FieldError, ...] = (), more: int = 0) -> None:
         super().__init__(detail)
@@ -53,6 +56,7 @@ class ServiceError(Exception):
 
 class Unauthorized(ServiceError):
     status, title, slug = 401, "Unauthorized", "unauthorized"
+    fields: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}  # RFC 9110, section 15.5.2
 
 
 class UnknownModel(ServiceError):
@@ -75,6 +79,13 @@ class PayloadTooLarge(ServiceError):
 
 class UnsupportedMediaType(ServiceError):
     status, title, slug = 415, "Unsupported media type", "unsupported-media-type"
+
+
+class UnsupportedCoding(UnsupportedMediaType):
+    """The content is compressed or otherwise encoded."""
+
+    title, slug = "Unsupported content coding", "unsupported-coding"
+    fields: ClassVar[Mapping[str, str]] = {"Accept-Encoding": "identity"}  # RFC 9110, section 15.5.16
 
 
 class InvalidInput(ServiceError):

@@ -11,6 +11,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from service.errors import FieldError, InvalidInput
 
+FORM = "multipart/form-data"
 FILE_FIELD = "file"
 MAX_FILES = 64
 HELD_BYTES = 64 * 1024  # so much of a form is held until all of it is there; more goes to the parser
@@ -18,7 +19,7 @@ HELD_BYTES = 64 * 1024  # so much of a form is held until all of it is there; mo
 _FILE_NAME = FILE_FIELD.encode()
 
 # What nearly every client sends: the content type, a part's disposition, and the head of a part.
-_USUAL_CONTENT_TYPE = re.compile(r"multipart/form-data; boundary=([\w'+.-]+)")
+_USUAL_CONTENT_TYPE = re.compile(r"multipart/form-data; boundary=([\w'+.-]+)", re.ASCII)
 _USUAL_DISPOSITION = re.compile(rb'form-data; name="file"(; filename="[^"\\]*")?')
 _USUAL_PART_HEAD = re.compile(
     rb'\r\nContent-Disposition: form-data; name="file"(?:; filename="[^"\\\r\n]{0,500}")?'

@@ -21,7 +21,7 @@ from service.call import Admitted, Backend, Call
 from service.documents import MAX_DOCUMENT_BYTES, SMALL_BYTES
 from service.errors import FieldError, InvalidInput, UnsupportedMediaType
 from service.images import find_digit
-from service.multipart import FILE_FIELD, FileForm
+from service.multipart import FILE_FIELD, FORM, FileForm
 from service.predictor import MAX_BATCH_ROWS
 from service.questions import (
     INLINE_PICTURES,
@@ -141,7 +141,7 @@ def _flag(query: bytes, name: str) -> bool:
 
 
 async def _posted(body: Body) -> Posted:
-    if body.media_type == "multipart/form-data":
+    if body.media_type == FORM:
         form = FileForm(body.content_type)
         await body.read(form.write)
         return Posted(FILE_FIELD, form.finish())

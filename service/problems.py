@@ -32,9 +32,9 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
         errors=[_field_of(e) for e in error.errors] or None,
         more_errors=error.more or None,
     )
-    headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
-    if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, section 15.5.2
+    headers = dict(error.fields)
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(error.retry_after_s)
     return _respond(problem, headers)
 
 
@@ -51,12 +51,10 @@ def http_problem_response(error: HTTPException, request_id: str) -> Response:
     return _respond(problem, error.headers or {})
 
 
-def bare_problem(status: int, detail: str) -> bytes:
+def bare_problem(status: int, detail: str, request_id: str) -> bytes:
     """The document alone, for what is refused before there is a request."""
     title = http.HTTPStatus(status).phrase.capitalize()
-    problem = Problem(
-        type="about:blank", title=title, status=status, detail=detail, request_id=new_request_id()
-    )
+    problem = Problem(type="about:blank", title=title, status=status, detail=detail, request_id=request_id)
     return problem.model_dump_json(exclude_none=True).encode()
 
 

@@ -15,7 +15,7 @@ from service.documents import BYTES_A_VALUE, SMALL_BYTES, read
 from service.errors import UnsupportedMediaType
 from service.images import Picture, Upload, digits_of_mnist, open_pictures, read_digits, rows_of
 from service.manifest import OutputSpec
-from service.multipart import FILE_FIELD, whole_form
+from service.multipart import FILE_FIELD, FORM, whole_form
 from service.preparation import SIDE
 from service.schemas import MAX_HOURS_PER_REQUEST, PassRequest
 
@@ -91,8 +91,12 @@ def read_whole(requests: Sequence[Whole]) -> list[Pictures]:
 def _posted_whole(content_type: str, body: bytes) -> Posted:
     if content_type.startswith("image/"):
         return Posted("body", [body])
-    files = whole_form(content_type, body)
+    files = whole_form(content_type, body) if _is_form(content_type) else []
     return Posted(FILE_FIELD, files if len(files) <= INLINE_PICTURES else [])
+
+
+def _is_form(content_type: str) -> bool:
+    return content_type.startswith(f"{FORM};") or media_type_of(content_type) == FORM
 
 
 def ask_digit(call: Admitted, pictures: Pictures) -> Question | None:

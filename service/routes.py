@@ -38,6 +38,7 @@ _BODY_ERRORS = (
     errors.LengthRequired,
     errors.PayloadTooLarge,
     errors.UnsupportedMediaType,
+    errors.UnsupportedCoding,
     errors.InvalidInput,
     errors.Overloaded,
     errors.InferenceFailed,

@@ -31,6 +31,7 @@ def run(settings: Settings) -> None:
             host=settings.host,
             port=settings.port,
             workers=settings.workers,
+            timeout_keep_alive=settings.keep_alive_s,
             timeout_graceful_shutdown=settings.stop_s,
             access_log=False,  # middleware.py writes it, with the request's id
             proxy_headers=False,  # nothing here depends on the client's address

@@ -94,6 +94,11 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds for a whole request; the header X-Request-Timeout-Ms asks for less.",
     )
+    keep_alive_s: int = Field(
+        75,
+        ge=1,
+        description="Seconds that a connection may be idle; more than any proxy in front keeps it.",
+    )
     max_queued_batches: int = Field(
         64,
         ge=1,

@@ -13,7 +13,7 @@ FILES = sorted([*ROOT.glob("service/*.py"), *ROOT.glob("training/*.py")])
 
 # Lower rooms know nothing of higher ones.
 LAYERS: list[set[str]] = [
-    {"errors", "settings", "manifest", "files", "cpus", "draining", "morphology"},
+    {"errors", "settings", "manifest", "files", "cpus", "draining", "morphology", "head", "peer"},
     {"store", "keys"},
     {
         "devices",
@@ -47,9 +47,10 @@ LAYERS: list[set[str]] = [
     {"explain", "call", "documents"},
     {"questions"},
     {"predict", "reload"},
-    {"routes", "middleware", "versions", "tracing", "reference"},
-    {"direct"},
-    {"app", "connection"},
+    {"routes", "middleware", "versions", "tracing", "reference", "methods"},
+    {"direct", "answers"},
+    {"app", "lifetime"},
+    {"connection"},
     {"direct_connection"},
     {"server"},
     {"__main__"},
@@ -63,6 +64,8 @@ WEB_ROOMS = {
     "connection",
     "direct",
     "direct_connection",
+    "lifetime",
+    "methods",
     "predict",
     "reference",
     "server",
