@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from service import jpeg_files, png_files, tiff_files
+from service import bmp_files, jpeg_files, png_files, tiff_files
 from service.stripping import Stripped
 
 _STRIPPED: dict[str, Callable[[bytes], Stripped]] = {
     "PNG": png_files.stripped,
     "JPEG": jpeg_files.stripped,
     "TIFF": tiff_files.stripped,
+    "BMP": bmp_files.stripped,
 }
 _AVIF_MAJORS = (b"avif", b"avis", b"mif1", b"msf1")  # that Pillow's plugin takes
 

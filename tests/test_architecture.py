@@ -41,6 +41,7 @@ LAYERS: list[set[str]] = [
         "png_files",
         "jpeg_files",
         "tiff_files",
+        "bmp_files",
     },
     {"registry", "batching", "problems", "preparation", "containers"},
     {"images"},
