@@ -1,6 +1,14 @@
 """`python -m service` serves; `models` and `key` are for its operators."""
 
 import os
+import signal
+import sys
+
+if __name__ == "__main__" and "".join(sys.argv[1:2])[:1] in ("", "-"):  # no subcommand: it will serve
+    # The imports below take seconds on a busy machine: a stop meanwhile is a stop like any other.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
+
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +18,9 @@ import typer
 from service import __version__, versions
 from service.errors import DeviceUnavailable
 from service.keys import KeyFile, KeysUnreadable, add_key
-from service.server import run
+from service.listening import AddressUnusable
+from service.metrics_folder import FolderUnusable
+from service.processes import run
 from service.settings import Settings, SettingsUnusable, read_settings, variable
 from service.signatures import KeyUnusable, TrustedKeys
 
@@ -49,6 +59,8 @@ def serve(
     reload_s: Annotated[float | None, _option("reload_s")] = None,
     drain_s: Annotated[float | None, _option("drain_s")] = None,
     stop_s: Annotated[int | None, _option("stop_s")] = None,
+    worker_start_s: Annotated[float | None, _option("worker_start_s")] = None,
+    worker_silence_s: Annotated[float | None, _option("worker_silence_s")] = None,
     request_timeout_s: Annotated[float | None, _option("request_timeout_s")] = None,
     keep_alive_s: Annotated[int | None, _option("keep_alive_s")] = None,
     max_queued_batches: Annotated[int | None, _option("max_queued_batches")] = None,
@@ -81,9 +93,12 @@ def serve(
     try:
         settings = read_settings(**given)
         _check(settings)
-    except (SettingsUnusable, DeviceUnavailable, KeysUnreadable, KeyUnusable) as error:
+        run(settings)
+    except (SettingsUnusable, DeviceUnavailable, KeysUnreadable, KeyUnusable, FolderUnusable) as error:
         raise typer.BadParameter(str(error)) from error
-    run(settings)
+    except AddressUnusable as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
 
 
 @cli.command()

@@ -1,10 +1,11 @@
 """What Prometheus reads: counters and histograms of this process, or of all workers together.
 
-With several workers every one keeps its figures in files of its own in one folder, which `server` makes
+With several workers every one keeps its figures in files of its own in one folder, which `processes` makes
 and names in PROMETHEUS_MULTIPROC_DIR; whichever worker is asked adds them up.
 """
 
 import asyncio
+import struct
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -130,6 +131,7 @@ class Metrics:
             "Looks at the file of API keys that failed; the last good keys stay.",
             registry=registry,
         )
+        worker_restarts(registry)
         # One lookup in a dictionary a time, where `labels` takes a lock and makes strings of its arguments.
         self.requests = cache(requests.labels)
         self.seconds = cache(seconds.labels)
@@ -153,7 +155,18 @@ class Metrics:
             MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
             registry.register(self._live_versions)
         encode, content_type = choose_encoder(accept)
-        return encode(registry), content_type
+        while True:
+            try:
+                return encode(registry), content_type
+            except (FileNotFoundError, struct.error):
+                continue  # a worker has just taken over a file of one that died, or makes its own
+
+
+def worker_restarts(registry: CollectorRegistry | None) -> Counter:
+    """Counted by the process that watches over workers; shown, with the rest, by any of them."""
+    return Counter(
+        "abacus_worker_restarts", "Workers that ended unasked or were killed.", registry=registry
+    )
 
 
 class _LiveVersions(Collector):

@@ -1,55 +1,77 @@
-"""uvicorn around the application: one process that serves, or one that watches over several that do."""
+"""uvicorn around the application."""
 
+import asyncio
 import gc
 import logging
 import os
 import signal
+import socket
 import sys
 from asyncio import Protocol
+from collections.abc import Callable
 from functools import partial
-from tempfile import TemporaryDirectory
+from types import FrameType
 from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.supervisors import Multiprocess
 
 from service.logs import log_config
-from service.settings import Settings, unknown_variables
+from service.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 
-def run(settings: Settings) -> None:
-    """Serve until a signal ends it. Exits with uvicorn's code when the application cannot start."""
-    with TemporaryDirectory(prefix="abacus-metrics-") as folder:
-        if settings.workers > 1:
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # prometheus_client reads it in every worker
-        config = uvicorn.Config(
-            partial(application, settings, folder if settings.workers > 1 else None),
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            workers=settings.workers,
-            timeout_keep_alive=settings.keep_alive_s,
-            timeout_graceful_shutdown=settings.stop_s,
-            access_log=False,  # middleware.py writes it, with the request's id
-            proxy_headers=False,  # nothing here depends on the client's address
-            http=cast(type[Protocol], connection),
-            ws="none",
-            log_config=log_config(settings.log_format, settings.log_level),
-            server_header=False,
-        )
-        for remark in unknown_variables():
-            logger.warning(remark)
-        if settings.workers > 1:
-            Multiprocess(config, sockets=[config.bind_socket()]).run()
-            return
-        # uvicorn raises the signal that stopped it once more when all is done: a stop is a success.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        server = uvicorn.Server(config)
-        server.run()
-        sys.exit(0 if server.started else 3)
+class Server(uvicorn.Server):
+    """Ends with success wherever it was asked to: at once while it starts, else when all is answered."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(self, config: uvicorn.Config, on_serving: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_serving = on_serving
+
+    def serve_from(self, listeners: list[socket.socket]) -> None:
+        """Serve until a stop. Exits with uvicorn's code where the application cannot start."""
+        self.run(sockets=listeners)
+        sys.exit(0 if self.started else uvicorn.config.STARTUP_FAILURE)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
+        try:
+            await super().startup(sockets)
+        except OSError as error:  # another has bound the same address, and was the first to listen
+            logger.error("cannot listen: %s", error.strerror)
+            await self.lifespan.shutdown()
+            sys.exit(uvicorn.config.STARTUP_FAILURE)
+        self._on_serving()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Without uvicorn's memory of signals, which it raises once more when all is done."""
+        del frame
+        if not self.started:
+            os._exit(0)
+        self.leave(cut_off=self.should_exit and sig == signal.SIGINT)
+
+    def leave(self, cut_off: bool) -> None:
+        """Take no more connections and finish what is in flight, or not even that."""
+        self.should_exit = True
+        self.force_exit = self.force_exit or cut_off
+
+
+def configuration(settings: Settings, metrics_folder: str | None, api_keys: bytes | None) -> uvicorn.Config:
+    return uvicorn.Config(
+        partial(application, settings, metrics_folder, api_keys),
+        factory=True,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=settings.stop_s,
+        access_log=False,  # middleware.py writes it, with the request's id
+        proxy_headers=False,  # nothing here depends on the client's address
+        http=cast(type[Protocol], connection),
+        ws="none",
+        log_config=log_config(settings.log_format, settings.log_level),
+        server_header=False,
+    )
 
 
 def connection(**arguments: Any) -> Protocol:
@@ -59,11 +81,11 @@ def connection(**arguments: Any) -> Protocol:
     return DirectConnection(**arguments)
 
 
-def application(settings: Settings, metrics_folder: str | None) -> ASGIApp:
+def application(settings: Settings, metrics_folder: str | None, api_keys: bytes | None) -> ASGIApp:
     # Nothing that imports and models make is garbage, and looking for it takes a tenth of the start;
     # `app` turns it on again when it is ready.
     gc.disable()
     # Imported here: the process that only watches over workers then never holds torch, 400 MB of it.
     from service.app import create_app
 
-    return create_app(settings, metrics_folder)
+    return create_app(settings, metrics_folder, api_keys)

@@ -89,6 +89,12 @@ class Settings(BaseSettings):
     stop_s: int = Field(
         30, ge=1, description="Seconds that requests in flight then have, before they are cut off."
     )
+    worker_start_s: float = Field(
+        600, gt=0, description="Seconds that a worker may take to start before it is replaced."
+    )
+    worker_silence_s: float = Field(
+        30, gt=1, description="Seconds that a worker's event loop may stand still before it is replaced."
+    )
     request_timeout_s: float = Field(
         60,
         gt=0,

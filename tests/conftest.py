@@ -152,10 +152,12 @@ class Served(NamedTuple):
 
 @contextmanager
 def served(*options: str, module: str = "service", **environment: str) -> Iterator[Served]:
-    """`python -m service` on a free port, as a process of its own, once it answers."""
+    """`python -m service` on a free port, as a process of its own (and group), once it answers."""
     command = [sys.executable, "-m", module, "--port", "0", *options]
     with NamedTemporaryFile() as file:
-        process = subprocess.Popen(command, cwd=ROOT, stderr=file, env={**os.environ, **environment})
+        process = subprocess.Popen(
+            command, cwd=ROOT, stderr=file, env={**os.environ, **environment}, start_new_session=True
+        )
         try:
             log = Path(file.name)
             with httpx.Client(base_url=_address(log, process), timeout=60) as client:

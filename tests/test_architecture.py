@@ -13,7 +13,20 @@ FILES = sorted([*ROOT.glob("service/*.py"), *ROOT.glob("training/*.py")])
 
 # Lower rooms know nothing of higher ones.
 LAYERS: list[set[str]] = [
-    {"errors", "settings", "manifest", "files", "cpus", "draining", "morphology", "head", "peer"},
+    {
+        "errors",
+        "settings",
+        "manifest",
+        "files",
+        "cpus",
+        "draining",
+        "morphology",
+        "head",
+        "peer",
+        "listening",
+        "metrics_folder",
+        "stages",
+    },
     {"store", "keys"},
     {
         "devices",
@@ -29,6 +42,7 @@ LAYERS: list[set[str]] = [
         "signatures",
         "auth",
         "polarity",
+        "supervisor",
     },
     {
         "schemas",
@@ -54,6 +68,8 @@ LAYERS: list[set[str]] = [
     {"connection"},
     {"direct_connection"},
     {"server"},
+    {"worker"},
+    {"processes"},
     {"__main__"},
 ]
 ROOMS = {room for layer in LAYERS for room in layer}
@@ -144,8 +160,8 @@ def test_torchscript_stands_in_two_files() -> None:
 
 def test_the_environment_is_read_in_one_file() -> None:
     users = {p.stem for p in FILES if "os.environ" in p.read_text() or "getenv" in p.read_text()}
-    assert users == {"settings", "server"}  # which only sets what prometheus_client reads
-    assert "os.environ[" in (ROOT / "service" / "server.py").read_text()
+    assert users == {"settings", "processes"}  # which sets what prometheus_client reads
+    assert "os.environ[" in (ROOT / "service" / "processes.py").read_text()
     assert "BaseSettings" in (ROOT / "service" / "settings.py").read_text()
 
 

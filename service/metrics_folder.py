@@ -1,0 +1,113 @@
+"""Where several workers keep their figures: a folder that is held while it is used, and bounded in size.
+
+What a dead worker counted stays counted: the one that takes its place goes on with its files. Whoever holds
+the lock of a folder uses it; the system frees it however that process ends.
+"""
+
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import gettempdir, mkdtemp
+
+_PREFIX = "abacus-metrics-"
+_STAGED = "abacus-staged-"
+_LOCK = ".lock"
+
+
+class FolderUnusable(Exception):
+    """There is no folder that can be written, or another service uses the one that was named."""
+
+
+class MetricsFolder:
+    """The files `<type>_<pid>.db` of prometheus_client, of workers that live and of those that died."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._left: list[int] = []
+
+    def bury(self, pid: int) -> None:
+        """A worker has died: what it held is gone, what it counted waits for its successor."""
+        for gauge in self.path.glob(f"gauge_live*_{pid}.db"):
+            gauge.unlink(missing_ok=True)
+        self._left.append(pid)
+
+    def hand_over(self, pid: int) -> None:
+        """Give a new worker the files of one that died. It must not have opened its own."""
+        if not self._left:
+            return
+        for file in self.path.glob(f"*_{self._left.pop()}.db"):
+            file.rename(file.with_name(f"{file.name.rpartition('_')[0]}_{pid}.db"))
+
+
+@contextmanager
+def metrics_folder(named: str | None) -> Iterator[MetricsFolder]:
+    """`named` by the operator, who keeps it; or a temporary one, gone afterwards. Raises FolderUnusable."""
+    path, lock = _operators(Path(named)) if named else _temporary()
+    try:
+        yield MetricsFolder(path)
+    finally:
+        if not named:
+            shutil.rmtree(path, ignore_errors=True)
+        os.close(lock)
+
+
+def _operators(path: Path) -> tuple[Path, int]:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = _hold(path)
+        if lock is None:
+            raise FolderUnusable(f"PROMETHEUS_MULTIPROC_DIR={path}: another service uses it.")
+        for file in path.glob("*.db"):  # of a service that is gone
+            file.unlink()
+    except OSError as error:
+        raise FolderUnusable(
+            f"PROMETHEUS_MULTIPROC_DIR={path} cannot be used: {error.strerror}."
+        ) from error
+    return path, lock
+
+
+def _temporary() -> tuple[Path, int]:
+    for base in _bases():
+        with suppress(OSError):
+            _clear(base)
+            # It has its name once it is held: until then it would look like one that nobody uses.
+            staged = Path(mkdtemp(prefix=_STAGED, dir=base))
+            lock = _hold(staged)
+            assert lock is not None
+            return staged.rename(base / staged.name.replace(_STAGED, _PREFIX)), lock
+    raise FolderUnusable(
+        "No folder for the metrics of several workers can be written: set PROMETHEUS_MULTIPROC_DIR to one."
+    )
+
+
+def _bases() -> Iterator[Path]:
+    with suppress(OSError):
+        yield Path(gettempdir())
+    yield Path("/dev/shm")
+
+
+def _clear(base: Path) -> None:
+    """Remove what services left that could not, because they were killed."""
+    for path in base.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            found = path.lstat()
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and (path / _LOCK).exists():
+                lock = _hold(path)
+                if lock is not None:
+                    shutil.rmtree(path, ignore_errors=True)
+                    os.close(lock)
+
+
+def _hold(path: Path) -> int | None:
+    """The lock of a folder, or None where another process has it. Raises OSError."""
+    lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
