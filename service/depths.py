@@ -17,7 +17,7 @@ DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras, scanners and programs use of 
 # In `info`: Pillow reads 32-bit levels as signed, and these are not; 0 is white.
 UNSIGNED, INVERTED = "unsigned", "inverted"
 
-_BAND = 1 << 20  # pixels: of a large picture only so many at a time are held at their full depth
+_BAND = 1 << 18  # pixels: of a large picture only so many at a time are held at their full depth
 
 _Levels = NDArray[np.number]
 
@@ -34,13 +34,14 @@ def shallow(picture: Image.Image, colour_key: int | None = None) -> Image.Image:
     are stretched to their own. Raises InvalidImage where pixels are not numbers.
     """
     lowest, highest = _range(picture)
-    grey, cover = Image.new("L", picture.size), Image.new("L", picture.size, 255)
+    grey = Image.new("L", picture.size)
+    cover = None if colour_key is None else Image.new("L", picture.size)
     for at, levels in _bands(picture):
         grey_u8 = _eight_bits(picture.mode, levels, lowest, highest)
         grey.paste(Image.fromarray(~grey_u8 if picture.info.get(INVERTED) else grey_u8), at)
-        if colour_key is not None:
+        if cover:
             cover.paste(Image.fromarray((levels != colour_key).astype(np.uint8) * 255), at)
-    return grey if colour_key is None else Image.merge("LA", (grey, cover))
+    return Image.merge("LA", (grey, cover)) if cover else grey
 
 
 def _eight_bits(mode: str, levels: _Levels, lowest: float, highest: float) -> NDArray[np.uint8]:

@@ -11,7 +11,8 @@
     ├── InvalidInput           422
     │   └── InvalidImage       422
     │       ├── BlankImage     422
-    │       └── TooManyPixels  422
+    │       ├── TooManyPixels  422
+    │       └── PictureTooCostly  422
     ├── Overloaded             429 + Retry-After
     ├── InternalError          500
     │   └── InferenceFailed    500
@@ -105,6 +106,12 @@ class BlankImage(InvalidImage):
 
 class TooManyPixels(InvalidImage):
     title, slug = "Too many pixels", "too-many-pixels"
+
+
+class PictureTooCostly(InvalidImage):
+    """Reading it takes more work or memory than is spent on one picture, whatever its size."""
+
+    title, slug = "Picture too costly", "picture-too-costly"
 
 
 class Overloaded(ServiceError):

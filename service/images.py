@@ -9,13 +9,13 @@ import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from io import BytesIO
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from service.budget import MeteredFile, check_budget
 from service.containers import stripped
 from service.errors import (
     FieldError,
@@ -28,6 +28,7 @@ from service.formats import recognise
 from service.ground import WORK_SIDE
 from service.modes import opaque
 from service.preparation import SIDE, Decoded, Prepared, in_mnist_form, prepare
+from service.reduction import reduced
 from service.stripping import not_read, orientation_of
 
 MAX_SIDE = 65_535  # as in JPEG; decoders hold whole rows, several times over
@@ -154,18 +155,41 @@ def _decoded(picture: Picture) -> tuple[Image.Image, tuple[int, int]]:
     with _decoder_errors_translated(image.format or ""):
         # A JPEG is decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that will do.
         image.draft(None, (2 * WORK_SIDE, 2 * WORK_SIDE))
+        if hasattr(image, "_decoder"):
+            image._decoder = _FrameDecoder(image._decoder)
         image.load()
+        plain = opaque(reduced(image))
+        if plain is not image:
+            image.close()  # whoever holds it, its pixels are no longer held
         turn = _TURNS.get(picture.orientation)
-        upright = image if turn is None else image.transpose(turn)
-        return opaque(upright), (height, width) if picture.orientation in _SIDEWAYS else (width, height)
+        upright = plain if turn is None else plain.transpose(turn)
+        return upright, (height, width) if picture.orientation in _SIDEWAYS else (width, height)
+
+
+class _FrameDecoder:
+    """Pillow's decoder of WebP or AVIF, which ends with its first frame, as it holds that once more."""
+
+    def __init__(self, decoder: Any) -> None:
+        self._decoder = decoder
+
+    def get_next(self) -> Any:
+        return self._decoder_once().get_next()
+
+    def get_frame(self, number: int) -> Any:
+        return self._decoder_once().get_frame(number)
+
+    def _decoder_once(self) -> Any:
+        decoder, self._decoder = self._decoder, None
+        return decoder
 
 
 def _open(field: str, data: bytes, max_pixels: int) -> Picture:
     """Read the header and count the pixels."""
     image_format = recognise(data)
     data, orientation, info, kind = stripped(data, image_format)
+    file = MeteredFile(data)
     with _decoder_errors_translated(image_format, kind):
-        picture = Image.open(BytesIO(data), formats=[image_format])
+        picture = Image.open(file, formats=[image_format])
         orientation = orientation_of(picture.info.get("exif", b"")) if orientation is None else orientation
     picture.info.update(info)
     width, height = picture.size
@@ -175,6 +199,10 @@ def _open(field: str, data: bytes, max_pixels: int) -> Picture:
         raise TooManyPixels(
             f"The picture has {width}×{height} pixels; at most {max_pixels:,} are accepted."
         )
+    with _decoder_errors_translated(image_format):
+        check_budget(picture, file)
+    if image_format == "BMP":
+        file.unmeter()  # it may come in runs of two bytes
     return Picture(field, picture, picture.size, orientation)
 
 

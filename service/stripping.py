@@ -6,7 +6,7 @@ wrong with them does not keep a picture from being seen, and however much there 
 
 from typing import Any, Literal, NamedTuple
 
-from service.errors import InvalidImage, UnsupportedMediaType
+from service.errors import InvalidImage, PictureTooCostly, UnsupportedMediaType
 
 MAX_PIECES = (
     1 << 15
@@ -66,4 +66,4 @@ def cut_short(image_format: str) -> InvalidImage:
 
 
 def too_many_pieces(image_format: str) -> InvalidImage:
-    return InvalidImage(f"The {image_format} file has more than {MAX_PIECES:,} pieces.")
+    return PictureTooCostly(f"The {image_format} file has more than {MAX_PIECES:,} pieces.")

@@ -36,6 +36,8 @@ LAYERS: list[set[str]] = [
         "formats",
         "stripping",
         "transparency",
+        "reduction",
+        "budget",
         "admission",
         "metrics",
         "logs",

@@ -1,0 +1,51 @@
+"""A large picture → a smaller one that looks the same, a band of rows at a time.
+
+Whatever is done with a picture makes copies of it, most of them of four bytes a pixel: of a large one they
+would be a gigabyte. Of so many pixels as are left here, all together are less than the large one was.
+"""
+
+import math
+
+from PIL import Image
+
+ROOM = 4_000_000  # pixels, which is more than any digit needs: its preparation looks at 140 × 140 of them
+BAND = 1 << 18  # pixels that are converted at a time
+
+_LEAN = ("1", "L", "F")  # of these, and of whole numbers, copies are small or made band by band
+_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")  # `transparency` has these in hand
+_KEY = "transparency"  # Pillow's name in `info` for what is not shown
+
+
+def reduced(picture: Image.Image) -> Image.Image:
+    """At most ROOM pixels, each the mean of those in its place. A palette's colours become RGB.
+
+    Or the picture itself, where it is lean or has transparent parts.
+    """
+    factor = math.ceil(math.sqrt(picture.width * picture.height / ROOM))
+    keyed, deep = _KEY in picture.info, picture.mode.startswith("I")
+    if factor == 1 or (not keyed if deep else keyed or picture.mode in (*_LEAN, *_ALPHA)):
+        return picture
+    if picture.palette is not None and picture.palette.mode == "RGBA":
+        return picture
+    return _sampled(picture, factor) if deep else _averaged(picture, factor)
+
+
+def _sampled(picture: Image.Image, factor: int) -> Image.Image:
+    """One pixel of each place: the mean of levels with one that is not shown would be neither."""
+    small = picture.resize(_size(picture, factor), Image.Resampling.NEAREST)
+    small.info = picture.info
+    return small
+
+
+def _averaged(picture: Image.Image, factor: int) -> Image.Image:
+    mode = "RGB" if picture.mode in ("P", "HSV") else picture.mode
+    small = Image.new(mode, _size(picture, factor))
+    rows = max(1, BAND // (picture.width * factor)) * factor
+    for top in range(0, picture.height, rows):
+        band = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+        small.paste((band if band.mode == mode else band.convert(mode)).reduce(factor), (0, top // factor))
+    return small
+
+
+def _size(picture: Image.Image, factor: int) -> tuple[int, int]:
+    return -(-picture.width // factor), -(-picture.height // factor)

@@ -1,0 +1,81 @@
+"""Pictures that ask for much memory or time: answered, or refused before they take either."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from service.errors import PictureTooCostly
+from service.images import Upload, find_digit, open_pictures
+from tests.conftest import ROOT
+from tests.reliability.costly import in_small_pieces, large_pictures, many_scans
+
+Report = Callable[[str, str, str], None]
+MAX_PIXELS = 25_000_000
+MOST_MIB = 150
+
+# Reads a picture from its input, and prints by how many MiB it grew meanwhile, at its peak.
+MEASURED = """
+import sys
+from io import BytesIO
+from pathlib import Path
+from PIL import Image
+from service.images import Upload, find_digit, open_pictures
+
+def memory(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith(name))
+
+def read(data):
+    find_digit(open_pictures([Upload("file", data)], 25_000_000)[0])
+
+def read_at_once(data):
+    Image.open(BytesIO(data)).convert("RGB")
+
+warming = BytesIO()
+Image.radial_gradient("L").save(warming, "PNG")
+read(warming.getvalue())  # makes what is made once
+data = sys.stdin.buffer.read()
+before = memory("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")
+{way}(data)
+print(memory("VmHWM") - before)
+"""
+
+
+def grown_mib(data: bytes, way: str = "read") -> int:
+    command = [sys.executable, "-W", "ignore", "-c", MEASURED.format(way=way)]
+    return int(subprocess.run(command, cwd=ROOT, input=data, stdout=subprocess.PIPE, check=True).stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_memory_of_large_pictures(long: bool, figure: Report) -> None:
+    pictures = dict(large_pictures(long))
+    grown = {name: grown_mib(data) for name, data in pictures.items()}
+    worst = max(grown, key=grown.__getitem__)
+    control = grown_mib(pictures["RGBA"], "read_at_once")
+    figure(
+        f"25 million pixels of each of {len(grown)} kinds",
+        f"memory grows by ≤ {MOST_MIB} MiB",
+        f"at most {grown[worst]} MiB ({worst}); without bands {control} MiB",
+    )
+    assert {name: mib for name, mib in grown.items() if mib > MOST_MIB} == {}
+    assert control > MOST_MIB
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "GIF", "TIFF"])
+def test_a_picture_in_small_pieces(image_format: str) -> None:
+    find(in_small_pieces(image_format, 40_000))  # the control: that it is in pieces does not matter
+    with pytest.raises(PictureTooCostly, match="pieces"):
+        find(in_small_pieces(image_format))
+
+
+def test_a_jpeg_of_many_scans() -> None:
+    find(many_scans(280, 100))
+    with pytest.raises(PictureTooCostly, match="scans"):
+        find(many_scans(5000, 100))
+
+
+def find(data: bytes) -> None:
+    find_digit(open_pictures([Upload("file", data)], MAX_PIXELS)[0])
