@@ -49,6 +49,7 @@ from service.schemas import Problem
 from service.settings import Settings, Traces
 from service.signatures import TrustedKeys
 from service.store import ArtifactStore
+from service.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ class Abacus(FastAPI):
         self.add_middleware(Methods)
         self.add_middleware(surrounded)
         self.state.metrics = metrics
+        self.state.stuck = False  # True when it has stopped and a thread still computes
         self.state.keys = keys
         # By path; none where every request needs more than an answer.
         self.direct: dict[bytes, DirectWay] = {}
@@ -167,23 +169,24 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     logger.info("device %s, artifacts in %s, %d thread(s)", device, settings.artifacts, threads)
     trusted = TrustedKeys(settings.trusted_keys) if settings.trusted_keys else None
     store = ArtifactStore(settings.artifacts)
-    registry = Registry(store, INTERFACES, device, settings.precision, trusted)
+    registry = Registry(store, INTERFACES, device, settings.precision, trusted, settings.max_model_bytes)
     backend, reloader = _backend(registry, app.state.metrics, settings)
     app.state.backend = backend
-    await reloader.look()
+    watchdog = Watchdog(lambda: reloader.computing, registry.hang, settings.batch_timeout_s)
+    watchdog.start()
     # A thread that computes can hand over its answers only with the interpreter lock, which the event loop
     # gives up after this long: by default 5 ms, as much as a whole batch takes.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    await reloader.start(settings.reload_s)
     # What is loaded stays: a full collection of torch's 300,000 objects would hold up requests for 60 ms.
     gc.freeze()
     gc.enable()
-    looking = asyncio.create_task(reloader.keep_looking(settings.reload_s))
     with _keys_kept_up(app.state.keys, app.state.metrics), draining(registry.stop, settings.drain_s):
         yield
     backend.documents.shutdown(wait=False)
     gc.unfreeze()
-    looking.cancel()
-    await reloader.close()
+    app.state.stuck = not await reloader.close()
+    watchdog.stop()
 
 
 def _keys_kept_up(keys: KeyFile | None, metrics: Metrics) -> AbstractContextManager[None]:
@@ -208,7 +211,7 @@ def _backend(registry: Registry, metrics: Metrics, settings: Settings) -> tuple[
 
         return Batcher(predictor, BATCH_ROWS[name], on_batch)
 
-    reloader = Reloader(registry, make_batcher, metrics)
+    reloader = Reloader(registry, make_batcher, metrics, settings.load_timeout_s)
     metrics.show(registry.manifests)
     backend = Backend(
         registry=registry,

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from service.errors import InferenceFailed, ServiceError
+from service.errors import InferenceFailed, ServiceError, outcome
 from service.manifest import Manifest
 from service.predictor import Predictor
 
@@ -133,6 +133,8 @@ class Batcher:
         """
         self.manifest = predictor.manifest
         self.unanswered = 0
+        # When the batch that is being computed began, by `time.perf_counter`; 0 while there is none.
+        self.busy_since = 0.0
         self._predictor = predictor
         self._max_batch_rows = max_batch_rows
         self._on_batch = on_batch
@@ -188,10 +190,14 @@ class Batcher:
             await asyncio.sleep(DRAIN_LOOK_S)
 
     def close(self) -> None:
-        """Let the running batch end and free the thread."""
+        """Have the thread end after the batch that it computes, which nobody need wait for."""
         if self._thread:
             self._wake.put(None)
-            self._thread.join()
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is no thread any longer."""
+        return not (self._thread and self._thread.is_alive())
 
     def _run_on_loop(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
         """Run what waits, once the loop brings no more: on one thread, reading comes before computing."""
@@ -237,12 +243,12 @@ class Batcher:
         """One result for each part. A batch that fails is run again part by part: only the guilty fail."""
         alone = len(batch) == 1
         rows = torch.from_numpy(batch[0].rows if alone else np.concatenate([part.rows for part in batch]))
-        started = time.perf_counter()
-        try:
-            outputs = self._predictor.answer(rows)
-        except Exception as error:  # whatever it was, every caller must hear of it
+        started = self.busy_since = time.perf_counter()
+        outputs = outcome(lambda: self._predictor.answer(rows))
+        self.busy_since = 0.0
+        if isinstance(outputs, Exception):  # whatever it was, every caller must hear of it
             if alone:
-                return [InferenceFailed.told(error)]
+                return [InferenceFailed.told(outputs)]
             logger.warning("a batch of %d requests failed; running them one by one", len(batch))
             return [result for part in batch for result in self._infer([part])]
         took_s = time.perf_counter() - started

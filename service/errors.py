@@ -17,13 +17,16 @@
     ├── InternalError          500
     │   └── InferenceFailed    500
     ├── NotReady               503 + Retry-After
+    ├── NotLive                503 + Retry-After
     └── DeadlineExceeded       504
 
 Statuses are plain integers: this module knows no web framework. `problems` renders it as RFC 9457.
 """
 
-from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import ClassVar, NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 # So many things that are wrong with a payload are told; of the others, how many they are.
 SHOWN_ERRORS = 20
@@ -151,6 +154,13 @@ class NotReady(ServiceError):
     retry_after_s = 5
 
 
+class NotLive(ServiceError):
+    """The process computes what does not end, and is about to."""
+
+    status, title, slug = 503, "Not live", "not-live"
+    retry_after_s = 5
+
+
 class DeadlineExceeded(ServiceError):
     """The answer would come too late; what was not yet computed is not computed."""
 
@@ -159,3 +169,11 @@ class DeadlineExceeded(ServiceError):
 
 class DeviceUnavailable(Exception):
     """The device that was asked for is not on this machine: the service does not start."""
+
+
+def outcome(function: Callable[[], T]) -> T | Exception:
+    """What `function` returns or raises, whatever that is: for those who have to go on in any case."""
+    try:
+        return function()
+    except Exception as error:  # the border to what others wrote: a model, above all
+        return error

@@ -1,29 +1,105 @@
-"""Files: read without trust in what they are, written so that they last."""
+"""Files that others can write to: only regular ones are read, and no more of them than is expected.
+
+A path may turn out to be a FIFO, a device, a link to elsewhere or a gigabyte of nothing. So each is looked
+at before it is opened, opened without waiting and without following links, looked at once more, since it
+may have been exchanged meanwhile, and read up to a limit. Folders are opened one by one, each from the one
+above it: no exchange of a folder leads elsewhere.
+"""
 
 import errno
 import os
 import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+
+READ_WITHIN_S = 60
+_CHUNK_BYTES = 1024 * 1024
+_KINDS = {
+    stat.S_IFLNK: "a link",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFREG: "a file",
+}
+_NO_WAIT = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class Unreadable(Exception):
+    """What is not read, and why: never what stands in it."""
+
+    @property
+    def missing(self) -> bool:
+        """Whether there is nothing."""
+        return isinstance(self.__cause__, FileNotFoundError)
 
 
 def read_regular(path: Path, at_most: int) -> bytes:
-    """The whole of a regular file, wherever links lead; a FIFO or a device is not waited for.
+    """A file that the operator named, up to so many bytes; links to it are followed. Raises OSError."""
+    _must_be(stat.S_IFREG, path.stat())
+    return _read(os.open(path, _NO_WAIT), at_most)
 
-    Raises OSError, also where there are more than `at_most` bytes.
+
+def read_below(root: Path, *names: str, at_most: int, exactly: bool = False) -> bytes:
+    """The file `names` below `root`: up to so many bytes, or `exactly` so many.
+
+    `root` may be a link, and nothing below it. Raises Unreadable.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
-        content = file.read(at_most + 1)
-    if len(content) > at_most:
-        raise OSError(errno.EFBIG, f"it has more than {at_most} bytes")
-    return content
+    *folders, name = names
+    with folder_below(root, *folders) as folder, _explained("/".join(names)):
+        _must_be(stat.S_IFREG, os.stat(name, dir_fd=folder, follow_symlinks=False))
+        return _read(os.open(name, _NO_WAIT | os.O_NOFOLLOW, dir_fd=folder), at_most, exactly)
+
+
+@contextmanager
+def folder_below(root: Path, *names: str) -> Iterator[int]:
+    """A descriptor of the folder `names` below `root`. Raises Unreadable."""
+    with _explained(str(root)):
+        folder = os.open(root, _NO_WAIT | os.O_DIRECTORY)
+    try:
+        for depth, name in enumerate(names, 1):
+            with _explained("/".join(names[:depth])):
+                _must_be(stat.S_IFDIR, os.stat(name, dir_fd=folder, follow_symlinks=False))
+                inner = os.open(name, _NO_WAIT | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def folders_in(root: Path, *names: str, at_most: int | None = None) -> list[str]:
+    """The names of the folders in the folder `names` below `root`, in no order.
+
+    `at_most` so many entries of it are looked at. Raises Unreadable.
+    """
+    with (
+        folder_below(root, *names) as folder,
+        _explained("/".join(names) or str(root)),
+        os.scandir(folder) as entries,
+    ):
+        return [e.name for e in islice(entries, at_most) if e.is_dir(follow_symlinks=False)]
+
+
+def stamp_below(root: Path, *names: str) -> tuple[int, ...] | None:
+    """What changes when the file or folder does, even if its times are set back. None: there is none."""
+    *folders, name = names
+    try:
+        with folder_below(root, *folders) as folder:
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except (Unreadable, OSError):
+        return None
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Write a whole file and wait until it is on the disk."""
-    with path.open("wb") as file:
+    """Write a whole file and wait until it is on the disk. A link in its place is not followed."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with open(os.open(path, flags, 0o666), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -36,3 +112,39 @@ def sync_directory(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _explained(where: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unreadable(f"{where} cannot be read: {error.strerror}") from error
+
+
+def _must_be(kind: int, found: os.stat_result) -> None:
+    there = stat.S_IFMT(found.st_mode)
+    if there != kind:
+        wanted = "folder" if kind == stat.S_IFDIR else "regular file"
+        raise OSError(errno.EINVAL, f"it is {_KINDS.get(there, 'something else')}, and no {wanted}")
+
+
+def _read(descriptor: int, at_most: int, exactly: bool = False) -> bytes:
+    """Read and close. Reading what grows meanwhile, or comes by the drop, ends too."""
+    ends_at = time.monotonic() + READ_WITHIN_S
+    with open(descriptor, "rb", buffering=0) as file:
+        found = os.fstat(file.fileno())
+        _must_be(stat.S_IFREG, found)
+        if found.st_size > at_most or (exactly and found.st_size != at_most):
+            limit = f"not {at_most}" if exactly else f"more than {at_most}"
+            raise OSError(errno.EFBIG, f"it has {found.st_size} bytes, {limit}")
+        chunks: list[bytes] = []
+        left = at_most + 1
+        while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
+            if time.monotonic() > ends_at:
+                raise OSError(errno.ETIMEDOUT, f"reading it takes longer than {READ_WITHIN_S} s")
+            chunks.append(chunk)
+            left -= len(chunk)
+        if not left:
+            raise OSError(errno.EFBIG, f"it has grown beyond {at_most} bytes")
+    return b"".join(chunks)

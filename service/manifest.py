@@ -15,10 +15,30 @@ SIGNATURE_FILE = "manifest.sig"
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 DType = Literal["uint8", "float32"]
+Polarity = Literal["light-on-dark"]
+Task = Literal["binary-classification", "image-classification"]
+
+
+# The longest that a message shows of what others wrote.
+MAX_SHOWN = 200
 
 
 class ArtifactError(Exception):
     """An artifact that must not be served: missing, altered, malformed or answering wrongly."""
+
+
+class ArtifactUnreadable(ArtifactError):
+    """A file of it is not there (`missing`), or is not read: for now, perhaps."""
+
+    def __init__(self, message: str, missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
+def printable(text: str, at_most: int = MAX_SHOWN) -> str:
+    """What others wrote, as a person can be shown it: escaped where it would act on a terminal or a log."""
+    shown = text if len(text) <= at_most else text[:at_most] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
 
 
 class _Frozen(BaseModel):
@@ -31,7 +51,7 @@ class _TensorSpec(_Frozen):
 
     name: str
     dtype: DType
-    shape: tuple[int, ...]
+    shape: tuple[int, ...] = Field(min_length=2, max_length=8)
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -46,7 +66,7 @@ class InputSpec(_TensorSpec):
     maximum: float
     training_minimum: float
     training_maximum: float
-    polarity: Literal["light-on-dark"] | None = None
+    polarity: Polarity | None = None
 
 
 class ScoreSpec(_Frozen):
@@ -60,7 +80,7 @@ class OutputSpec(_TensorSpec):
     """What a model answers; `labels` name the columns, in order. A `score` is one column more."""
 
     labels: tuple[str, ...]
-    threshold: float | None = None
+    threshold: float | None = Field(None, ge=0, le=1)
     score: ScoreSpec | None = None
 
 
@@ -90,7 +110,7 @@ class TensorData(_Frozen):
     """A tensor in JSON, exact to the bit: base64 of its row-major, little-endian bytes."""
 
     dtype: DType
-    shape: tuple[PositiveInt, ...] = Field(min_length=1)
+    shape: tuple[PositiveInt, ...] = Field(min_length=1, max_length=8)
     data: str
 
     @classmethod
@@ -116,7 +136,7 @@ class Manifest(_Frozen):
     name: ModelName
     version: int = Field(ge=1)
     created_at: AwareDatetime
-    task: Literal["binary-classification", "image-classification"]
+    task: Task
     format: Literal["torchscript"] = "torchscript"
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of model.pt.")
     size_bytes: int = Field(ge=1, description="Of model.pt.")

@@ -43,8 +43,16 @@ from service.schemas import MAX_HOURS_PER_REQUEST
 PASS, DIGIT = "pass", "digit"
 
 INTERFACES = {
-    PASS: Interface("hours", "float32", (-1, 1), (-1, 1)),
-    DIGIT: Interface("images", "uint8", (-1, 1, 28, 28), (-1, 10)),
+    PASS: Interface("binary-classification", "hours", "float32", (-1, 1), None, (-1, 1), ("passed",)),
+    DIGIT: Interface(
+        "image-classification",
+        "images",
+        "uint8",
+        (-1, 1, 28, 28),
+        "light-on-dark",
+        (-1, 10),
+        tuple("0123456789"),
+    ),
 }
 
 # The most rows of one batch, and how many count as one where places are limited. A thousand hours are

@@ -12,19 +12,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from service.devices import AsItIs, Runner, runner
 from service.errors import InferenceFailed
+from service.fitness import contradictions, improbable
 from service.fusion import fuse_linear_layers
-from service.manifest import ArtifactError, DType, Manifest, TensorData
+from service.manifest import MANIFEST_FILE, ArtifactError, DType, Manifest, TensorData, printable
 from service.settings import Precision
 from service.signatures import TrustedKeys
 from service.sparse import linear_of_ink, read_sparsely
-from service.store import read_manifest, read_model, title
+from service.store import MAX_MODEL_BYTES, read_manifest, read_model, title
 
 # The batch sizes that are run before the first request. On a CPU this lets torch and oneDNN choose their
 # kernels and shows how long a batch takes; on CUDA each is one captured graph.
@@ -96,20 +97,43 @@ class Predictor:
         self.quick = seconds <= QUICK_S
 
 
+class Artifact(NamedTuple):
+    """A version as it was read: what is known of it, and the archive itself."""
+
+    title: str
+    manifest: Manifest
+    model: bytes
+
+
 def load(
     folder: Path,
     device: torch.device,
     precision: Precision = "float32",
     trusted: TrustedKeys | None = None,
 ) -> Predictor:
-    """Load a version folder: verify signature, size and SHA-256, optimise, replay its check, warm up.
+    """`read` a version folder and `prepare` it. Raises ArtifactError when it must not be served."""
+    return prepare(read(folder, trusted), device, precision)
 
-    Without `trusted` keys no signature is asked for. In half precision its answers may differ from
-    training's by HALF_TOLERANCE.
-    Raises ArtifactError when the version must not be served.
+
+def read(folder: Path, trusted: TrustedKeys | None = None, max_bytes: int = MAX_MODEL_BYTES) -> Artifact:
+    """Read a version folder: verify signature, size and SHA-256, and that its manifest is sound.
+
+    Without `trusted` keys no signature is asked for; an archive of more than `max_bytes` is not read.
+    Raises ArtifactError.
     """
     manifest = read_manifest(folder, trusted.verify if trusted else None)
-    model = read_model(folder, manifest)
+    if wrong := contradictions(manifest):
+        raise ArtifactError(f"{title(folder)}/{MANIFEST_FILE}: {'; '.join(wrong)}")
+    return Artifact(title(folder), manifest, read_model(folder, manifest, max_bytes))
+
+
+def prepare(artifact: Artifact, device: torch.device, precision: Precision = "float32") -> Predictor:
+    """Make an artifact ready to answer: optimise it, replay its check, warm up.
+
+    In half precision its answers may differ from training's by HALF_TOLERANCE.
+    Raises ArtifactError when it must not be served. Whoever wrote it decides how long this takes.
+    """
+    where, manifest, model = artifact
     dtype: torch.dtype = getattr(torch, precision)
     half = dtype != torch.float32
     row = example_row(manifest)
@@ -117,7 +141,7 @@ def load(
         with torchscript_accepted():
             plain, *others = _ways(model, device, row, several=device.type == "cpu" and not half)
     except (RuntimeError, ValueError) as error:
-        raise ArtifactError(f"{title(folder)}: not a TorchScript archive: {_first_line(error)}") from error
+        raise ArtifactError(f"{where}: not a TorchScript archive: {_first_line(error)}") from error
     tolerance = HALF_TOLERANCE if half else manifest.check.tolerance
     try:
         if others:  # each of them answers some of the batches
@@ -129,9 +153,9 @@ def load(
         predictor = Predictor(run, manifest, device)
         _replay_check(predictor, tolerance)
         predictor.warm_up()
-    except (InferenceFailed, RuntimeError) as error:
+    except (InferenceFailed, RuntimeError, AttributeError, TypeError) as error:
         cause = _first_line(error.__cause__ or error)
-        raise ArtifactError(f"{title(folder)}: the model fails on its own check: {cause}") from error
+        raise ArtifactError(f"{where}: the model fails on its own check: {cause}") from error
     return predictor
 
 
@@ -215,18 +239,22 @@ def decode_tensor(data: TensorData) -> Tensor:
 
 
 def _replay_check(predictor: Predictor, tolerance: float) -> None:
-    check = predictor.manifest.check
-    expected = decode_tensor(check.outputs)
-    answers = predictor.predict(decode_tensor(check.inputs))
+    manifest = predictor.manifest
+    expected = decode_tensor(manifest.check.outputs)
+    answers = predictor.predict(decode_tensor(manifest.check.inputs))
     if answers.shape != expected.shape:
-        raise ArtifactError(f"check: answers are {answers.shape}, not {expected.shape}")
+        raise ArtifactError(f"check: answers are {list(answers.shape)}, not {list(expected.shape)}")
     difference = (answers - expected).abs().max().item()
     # Negated so that NaN, which compares false with everything, fails.
     if not difference <= tolerance:
         raise ArtifactError(
             f"check: answers differ from training's by {difference:.3g}, more than {tolerance:g}"
         )
+    # Each of the probabilities that are summed may be off by as much.
+    slack = (tolerance - manifest.check.tolerance) * len(manifest.output.labels)
+    if why := improbable(answers.tolist(), manifest, slack):
+        raise ArtifactError(f"check: {why}")
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+    return printable(str(error).strip().partition("\n")[0])

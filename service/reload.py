@@ -5,73 +5,86 @@ container mounts, and a look costs microseconds.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from service.batching import Batcher
+from service.following import Follower, Loads
 from service.metrics import Metrics
 from service.predictor import Predictor
 from service.registry import Registry
+
+# How long a stop waits for models that are being loaded or are answering nobody any longer.
+CLOSE_S = 5.0
+WAIT_LOOK_S = 0.02
 
 
 class Reloader:
     """Keeps `batchers` and the registry at the versions that the store calls live."""
 
     def __init__(
-        self, registry: Registry, make_batcher: Callable[[Predictor], Batcher], metrics: Metrics
+        self,
+        registry: Registry,
+        make_batcher: Callable[[Predictor], Batcher],
+        metrics: Metrics,
+        load_timeout_s: float,
     ) -> None:
         self.batchers: dict[str, Batcher] = {}
+        self.computing: set[Batcher] = set()  # and those that are replaced, until they have answered
         self._registry = registry
         self._make_batcher = make_batcher
         self._metrics = metrics
-        self._seen: dict[str, tuple[int, int] | None] = {}
-        # One thread for all loads: a new one each time would have torch keep memory for each.
-        self._thread = ThreadPoolExecutor(1, "reload")
+        self._loads = Loads(load_timeout_s)
+        self._following: list[asyncio.Task[None]] = []
+        self._followers: list[Follower] = []
         self._retiring: set[asyncio.Task[None]] = set()
 
-    async def look(self) -> None:
-        """Take up every version that became live since the last look. One that is refused is tried once."""
+    async def start(self, every_s: float) -> None:
+        """Follow the store for every model. Returns when each is live or refused, or its time is over."""
         for name in self._registry.names:
-            pointer = self._registry.store.pointer(name)
-            if name in self._seen and self._seen[name] == pointer:
-                continue
-            self._seen[name] = pointer
-            await self._take_up(name)
+            follower = Follower(name, self._registry, self._take_up, self._metrics, self._loads)
+            self._followers.append(follower)
+            self._following.append(asyncio.create_task(follower.follow(every_s)))
+        await _until(lambda: all(f.tried.is_set() for f in self._followers), self._loads.at_most_s)
 
-    async def keep_looking(self, every_s: float) -> None:
-        while True:
-            await asyncio.sleep(every_s)
-            await self.look()
-
-    async def close(self) -> None:
-        """Answer what is waiting, and free every thread."""
+    async def close(self) -> bool:
+        """Answer what is waiting, and free every thread. False: there are some that do not end."""
+        for task in self._following:
+            task.cancel()
+        for follower in self._followers:
+            follower.close()
         for batcher in self.batchers.values():
-            await batcher.drained()
-            batcher.close()
-        await asyncio.gather(*self._retiring)
-        self._thread.shutdown()
+            self._retire(batcher)
+        await _until(lambda: not (self.computing or self._loads.underway), CLOSE_S)
+        for task in self._retiring:
+            task.cancel()
+        return not (self.computing or self._loads.underway)
 
-    async def _take_up(self, name: str) -> None:
-        loop = asyncio.get_running_loop()
-        loading = loop.run_in_executor(self._thread, self._registry.load_current, name)
-        await asyncio.wait([loading])
-        error = loading.exception()
-        if error:  # whatever it was: a bad version may neither stop the service nor the looking
-            self._registry.refuse(name, error)
-            self._metrics.reloads(name, "refused").inc()
-            return
-        predictor = loading.result()
-        # No await between these: a request sees either the old version or the new one.
+    def _take_up(self, predictor: Predictor) -> None:
+        """Nothing is awaited here: a request sees either the old version or the new one."""
+        name = predictor.manifest.name
         replaced = self.batchers.get(name)
         self.batchers[name] = self._make_batcher(predictor)
+        self.computing.add(self.batchers[name])
         self._registry.adopt(predictor)
         self._metrics.reloads(name, "loaded").inc()
         if replaced:
-            retiring = asyncio.create_task(_retire(replaced))
-            self._retiring.add(retiring)
-            retiring.add_done_callback(self._retiring.discard)
+            self._retire(replaced)
+
+    def _retire(self, batcher: Batcher) -> None:
+        retiring = asyncio.create_task(self._end(batcher))
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)
+
+    async def _end(self, batcher: Batcher) -> None:
+        await batcher.drained()
+        batcher.close()
+        while not batcher.ended:
+            await asyncio.sleep(WAIT_LOOK_S)
+        self.computing.discard(batcher)
 
 
-async def _retire(batcher: Batcher) -> None:
-    await batcher.drained()
-    batcher.close()
+async def _until(condition: Callable[[], bool], at_most_s: float) -> None:
+    ends_at = time.monotonic() + at_most_s
+    while not condition() and time.monotonic() < ends_at:
+        await asyncio.sleep(WAIT_LOOK_S)

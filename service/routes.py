@@ -7,7 +7,7 @@ from fastapi.responses import PlainTextResponse
 
 from service import errors, predict
 from service.call import Backend
-from service.errors import FieldError, NotReady
+from service.errors import FieldError, NotLive, NotReady
 from service.multipart import MAX_FILES
 from service.predict import backend_of
 from service.problems import error_responses
@@ -102,8 +102,17 @@ async def predict_digit(
     return await predict.answer_digit(request.scope, request.receive)
 
 
-@router.get("/health/live", tags=["health"], summary="Does the process answer?")
-async def live() -> Live:
+@router.get(
+    "/health/live",
+    tags=["health"],
+    summary="Does the process answer, and end what it computes?",
+    responses=error_responses(NotLive),
+)
+async def live(backend: BackendDep) -> Live:
+    hung = backend.registry.hung()
+    if hung:
+        reasons = tuple(FieldError(what, why) for what, why in hung.items())
+        raise NotLive(f"Not live: {', '.join(hung)}.", reasons)
     return Live()
 
 
@@ -156,7 +165,8 @@ def _model_info(registry: Registry, name: str) -> ModelInfo:
         ready=predictor is not None,
         device=str(registry.device),
         version=manifest.version if manifest else None,
-        available=registry.store.versions(name),
+        available=list(registry.available(name)),
+        store_silent_since=registry.silent_since(name),
         refused=registry.refused(name),
         manifest=manifest,
     )

@@ -1,5 +1,6 @@
 """What goes over the wire: requests, answers and the RFC 9457 problem document."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
@@ -107,7 +108,10 @@ class ModelInfo(BaseModel):
     ready: bool
     device: str
     version: int | None
-    available: list[int] = Field(description="The published versions.")
+    available: list[int] = Field(description="The published versions, the newest 1,000.")
+    store_silent_since: datetime | None = Field(
+        description="Since when the folder of models has not answered; null while it does."
+    )
     refused: str | None = Field(
         description="Why the version that was activated is not served; an older one may be."
     )

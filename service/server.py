@@ -1,6 +1,7 @@
 """uvicorn around the application."""
 
 import asyncio
+import atexit
 import gc
 import logging
 import os
@@ -14,6 +15,7 @@ from types import FrameType
 from typing import Any, cast
 
 import uvicorn
+from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from service.logs import log_config
@@ -88,4 +90,15 @@ def application(settings: Settings, metrics_folder: str | None, api_keys: bytes 
     # Imported here: the process that only watches over workers then never holds torch, 400 MB of it.
     from service.app import create_app
 
-    return create_app(settings, metrics_folder, api_keys)
+    app = create_app(settings, metrics_folder, api_keys)
+    atexit.register(_leave, app)
+    return app
+
+
+def _leave(app: FastAPI) -> None:
+    """End at once what has stopped in order, where a thread is left that computes for ever.
+
+    The interpreter would take away under it what it computes with.
+    """
+    if app.state.stuck:
+        os._exit(0)

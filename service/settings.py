@@ -83,6 +83,17 @@ class Settings(BaseSettings):
         description="off, console or otlp (OTEL_EXPORTER_OTLP_ENDPOINT); needs the extra tracing.",
     )
     reload_s: float = Field(0.5, gt=0, description="Seconds between looks for a new live version.")
+    load_timeout_s: float = Field(
+        60, gt=0, description="Seconds that a version has to get ready; then it is given up and stays out."
+    )
+    batch_timeout_s: float = Field(
+        40,
+        gt=0,
+        description="Seconds that one batch may take; then the service is not live, and 10 s later ends.",
+    )
+    max_model_bytes: int = Field(
+        512 * 1024 * 1024, ge=1, description="Largest model.pt that is read, in bytes."
+    )
     drain_s: float = Field(
         0, ge=0, description="Seconds to go on answering, not ready, after a signal to stop."
     )

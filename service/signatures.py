@@ -20,8 +20,12 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from service.manifest import SIGNATURE_FILE, ArtifactError
-from service.store import title
+from service.files import read_regular
+from service.manifest import SIGNATURE_FILE, ArtifactError, ArtifactUnreadable
+from service.store import read_of_version, title
+
+MAX_SIGNATURE_BYTES = 4 * 1024
+MAX_KEYS_BYTES = 1024 * 1024
 
 _PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----\n?", re.S)
 
@@ -67,7 +71,7 @@ class TrustedKeys:
 
     def __init__(self, path: Path) -> None:
         try:
-            keys = [load_pem_public_key(pem) for pem in _PEM.findall(path.read_bytes())]
+            keys = [load_pem_public_key(pem) for pem in _PEM.findall(read_regular(path, MAX_KEYS_BYTES))]
         except (OSError, ValueError, UnsupportedAlgorithm) as error:
             raise KeyUnusable(f"{path} cannot be read: {error}") from error
         self._keys = [key for key in keys if isinstance(key, Ed25519PublicKey)]
@@ -77,11 +81,13 @@ class TrustedKeys:
     def verify(self, folder: Path, manifest: bytes) -> None:
         """Raises ArtifactError unless one of the keys signed these very bytes."""
         try:
-            signature = base64.b64decode((folder / SIGNATURE_FILE).read_bytes(), validate=False)
-        except FileNotFoundError:
-            raise ArtifactError(f"{title(folder)} is not signed") from None
-        except (OSError, binascii.Error) as error:
-            raise ArtifactError(f"{title(folder)}/{SIGNATURE_FILE} cannot be read: {error}") from error
+            signature = base64.b64decode(read_of_version(folder, SIGNATURE_FILE, MAX_SIGNATURE_BYTES))
+        except ArtifactUnreadable as error:
+            if error.missing:
+                raise ArtifactUnreadable(f"{title(folder)} is not signed", missing=True) from None
+            raise
+        except binascii.Error as error:
+            raise ArtifactError(f"{title(folder)}/{SIGNATURE_FILE} is no base64: {error}") from error
         for key in self._keys:
             try:
                 key.verify(signature, manifest)

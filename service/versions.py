@@ -1,14 +1,21 @@
 """`python -m service models …`: see, verify and choose what is live, in the folder of published models."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
 
-from service.manifest import ArtifactError
-from service.settings import SettingsUnusable, read_settings
+from service.manifest import ArtifactError, printable
+from service.settings import Settings, SettingsUnusable, read_settings
 from service.signatures import KeyUnusable, TrustedKeys
 from service.store import ArtifactStore, read_manifest
+from service.trial import try_version
+
+T = TypeVar("T")
+
+MAX_LINE = 1000
 
 cli = typer.Typer(no_args_is_help=True, help="See, verify and choose what is live.")
 
@@ -22,13 +29,11 @@ Name = Annotated[str, typer.Argument(help="Model, such as digit.")]
 def list_(artifacts: Artifacts = None) -> None:
     """Every published version; the live one has a star."""
     store, _ = _opened(artifacts)
-    for folder in sorted(path for path in store.root.iterdir() if path.is_dir()):
-        name = folder.name
+    for name in _read(store.names):
         live = _current(store, name)
-        for version in store.versions(name):
-            typer.echo(
-                f"{'*' if version == live else ' '} {name}/{version}  {_summary(store, name, version)}"
-            )
+        for version in _read(partial(store.versions, name)):
+            star = "*" if version == live else " "
+            _say(f"{star} {name}/{version}  {_summary(store, name, version)}")
 
 
 @cli.command()
@@ -38,39 +43,39 @@ def verify(
     artifacts: Artifacts = None,
 ) -> None:
     """Load a version as the service would: signature, hash, checks. Exit code 1 when it is refused."""
-    store, trusted = _opened(artifacts)
-    number = version if version is not None else _known(store, name)
-    _verify(store, trusted, name, number)
-    typer.echo(f"{name}/{number} is fit to serve")
+    store, settings = _opened(artifacts)
+    number = version if version is not None else _read(lambda: store.current(name))
+    _read(lambda: try_version(store.root, settings, name, number))
+    _say(f"{name}/{number} is fit to serve")
 
 
 @cli.command()
 def activate(name: Name, version: Annotated[int, typer.Argument()], artifacts: Artifacts = None) -> None:
     """Verify a version and make it live; running services take it up."""
-    store, trusted = _opened(artifacts)
-    _verify(store, trusted, name, version)
-    store.activate(name, version)
-    typer.echo(f"{name}/{version} is live")
+    store, settings = _opened(artifacts)
+    _read(lambda: try_version(store.root, settings, name, version))
+    _activate(store, name, version)
+    _say(f"{name}/{version} is live")
 
 
 @cli.command()
 def rollback(name: Name, artifacts: Artifacts = None) -> None:
     """Make the newest version before the live one live that is fit to serve."""
-    store, trusted = _opened(artifacts)
-    live = _known(store, name)
-    for version in sorted((v for v in store.versions(name) if v < live), reverse=True):
+    store, settings = _opened(artifacts)
+    live = _read(lambda: store.current(name))
+    for version in sorted((v for v in _read(lambda: store.versions(name)) if v < live), reverse=True):
         try:
-            _load(store, trusted, name, version)
+            try_version(store.root, settings, name, version)
         except ArtifactError as error:
-            typer.echo(f"skipped: {error}", err=True)
+            _say(f"skipped: {error}", err=True)
             continue
-        store.activate(name, version)
-        typer.echo(f"{name}/{version} is live instead of {name}/{live}")
+        _activate(store, name, version)
+        _say(f"{name}/{version} is live instead of {name}/{live}")
         return
     _fail(f"there is no version of {name} before {live} that is fit to serve")
 
 
-def _opened(artifacts: Path | None) -> tuple[ArtifactStore, TrustedKeys | None]:
+def _opened(artifacts: Path | None) -> tuple[ArtifactStore, Settings]:
     try:
         settings = read_settings()
     except SettingsUnusable as error:
@@ -79,17 +84,26 @@ def _opened(artifacts: Path | None) -> tuple[ArtifactStore, TrustedKeys | None]:
     if not root.is_dir():
         raise typer.BadParameter(f"{root} is no folder")
     try:
-        trusted = TrustedKeys(settings.trusted_keys) if settings.trusted_keys else None
+        if settings.trusted_keys:
+            TrustedKeys(settings.trusted_keys)
     except KeyUnusable as error:
         raise typer.BadParameter(f"SERVICE_TRUSTED_KEYS: {error}") from error
-    return ArtifactStore(root), trusted
+    return ArtifactStore(root), settings
 
 
-def _known(store: ArtifactStore, name: str) -> int:
+def _read(function: Callable[[], T]) -> T:
+    """What `function` reads of the store, or the end with its reason."""
     try:
-        return store.current(name)
+        return function()
     except ArtifactError as error:
         _fail(str(error))
+
+
+def _activate(store: ArtifactStore, name: str, version: int) -> None:
+    try:
+        _read(lambda: store.activate(name, version))
+    except OSError as error:
+        _fail(f"{name}/current cannot be written: {error.strerror}")
 
 
 def _current(store: ArtifactStore, name: str) -> int | None:
@@ -105,26 +119,14 @@ def _summary(store: ArtifactStore, name: str, version: int) -> str:
     except ArtifactError as error:
         return f"unreadable: {error}"
     scores = ", ".join(f"{m.name} {m.value:.4f} ({m.split})" for m in manifest.metrics)
-    return f"{manifest.created_at:%Y-%m-%d %H:%M}  {manifest.training.recipe}  {scores}"
+    return f"{manifest.created_at:%Y-%m-%d %H:%M}  {printable(manifest.training.recipe)}  {scores}"
 
 
-def _verify(store: ArtifactStore, trusted: TrustedKeys | None, name: str, version: int) -> None:
-    try:
-        _load(store, trusted, name, version)
-    except ArtifactError as error:
-        _fail(str(error))
-
-
-def _load(store: ArtifactStore, trusted: TrustedKeys | None, name: str, version: int) -> None:
-    # Imported here: listing versions needs no torch.
-    import torch
-
-    from service.predict import INTERFACES
-    from service.registry import Registry
-
-    Registry(store, INTERFACES, torch.device("cpu"), trusted=trusted).load_version(name, version)
+def _say(line: str, err: bool = False) -> None:
+    """One line, of which nothing acts on the terminal: parts of it were written by others."""
+    typer.echo(printable(line, MAX_LINE), err=err)
 
 
 def _fail(message: str) -> NoReturn:
-    typer.echo(f"Error: {message}", err=True)
+    _say(f"Error: {message}", err=True)
     raise typer.Exit(1)

@@ -12,7 +12,7 @@ import pytest
 
 from service.app import create_app
 from service.manifest import MANIFEST_FILE, MODEL_FILE
-from service.predictor import Predictor
+from service.predictor import Artifact, Predictor
 from service.registry import Registry
 from service.settings import Settings
 from service.store import ArtifactStore
@@ -103,14 +103,14 @@ async def test_a_load_that_fails_unexpectedly_does_not_end_the_looking(
     store: ArtifactStore, digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running(create_app(Settings(artifacts=store.root, reload_s=0.05))) as client:
-        load_current = Registry.load_current
+        prepare = Registry.prepare
 
-        def fail(registry: Registry, name: str) -> Predictor:
-            if registry.store.current(name) == 2:
+        def fail(registry: Registry, artifact: Artifact) -> Predictor:
+            if artifact.manifest.version == 2:
                 raise KeyError("not foreseen")
-            return load_current(registry, name)
+            return prepare(registry, artifact)
 
-        monkeypatch.setattr(Registry, "load_current", fail)
+        monkeypatch.setattr(Registry, "prepare", fail)
         for version in (2, 3):
             publish_digit(store.root, digits)
             await asyncio.sleep(1)

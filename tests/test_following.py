@@ -1,0 +1,237 @@
+"""What is copied into the store in any order, hangs, or does not answer: each model goes its own way."""
+
+import asyncio
+import shutil
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from service import following
+from service.app import create_app
+from service.manifest import MANIFEST_FILE, MODEL_FILE, ArtifactUnreadable
+from service.predictor import Artifact, Predictor
+from service.registry import Registry
+from service.settings import Settings
+from service.store import CURRENT_FILE, ArtifactStore, Look
+from tests.conftest import COMMITTED, running
+
+# The least that there is: a small digit model, and pass.
+VERSIONS = (("digit", 3), ("pass", 1))
+WITHIN_S = 60
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    for name, version in VERSIONS:
+        shutil.copytree(COMMITTED / name / str(version), tmp_path / "artifacts" / name / str(version))
+        (tmp_path / "artifacts" / name / CURRENT_FILE).write_text(f"{version}\n")
+    return ArtifactStore(tmp_path / "artifacts")
+
+
+def app_of(store: ArtifactStore, **settings: Any) -> FastAPI:
+    return create_app(Settings(artifacts=store.root, reload_s=0.05, **settings))
+
+
+async def info(client: httpx.AsyncClient, name: str = "digit") -> dict[str, Any]:
+    response = await client.get(f"/models/{name}")
+    assert response.status_code == 200
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while not await condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+def why(client: httpx.AsyncClient, reason: str, name: str = "digit") -> Callable[[], Awaitable[bool]]:
+    async def refused() -> bool:
+        return reason in str((await info(client, name))["refused"])
+
+    return refused
+
+
+def serves(client: httpx.AsyncClient, version: int, name: str = "digit") -> Callable[[], Awaitable[bool]]:
+    async def served() -> bool:
+        model = await info(client, name)
+        return (model["version"], model["refused"]) == (version, None)
+
+    return served
+
+
+async def test_current_comes_first_and_its_folder_file_by_file(
+    store: ArtifactStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also at the start: the order in which something is copied is nobody's promise."""
+    source = store.folder("digit", 3).rename(store.root / "kept")
+    target = store.folder("digit", 3)
+    async with running(app_of(store)) as client:
+        await until(why(client, "digit/3 cannot be read: No such file"))
+        target.mkdir()
+        await until(why(client, "digit/3/manifest.json cannot be read: No such file"))
+        model = (source / MODEL_FILE).read_bytes()
+        (target / MODEL_FILE).write_bytes(model[: len(model) // 2])
+        shutil.copy(source / MANIFEST_FILE, target)
+        await until(why(client, f"digit/3/model.pt cannot be read: it has {len(model) // 2} bytes"))
+        with (target / MODEL_FILE).open("ab") as growing:
+            growing.write(b"\0" * (len(model) - len(model) // 2))
+        await until(why(client, "does not have the SHA-256"))
+        (target / MODEL_FILE).write_bytes(model)
+        await until(serves(client, 3))
+    refusals = [record for record in caplog.records if "digit refused" in record.getMessage()]
+    assert len(refusals) == len({record.getMessage() for record in refusals})  # each is said once
+
+
+async def test_what_is_whole_and_bad_is_tried_again_only_when_it_changes(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    read_version = Registry.read_version
+
+    def counted(registry: Registry, name: str, version: int) -> Artifact:
+        if name == "digit":
+            reads.append(version)
+        return read_version(registry, name, version)
+
+    monkeypatch.setattr(Registry, "read_version", counted)
+    manifest = store.folder("digit", 3) / MANIFEST_FILE
+    sound = manifest.read_text()
+    manifest.write_text("{}")
+    async with running(app_of(store)) as client:
+        await until(why(client, "is not a manifest"))
+        await asyncio.sleep(1.5)
+        assert reads == [3]
+        manifest.write_text(sound)
+        await until(serves(client, 3))
+        assert reads == [3, 3]
+
+
+async def test_what_could_not_be_read_is_tried_again(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though nothing about the files shows that it now can: descriptors were used up, say."""
+    monkeypatch.setattr(following, "RETRY_S", 0.05)
+    read_version, failures = Registry.read_version, [True, True]
+
+    def failing(registry: Registry, name: str, version: int) -> Artifact:
+        if name == "digit" and failures and failures.pop():
+            raise ArtifactUnreadable("Too many open files")
+        return read_version(registry, name, version)
+
+    monkeypatch.setattr(Registry, "read_version", failing)
+    async with running(app_of(store)) as client:
+        await until(serves(client, 3))
+    assert failures == []
+
+
+async def test_a_store_that_does_not_answer_holds_up_nothing(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stand-in for a mount that hangs: its looks do not return. The control: they then do."""
+    monkeypatch.setattr(following, "STORE_ANSWERS_S", 0.1)
+    answers = threading.Event()
+    answers.set()
+    look = ArtifactStore.look
+
+    def hanging(store: ArtifactStore, name: str) -> Look:
+        answers.wait()
+        return look(store, name)
+
+    monkeypatch.setattr(ArtifactStore, "look", hanging)
+    try:
+        async with running(app_of(store)) as client:
+            assert (await info(client))["store_silent_since"] is None
+            answers.clear()
+
+            async def silent() -> bool:
+                return (await info(client))["store_silent_since"] is not None
+
+            await until(silent)
+            assert (await info(client))["version"] == 3
+            assert (await client.get("/health/live")).status_code == 200
+            assert (await client.get("/health/ready")).status_code == 200
+            assert (await client.post("/predict/pass", json={"hours": 4})).status_code == 200
+            answers.set()
+
+            async def answering() -> bool:
+                return (await info(client))["store_silent_since"] is None
+
+            await until(answering)
+            answers.clear()
+        # Leaving the block has stopped the service, while the store did not answer.
+    finally:
+        answers.set()
+
+
+async def test_a_store_that_never_answered_leaves_the_service_alive_and_not_ready(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "STORE_ANSWERS_S", 0.1)
+    answers = threading.Event()
+    monkeypatch.setattr(ArtifactStore, "look", lambda *_: answers.wait())
+    async with running(app_of(store)) as client:
+        assert (await client.get("/health/live")).status_code == 200
+        ready = await client.get("/health/ready")
+        assert ready.status_code == 503
+        assert "the store has not answered since 2" in ready.text
+    answers.set()
+
+
+async def test_a_model_that_never_gets_ready_keeps_no_other_out(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is given up after its time; the service serves on, and stops."""
+    monkeypatch.setattr(following, "TURN_S", 0.1)
+    goes_on = threading.Event()
+    prepare = Registry.prepare
+
+    def hanging(registry: Registry, artifact: Artifact) -> Predictor:
+        if artifact.manifest.name == "digit":
+            goes_on.wait()
+        return prepare(registry, artifact)
+
+    monkeypatch.setattr(Registry, "prepare", hanging)
+    monkeypatch.setattr(following, "RETRY_S", 0.05)
+    async with running(app_of(store, load_timeout_s=5)) as client:
+        await until(serves(client, 1, "pass"))
+        await until(why(client, "digit/3 was not ready within 5 s"))
+        goes_on.set()  # it was slow, and no more than that: it is tried again
+        await until(serves(client, 3))
+
+
+async def test_models_that_hang_take_only_so_many_threads(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+    tried: list[str] = []
+
+    def hanging(_registry: Registry, artifact: Artifact) -> Predictor:
+        tried.append(artifact.manifest.name)
+        goes_on.wait()
+        raise AssertionError
+
+    monkeypatch.setattr(Registry, "prepare", hanging)
+    monkeypatch.setattr(following, "MAX_OVERDUE", 2)
+    shutil.rmtree(store.root / "pass")
+    async with running(app_of(store, load_timeout_s=0.2)) as client:
+        for written in range(2, 5):
+            await until(why(client, "digit/3"))
+            count = len(tried)
+            (store.root / "digit" / CURRENT_FILE).write_text("3" + "\n" * written)
+            if written < 3:
+
+                async def again(count: int = count) -> bool:
+                    return len(tried) > count
+
+                await until(again)
+        await until(why(client, "digit/3 is not tried: 2 others never got ready"))
+        assert len(tried) == 2
+        goes_on.set()
