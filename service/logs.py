@@ -16,6 +16,8 @@ def log_config(log_format: LogFormat, level: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": _formatter, "log_format": log_format}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        # It warns of every form that it cannot read: the client is told, and must not fill our log.
+        "loggers": {"python_multipart": {"level": "ERROR"}},
         "root": {"handlers": ["stderr"], "level": logging.getLevelName(level.upper())},
     }
 

@@ -16,6 +16,10 @@ FILE_FIELD = "file"
 MAX_FILES = 64
 HELD_BYTES = 64 * 1024  # so much of a form is held until all of it is there; more goes to the parser
 
+# The parser is quick for content, but slow for what looks like a boundary, blanks behind one, and
+# parameters of a header: a form has no more of them than any that a client means.
+MOST_BOUNDARIES, MOST_BLANKS, MOST_PARAMETERS = 4 * MAX_FILES, 64, 32
+
 _FILE_NAME = FILE_FIELD.encode()
 
 # What nearly every client sends: the content type, a part's disposition, and the head of a part.
@@ -38,6 +42,30 @@ class _FormErrorsTranslated:
 _FORM_ERRORS_TRANSLATED = _FormErrorsTranslated()
 
 
+class _Boundaries:
+    """Counts them as they come, ahead of the parser."""
+
+    def __init__(self, boundary: bytes) -> None:
+        self._line = b"\r\n--" + boundary
+        self._overlap = len(self._line) + MOST_BLANKS
+        self._last = b""
+        self._count = 0
+
+    def count(self, chunk: bytes) -> None:
+        """Raises InvalidInput. One at the end of a chunk counts twice: there are few."""
+        seen = self._last + chunk
+        self._count += seen.count(self._line)
+        if self._count > MOST_BOUNDARIES:
+            raise InvalidInput(f"The form's boundary is there more than {MOST_BOUNDARIES} times.")
+        at = seen.find(self._line)
+        while at >= 0:
+            at += len(self._line)
+            if not seen[at : at + MOST_BLANKS].strip(b" \t") and len(seen) >= at + MOST_BLANKS:
+                raise InvalidInput(f"The form has more than {MOST_BLANKS} blanks behind its boundary.")
+            at = seen.find(self._line, at)
+        self._last = seen[-self._overlap :]
+
+
 class FileForm:
     """Collects the `file` parts of a form, 1 to 64 of them, and refuses any other part.
 
@@ -47,10 +75,11 @@ class FileForm:
 
     def __init__(self, content_type: str, held_bytes: int = HELD_BYTES) -> None:
         usual = _USUAL_CONTENT_TYPE.fullmatch(content_type)
-        boundary = usual[1] if usual else parse_options_header(content_type)[1].get(b"boundary")
+        boundary = usual[1] if usual else _parameters(content_type.encode("latin-1")).get(b"boundary")
         if not boundary:
             raise InvalidInput("The Content-Type of the form names no boundary.")
         self._boundary = boundary if isinstance(boundary, bytes) else boundary.encode("latin-1")
+        self._boundaries = _Boundaries(self._boundary)
         self._parser: MultipartParser | None = None
         self._may_hold = held_bytes
         self._held = bytearray()
@@ -62,6 +91,7 @@ class FileForm:
         """Take in the next bytes of the body."""
         with _FORM_ERRORS_TRANSLATED:
             if self._parser:
+                self._boundaries.count(chunk)
                 self._parser.write(chunk)
                 return
             self._held += chunk
@@ -84,6 +114,8 @@ class FileForm:
         return [bytes(file) for file in self._files]
 
     def _parse_held(self) -> MultipartParser:
+        held = bytes(self._held)
+        self._boundaries.count(held)
         self._parser = MultipartParser(
             self._boundary,
             {
@@ -95,7 +127,7 @@ class FileForm:
                 "on_end": self._on_end,
             },
         )
-        self._parser.write(bytes(self._held))
+        self._parser.write(held)
         self._held.clear()
         return self._parser
 
@@ -110,7 +142,7 @@ class FileForm:
             if _USUAL_DISPOSITION.fullmatch(self._value):
                 self._name = _FILE_NAME
             else:
-                self._name = parse_options_header(self._value)[1].get(b"name", b"")
+                self._name = _parameters(self._value).get(b"name", b"")
         self._header = self._value = b""
 
     def _on_headers_finished(self) -> None:
@@ -130,6 +162,13 @@ class FileForm:
 
     def _on_end(self) -> None:
         self._complete = True
+
+
+def _parameters(header: bytes) -> dict[bytes, bytes]:
+    """Raises InvalidInput."""
+    if header.count(b";") > MOST_PARAMETERS:
+        raise InvalidInput(f"A header of the form has more than {MOST_PARAMETERS} parameters.")
+    return parse_options_header(header)[1]
 
 
 def whole_form(content_type: str, form: bytes) -> list[bytes]:

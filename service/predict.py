@@ -12,16 +12,17 @@ from urllib.parse import parse_qs
 
 from pydantic_core import to_json
 from starlette.responses import Response
-from starlette.types import Receive, Scope
+from starlette.types import Receive, Scope, Send
 
 from service import explain
+from service.admission import Admission
 from service.batching import Answer, Rows
 from service.body import Body
 from service.call import Admitted, Backend, Call
 from service.documents import MAX_DOCUMENT_BYTES, SMALL_BYTES
 from service.errors import FieldError, InvalidInput, UnsupportedMediaType
 from service.images import find_digit
-from service.multipart import FILE_FIELD, FORM, FileForm
+from service.multipart import FILE_FIELD, FORM, MOST_PARAMETERS, FileForm
 from service.predictor import MAX_BATCH_ROWS
 from service.questions import (
     INLINE_PICTURES,
@@ -62,6 +63,8 @@ FULL_ROWS = {PASS: MAX_HOURS_PER_REQUEST, DIGIT: MAX_BATCH_ROWS}
 
 # Answers of up to so many rows are written on the event loop; of others so many at a time.
 INLINE_ROWS = 512
+
+PIECE_BYTES = 64 * 1024  # of a large answer, as it is sent
 
 
 async def answer_pass(scope: Scope, receive: Receive) -> Response:
@@ -139,8 +142,11 @@ def _flag(query: bytes, name: str) -> bool:
     """A boolean of the query string, false when it is not there. Raises InvalidInput."""
     if not query:
         return False
-    values = parse_qs(query.decode("latin-1"), keep_blank_values=True).get(name, ["false"])
-    value = values[-1].lower()
+    try:
+        named = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
+    except ValueError as error:
+        raise InvalidInput(f"The query has more than {MOST_PARAMETERS} parameters.") from error
+    value = named.get(name, ["false"])[-1].lower()
     if value not in ("true", "1", "false", "0"):
         raise InvalidInput(
             f"The query parameter {name} must be true or false.", (FieldError(name, "is no boolean"),)
@@ -165,9 +171,9 @@ async def _posted(body: Body) -> Posted:
 
 async def _response(call: Call, question: Question, answer: Answer) -> Response:
     if len(question.rows) <= INLINE_ROWS:
-        return _Json(*respond(call, question, answer))
+        return _Json(*respond(call, question, answer), call.backend.pending_bytes)
     body = await call.elsewhere(_written, question, answer)
-    return _Json(body, _recorded(call, question, answer))
+    return _Json(body, _recorded(call, question, answer), call.backend.pending_bytes)
 
 
 def respond(call: Admitted, question: Question, answer: Answer) -> tuple[bytes, bytes]:
@@ -200,9 +206,13 @@ def _served_by(answer: Answer) -> dict[str, str | int]:
 
 
 class _Json(Response):
-    """200 with a JSON body; made without the general constructor, which costs as much as decoding."""
+    """200 with a JSON body; made without the general constructor, which costs as much as decoding.
 
-    def __init__(self, body: bytes, server_timing: bytes) -> None:
+    A large one is sent piece by piece, as its client takes it, and counts among the `pending` bytes.
+    """
+
+    def __init__(self, body: bytes, server_timing: bytes, pending: Admission) -> None:
+        self._pending = pending
         self.status_code = 200
         self.background = None
         self.body = body
@@ -211,6 +221,22 @@ class _Json(Response):
             (b"content-length", b"%d" % len(body)),
             (b"server-timing", server_timing),
         ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises Overloaded."""
+        size = len(self.body)
+        if size <= PIECE_BYTES:
+            await super().__call__(scope, receive, send)
+            return
+        self._pending.admit(size, leaving=min(size, self._pending.limit // 4))
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            for first in range(0, size, PIECE_BYTES):
+                piece = bytes(self.body[first : first + PIECE_BYTES])
+                more = first + PIECE_BYTES < size
+                await send({"type": "http.response.body", "body": piece, "more_body": more})
+        finally:
+            self._pending.release(size)
 
 
 ENDPOINTS = {"/predict/pass": answer_pass, "/predict/digit": answer_digit}

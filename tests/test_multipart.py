@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from python_multipart.multipart import MultipartParser
 
 from service.errors import InvalidInput
 from service.multipart import HELD_BYTES, FileForm, usual_files
@@ -104,3 +105,54 @@ def test_a_large_form_is_refused_before_all_of_it_has_come() -> None:
     unknown = b'--b\r\nContent-Disposition: form-data; name="photo"\r\n\r\n'
     with pytest.raises(InvalidInput, match="'photo' that is not known"):
         form.write(unknown + bytes(HELD_BYTES))
+
+
+LARGE = 512 * 1024
+HEADS = b"--b\r\n" + DISPOSITION
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        (USUAL + LARGE // 6 * b"\r\n--bx", "boundary is there more than 256 times"),
+        (USUAL + LARGE // 6 * b"\r\n--b-x", "boundary is there more than 256 times"),
+        (USUAL + b"\r\n--b" + LARGE * b" ", "more than 64 blanks behind its boundary"),
+        (USUAL + b"x\r\n--b" + LARGE * b"\t", "more than 64 blanks behind its boundary"),
+        (64 * (HEADS + 900 * b";a=b" + b"\r\n\r\nx\r\n") + LARGE * b"x", "more than 32 parameters"),
+        (64 * (HEADS + b"; " + 4_000 * b";" + b"\r\n\r\nx\r\n") + LARGE * b"x", "more than 32 parameters"),
+        (HEADS + LARGE * b" " + b"\r\n\r\nx\r\n--b--", "Maximum header size"),
+        (b"--b\r\n" + LARGE // 5 * b"a:b\r\n" + b"\r\nx\r\n--b--", "Maximum header count"),
+    ],
+    ids=range(8),
+)
+@pytest.mark.parametrize("bounded", [True, False], ids=["bounded", "control"])
+def test_what_the_parser_is_slow_for_does_not_reach_it(
+    monkeypatch: pytest.MonkeyPatch, form: bytes, told: str, bounded: bool
+) -> None:
+    """All else is found and copied by single calls for a whole chunk."""
+    parsed_bytes, honest = 0, MultipartParser.write
+
+    def write(parser: MultipartParser, data: bytes) -> int:
+        nonlocal parsed_bytes
+        parsed_bytes += len(data)
+        return honest(parser, data)
+
+    monkeypatch.setattr(MultipartParser, "write", write)
+    if not bounded:
+        monkeypatch.setattr("service.multipart._Boundaries.count", lambda *_: None)
+        monkeypatch.setattr("service.multipart.MOST_PARAMETERS", LARGE)
+    refusal = read(*(form[i : i + HELD_BYTES] for i in range(0, len(form), HELD_BYTES)))
+    if bounded or told.startswith("Maximum"):  # the parser's own limits
+        assert told in refusal
+        assert parsed_bytes <= 4 * HELD_BYTES
+    else:
+        assert parsed_bytes >= LARGE
+
+
+@pytest.mark.parametrize("padding", [b"", b" ", b"\t ", 63 * b" "])
+@pytest.mark.parametrize("cut", range(0, 90, 7))
+def test_a_few_blanks_behind_a_boundary_are_skipped(padding: bytes, cut: int) -> None:
+    """RFC 2046, section 5.1.1; wherever a chunk ends."""
+    form = b"--b\r\n" + DISPOSITION + b"\r\n\r\nx\r\n--b" + padding + b"\r\n" + USUAL[5:] + b"y\r\n--b--"
+    at = form.index(b"x\r\n--b") + cut
+    assert parsed(form[:at], form[at:]) == [b"x", b"y"]

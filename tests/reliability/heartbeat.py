@@ -32,6 +32,7 @@ class Heart:
 
     async def longest_s(self) -> float:
         self._beating = self._beating or asyncio.create_task(self._beat())
+        await asyncio.sleep(5 * BEAT_S)  # until it has beaten once more
         longest_s, self._longest_s = self._longest_s, 0.0
         return longest_s
 
@@ -80,7 +81,7 @@ def announced() -> None:
             self._pending.admit(size - self._admitted)
             self._admitted = size
 
-    plant(Body, _limit=limit)
+    plant(Body, _limit=limit, _admit=lambda *_: None)
 
 
 def patient() -> None:
