@@ -36,6 +36,7 @@ class _Header(NamedTuple):
 
 def stripped(data: bytes) -> Stripped:
     """Raises UnsupportedMediaType where it is of a kind that is not read."""
+    data = _with_usual_header(data)
     header = _read(data)
     if header is None:
         return Stripped(data)
@@ -47,6 +48,20 @@ def stripped(data: bytes) -> Stripped:
     if header.masks and header.bits in _USUAL:
         return Stripped(_of_bytes(data, header, header.masks))
     return Stripped(data)
+
+
+def _with_usual_header(data: bytes) -> bytes:
+    """OS/2's second kind of header may end after any field; a palette is at times said to be too large."""
+    size, pixels_at = (int.from_bytes(data[at : at + 4], "little") for at in (14, 10))
+    if _CORE < size < _OS2 and size not in (_INFO, _V2, _V3):
+        moved = pixels_at + _INFO - size if pixels_at else 0
+        fields = data[18 : _FILE_HEADER + min(size, _INFO)].ljust(_INFO - 4, b"\0")
+        head = data[:10] + max(0, moved).to_bytes(4, "little") + _INFO.to_bytes(4, "little") + fields
+        data = head + data[_FILE_HEADER + size :]
+    bits, colours = int.from_bytes(data[28:30], "little"), int.from_bytes(data[46:50], "little")
+    if size != _CORE and bits <= 8 and colours > 1 << bits and pixels_at:
+        data = data[:46] + (1 << bits).to_bytes(4, "little") + data[50:]
+    return data
 
 
 def _read(data: bytes) -> _Header | None:

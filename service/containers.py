@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from service import bmp_files, jpeg_files, png_files, tiff_files
+from service import bmp_files, gif_files, jpeg_files, png_files, tiff_files
 from service.stripping import Stripped
 
 _STRIPPED: dict[str, Callable[[bytes], Stripped]] = {
@@ -10,6 +10,7 @@ _STRIPPED: dict[str, Callable[[bytes], Stripped]] = {
     "JPEG": jpeg_files.stripped,
     "TIFF": tiff_files.stripped,
     "BMP": bmp_files.stripped,
+    "GIF": gif_files.stripped,
 }
 _AVIF_MAJORS = (b"avif", b"avis", b"mif1", b"msf1")  # that Pillow's plugin takes
 

@@ -9,11 +9,13 @@ import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from service.budget import MeteredFile, check_budget
 from service.containers import stripped
@@ -30,6 +32,7 @@ from service.modes import opaque
 from service.preparation import SIDE, Decoded, Prepared, in_mnist_form, prepare
 from service.reduction import reduced
 from service.stripping import not_read, orientation_of
+from service.truncated import load
 
 MAX_SIDE = 65_535  # as in JPEG; decoders hold whole rows, several times over
 
@@ -82,7 +85,7 @@ class Picture(NamedTuple):
     """
 
     field: str
-    content: Image.Image
+    content: ImageFile
     size: tuple[int, int]
     orientation: int
 
@@ -153,12 +156,11 @@ def _decoded(picture: Picture) -> tuple[Image.Image, tuple[int, int]]:
     """L or RGB, upright, perhaps smaller than it came; and its size, upright, as it came."""
     image, (width, height) = picture.content, picture.size
     with _decoder_errors_translated(image.format or ""):
-        # A JPEG is decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that will do.
-        image.draft(None, (2 * WORK_SIDE, 2 * WORK_SIDE))
         if hasattr(image, "_decoder"):
             image._decoder = _FrameDecoder(image._decoder)
-        image.load()
-        plain = opaque(reduced(image))
+        file = image.fp.getvalue() if isinstance(image.fp, BytesIO) else b""
+        loaded = load(_drafted(image), lambda end: _drafted(_reopened(image, file + end)))
+        plain = opaque(reduced(loaded))
         if plain is not image:
             image.close()  # whoever holds it, its pixels are no longer held
         turn = _TURNS.get(picture.orientation)
@@ -181,6 +183,18 @@ class _FrameDecoder:
     def _decoder_once(self) -> Any:
         decoder, self._decoder = self._decoder, None
         return decoder
+
+
+def _drafted(image: ImageFile) -> ImageFile:
+    """A JPEG is decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that will do."""
+    image.draft(None, (2 * WORK_SIDE, 2 * WORK_SIDE))
+    return image
+
+
+def _reopened(image: ImageFile, data: bytes) -> ImageFile:
+    again = Image.open(BytesIO(data), formats=[image.format or ""])
+    again.info.update(image.info)
+    return again
 
 
 def _open(field: str, data: bytes, max_pixels: int) -> Picture:

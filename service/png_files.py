@@ -20,6 +20,9 @@ class _Chunk(NamedTuple):
     body: memoryview
     whole: memoryview
 
+    def is_whole(self) -> bool:
+        return len(self.whole) == len(self.body) + 12
+
     def is_sound(self) -> bool:
         return zlib.crc32(self.body, zlib.crc32(self.kind)) == int.from_bytes(self.whole[-4:])
 
@@ -35,7 +38,7 @@ def stripped(data: bytes) -> Stripped:
             header = chunk.body
             kept.append(chunk.whole)
         elif chunk.kind in _KEPT:
-            kept.append(chunk.whole)
+            kept.append(chunk.whole if chunk.is_whole() else _chunk(chunk.kind, bytes(chunk.body)))
         elif chunk.kind == b"tRNS" and header is not None and chunk.is_sound():
             kept.append(_colour_key(chunk, header))
         elif chunk.kind == b"eXIf":

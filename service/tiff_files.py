@@ -13,7 +13,7 @@ from service.depths import INVERTED, UNSIGNED
 from service.stripping import ORIENTATION, TURNS, UPRIGHT, WHOLE, Order, Stripped, cut_short, not_read
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, PLANAR = 256, 257, 258, 259, 262, 277, 284
-STRIPS, TILES, EXTRA, FORMAT, SUBSAMPLING = 273, 324, 338, 339, 530
+STRIPS, ROWS, STRIP_SIZES, TILES, EXTRA, FORMAT, SUBSAMPLING = 273, 278, 279, 324, 338, 339, 530
 
 # Besides these: fill order, rows and bytes of strips, options of fax, predictor, palette, tiles, inks, the
 # tables of JPEG (both kinds), and what YCbCr is made by.
@@ -107,6 +107,27 @@ class _Pixels(NamedTuple):
             return f"big-endian and compressed, {self.description}"
         return "WebP within it" if self.compression == _WEBP else ""
 
+    def end(self, tags: dict[int, _Tag], order: Order) -> int:
+        """Where the last of their strips ends; it may say that it is longer than its rows are."""
+        starts, sizes = tags.get(STRIPS), tags.get(STRIP_SIZES)
+        if starts is None or sizes is None or not {WIDTH, HEIGHT} <= tags.keys():
+            return 0
+        at, size = (tag.numbers(order, len(tag.value)) for tag in (starts, sizes))
+        (width,), (height,) = (tags[tag].numbers(order, 1) or (0,) for tag in (WIDTH, HEIGHT))
+        (rows,) = tags[ROWS].numbers(order, 1) or (height,) if ROWS in tags else (height,)
+        row = -(-width * (self.bits[0] if self.planar == _APART else sum(self.bits)) // 8)
+        strips = max(1, -(-height // max(1, rows)))
+        ends = [
+            start
+            + (
+                min(length, row * min(rows, height - i % strips * rows))
+                if self.compression == _PLAIN
+                else length
+            )
+            for i, (start, length) in enumerate(zip(at, size, strict=False))
+        ]
+        return max(ends, default=0)
+
     def renamed(self, tags: dict[int, _Tag], order: Order) -> dict[str, bool]:
         """Exchange tags for those of a kind that Pillow reads; what it is then to be told of the pixels."""
         info = {}
@@ -138,6 +159,8 @@ def stripped(data: bytes) -> Stripped:
     pixels = _Pixels.of(tags, order)
     if misread := pixels.misread(order):
         raise not_read("TIFF", misread)
+    if pixels.end(tags, order) > len(data):
+        raise cut_short("TIFF")
     info = pixels.renamed(tags, order)
     kept = {tag: tags[tag] for tag in sorted(_KEPT & tags.keys())}
     whole = {WIDTH, HEIGHT} <= kept.keys() and kept.keys() & {STRIPS, TILES}

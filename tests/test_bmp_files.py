@@ -122,6 +122,20 @@ def test_the_first_header_of_os2(sheet: Image.Image) -> None:
     assert_same(struct.pack("<2sIII", b"BM", 0, 0, 26) + header + pixels, read(png(sheet)))
 
 
+@pytest.mark.parametrize("size", [16, 20, 36, 46, OS2])
+def test_the_second_header_of_os2_ends_anywhere(sheet: Image.Image, size: int) -> None:
+    pixels = b"".join(row.tobytes() + b"\0" for row in grey(sheet)[::-1])
+    header = struct.pack("<IiiHH", size, *SIZE, 1, 8).ljust(size, b"\0")[:size]
+    at = 14 + size + len(GREYS)
+    assert_same(struct.pack("<2sIII", b"BM", 0, 0, at) + header + GREYS + pixels, read(png(sheet)))
+
+
+def test_a_palette_that_says_it_is_too_large(sheet: Image.Image) -> None:
+    data = bytearray(bmp(grey(sheet), 8, palette=GREYS + bytes(80)))
+    data[46:50] = (276).to_bytes(4, "little")
+    assert_same(bytes(data), read(png(sheet)))
+
+
 def test_runs(sheet: Image.Image) -> None:
     """RLE8, RLE4: every row in runs, and its end; at last the end of all."""
     for bits, compression in ((8, 1), (4, 2)):
@@ -150,7 +164,7 @@ def test_runs(sheet: Image.Image) -> None:
         ({"bits": 24, "compression": 4, "size": OS2}, "run-length"),
         ({"bits": 2}, "2 bits a pixel"),
         ({"bits": 64}, "64 bits a pixel"),
-        ({"bits": 16, "size": 46}, "a header of 46 bytes"),
+        ({"bits": 16, "size": 66}, "a header of 66 bytes"),
         ({"bits": 32, "compression": 3, "masks": (0xFF00FF, 0xFF00, 0xFF)}, "bit fields with gaps"),
     ],
 )
