@@ -42,6 +42,13 @@ def url(host: str, listeners: list[socket.socket]) -> str:
     return f"http://{_written(host, listeners[0].getsockname()[1])}"
 
 
+def is_listening(listener: socket.socket) -> bool:
+    try:
+        return bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:  # closed
+        return False
+
+
 def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, Address]]:
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

@@ -10,6 +10,7 @@ import socket
 import sys
 from asyncio import Protocol
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from types import FrameType
 from typing import Any, cast
@@ -17,7 +18,9 @@ from typing import Any, cast
 import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
 
+from service.listening import is_listening
 from service.logs import log_config
 from service.settings import Settings
 
@@ -36,29 +39,31 @@ class Server(uvicorn.Server):
     def serve_from(self, listeners: list[socket.socket]) -> None:
         """Serve until a stop. Exits with uvicorn's code where the application cannot start."""
         self.run(sockets=listeners)
-        sys.exit(0 if self.started else uvicorn.config.STARTUP_FAILURE)
+        sys.exit(0 if self.started else STARTUP_FAILURE)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.loop = asyncio.get_running_loop()
-        try:
+        addresses = [listener.getsockname() for listener in sockets or []]
+        # Another may have bound an address as well, while it was free, and have been the first to listen.
+        # asyncio raises then; uvloop closes the socket and says nothing.
+        with suppress(OSError):
             await super().startup(sockets)
-        except OSError as error:  # another has bound the same address, and was the first to listen
-            logger.error("cannot listen: %s", error.strerror)
+        if not all(map(is_listening, sockets or [])):
+            logger.error("cannot listen on %s: others were quicker", ", ".join(map(str, addresses)))
             await self.lifespan.shutdown()
-            sys.exit(uvicorn.config.STARTUP_FAILURE)
+            sys.exit(STARTUP_FAILURE)
         self._on_serving()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Without uvicorn's memory of signals, which it raises once more when all is done."""
         del frame
-        if not self.started:
+        if not self.started or (self.should_exit and sig == signal.SIGINT):
             os._exit(0)
-        self.leave(cut_off=self.should_exit and sig == signal.SIGINT)
+        self.leave()
 
-    def leave(self, cut_off: bool) -> None:
-        """Take no more connections and finish what is in flight, or not even that."""
+    def leave(self) -> None:
+        """Take no more connections, and finish what is in flight."""
         self.should_exit = True
-        self.force_exit = self.force_exit or cut_off
 
 
 def configuration(settings: Settings, metrics_folder: str | None, api_keys: bytes | None) -> uvicorn.Config:

@@ -73,8 +73,10 @@ class _Server(Server):
         handler = signal.getsignal(signal.SIGTERM)
         if stage == Stage.DRAIN and callable(handler):
             handler(signal.SIGTERM, None)  # `draining` has its own while the application runs
+        elif stage == Stage.CUT_OFF:
+            os._exit(0)
         else:
-            self.leave(cut_off=stage == Stage.CUT_OFF)
+            self.leave()
 
     def _say(self, word: bytes) -> None:
         with suppress(OSError):  # nobody is there, or nobody listens

@@ -1,6 +1,8 @@
 """A stop loses nothing: what is in flight is answered, readiness goes first, the exit code is 0."""
 
 import signal
+import socket
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -73,3 +75,22 @@ def test_a_second_signal_does_not_wait(published: Path) -> None:
         service.client.close()
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(timeout=30) == 0
+
+
+def test_a_second_interrupt_cuts_off_what_is_in_flight(published: Path) -> None:
+    """The control: after the first one, the request that has only half come is waited for."""
+    with served("--artifacts", str(published), "--stop-s", "600") as service:
+        url = service.client.base_url
+        with socket.create_connection((url.host, url.port or 80)) as connection:
+            connection.sendall(
+                b"POST /predict/pass HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 10\r\n\r\n{"
+            )
+            assert service.client.get("/health/live").status_code == 200
+            service.client.close()
+            service.process.send_signal(signal.SIGINT)
+            with pytest.raises(subprocess.TimeoutExpired):
+                service.process.wait(timeout=1)
+            service.process.send_signal(signal.SIGINT)
+            assert service.process.wait(timeout=30) == 0
+            assert "Traceback" not in service.log.read_text()

@@ -1,11 +1,15 @@
 """Addresses: what a name stands for is bound, what cannot be is said in a line."""
 
 import errno
+import logging
 import socket
 
 import pytest
+import uvicorn
+from starlette.responses import PlainTextResponse
 
 from service.listening import AddressUnusable, bind, url
+from service.server import Server
 
 
 def addresses(host: str, port: int = 0) -> list[str]:
@@ -72,3 +76,17 @@ def test_a_port_without_permission_is_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(socket, "socket", Denied)
     with pytest.raises(AddressUnusable, match=r"127\.0\.0\.1:80: Permission denied"):
         bind("127.0.0.1", 80)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_of_two_that_bind_at_once_the_slower_one_ends(loop: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither listens yet, so both may bind."""
+    (quicker,) = bind("127.0.0.1", 0)
+    (slower,) = bind("127.0.0.1", quicker.getsockname()[1])
+    served = []
+    config = uvicorn.Config(PlainTextResponse(""), loop=loop, lifespan="off", log_config=None)
+    quicker.listen()
+    with quicker, slower, caplog.at_level(logging.ERROR), pytest.raises(SystemExit) as ended:
+        Server(config, on_serving=lambda: served.append(1)).serve_from([slower])
+    assert (ended.value.code, served) == (3, [])
+    assert "cannot listen on ('127.0.0.1'," in caplog.text
