@@ -11,6 +11,7 @@ if __name__ == "__main__" and "".join(sys.argv[1:2])[:1] in ("", "-"):  # no sub
 
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from typing import Annotated, Any
 
 import typer
@@ -23,6 +24,8 @@ from service.metrics_folder import FolderUnusable
 from service.processes import run
 from service.settings import Settings, SettingsUnusable, read_settings, variable
 from service.signatures import KeyUnusable, TrustedKeys
+
+FOLDER_ANSWERS_S = 5.0
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 cli.add_typer(versions.cli, name="models")
@@ -116,9 +119,22 @@ def key(
         raise typer.BadParameter(str(error)) from error
 
 
+def _is_readable(folder: Path) -> bool:
+    """Whether it is a folder that can be read. On a mount that does not answer it is given the benefit."""
+    found: list[bool] = []
+
+    def look() -> None:
+        found.append(folder.is_dir() and os.access(folder, os.R_OK | os.X_OK))
+
+    looking = Thread(target=look, daemon=True)
+    looking.start()
+    looking.join(FOLDER_ANSWERS_S)
+    return all(found)
+
+
 def _check(settings: Settings) -> None:
     """Fail now and not in every worker. Raises DeviceUnavailable, KeysUnreadable or KeyUnusable."""
-    if not (settings.artifacts.is_dir() and os.access(settings.artifacts, os.R_OK | os.X_OK)):
+    if not _is_readable(settings.artifacts):
         raise typer.BadParameter(f"--artifacts {settings.artifacts} is no folder that can be read.")
     if settings.api_keys_file:
         KeyFile(settings.api_keys_file)

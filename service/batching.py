@@ -214,7 +214,11 @@ class Batcher:
     def _run_on_thread(self) -> None:
         while loop := self._wake.get():
             while batch := self._next_batch():
-                loop.call_soon_threadsafe(_settle, batch, self._infer(batch))
+                results = self._infer(batch)
+                try:
+                    loop.call_soon_threadsafe(_settle, batch, results)
+                except RuntimeError:  # the loop is closed: nobody waits any longer
+                    return
 
     def _next_batch(self) -> list[_Part]:
         """Take rows up to the limit, in turn; answered, cancelled and expired requests are dropped."""

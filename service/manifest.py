@@ -134,12 +134,12 @@ class Manifest(_Frozen):
 
     schema_version: Literal[1] = 1
     name: ModelName
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, lt=10**9)
     created_at: AwareDatetime
     task: Task
     format: Literal["torchscript"] = "torchscript"
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of model.pt.")
-    size_bytes: int = Field(ge=1, description="Of model.pt.")
+    size_bytes: int = Field(ge=1, le=2**53, description="Of model.pt.")
     input: InputSpec
     output: OutputSpec
     metrics: tuple[Metric, ...]

@@ -87,7 +87,7 @@ class Settings(BaseSettings):
         60, gt=0, description="Seconds that a version has to get ready; then it is given up and stays out."
     )
     batch_timeout_s: float = Field(
-        40,
+        25,
         gt=0,
         description="Seconds that one batch may take; then the service is not live, and 10 s later ends.",
     )

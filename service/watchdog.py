@@ -55,7 +55,7 @@ class Watchdog:
         before, self._batches = self._batches, {}
         for batcher, since in seen.items():
             if since:
-                known, seconds = before.get(batcher, (since, 0.0))
+                known, seconds = before.get(batcher, (0.0, 0.0))
                 self._batches[batcher] = since, seconds + LOOK_S if known == since else 0.0
         hung = {
             b.manifest.name: self._why(b) for b, (_, s) in self._batches.items() if s >= self._at_most_s

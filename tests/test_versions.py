@@ -1,15 +1,22 @@
 """`python -m service models`: what an operator sees and does from a shell."""
 
+import hashlib
+import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from torch import Tensor, nn
+from typer.testing import CliRunner
 
-from service.manifest import MODEL_FILE
+from service.manifest import MANIFEST_FILE, MODEL_FILE
 from service.store import ArtifactStore
+from service.versions import cli
 from tests.conftest import ROOT
+from training.publish import script
 
 
 @pytest.fixture
@@ -66,3 +73,52 @@ def test_help_is_everywhere(store: ArtifactStore) -> None:
     for command in ("list", "verify", "activate", "rollback"):
         assert models(store, command, "--help").returncode == 0
     assert models(ArtifactStore(store.root / "nowhere"), "list").returncode == 2
+
+
+def test_nothing_that_others_wrote_acts_on_the_terminal(store: ArtifactStore) -> None:
+    document = json.loads((store.folder("digit", 2) / MANIFEST_FILE).read_text())
+    document["training"]["recipe"] = "\x1b[2J\r\nnice"
+    document["metrics"][0]["name"] = "\u202eaccuracy\x07"
+    (store.folder("digit", 2) / MANIFEST_FILE).write_text(json.dumps(document))
+    (store.folder("digit", 3) / MANIFEST_FILE).write_text(json.dumps({**document, "\x1b]0;title\x07": 1}))
+    (store.root / "di\x1b[2Jgit" / "1").mkdir(parents=True)
+    for command in (["list"], ["verify", "digit", "3"], ["verify", "di\x1b[2Jgit", "1"]):
+        result = CliRunner().invoke(cli, [*command, "--artifacts", str(store.root)])
+        for line in result.output.split("\n"):
+            assert line.isprintable(), line
+        assert "\\x1b" in result.output
+        if command == ["list"]:
+            assert len(result.output.splitlines()) == 4
+
+
+def test_a_folder_of_links_and_fifos_is_listed_with_what_is_wrong(store: ArtifactStore) -> None:
+    (store.folder("digit", 2) / MANIFEST_FILE).unlink()
+    os.mkfifo(store.folder("digit", 2) / MANIFEST_FILE)
+    (store.root / "digit" / "current").unlink()
+    (store.root / "digit" / "current").symlink_to("/etc/passwd")
+    (store.root / "loop").symlink_to("loop")
+    result = CliRunner().invoke(cli, ["list", "--artifacts", str(store.root)])
+    assert result.exit_code == 0
+    assert "digit/2/manifest.json cannot be read: it is a FIFO" in result.output
+    rolled = CliRunner().invoke(cli, ["rollback", "digit", "--artifacts", str(store.root)])
+    assert (rolled.exit_code, "it is a link" in rolled.output) == (1, True)
+
+
+def test_a_version_that_never_gets_ready_is_ended(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Waits(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            while bool(images.size(0) > 0):
+                images = images * 1
+            return images
+
+    model = script(Waits().eval())
+    folder = store.folder("digit", 2)
+    (folder / MODEL_FILE).write_bytes(model)
+    document = json.loads((folder / MANIFEST_FILE).read_text())
+    document |= {"size_bytes": len(model), "sha256": hashlib.sha256(model).hexdigest()}
+    (folder / MANIFEST_FILE).write_text(json.dumps(document))
+    monkeypatch.setenv("SERVICE_LOAD_TIMEOUT_S", "1")
+    result = CliRunner().invoke(cli, ["verify", "digit", "2", "--artifacts", str(store.root)])
+    assert (result.exit_code, result.output) == (1, "Error: digit/2 was not ready within 1 s\n")

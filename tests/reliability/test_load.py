@@ -22,7 +22,9 @@ BLOCKING, BLOCKING_LONG = png(white_square().numpy()), png(white_square(20).nump
 
 @pytest.fixture(scope="module")
 def service(blockable: Path) -> Iterator[Served]:
-    with served("--artifacts", str(blockable), "--max-queued-batches", "2") as running:
+    with served(
+        "--artifacts", str(blockable), "--max-queued-batches", "2", "--batch-timeout-s", "600"
+    ) as running:
         yield running
 
 
