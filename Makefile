@@ -15,7 +15,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install serve test check test-gpu test-reliability test-container train evaluate bench bench-quick bench-gpu constraints clean
+.PHONY: help install serve test check test-gpu test-reliability test-pictures test-container train evaluate bench bench-quick bench-gpu constraints clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -47,6 +47,12 @@ test-gpu: $(INSTALLED)  ## The tests that need a CUDA device
 
 test-reliability: $(INSTALLED)  ## Every promise of docs/operations.md at full length (45 minutes); ends in a table
 	$(BIN)/pytest tests/reliability --long $(ARGS)
+
+test-pictures: $(INSTALLED)  ## Every picture that Pillow's source distribution brings (downloads 47 MB)
+	test -d .pictures || { $(BIN)/python -m pip download --disable-pip-version-check --quiet \
+		--constraint constraints.txt --no-deps --no-binary pillow --dest .pictures pillow && \
+		tar -xzf .pictures/pillow-*.tar.gz -C .pictures; }
+	$(BIN)/pytest -m pictures $(ARGS)
 
 test-container: $(INSTALLED)  ## Build the images, run docker compose, ask from outside
 	$(BIN)/pytest -m container -s
