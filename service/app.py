@@ -24,6 +24,7 @@ from service.auth import ApiKeys
 from service.batching import Batcher
 from service.call import Backend, Patrol
 from service.cpus import usable_cpus
+from service.decoding import Decoding
 from service.devices import resolve_device
 from service.direct import DirectWay
 from service.draining import draining
@@ -54,6 +55,7 @@ from service.watchdog import Watchdog
 logger = logging.getLogger(__name__)
 
 SWITCH_INTERVAL_S = 0.00005
+MOST_DECODERS = 8  # each may take 150 MB for a picture
 EXPOSED_FIELDS = ("X-Request-ID", "Server-Timing", "Retry-After")  # to pages of other origins
 
 
@@ -163,8 +165,7 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     cpus = usable_cpus()
     threads = settings.threads or max(1, cpus // settings.workers - 1)
     torch.set_num_threads(threads)
-    # Large pictures are decoded here; more threads than processors would only take more memory.
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(cpus, "decode"))
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(cpus, "elsewhere"))
     device = resolve_device(settings.device)
     logger.info("device %s, artifacts in %s, %d thread(s)", device, settings.artifacts, threads)
     trusted = TrustedKeys(settings.trusted_keys) if settings.trusted_keys else None
@@ -181,9 +182,12 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     # What is loaded stays: a full collection of torch's 300,000 objects would hold up requests for 60 ms.
     gc.freeze()
     gc.enable()
+    starting = asyncio.create_task(backend.decoding.start())
     with _keys_kept_up(app.state.keys, app.state.metrics), draining(registry.stop, settings.drain_s):
         yield
     backend.documents.shutdown(wait=False)
+    await starting
+    await backend.decoding.close()
     gc.unfreeze()
     app.state.stuck = not await reloader.close()
     watchdog.stop()
@@ -217,6 +221,7 @@ def _backend(registry: Registry, metrics: Metrics, settings: Settings) -> tuple[
         registry=registry,
         batchers=reloader.batchers,
         documents=ThreadPoolExecutor(1, "documents"),
+        decoding=Decoding(min(MOST_DECODERS, usable_cpus() // settings.workers), settings.max_image_pixels),
         places=places,
         pending_bytes=Admission(settings.max_pending_bytes, "bytes of bodies"),
         patrol=Patrol(),

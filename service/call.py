@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,9 @@ from starlette.types import Receive, Scope
 from service.admission import Admission
 from service.batching import Answer, Batcher, Rows
 from service.body import LEAST_BYTES, PATIENCE_S, Body
+from service.decoding import Decoding
 from service.errors import DeadlineExceeded, FieldError, InvalidInput, RequestTimeout
+from service.images import Finding, Upload
 from service.metrics import Metrics
 from service.registry import Registry
 
@@ -38,12 +40,13 @@ class Backend:
     """What the endpoints stand on; `create_app` puts it on the application's state.
 
     `batchers` has those of the live versions, and changes when they do; `places` outlive them. Large
-    documents are read and written by `documents`, in turn.
+    documents are read and written by `documents`, in turn; pictures are read by `decoding`.
     """
 
     registry: Registry
     batchers: Mapping[str, Batcher]
     documents: Executor
+    decoding: Decoding
     places: Mapping[str, Admission]
     pending_bytes: Admission
     patrol: "Patrol"
@@ -135,6 +138,11 @@ class Call(Admitted):
         """What `function` returns: for large documents, so that the event loop goes on meanwhile."""
         work = partial(function, *arguments, **named)
         return await asyncio.get_running_loop().run_in_executor(self.backend.documents, work)
+
+    async def find(self, uploads: Sequence[Upload]) -> list[Finding]:
+        """What is on pictures, each read in turn with those of other callers. Raises ServiceError."""
+        caller = self.scope["state"].get("caller") or (self.scope["client"] or ("",))[0]
+        return await self.backend.decoding.find(uploads, caller)
 
     def look(self, now: float) -> None:
         """Cut it off when its time is over or nobody waits for it any longer."""

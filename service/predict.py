@@ -21,7 +21,7 @@ from service.body import Body
 from service.call import Admitted, Backend, Call
 from service.documents import MAX_DOCUMENT_BYTES, SMALL_BYTES
 from service.errors import FieldError, InvalidInput, UnsupportedMediaType
-from service.images import find_digit
+from service.images import rows_of
 from service.multipart import FILE_FIELD, FORM, MOST_PARAMETERS, FileForm
 from service.predictor import MAX_BATCH_ROWS
 from service.questions import (
@@ -102,24 +102,20 @@ async def _answer_digit(call: Call) -> Response:
     if explained:
         return await _explain_digit(call, posted)
     call.admit(len(posted.files))
-    pictures, rows = await _read(posted, call.backend.max_image_pixels)
+    pictures, rows = await _read(call, posted)
     return await _response(call, pictures.question(rows), await call.predict(rows))
 
 
-async def _read(posted: Posted, max_pixels: int) -> tuple[Pictures, Rows]:
+async def _read(call: Call, posted: Posted) -> tuple[Pictures, Rows]:
     """The pictures and their rows. Raises ServiceError."""
     if len(posted.files) > INLINE_PICTURES:
-        return await asyncio.to_thread(_read_elsewhere, posted, max_pixels)
-    (pictures,) = read_pictures([posted])
-    known = pictures.known(max_pixels)
-    if known is None:
-        known = await asyncio.to_thread(pictures.rows, max_pixels)
-    return pictures, known
-
-
-def _read_elsewhere(posted: Posted, max_pixels: int) -> tuple[Pictures, Rows]:
-    (pictures,) = read_pictures([posted])
-    return pictures, pictures.rows(max_pixels)
+        (pictures,) = await asyncio.to_thread(read_pictures, [posted])
+    else:
+        (pictures,) = read_pictures([posted])
+    rows = pictures.known(call.backend.max_image_pixels)
+    if rows is None:
+        rows = rows_of([finding.prepared.pixels for finding in await call.find(posted.uploads())])
+    return pictures, rows
 
 
 async def _explain_digit(call: Call, posted: Posted) -> Response:
@@ -127,8 +123,7 @@ async def _explain_digit(call: Call, posted: Posted) -> Response:
         raise InvalidInput("Only one picture a request can be explained.")
     call.admit(explain.ROWS)
     started = time.perf_counter()
-    (picture,) = posted.opened(call.backend.max_image_pixels)
-    finding = await asyncio.to_thread(find_digit, picture)
+    (finding,) = await call.find(posted.uploads())
     decode_s = time.perf_counter() - started
     rows = explain.occluded(finding.prepared.pixels)
     answer = await call.predict(rows)

@@ -13,7 +13,7 @@ from service.body import media_type_of
 from service.call import Admitted
 from service.documents import BYTES_A_VALUE, SMALL_BYTES, read
 from service.errors import UnsupportedMediaType
-from service.images import Picture, Upload, digits_of_mnist, open_pictures, read_digits, rows_of
+from service.images import Upload, digits_of_mnist, rows_of
 from service.manifest import OutputSpec
 from service.multipart import FILE_FIELD, FORM, whole_form
 from service.preparation import SIDE
@@ -44,12 +44,11 @@ class Posted(NamedTuple):
     field: str
     files: Sequence[bytes]
 
-    def opened(self, max_pixels: int) -> list[Picture]:
-        """With their headers read. Raises ServiceError."""
+    def uploads(self) -> list[Upload]:
+        """Each with what to call it in an error."""
         field, files = self
         alone = len(files) == 1
-        named = [Upload(field if alone else f"{field}.{i}", file) for i, file in enumerate(files)]
-        return open_pictures(named, max_pixels)
+        return [Upload(field if alone else f"{field}.{i}", file) for i, file in enumerate(files)]
 
 
 class Pictures(NamedTuple):
@@ -66,11 +65,6 @@ class Pictures(NamedTuple):
     def known(self, max_pixels: int) -> Rows | None:
         """Rows for the model, where all are MNIST's."""
         return rows_of(self.digits) if all(self.digits) and max_pixels >= SIDE * SIDE else None
-
-    def rows(self, max_pixels: int) -> Rows:
-        """Rows for the model, however long it takes. Raises ServiceError."""
-        known = self.known(max_pixels)
-        return read_digits(self.posted.opened(max_pixels)) if known is None else known
 
     def question(self, rows: Rows) -> Question:
         return Question(rows, len(rows) > 1, digits, time.perf_counter() - self.started)

@@ -150,13 +150,13 @@ async def test_only_a_few_of_mnists_own_pictures_are_read_on_the_event_loop(
     pictures: int,
     of_mnist: bool,
 ) -> None:
-    """What has not MNIST's form is prepared, which takes 40 times as long."""
+    """What has not MNIST's form is prepared, which takes 40 times as long, in another process."""
     loops_own, threads = threading.get_ident(), set()
-    for module, name in (("questions", "read_digits"), ("images", "in_mnist_form")):
+    for module, name in (("decoder", "find_digit"), ("images", "in_mnist_form")):
         honest = getattr(import_module(f"service.{module}"), name)
 
         def seen(argument: Any, honest: Any = honest, name: str = name) -> Any:
-            if name == "read_digits" or len(argument) > 1:
+            if name == "find_digit" or len(argument) > 1:
                 threads.add(threading.get_ident())
             return honest(argument)
 
@@ -165,7 +165,7 @@ async def test_only_a_few_of_mnists_own_pictures_are_read_on_the_event_loop(
     response = await client.post("/predict/digit", files=upload(*map(png, images)))
     assert response.status_code == 200
     assert loops_own not in threads
-    assert bool(threads) == (pictures > 1 or not of_mnist)
+    assert bool(threads) == (pictures > 1)
 
 
 async def test_one_bad_picture_is_named(client: httpx.AsyncClient, digits: Digits) -> None:

@@ -7,7 +7,7 @@ thread: what other processes do on the machine does not count. Faults are named 
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -17,6 +17,8 @@ from service import app, batching, questions
 from service.__main__ import cli
 from service.body import Body
 from service.call import Call
+from service.decoding import Decoding
+from service.images import Finding, Upload, find_digit, open_pictures
 from service.problems import found_in, invalid_payload
 
 BEAT_S = 0.001
@@ -49,11 +51,15 @@ def plant(where: object, **faults: Any) -> None:
 
 
 def on_the_loop() -> None:
-    """Whatever goes to a thread is done by the event loop."""
+    """Whatever goes to a thread or to a process is done by the event loop."""
 
     async def here(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
 
+    async def find(_: Decoding, uploads: Sequence[Upload], __: str) -> list[Finding]:
+        return [find_digit(picture) for picture in open_pictures(uploads, 25_000_000)]
+
+    plant(Decoding, find=find)
     plant(asyncio, to_thread=here)
     plant(Call, elsewhere=lambda _, *work: here(*work))
 

@@ -2,14 +2,19 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import httpx
+import psutil
 import pytest
 
 from service.errors import PictureTooCostly
 from service.images import Upload, find_digit, open_pictures
-from tests.conftest import ROOT
-from tests.reliability.costly import in_small_pieces, large_pictures, many_scans
+from tests.conftest import ROOT, Served, png, served, wait_for
+from tests.reliability.costly import in_small_pieces, large_pictures, many_scans, seven, slow_bitmap
+from tests.reliability.heartbeat import PLANTED
+from tests.reliability.test_cost import HEART, longest_s
 
 Report = Callable[[str, str, str], None]
 MAX_PIXELS = 25_000_000
@@ -64,7 +69,7 @@ def test_the_memory_of_large_pictures(long: bool, figure: Report) -> None:
     assert control > MOST_MIB
 
 
-@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "GIF", "TIFF"])
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "GIF"])
 def test_a_picture_in_small_pieces(image_format: str) -> None:
     find(in_small_pieces(image_format, 40_000))  # the control: that it is in pieces does not matter
     with pytest.raises(PictureTooCostly, match="pieces"):
@@ -79,3 +84,58 @@ def test_a_jpeg_of_many_scans() -> None:
 
 def find(data: bytes) -> None:
     find_digit(open_pictures([Upload("file", data)], MAX_PIXELS)[0])
+
+
+@pytest.fixture(scope="module")
+def service(published: Path) -> Iterator[Served]:
+    with served("--artifacts", str(published), module=HEART) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def faulty(published: Path) -> Iterator[Served]:
+    with served("--artifacts", str(published), module=HEART, **{PLANTED: "on_the_loop"}) as running:
+        yield running
+
+
+def test_the_event_loop_beside_costly_pictures(service: Served, faulty: Served, figure: Report) -> None:
+    """The control reads them on the event loop."""
+    pictures = {
+        "4 MB of metadata in small pieces": (in_small_pieces("GIF"), 422),
+        "25 million pixels of RGBA": (png(seven(5000).convert("RGBA"), compress_level=1), 200),
+    }
+    for name, (data, status) in pictures.items():
+
+        def ask(client: httpx.Client, data: bytes = data) -> httpx.Response:
+            return client.post("/predict/digit", content=data, headers={"Content-Type": "image/*"})
+
+        busy_s, response = longest_s(service, ask)
+        control_s, control = longest_s(faulty, ask)
+        figure(
+            name,
+            "the event loop is never busy for long",
+            f"loop busy for {1e3 * busy_s:.1f} ms (control {1e3 * control_s:.0f} ms)",
+        )
+        assert (response.status_code, control.status_code) == (status, status)
+        assert busy_s < control_s / 3
+
+
+def test_a_process_is_free_soon_after_the_504(service: Served, figure: Report) -> None:
+    """The control is answered in time: its process goes on to the next picture."""
+
+    def ask(data: bytes, timeout_ms: int) -> int:
+        headers = {"Content-Type": "image/*", "X-Request-Timeout-Ms": str(timeout_ms)}
+        return service.client.post("/predict/digit", content=data, headers=headers).status_code
+
+    def decoders() -> set[int]:
+        return {child.pid for child in psutil.Process(service.process.pid).children()}
+
+    for _ in range(2):  # both have begun
+        ask(png(seven(280)), 60_000)
+    before = decoders()
+    assert ask(png(seven(1000)), 60_000) == 200
+    assert before <= decoders()
+    assert ask(slow_bitmap(), 3_000) == 504
+    assert wait_for(lambda: not before <= decoders())
+    assert ask(png(seven(1000)), 60_000) == 200
+    figure("a picture that takes 7 s, with 3 s to live", "504, and its process is ended", "ended")

@@ -1,0 +1,204 @@
+"""Pictures are read by processes: the same as here, and no longer than somebody waits."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import psutil
+import pytest
+
+from service import decoding
+from service.decoding import Decoding
+from service.errors import (
+    BlankImage,
+    InvalidImage,
+    NotReady,
+    PictureTooCostly,
+    ServiceError,
+    TooManyPixels,
+    UnsupportedMediaType,
+)
+from service.images import Upload, find_digit, open_pictures
+from tests.conftest import Digits, png
+from tests.reliability.costly import seven, slow_bitmap
+
+MAX_PIXELS = 25_000_000
+GUARD_S = 60
+
+
+@pytest.fixture
+async def processes() -> AsyncIterator[Decoding]:
+    two = Decoding(2, MAX_PIXELS)
+    yield two
+    await two.close()
+
+
+def children() -> list[psutil.Process]:
+    return [*psutil.Process().children()]
+
+
+async def until_idle(processes: Decoding) -> None:
+    async with asyncio.timeout(GUARD_S):
+        while processes.busy:
+            await asyncio.sleep(0.01)
+
+
+async def test_it_finds_what_is_found_here(processes: Decoding, digits: Digits) -> None:
+    files = [png(255 - image) for image in digits.images_u8[:20]] + [
+        png(seven(1500).convert("RGB"), "JPEG")
+    ]
+    uploads = [Upload(f"file.{number}", file) for number, file in enumerate(files)]
+    here = [find_digit(picture) for picture in open_pictures(uploads, MAX_PIXELS)]
+    assert await processes.find(uploads, "me") == here
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"", InvalidImage),
+        (b"no picture", UnsupportedMediaType),
+        (png(seven(100))[:60], InvalidImage),
+        (png(seven(100).point(lambda _: 7)), BlankImage),
+        (png(seven(5001), compress_level=1), TooManyPixels),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+async def test_it_refuses_what_is_refused_here(
+    processes: Decoding, data: bytes, kind: type[ServiceError]
+) -> None:
+    with pytest.raises(ServiceError) as here:
+        find_digit(open_pictures([Upload("file", data)], MAX_PIXELS)[0])
+    with pytest.raises(kind) as there:
+        await processes.find([Upload("file", data)], "me")
+    assert type(there.value) is type(here.value)
+    assert (there.value.detail, there.value.errors) == (here.value.detail, here.value.errors)
+
+
+async def test_the_first_that_is_wrong_is_named(processes: Decoding) -> None:
+    """Whichever of them is read first: the others are given up."""
+    good, bad = png(seven(1500)), b"bad"
+    uploads = [Upload(f"file.{i}", data) for i, data in enumerate([good, good, bad, bad, good])]
+    for _ in range(3):
+        with pytest.raises(UnsupportedMediaType) as caught:
+            await processes.find(uploads, "me")
+        assert [error.field for error in caught.value.errors] == ["file.2"]
+    await until_idle(processes)
+
+
+async def test_what_takes_too_long_is_refused(processes: Decoding, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "MOST_SECONDS", 1)
+    with pytest.raises(PictureTooCostly, match="1 s"):
+        await processes.find([Upload("file", slow_bitmap())], "me")
+    assert await processes.find([Upload("file", png(seven(100)))], "me")
+
+
+@pytest.mark.parametrize("grace_s", [0.2, 60], ids=["", "control"])
+async def test_a_process_is_free_soon_after_nobody_waits(
+    processes: Decoding, monkeypatch: pytest.MonkeyPatch, grace_s: float
+) -> None:
+    monkeypatch.setattr(decoding, "GRACE_S", grace_s)
+    await processes.start()
+    (child,) = children()
+    waiting = asyncio.create_task(processes.find([Upload("file", slow_bitmap())], "me"))
+    while not processes.busy:
+        await asyncio.sleep(0.01)
+    waiting.cancel()
+    with suppress(asyncio.CancelledError):
+        await waiting
+    if grace_s > 1:
+        await asyncio.sleep(1)
+        assert processes.busy == 1
+        return
+    await until_idle(processes)
+    assert child not in children()
+
+
+async def test_what_is_read_quickly_is_finished_though_nobody_waits(processes: Decoding) -> None:
+    """A new process would take longer."""
+    await processes.start()
+    before = children()
+    waiting = asyncio.create_task(processes.find([Upload("file", png(seven(280)))] * 8, "me"))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await until_idle(processes)
+    assert before[0] in children()
+
+
+@pytest.mark.parametrize("reserved", [True, False], ids=["", "control"])
+async def test_small_pictures_find_a_process_beside_large_ones(processes: Decoding, reserved: bool) -> None:
+    if not reserved:
+        processes._places_for_large = 2
+    await asyncio.gather(processes.start(), processes.start())
+    large = [
+        asyncio.create_task(processes.find([Upload("file", slow_bitmap())] * 3, "them")),
+        asyncio.create_task(processes.find([Upload("file", slow_bitmap())] * 3, "me")),
+    ]
+    await asyncio.sleep(0.1)
+    small = asyncio.create_task(processes.find([Upload("file", png(seven(280)))], "me"))
+    done, _ = await asyncio.wait([small, *large], return_when=asyncio.FIRST_COMPLETED, timeout=3)
+    if reserved:
+        await small
+        assert not large[0].done()
+        assert not large[1].done()
+    else:
+        assert small not in done
+    for task in (small, *large):
+        task.cancel()
+    await asyncio.gather(small, *large, return_exceptions=True)
+
+
+@pytest.mark.parametrize("clients", [("flood", "other"), ("one", "one")], ids=["", "control"])
+async def test_large_pictures_are_read_in_turn_over_clients(
+    processes: Decoding, clients: tuple[str, str]
+) -> None:
+    """The control has one client: then the other's pictures come last."""
+    picture = Upload("file", png(seven(1200), compress_level=1))
+    read: list[str] = []
+
+    async def ask(client: str, name: str) -> None:
+        await processes.find([picture], client)
+        read.append(name)
+
+    flood, other = clients
+    tasks = [asyncio.create_task(ask(flood, "flood")) for _ in range(12)]
+    await asyncio.sleep(0)
+    tasks += [asyncio.create_task(ask(other, "other")) for _ in range(2)]
+    await asyncio.gather(*tasks)
+    before_other = read[: len(read) - read[::-1].index("other")].count("flood")
+    assert before_other == 12 if flood == other else before_other <= 6
+
+
+async def test_a_decoder_that_dies_fails_one_picture(processes: Decoding) -> None:
+    await processes.start()
+    waiting = asyncio.create_task(processes.find([Upload("file", slow_bitmap())], "me"))
+    while not processes.busy:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.3)
+    for child in children():
+        child.send_signal(signal.SIGSEGV)
+    with pytest.raises(InvalidImage, match="its decoder failed"):
+        await waiting
+    assert await processes.find([Upload("file", png(seven(100)))], "me")
+
+
+async def test_where_no_process_starts_pictures_wait(
+    processes: Decoding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", "/nonexistent")
+    with pytest.raises(NotReady):
+        await processes.find([Upload("file", png(seven(100)))], "me")
+    monkeypatch.undo()
+    assert await processes.find([Upload("file", png(seven(100)))], "me")
+
+
+async def test_a_decoder_outlives_signals_to_the_group_but_not_the_service(processes: Decoding) -> None:
+    await processes.start()
+    (child,) = children()
+    child.send_signal(signal.SIGTERM)
+    child.send_signal(signal.SIGINT)
+    assert await processes.find([Upload("file", png(seven(100)))], "me")
+    assert os.getpgid(child.pid) != os.getpgid(0)
+    await processes.close()
+    assert not child.is_running()
