@@ -104,7 +104,7 @@ class Settings(BaseSettings):
         600, gt=0, description="Seconds that a worker may take to start before it is replaced."
     )
     worker_silence_s: float = Field(
-        30, gt=1, description="Seconds that a worker's event loop may stand still before it is replaced."
+        60, gt=1, description="Seconds that a worker's event loop may stand still before it is replaced."
     )
     request_timeout_s: float = Field(
         60,

@@ -1,16 +1,21 @@
 """The file of keys cannot be read for a while: a revoked key goes once it can."""
 
+import os
 import resource
+import shutil
 import socket
+import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
+import pytest
 
 from service.keys import add_key
 from tests.conftest import metric_sum, served, wait_for
+from tests.reliability.test_store import mounted
 
 Report = Callable[[str, str, str], None]
 FAILURES = "abacus_api_keys_read_failures_total"
@@ -57,3 +62,39 @@ def test_a_key_is_revoked_while_descriptors_are_used_up(
     )
     assert (meanwhile, said) == (200, 1)
     assert "Too many open files" in log
+
+
+@pytest.mark.skipif(
+    not (shutil.which("bindfs") and os.access("/dev/fuse", os.R_OK | os.W_OK)),
+    reason="needs bindfs, and may mount",
+)
+def test_the_keys_are_on_a_mount_that_hangs(published: Path, tmp_path: Path, figure: Report) -> None:
+    """The control: the mount does hang, for whoever looks at it."""
+    (tmp_path / "source").mkdir()
+    file = tmp_path / "source" / "keys"
+    headers = {"X-API-Key": add_key(file, "a")}
+    options = ("--api-keys-file", str(tmp_path / "mount" / "keys"), "--open-paths", "/metrics")
+    with (
+        mounted(file.parent, tmp_path / "mount") as mount,
+        served("--artifacts", str(published), *options) as service,
+    ):
+
+        def status() -> int:
+            return service.client.post("/predict/pass", json={"hours": 4}, headers=headers).status_code
+
+        mount.suspend()
+        with pytest.raises(subprocess.TimeoutExpired):
+            subprocess.run(["ls", str(tmp_path / "mount")], timeout=1, capture_output=True)
+        answers = {status() for _ in range(20)}
+        wait_for(lambda: metric_sum(service.client.get("/metrics").text, FAILURES) > 0)
+        answers.add(status())
+        said = service.log.read_text().count("does not answer")
+        file.write_text("")
+        mount.resume()
+        wait_for(lambda: status() == 401)
+    figure(
+        "the file of keys on a mount that hangs",
+        "answered; counted; said once; revoked once it answers",
+        f"{answers} meanwhile, then 401; said {said} time(s)",
+    )
+    assert (answers, said) == ({200}, 1)
