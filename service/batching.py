@@ -248,7 +248,7 @@ class Batcher:
         alone = len(batch) == 1
         rows = torch.from_numpy(batch[0].rows if alone else np.concatenate([part.rows for part in batch]))
         started = self.busy_since = time.perf_counter()
-        outputs = outcome(lambda: self._predictor.answer(rows))
+        outputs = outcome(self._predictor.answer, rows)
         self.busy_since = 0.0
         if isinstance(outputs, Exception):  # whatever it was, every caller must hear of it
             if alone:

@@ -171,9 +171,9 @@ class DeviceUnavailable(Exception):
     """The device that was asked for is not on this machine: the service does not start."""
 
 
-def outcome(function: Callable[[], T]) -> T | Exception:
+def outcome(function: Callable[..., T], *arguments: object) -> T | Exception:
     """What `function` returns or raises, whatever that is: for those who have to go on in any case."""
     try:
-        return function()
+        return function(*arguments)
     except Exception as error:  # the border to what others wrote: a model, above all
         return error

@@ -18,6 +18,9 @@ from service.registry import Registry
 CLOSE_S = 5.0
 WAIT_LOOK_S = 0.02
 
+# At most so long a start waits for every model to be live or refused; then it serves those that are.
+START_S = 30.0
+
 
 class Reloader:
     """Keeps `batchers` and the registry at the versions that the store calls live."""
@@ -45,7 +48,7 @@ class Reloader:
             follower = Follower(name, self._registry, self._take_up, self._metrics, self._loads)
             self._followers.append(follower)
             self._following.append(asyncio.create_task(follower.follow(every_s)))
-        await _until(lambda: all(f.tried.is_set() for f in self._followers), self._loads.at_most_s)
+        await _until(lambda: all(f.tried.is_set() for f in self._followers), START_S)
 
     async def close(self) -> bool:
         """Answer what is waiting, and free every thread. False: there are some that do not end."""
@@ -55,10 +58,11 @@ class Reloader:
             follower.close()
         for batcher in self.batchers.values():
             self._retire(batcher)
-        await _until(lambda: not (self.computing or self._loads.underway), CLOSE_S)
+        loads = self._loads
+        await _until(lambda: not (self.computing or loads.underway - loads.overdue), CLOSE_S)
         for task in self._retiring:
             task.cancel()
-        return not (self.computing or self._loads.underway)
+        return not (self.computing or loads.underway)
 
     def _take_up(self, predictor: Predictor) -> None:
         """Nothing is awaited here: a request sees either the old version or the new one."""

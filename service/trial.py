@@ -52,7 +52,7 @@ def _load(answer: Connection, root: Path, settings: Settings, name: str, version
     registry = Registry(
         ArtifactStore(root), INTERFACES, torch.device("cpu"), "float32", trusted, settings.max_model_bytes
     )
-    loaded = outcome(lambda: registry.load_version(name, version))
+    loaded = outcome(registry.load_version, name, version)
     if isinstance(loaded, ArtifactError):
         answer.send(str(loaded))
     elif isinstance(loaded, Exception):
