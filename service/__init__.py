@@ -3,8 +3,9 @@
 Read it in this order: `app` wires everything; `routes` declares the HTTP surface; `predict` is the hot
 path. A request passes `body`, `multipart`, `images` and `preparation` (bytes → tensor), `batching`
 (queue → batch), `predictor` and `devices` (batch → answer). `manifest` is the format that training writes
-and this package reads, `store` where it lies. `direct_connection` and `direct` are a short cut through all
-this for small requests, which only makes it quicker: skip them at first.
+and this package reads, `store` where it lies; `following` keeps each model at its live version.
+`direct_connection` and `direct` are a short cut through all this for small requests, which only makes it
+quicker: skip them at first.
 """
 
 __version__ = "0.1.0"
