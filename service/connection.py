@@ -135,7 +135,7 @@ class Connection(Lifetime):
         if self._is_too_large():
             fault = TOO_LARGE
         if fault:
-            self._refuse(*fault, is_head=method == b"HEAD")
+            self._refuse(*fault)
             raise Enough
         target = head.target_of(method, self.url)
         if target and target.authority is not None:
@@ -184,8 +184,9 @@ def _unless_asked(app: ASGI3Application, cycle: RequestResponseCycle) -> ASGI3Ap
 
     async def call(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         async def send_last(message: ASGISendEvent) -> None:
-            if cycle.waiting_for_100_continue and cycle.more_body:
+            if cycle.waiting_for_100_continue:
                 cycle.keep_alive = False
+                cycle.default_headers = [f for f in cycle.default_headers if f[0] != b"keep-alive"]
             await send(message)
 
         await app(scope, receive, send_last)

@@ -172,7 +172,7 @@ class DirectConnection(Connection):
     def answer(self, fields: bytes, body: bytes, keep_alive: bool) -> None:
         """200, with these fields in its head beside the server's own."""
         own = [b"%b: %b\r\n" % field for field in self.server_state.default_headers]
-        if keep_alive and not self._deaf:
+        if keep_alive and not self._says_no_more():
             last = self._last_fields
         else:
             self._deaf, last = True, b"connection: close\r\n\r\n"
@@ -201,7 +201,7 @@ class DirectConnection(Connection):
             default_headers=[*self.server_state.default_headers, self._kept],
             message_event=asyncio.Event(),
             expect_100_continue=False,
-            keep_alive=not self._deaf and (replaced.keep_alive if replaced else True),
+            keep_alive=not self._says_no_more() and (replaced.keep_alive if replaced else True),
             on_response=self.on_response_complete,
         )
         cycle.body += body

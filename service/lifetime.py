@@ -22,6 +22,7 @@ class Lifetime(HttpToolsProtocol):
     _receiving = False  # a request, of which the end has not come
     _deaf = False  # no further request is read
     _dropped = False  # what came nevertheless
+    _ended = False  # the client will say no more
     _stopping = False  # the service
     _lingering = False  # nothing is said any longer
     _head_bytes = 0
@@ -30,6 +31,7 @@ class Lifetime(HttpToolsProtocol):
     _last_words: bytes | None = None
     _answers: Answers
     _idle_since = math.inf
+    url = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -45,7 +47,7 @@ class Lifetime(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Whether it is still written to: a client may have sent all it will, and wait (RFC 9112, 9.6)."""
-        self._deaf = True
+        self._deaf = self._ended = True
         if self._lingering or self._receiving or not self._is_asked():
             return False
         self.loop.call_later(PROBE_S, self._probe)
@@ -66,10 +68,15 @@ class Lifetime(HttpToolsProtocol):
         """Whether there is a request that is not answered yet."""
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _refuse(self, status: int, detail: str, is_head: bool = False) -> None:
+    def _says_no_more(self) -> bool:
+        """Whether the answer to the request under way is the last one."""
+        return self._deaf and self._last_words is None
+
+    def _refuse(self, status: int, detail: str) -> None:
         """Answer what is no request, after all that are, and read no more."""
         if self._last_words is not None or self._lingering or self.transport.is_closing():
             return
+        is_head = self._receiving and self.url != b"" and self.parser.get_method() == b"HEAD"
         self._receiving = self._in_head = False
         self._deaf = self._dropped = True
         self._stop_head_timer()
@@ -83,11 +90,11 @@ class Lifetime(HttpToolsProtocol):
         self._close()
 
     def _close(self) -> None:
-        """Say no more. Where more may come it is read for a moment: a reset would overtake the answer."""
+        """Say no more. What still comes is read for a moment: a reset would overtake the answer."""
         self._deaf = True
         if self._lingering or self.transport.is_closing():
             return
-        if not (self._receiving or self._dropped):
+        if self._ended or (self._stopping and not (self._receiving or self._dropped)):
             self.transport.close()
             return
         self._lingering, self._receiving, self._in_head = True, False, False

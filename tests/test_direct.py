@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 from torch import Tensor
 
@@ -32,6 +33,7 @@ class Watched(NamedTuple):
 
     client: httpx.Client
     by_asgi: list[str]
+    app: FastAPI
 
 
 @contextmanager
@@ -41,7 +43,7 @@ def watched(published: Path, **settings: Any) -> Iterator[Watched]:
     usual = Abacus.__call__
 
     async def counted(self: Abacus, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if self is app and scope["type"] == "http":
             by_asgi.append(scope["path"])
         await usual(self, scope, receive, send)
 
@@ -56,7 +58,7 @@ def watched(published: Path, **settings: Any) -> Iterator[Watched]:
         wait_for(lambda: server.started)
         port = server.servers[0].sockets[0].getsockname()[1]
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            yield Watched(client, by_asgi)
+            yield Watched(client, by_asgi, app)
         server.should_exit = True
         thread.join(30)
 
