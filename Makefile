@@ -15,7 +15,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install serve test check test-gpu test-reliability test-pictures test-container train evaluate bench bench-quick bench-gpu constraints clean
+.PHONY: help install serve test check test-gpu test-reliability test-pictures test-container test-clients train evaluate bench bench-quick bench-gpu constraints clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -56,6 +56,9 @@ test-pictures: $(INSTALLED)  ## Every picture that Pillow's source distribution 
 
 test-container: $(INSTALLED)  ## Build the images, run docker compose, ask from outside
 	$(BIN)/pytest -m container -s
+
+test-clients: $(INSTALLED)  ## Ask the service with the HTTP clients that are installed: curl, Java, PHP, Node.js, wget
+	$(BIN)/pytest tests/test_clients.py -m ''
 
 train: $(INSTALLED)  ## Train both models and publish them into artifacts/
 	$(BIN)/python -m training pass $(ARGS)

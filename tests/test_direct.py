@@ -34,6 +34,7 @@ class Watched(NamedTuple):
     client: httpx.Client
     by_asgi: list[str]
     app: FastAPI
+    server: uvicorn.Server
 
 
 @contextmanager
@@ -58,7 +59,7 @@ def watched(published: Path, **settings: Any) -> Iterator[Watched]:
         wait_for(lambda: server.started)
         port = server.servers[0].sockets[0].getsockname()[1]
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            yield Watched(client, by_asgi, app)
+            yield Watched(client, by_asgi, app, server)
         server.should_exit = True
         thread.join(30)
 
