@@ -12,6 +12,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from service.errors import PictureTooCostly
+from service.webp_files import has_alpha
 
 MOST_PIECES = 50_000  # reads of a file: for every chunk, segment or block of it, Pillow does one to three
 MOST_PASSES = 800_000_000  # pixels, times the scans of a JPEG in which they come
@@ -19,7 +20,8 @@ MOST_BYTES = 155_000_000  # that are held at a time; Pillow stores any pixel of 
 
 _START_OF_SCAN = b"\xff\xda"  # among coded pixels 255 is followed by 0
 _LEAN_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
-_WEBP_BYTES = 12  # a pixel: libwebp's two canvases and the copy that Pillow is handed
+# A pixel: libwebp's two canvases and the copy that Pillow is handed; or what it holds of a still picture.
+_WEBP_BYTES, _STILL_WEBP_BYTES = 12, 5
 _AV1_CODING = b"av1C"  # AV1 in ISOBMFF, 2.3.3: its third byte says how deep and how coarse the planes are
 
 # TIFF's tags.
@@ -59,7 +61,7 @@ def check_budget(picture: Image.Image, file: MeteredFile) -> None:
     elif isinstance(picture, TiffImageFile):
         per_pixel += _of_tiff(picture, per_pixel)
     elif picture.format == "WEBP":
-        per_pixel = _WEBP_BYTES
+        per_pixel = _STILL_WEBP_BYTES if has_alpha(data) is not None else _WEBP_BYTES
     elif picture.format == "AVIF":
         per_pixel = _of_avif(data, len(picture.getbands()))
     needed = pixels * per_pixel + len(data)

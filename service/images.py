@@ -30,9 +30,10 @@ from service.formats import recognise
 from service.ground import WORK_SIDE
 from service.modes import opaque
 from service.preparation import SIDE, Decoded, Prepared, in_mnist_form, prepare
-from service.reduction import reduced
+from service.reduction import factor_for, reduced, smaller
 from service.stripping import not_read, orientation_of
 from service.truncated import load
+from service.webp_files import has_alpha, read_scaled
 
 MAX_SIDE = 65_535  # as in JPEG; decoders hold whole rows, several times over
 
@@ -156,16 +157,23 @@ def _decoded(picture: Picture) -> tuple[Image.Image, tuple[int, int]]:
     """L or RGB, upright, perhaps smaller than it came; and its size, upright, as it came."""
     image, (width, height) = picture.content, picture.size
     with _decoder_errors_translated(image.format or ""):
-        if hasattr(image, "_decoder"):
-            image._decoder = _FrameDecoder(image._decoder)
-        file = image.fp.getvalue() if isinstance(image.fp, BytesIO) else b""
-        loaded = load(_drafted(image), lambda end: _drafted(_reopened(image, file + end)))
-        plain = opaque(reduced(loaded))
+        plain = opaque(reduced(_loaded(image)))
         if plain is not image:
             image.close()  # whoever holds it, its pixels are no longer held
         turn = _TURNS.get(picture.orientation)
         upright = plain if turn is None else plain.transpose(turn)
         return upright, (height, width) if picture.orientation in _SIDEWAYS else (width, height)
+
+
+def _loaded(image: ImageFile) -> Image.Image:
+    """Its pixels, or fewer where they can be had without all of them."""
+    file = image.fp.getvalue() if isinstance(image.fp, BytesIO) else b""
+    factor = factor_for(image.size)
+    if image.format == "WEBP" and factor > 1 and has_alpha(file) is not None:
+        return read_scaled(file, smaller(image.size, factor))
+    if hasattr(image, "_decoder"):
+        image._decoder = _FrameDecoder(image._decoder)
+    return load(_drafted(image), lambda end: _drafted(_reopened(image, file + end)))
 
 
 class _FrameDecoder:

@@ -16,12 +16,21 @@ _ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")  # `transparency` has these in hand
 _KEY = "transparency"  # Pillow's name in `info` for what is not shown
 
 
+def factor_for(size: tuple[int, int]) -> int:
+    """By how much its sides are divided."""
+    return math.ceil(math.sqrt(size[0] * size[1] / ROOM))
+
+
+def smaller(size: tuple[int, int], factor: int) -> tuple[int, int]:
+    return -(-size[0] // factor), -(-size[1] // factor)
+
+
 def reduced(picture: Image.Image) -> Image.Image:
     """At most ROOM pixels, each the mean of those in its place. A palette's colours become RGB.
 
     Or the picture itself, where it is lean or has transparent parts.
     """
-    factor = math.ceil(math.sqrt(picture.width * picture.height / ROOM))
+    factor = factor_for(picture.size)
     keyed, deep = _KEY in picture.info, picture.mode.startswith("I")
     if factor == 1 or (not keyed if deep else keyed or picture.mode in (*_LEAN, *_ALPHA)):
         return picture
@@ -32,20 +41,16 @@ def reduced(picture: Image.Image) -> Image.Image:
 
 def _sampled(picture: Image.Image, factor: int) -> Image.Image:
     """One pixel of each place: the mean of levels with one that is not shown would be neither."""
-    small = picture.resize(_size(picture, factor), Image.Resampling.NEAREST)
+    small = picture.resize(smaller(picture.size, factor), Image.Resampling.NEAREST)
     small.info = picture.info
     return small
 
 
 def _averaged(picture: Image.Image, factor: int) -> Image.Image:
     mode = "RGB" if picture.mode in ("P", "HSV") else picture.mode
-    small = Image.new(mode, _size(picture, factor))
+    small = Image.new(mode, smaller(picture.size, factor))
     rows = max(1, BAND // (picture.width * factor)) * factor
     for top in range(0, picture.height, rows):
         band = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
         small.paste((band if band.mode == mode else band.convert(mode)).reduce(factor), (0, top // factor))
     return small
-
-
-def _size(picture: Image.Image, factor: int) -> tuple[int, int]:
-    return -(-picture.width // factor), -(-picture.height // factor)
