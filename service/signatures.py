@@ -6,6 +6,7 @@ else is parsed before the signature is verified, and nothing unsigned is ever gi
 
 import base64
 import binascii
+import os
 import re
 from pathlib import Path
 
@@ -20,9 +21,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from service.files import read_regular
+from service.files import read_regular, sync_directory, write_durably
 from service.manifest import SIGNATURE_FILE, ArtifactError, ArtifactUnreadable
-from service.store import read_of_version, title
+from service.store import ArtifactStore, read_manifest, read_model, read_of_version, title
 
 MAX_SIGNATURE_BYTES = 4 * 1024
 MAX_KEYS_BYTES = 1024 * 1024
@@ -95,3 +96,44 @@ class TrustedKeys:
             except InvalidSignature:
                 continue
         raise ArtifactError(f"{title(folder)} is not signed by a trusted key")
+
+
+def sign_published(
+    store: ArtifactStore, name: str, version: int, key: SigningKey, replace: bool = False
+) -> bool:
+    """Sign a version that is published, whose archive has the SHA-256 of its manifest.
+
+    The signature appears whole, beside the manifest whose bytes were read. False: this key had signed it.
+    Raises ArtifactError, also where another signature is there and is not to be replaced, and OSError.
+    """
+    folder = store.folder(name, version)
+    documents: list[bytes] = []
+    manifest = read_manifest(folder, lambda _, document: documents.append(document))
+    read_model(folder, manifest)
+    signature = key.sign(documents[0])
+    with store.publishing(name) as models:
+        there = _signature(folder)
+        if there == signature:
+            return False
+        if there is not None and not replace:
+            raise ArtifactError(
+                f"{title(folder)} has another signature already; --replace puts this key's in its place"
+            )
+        aside = models / f".signature-{os.getpid()}"
+        try:
+            write_durably(aside, signature)
+            aside.replace(folder / SIGNATURE_FILE)
+        finally:
+            aside.unlink(missing_ok=True)
+        sync_directory(folder)
+    return True
+
+
+def _signature(folder: Path) -> bytes | None:
+    """None: there is none. Raises ArtifactUnreadable."""
+    try:
+        return read_of_version(folder, SIGNATURE_FILE, MAX_SIGNATURE_BYTES)
+    except ArtifactUnreadable as error:
+        if error.missing:
+            return None
+        raise

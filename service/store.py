@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from service.files import (
     Unreadable,
     folders_in,
+    open_lock,
     read_below,
     stamp_below,
     sync_directory,
@@ -127,18 +128,27 @@ class ArtifactStore:
         if version not in self.versions(name):
             raise ArtifactError(f"version {version} of {name!r} is not published")
         staged = self.root / name / f".current-{os.getpid()}"
-        write_durably(staged, f"{version}\n".encode("ascii"))
-        staged.replace(self.root / name / CURRENT_FILE)
+        try:
+            write_durably(staged, f"{version}\n".encode("ascii"))
+            staged.replace(self.root / name / CURRENT_FILE)
+        finally:
+            staged.unlink(missing_ok=True)
         sync_directory(self.root / name)
 
     @contextmanager
     def publishing(self, name: str) -> Iterator[Path]:
-        """Hold the publishing lock of `name` and yield its folder. A killed holder frees the lock."""
+        """Hold the publishing lock of `name` and yield its folder. A killed holder frees the lock.
+
+        Raises OSError where the folder cannot be made or the lock cannot be had.
+        """
         folder = self.root / name
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("w") as lock:
+        lock = open_lock(folder / ".lock")
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield folder
+        finally:
+            os.close(lock)
 
     def _versions(self, name: str, entries: int | None) -> list[int]:
         """In no order, among so many entries of the folder. Raises ArtifactUnreadable."""

@@ -1,4 +1,4 @@
-"""`python -m service models …`: see, verify and choose what is live, in the folder of published models."""
+"""`python -m service models …`: see, verify, sign and choose what is published and what is live."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,7 +9,7 @@ import typer
 
 from service.manifest import ArtifactError, printable
 from service.settings import Settings, SettingsUnusable, read_settings
-from service.signatures import KeyUnusable, TrustedKeys
+from service.signatures import KeyUnusable, SigningKey, TrustedKeys, sign_published
 from service.store import ArtifactStore, read_manifest
 from service.trial import try_version
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 MAX_LINE = 1000
 
-cli = typer.Typer(no_args_is_help=True, help="See, verify and choose what is live.")
+cli = typer.Typer(no_args_is_help=True, help="See, verify, sign and choose what is live.")
 
 Artifacts = Annotated[
     Path | None, typer.Option(help="Folder of published models. [SERVICE_ARTIFACTS]", show_default=False)
@@ -75,6 +75,41 @@ def rollback(name: Name, artifacts: Artifacts = None) -> None:
     _fail(f"there is no version of {name} before {live} that is fit to serve")
 
 
+@cli.command()
+def sign(
+    name: Name,
+    key: Annotated[Path, typer.Option(help="Private key, made by `python -m training keys`.")],
+    version: Annotated[int | None, typer.Argument(help="By default the live one.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Sign every version that is fit to serve.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Also where another key has signed.")] = False,
+    artifacts: Artifacts = None,
+) -> None:
+    """Verify versions that are published and sign them; services that trust the key take them up."""
+    store, settings = _opened(artifacts)
+    if every and version is not None:
+        raise typer.BadParameter("--all signs every version, and none can be named with it")
+    try:
+        signing = SigningKey(key)
+    except KeyUnusable as error:
+        raise typer.BadParameter(str(error)) from error
+    unsigned = settings.model_copy(update={"trusted_keys": None})
+    chosen = version if version is not None else _read(lambda: store.current(name))
+    unfit = False
+    for number in _read(lambda: store.versions(name)) if every else [chosen]:
+        try:
+            try_version(store.root, unsigned, name, number)
+            new = sign_published(store, name, number, signing, replace)
+        except ArtifactError as error:
+            unfit = True
+            _say(f"Error: not signed: {error}", err=True)
+        except OSError as error:
+            _fail(f"{name}/{number} cannot be signed: {error.strerror}: {error.filename}")
+        else:
+            _say(f"{name}/{number} is signed{'' if new else ' already'}")
+    if unfit:
+        raise typer.Exit(1)
+
+
 def _opened(artifacts: Path | None) -> tuple[ArtifactStore, Settings]:
     try:
         settings = read_settings()
@@ -100,8 +135,10 @@ def _read(function: Callable[[], T]) -> T:
 
 
 def _activate(store: ArtifactStore, name: str, version: int) -> None:
+    """With the publishers' lock held: none compares what it publishes with what is live meanwhile."""
     try:
-        _read(lambda: store.activate(name, version))
+        with store.publishing(name):
+            _read(lambda: store.activate(name, version))
     except OSError as error:
         _fail(f"{name}/current cannot be written: {error.strerror}")
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 from torch import Tensor, nn
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
-from service.manifest import MANIFEST_FILE, MODEL_FILE
+from service.manifest import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, ArtifactError
+from service.signatures import SigningKey, make_keys, sign_published
 from service.store import ArtifactStore
 from service.versions import cli
-from tests.conftest import ROOT
+from tests.conftest import COMMITTED, ROOT, served, wait_for
 from training.publish import script
 
 
@@ -69,8 +70,61 @@ def test_rollback_skips_what_is_not_fit(store: ArtifactStore) -> None:
     assert store.current("digit") == 1
 
 
+def sign(store: ArtifactStore, *arguments: str) -> Result:
+    """In this process, as torch is here already."""
+    return CliRunner().invoke(cli, ["sign", *arguments, "--artifacts", str(store.root)])
+
+
+def test_the_shipped_models_are_signed_and_then_served_as_documented(tmp_path: Path) -> None:
+    """The steps of docs/operations.md, of "Signed artifacts"."""
+    store = ArtifactStore(tmp_path / "artifacts")
+    shipped = ArtifactStore(COMMITTED)
+    for name in ("pass", "digit"):
+        version = shipped.current(name)
+        shutil.copytree(shipped.folder(name, version), store.folder(name, version))
+        store.activate(name, version)
+    keys = [sys.executable, "-m", "training", "keys", "--out", str(tmp_path / "keys")]
+    assert subprocess.run(keys, cwd=ROOT, capture_output=True).returncode == 0
+    signing = ("--key", str(tmp_path / "keys" / "signing-key.pem"))
+    trusted = ("--trusted-keys", str(tmp_path / "keys" / "trusted-key.pem"))
+    with served("--artifacts", str(store.root), "--reload-s", "0.1", *trusted) as service:
+        assert service.client.get("/health/ready").status_code == 503
+        for name in ("pass", "digit"):
+            result = sign(store, name, *signing)
+            assert (result.exit_code, result.stdout[-11:]) == (0, " is signed\n"), result.stderr
+        wait_for(lambda: service.client.get("/health/ready").status_code == 200)
+        picture = (store.folder("digit", version) / "samples" / "7.png").read_bytes()
+        headers = {"Content-Type": "image/png"}
+        answer = service.client.post("/predict/digit", content=picture, headers=headers)
+        assert answer.json()["digit"] == 7
+
+
+def test_only_what_is_fit_is_signed_and_no_signature_replaced_unasked(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    keys = []
+    for name in ("ours.pem", "theirs.pem"):
+        (tmp_path / name).write_bytes(make_keys()[0])
+        keys.append(SigningKey(tmp_path / name))
+    shutil.rmtree(store.folder("digit", 3))
+    (store.folder("digit", 2) / MODEL_FILE).write_bytes(b"broken")
+    every = sign(store, "digit", "--all", "--key", str(tmp_path / "ours.pem"))
+    assert (every.exit_code, every.stdout) == (1, "digit/1 is signed\n")
+    assert "not signed: digit/2" in every.stderr
+    assert not (store.folder("digit", 2) / SIGNATURE_FILE).exists()
+    signature = (store.folder("digit", 1) / SIGNATURE_FILE).read_bytes()
+    assert not sign_published(store, "digit", 1, keys[0]), "it had signed already"
+    with pytest.raises(ArtifactError, match="has another signature already; --replace"):
+        sign_published(store, "digit", 1, keys[1])
+    assert (store.folder("digit", 1) / SIGNATURE_FILE).read_bytes() == signature
+    assert sign_published(store, "digit", 1, keys[1], replace=True)
+    assert (store.folder("digit", 1) / SIGNATURE_FILE).read_bytes() != signature
+    assert sign(store, "digit", "--key", str(tmp_path / "nowhere.pem")).exit_code == 2
+    assert not list((store.root / "digit").glob(".signature*"))
+
+
 def test_help_is_everywhere(store: ArtifactStore) -> None:
-    for command in ("list", "verify", "activate", "rollback"):
+    for command in ("list", "verify", "activate", "rollback", "sign"):
         assert models(store, command, "--help").returncode == 0
     assert models(ArtifactStore(store.root / "nowhere"), "list").returncode == 2
 
