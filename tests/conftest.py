@@ -43,10 +43,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the developer's own shell reaches a test."""
-    for name in [n for n in os.environ if n.startswith("SERVICE_")]:
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No setting of the developer's own shell reaches a test, and no checkpoint of a test its folder."""
+    for name in [n for n in os.environ if n.startswith(("SERVICE_", "TRAINING_"))]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("TRAINING_CHECKPOINTS", str(tmp_path_factory.getbasetemp() / "runs"))
 
 
 class Digits(NamedTuple):

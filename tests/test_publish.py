@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import psutil
@@ -17,15 +19,20 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch._jit_internal import is_scripting
+from typer.testing import CliRunner
 
-from service.manifest import ArtifactError
+from service.manifest import ArtifactError, Manifest, Metric
 from service.predictor import decode_tensor, load
-from service.store import ArtifactStore, read_manifest
+from service.store import ArtifactStore, read_manifest, write_manifest
 from tests.conftest import COMMITTED, CPU, QUIET, ROOT, Digits, digit_candidate, publish_digit
+from tests.test_checkpoint import no_file_larger_than
+from training import commands
+from training.activation import Activation
+from training.commands import cli
 from training.nets import DigitNet, cnn
 from training.pass_recipe import train_pass
 from training.proof import PublishFailed
-from training.publish import publish
+from training.publish import check_publishable, publish
 
 VERSIONS = sorted(path.parent for path in COMMITTED.glob("*/*/manifest.json"))
 
@@ -83,6 +90,133 @@ def test_a_failed_publish_leaves_the_old_version_live(tmp_path: Path, digits: Di
     assert (store.versions("digit"), store.current("digit")) == ([1], 1)
     assert publish_digit(tmp_path, digits).version == 2
     assert list((tmp_path / "digit").glob(".staging-*")) == []
+
+
+def published_with(store: ArtifactStore, source: Path, **figures: float) -> Manifest:
+    """The version in `source` once more, with these figures on the test split and no others."""
+    version = max(store.versions("digit"), default=0) + 1
+    metrics = tuple(
+        Metric(name=name.replace("_", "-"), value=value, split="test", n=10_000)
+        for name, value in figures.items()
+    )
+    manifest = read_manifest(source).model_copy(update={"version": version, "metrics": metrics})
+    shutil.copytree(source, store.folder("digit", version))
+    write_manifest(store.folder("digit", version), manifest)
+    return manifest
+
+
+def test_the_live_version_stays_unless_the_new_one_is_at_least_as_good(
+    published: Path, tmp_path: Path
+) -> None:
+    store, told = ArtifactStore(tmp_path), list[str]()
+
+    def live_after(wanted: bool | None = None, data: str | None = None, **figures: float) -> int:
+        new = published_with(store, published / "digit" / "1", **figures)
+        if data:
+            new = new.model_copy(update={"training": new.training.model_copy(update={"data_sha256": data})})
+        Activation(wanted, told.append).carry_out(new, store, lambda _: None)
+        return store.current("digit")
+
+    assert live_after(accuracy=0.9) == 1, "the first is live"
+    assert live_after(accuracy=0.8) == 1
+    assert told[-1] == (
+        "digit/2 is not live, digit/1 stays: accuracy (test, n = 10,000) is 0.8 and was 0.9;"
+        f" to make it live: python -m service models activate digit 2 --artifacts {tmp_path}"
+    )
+    assert live_after(accuracy=0.9, negative_log_likelihood=0.3) == 3, "as good"
+    assert live_after(accuracy=0.9, negative_log_likelihood=0.4) == 3
+    assert live_after(accuracy=0.91, negative_log_likelihood=0.4) == 5
+    assert live_after(wanted=True, accuracy=0.1) == 6
+    assert live_after(wanted=False, accuracy=0.99) == 6
+    assert live_after(negative_log_likelihood=0.1) == 6, "no figure of both"
+    assert live_after(accuracy=0.99, data="1" * 64) == 6
+    assert "other data" in told[-1]
+    assert len(told) == 9
+    assert all("\n" not in line for line in told)
+
+
+def test_a_live_version_that_is_refused_is_not_compared_with(
+    published: Path, tmp_path: Path, digits: Digits
+) -> None:
+    store = ArtifactStore(tmp_path)
+    published_with(store, published / "digit" / "1", accuracy=0.9)
+    store.activate("digit", 1)
+    assert publish_digit(tmp_path, digits).version == 2  # whose accuracy is 0.1
+    assert store.current("digit") == 1
+    (store.folder("digit", 1) / "model.pt").write_bytes(b"broken")
+    assert publish_digit(tmp_path, digits).version == 3
+    assert store.current("digit") == 3
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path, digits: Digits) -> None:
+    publish_digit(tmp_path, digits)
+    store = ArtifactStore(tmp_path)
+    with no_file_larger_than(100_000), pytest.raises(PublishFailed, match="File too large"):
+        publish_digit(tmp_path, digits)
+    assert store.versions("digit") == [1]
+    assert sorted(path.name for path in (tmp_path / "digit").iterdir()) == [".lock", "1", "current"]
+    assert publish_digit(tmp_path, digits).version == 2
+
+
+def mounted(folder: Path, size: str) -> bool:
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def test_a_full_disk_is_one_line_and_the_training_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = tmp_path / "disk"
+    if not mounted(disk, "2m"):
+        pytest.skip("nothing can be mounted here")
+    runs = tmp_path / "runs"
+    options = ["pass", "--epochs", "5", "--out", str(disk), "--checkpoints", str(runs)]
+    try:
+        (disk / "ballast").write_bytes(bytes(1_500_000))
+        refused = CliRunner().invoke(cli, options)
+        assert (refused.exit_code, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
+        assert "has room for" in refused.stderr
+        monkeypatch.setitem(commands.BYTES_NEEDED, "pass", 0)
+        (disk / "ballast").write_bytes(bytes(2_060_000))
+        full = CliRunner().invoke(cli, options)
+        assert (full.exit_code, full.stderr.count("\n")) == (1, 1), full.stderr
+        assert "No space left on device" in full.stderr
+        assert "holds epoch 5 of 5; the same command with --resume" in full.stderr
+        assert [path.name for path in (disk / "pass").iterdir()] == [".lock"]
+        (disk / "ballast").unlink()
+        resumed = CliRunner().invoke(cli, [*options, "--resume"])
+        assert resumed.exit_code == 0, resumed.stderr
+        assert (ArtifactStore(disk).current("pass"), list(runs.iterdir())) == (1, [])
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
+def test_the_lock_of_another_user_is_shared_or_refused_before_the_training() -> None:
+    with TemporaryDirectory(dir="/tmp") as name:  # where other users may go, unlike to tmp_path
+        root = Path(name)
+        (root / "pass").mkdir()
+        for folder in (root, root / "pass"):
+            folder.chmod(0o777)
+        (root / "pass" / ".lock").touch(mode=0o644)
+        options = ["pass", "--out", str(root), "--checkpoints", str(root / "runs")]
+        try:
+            os.seteuid(12345)
+            check_publishable("pass", ArtifactStore(root), 1)
+            with ArtifactStore(root).publishing("pass") as folder:
+                assert list(folder.iterdir()) == [folder / ".lock"]
+            os.seteuid(0)
+            (root / "pass" / ".lock").chmod(0o600)
+            os.seteuid(12345)
+            refused = CliRunner().invoke(cli, options)
+        finally:
+            os.seteuid(0)
+        assert (refused.exit_code, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+        assert refused.stderr.startswith(f"Error: --out {root} cannot be written: Permission denied")
 
 
 def test_two_jobs_at_once_get_two_numbers(tmp_path: Path) -> None:

@@ -3,8 +3,11 @@
 import csv
 import hashlib
 import math
+import re
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 import torch
@@ -13,6 +16,13 @@ from torch import Tensor
 from torchvision.datasets import MNIST
 
 VALIDATION_ROWS, SPLIT_SEED = 5_000, 0
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+LARGEST, SMALLEST = torch.finfo(torch.float32).max, torch.finfo(torch.float32).tiny
+LONGEST_LINE = 10_000
+
+# What torchvision ends with at files that are missing, unreadable, cut off or of another format.
+UNREADABLE = (OSError, RuntimeError, ValueError, AssertionError, KeyError, EOFError, zlib.error)
 
 Pixels = NDArray[np.uint8]
 
@@ -51,37 +61,58 @@ def read_hours(path: Path) -> Rows:
     Raises DataUnavailable, naming line and column.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            records = csv.reader(file, strict=True)
-            header = [column.strip().lower() for column in next(records, [])]
-            if header != ["hours", "passed"]:
-                raise DataUnavailable(f"{path}, line 1: the columns must be hours,passed")
-            rows = [_hours_record(path, records.line_num, r) for r in records if r]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataUnavailable(f"{path} cannot be read: {error}") from error
-    except csv.Error as error:
-        raise DataUnavailable(f"{path} is not a CSV file: {error}") from error
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            rows = _hours_records(path, csv.reader(_lines(path, file), strict=True))
+    except OSError as error:
+        raise DataUnavailable(f"{path} cannot be read: {error.strerror}") from error
     if {passed for _, passed in rows} != {0.0, 1.0}:
         raise DataUnavailable(f"{path}, column passed: there must be both 0s and 1s")
     table = torch.tensor(rows, dtype=torch.float32)
     return Rows(table[:, :1], table[:, 1:])
 
 
+def _lines(path: Path, file: TextIO) -> Iterator[str]:
+    """Lines of bounded length and of UTF-8: a file of another kind is seen by its first."""
+    number = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            raise DataUnavailable(f"{path}, line {number} is longer than {LONGEST_LINE:,} characters")
+        if not line.isascii() and any("\udc80" <= character <= "\udcff" for character in line):
+            raise DataUnavailable(f"{path}, line {number} is not UTF-8; save it as CSV in UTF-8")
+        yield line
+
+
+def _hours_records(path: Path, records: Any) -> list[tuple[float, float]]:
+    try:
+        header = [column.strip().lower() for column in next(records, [])]
+        if header != ["hours", "passed"]:
+            found = repr(",".join(header)) if header else "empty"
+            raise DataUnavailable(
+                f"{path}, line 1: the columns must be hours,passed, and it is {found:.60}"
+            )
+        return [_hours_record(path, records.line_num, record) for record in records if record]
+    except csv.Error as error:
+        raise DataUnavailable(f"{path}, line {records.line_num}: not a CSV: {error}") from error
+
+
 def _hours_record(path: Path, line: int, record: list[str]) -> tuple[float, float]:
     if len(record) != 2:
         raise DataUnavailable(f"{path}, line {line}: {len(record)} columns instead of 2")
     hours, passed = (text.strip() for text in record)
-    try:
-        value = float(hours)
-    except ValueError:
-        value = math.nan
-    if not (0 <= value < math.inf):
-        raise DataUnavailable(
-            f"{path}, line {line}, column hours: {hours!r} is not a number of hours (0 or more)"
-        )
-    if passed not in ("0", "1"):
-        raise DataUnavailable(f"{path}, line {line}, column passed: {passed!r} is neither 0 nor 1")
-    return value, float(passed)
+    # Python's own reading also takes 1_000, other scripts' digits, inf and nan.
+    value = abs(float(hours)) if NUMBER.fullmatch(hours) else math.nan
+    if math.isnan(value) or (hours.startswith("-") and value):
+        problem = "is not a number of hours (0 or more)"
+    elif value > LARGEST:
+        problem = f"is more than a float32 can hold ({LARGEST:.3g})"
+    elif 0 < value < SMALLEST:
+        problem = f"is less than a float32 can hold ({SMALLEST:.3g}), and not 0"
+    elif passed not in ("0", "1"):
+        raise DataUnavailable(f"{path}, line {line}, column passed: {passed!r:.60} is neither 0 nor 1")
+    else:
+        return value, float(passed)
+    raise DataUnavailable(f"{path}, line {line}, column hours: {hours!r:.60} {problem}")
 
 
 def load_mnist(root: Path, *, train: bool) -> Rows:
@@ -92,13 +123,31 @@ def load_mnist(root: Path, *, train: bool) -> Rows:
     """
     try:
         mnist = MNIST(root, train=train, download=True)
-    except (OSError, RuntimeError, ValueError) as error:
-        cause = " ".join(str(error).split())
+    except UNREADABLE as error:
+        # torchvision asserts what it finds, so a damaged file often says nothing of itself.
+        cause = " ".join(str(error).split()) or "its files are damaged"
         raise DataUnavailable(
             f"MNIST is not under {root} and cannot be downloaded: {cause}"
             " Point --data at a folder that holds MNIST/raw."
         ) from error
-    return Rows(mnist.data.unsqueeze(1), mnist.targets)
+    rows = Rows(mnist.data.unsqueeze(1), mnist.targets)
+    _check_mnist(rows, root, least=VALIDATION_ROWS + 1 if train else 1)
+    return rows
+
+
+def _check_mnist(rows: Rows, root: Path, least: int) -> None:
+    """Files of MNIST's format can hold something else. Raises DataUnavailable."""
+    count, problem = len(rows.inputs), ""
+    if rows.inputs.shape[1:] != (1, 28, 28):
+        problem = f"pictures are {list(rows.inputs.shape[2:])}, not [28, 28]"
+    elif count != len(rows.targets):
+        problem = f"there are {count:,} pictures and {len(rows.targets):,} labels"
+    elif count < least:
+        problem = f"there are {count:,} pictures, and {least:,} are needed"
+    elif rows.targets.min() < 0 or rows.targets.max() > 9:
+        problem = "labels are not 0 to 9"
+    if problem:
+        raise DataUnavailable(f"MNIST under {root} is not what it should be: {problem}")
 
 
 def split_validation(rows: Rows) -> tuple[Rows, Rows]:

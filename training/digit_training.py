@@ -15,7 +15,9 @@ from service.manifest import ArtifactError, Manifest, Metric, TrainingRecord
 from service.signatures import SigningKey
 from service.store import ArtifactStore, read_manifest, read_model
 from training import augment, nets
+from training.activation import IF_AS_GOOD, Activation
 from training.calibration import calibration_error, fit_detector, fit_temperature
+from training.checkpoint import Checkpoint, Settings
 from training.data import Rows, load_mnist, split_validation
 from training.digit_recipe import (
     CROSS_ENTROPY,
@@ -38,7 +40,8 @@ from training.evaluate import (
 )
 from training.fit import fit
 from training.model_card import model_card
-from training.publish import Candidate, git_commit, publish, training_record, weights
+from training.publish import Candidate, publish, weights
+from training.record import git_commit, training_record
 
 PROOF_ROWS = 1_000
 
@@ -70,14 +73,28 @@ def train_digit(
     epochs: int | None = None,
     seed: int = 0,
     key: SigningKey | None = None,
+    activation: Activation = IF_AS_GOOD,
+    checkpoint: Checkpoint | None = None,
 ) -> Manifest:
-    """Fit and publish. Raises DataUnavailable, Diverged or PublishFailed."""
+    """Fit and publish.
+
+    Raises DataUnavailable, CheckpointUnusable, Diverged, PublishFailed or ArtifactError.
+    """
     started = time.monotonic()
     split = Split.load(data, recipe)
     train, validation = split.train.to(device), split.validation.to(device)
     hp = replace(recipe.hyperparameters, epochs=epochs or recipe.hyperparameters.epochs)
+    if checkpoint:
+        settings: Settings = {
+            "recipe": recipe.name,
+            "seed": seed,
+            "device": device.type,
+            "data": split.sha256,
+        }
+        checkpoint.open("digit", {**settings, **hp.as_dict(), **recipe.data()})
+        started = checkpoint.began
     net = start(recipe, seed).to(device)
-    fitted, history = fit(net, CROSS_ENTROPY, train, recipe.phases(hp), console, validation)
+    fitted, history = fit(net, CROSS_ENTROPY, train, recipe.phases(hp), console, validation, checkpoint)
     record = training_record(
         recipe=recipe.name,
         hyperparameters=hp.as_dict()
@@ -89,11 +106,19 @@ def train_digit(
         started=started,
     )
     assert isinstance(fitted, nets.DigitNet)
-    return calibrate_and_publish(fitted.cpu(), record, split, png(curves_figure(history)), store, key)
+    curves = png(curves_figure(history))
+    manifest = calibrate_and_publish(fitted.cpu(), record, split, curves, store, key, activation)
+    if checkpoint:
+        checkpoint.discard()
+    return manifest
 
 
 def recalibrate_digit(
-    version: int, store: ArtifactStore, data: Path, key: SigningKey | None = None
+    version: int,
+    store: ArtifactStore,
+    data: Path,
+    key: SigningKey | None = None,
+    activation: Activation = IF_AS_GOOD,
 ) -> Manifest:
     """Publish the weights of a version again, with what is fitted after them fitted anew.
 
@@ -114,9 +139,14 @@ def recalibrate_digit(
         ) from error
     again = {"weights_of_version": version, "calibrated_at_commit": git_commit() or "unknown"}
     record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **again}})
-    curves = (folder / "report" / "curves.png").read_bytes()
+    try:
+        curves = (folder / "report" / "curves.png").read_bytes()
+    except OSError as error:
+        raise ArtifactError(
+            f"digit/{version}/report/curves.png cannot be read: {error.strerror}"
+        ) from error
     split = Split.load(data, recipe)
-    return calibrate_and_publish(net.eval(), record, split, curves, store, key)
+    return calibrate_and_publish(net.eval(), record, split, curves, store, key, activation)
 
 
 def calibrate_and_publish(
@@ -126,6 +156,7 @@ def calibrate_and_publish(
     curves: bytes,
     store: ArtifactStore,
     key: SigningKey | None,
+    activation: Activation,
 ) -> Manifest:
     """Fit what is fitted after the weights, read the test images, publish."""
     published, calibrated = _calibrated(net, split)
@@ -147,7 +178,7 @@ def calibrate_and_publish(
         | _pictures(test, split.test.inputs)
         | _samples(check_rows),
     )
-    return publish(candidate, store, key)
+    return publish(candidate, store, key, activation)
 
 
 def _calibrated(net: nets.DigitNet, split: Split) -> tuple[nn.Module, dict[str, float]]:

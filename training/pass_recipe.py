@@ -20,12 +20,16 @@ from torch.nn.functional import binary_cross_entropy
 from service.manifest import InputSpec, Manifest, Metric, OutputSpec, TrainingRecord
 from service.signatures import SigningKey
 from service.store import ArtifactStore
+from training.activation import IF_AS_GOOD, Activation
+from training.checkpoint import Checkpoint, Settings
 from training.data import Rows, lecture_hours, read_hours
 from training.evaluate import loss_figure, pass_figure, png
 from training.fit import Hyperparameters, Objective, Phase, fit
 from training.nets import PassNet
-from training.publish import Candidate, publish, training_record
+from training.publish import Candidate, publish
+from training.record import training_record
 
+RECIPE = "logistic-regression"
 LECTURE = Hyperparameters(epochs=1000, batch_size=3, learning_rate=0.01)
 SUMMED_LOSS = Objective(
     forward=lambda net, hours: net(hours),
@@ -51,19 +55,28 @@ def train_pass(
     epochs: int | None = None,
     seed: int = 0,
     key: SigningKey | None = None,
+    activation: Activation = IF_AS_GOOD,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Manifest, PassNet]:
-    """Fit and publish. Raises DataUnavailable, Diverged or PublishFailed."""
+    """Fit and publish.
+
+    Raises DataUnavailable, CheckpointUnusable, Diverged, PublishFailed or ArtifactError.
+    """
     started = time.monotonic()
     rows = read_hours(csv) if csv else lecture_hours()
     hp = replace(LECTURE, epochs=epochs or LECTURE.epochs, batch_size=len(rows.inputs))
     net, hp = start(rows, hp, seed)
     net.to(device)
-    _, history = fit(net, SUMMED_LOSS, rows.to(device), [Phase(hp)], console)
+    if checkpoint:
+        settings: Settings = {"recipe": RECIPE, "seed": seed, "device": device.type, "data": rows.sha256()}
+        checkpoint.open("pass", {**settings, **hp.as_dict()})
+        started = checkpoint.began
+    _, history = fit(net, SUMMED_LOSS, rows.to(device), [Phase(hp)], console, checkpoint=checkpoint)
     net.cpu()
     metrics = _metrics(net, rows)
     w, b = net.coefficients()
     record = training_record(
-        recipe="logistic-regression",
+        recipe=RECIPE,
         hyperparameters={**hp.as_dict(), "loss": "binary cross-entropy, summed", "w": w, "b": b},
         seed=seed,
         device=device,
@@ -88,7 +101,10 @@ def train_pass(
             **{f"samples/{i}.json": f'{{"hours": {h}}}\n'.encode() for i, h in enumerate(CHECK_HOURS)},
         },
     )
-    return publish(candidate, store, key), net
+    manifest = publish(candidate, store, key, activation)
+    if checkpoint:
+        checkpoint.discard()
+    return manifest, net
 
 
 def start(rows: Rows, hp: Hyperparameters, seed: int) -> tuple[PassNet, Hyperparameters]:
@@ -103,8 +119,8 @@ def start(rows: Rows, hp: Hyperparameters, seed: int) -> tuple[PassNet, Hyperpar
     curvature = torch.linalg.matrix_norm(design.T @ design, ord=2).item() / 4
     if hp.learning_rate * curvature <= 1:
         return PassNet(), hp
-    spread = rows.inputs.std(correction=0).item() or 1.0
-    net = PassNet(shift=rows.inputs.mean().item(), scale=spread)
+    hours = rows.inputs.double()  # in which the squares of all float32 can be added
+    net = PassNet(shift=hours.mean().item(), scale=hours.std(correction=0).item() or 1.0)
     return net, replace(hp, learning_rate=min(hp.learning_rate, 4 / len(rows.inputs)))
 
 

@@ -1,7 +1,8 @@
 """That an archive answers as its network did, in a fresh process that loads it as the service will."""
 
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -11,19 +12,60 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from service.errors import InferenceFailed
 from service.manifest import ArtifactError
 from service.predictor import load
+from service.store import title
 
 CHECK_TOLERANCE = 1e-4
+ANSWER_S = 300.0  # an archive that is not loaded and has not answered by then never will
+END_S = 5.0
+
+Answer = NDArray[Any] | ArtifactError | None
 
 
 class PublishFailed(Exception):
-    """The archive does not answer as the network did, or nobody could see; nothing was published."""
+    """The archive does not answer as the network did, or cannot be written, or nobody could see."""
+
+
+class FreshProcess:
+    """A process that loads archives as the service does, one after the other."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def verify(self, folder: Path) -> None:
+        """Have a version loaded. Raises ArtifactError when the service would refuse it."""
+        try:
+            self._ask(folder, None)
+        except PublishFailed as error:
+            raise ArtifactError(str(error)) from error
+
+    def prove(self, staged: Path, net: nn.Module, rows: Tensor) -> None:
+        """Have the staged folder loaded and compare on real rows. Raises PublishFailed or ArtifactError."""
+        answers = self._ask(staged, rows.numpy())
+        assert answers is not None
+        with torch.inference_mode():
+            difference = (torch.from_numpy(answers) - net(rows)).abs().max().item()
+        if not difference <= CHECK_TOLERANCE:
+            raise PublishFailed(f"the reloaded archive differs from the network by {difference:.3g}")
+
+    def _ask(self, folder: Path, rows: NDArray[Any] | None) -> NDArray[Any] | None:
+        try:
+            self._connection.send((folder, rows))
+            if not self._connection.poll(ANSWER_S):
+                raise PublishFailed(f"The archive had not answered after {ANSWER_S:.0f} s.")
+            answer: Answer = self._connection.recv()
+        except (EOFError, OSError) as error:
+            raise PublishFailed("The process that verifies an archive ended before it answered.") from error
+        if isinstance(answer, ArtifactError):
+            raise answer
+        return answer
 
 
 @contextmanager
-def fresh_process() -> Iterator[Connection]:
-    """A process for `prove`. Raises PublishFailed where there can be none.
+def fresh_process() -> Iterator[FreshProcess]:
+    """A process that verifies. Raises PublishFailed where there can be none.
 
     It runs a script that does not ask whether it is the main module once more, up to this place. So it is
     started before a lock is held, for which that script would wait as long as we wait for it.
@@ -31,14 +73,27 @@ def fresh_process() -> Iterator[Connection]:
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_replay, args=(theirs,), daemon=True)
-    process.start()
+    with _spared_from_the_keyboard():
+        process.start()
     theirs.close()  # each end is now held by one process, and whichever is left hears that the other ended
     try:
         _wait_for_start(ours)
-        yield ours
+        yield FreshProcess(ours)
     finally:
         ours.close()
+        process.join(END_S)
+        process.kill()  # one that is stuck in an archive hears nothing
         process.join()
+
+
+@contextmanager
+def _spared_from_the_keyboard() -> Iterator[None]:
+    """Start what ends with us: a Ctrl-C, which all processes of a terminal get, is ours to explain."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _wait_for_start(process: Connection) -> None:
@@ -51,30 +106,20 @@ def _wait_for_start(process: Connection) -> None:
         ) from error
 
 
-def prove(process: Connection, staged: Path, net: nn.Module, rows: Tensor) -> None:
-    """Have the staged folder loaded and compare on real rows. Raises PublishFailed or ArtifactError."""
-    try:
-        process.send((staged, rows.numpy()))
-        answer: NDArray[Any] | ArtifactError = process.recv()
-    except (EOFError, OSError) as error:
-        raise PublishFailed("The process that verifies an archive ended before it answered.") from error
-    if isinstance(answer, ArtifactError):
-        raise answer
-    with torch.inference_mode():
-        difference = (torch.from_numpy(answer) - net(rows)).abs().max().item()
-    if not difference <= CHECK_TOLERANCE:
-        raise PublishFailed(f"the reloaded archive differs from the network by {difference:.3g}")
-
-
 def _replay(publisher: Connection) -> None:
-    """Answer one request. Ends with the publisher, even if that is killed."""
-    publisher.send("started")
+    """Answer as long as we are asked. Ends with the publisher, even if that is killed."""
+    with suppress(EOFError, OSError):
+        publisher.send("started")
+        while True:
+            publisher.send(_loaded_and_asked(*publisher.recv()))
+
+
+def _loaded_and_asked(folder: Path, rows: NDArray[Any] | None) -> Answer:
     try:
-        folder, rows = publisher.recv()
-    except EOFError:
-        return
-    try:
+        predictor = load(folder, torch.device("cpu"))
         # NumPy crosses the process border: torch would share its memory through a file descriptor.
-        publisher.send(load(folder, torch.device("cpu")).predict(torch.from_numpy(rows)).numpy())
+        return None if rows is None else predictor.predict(torch.from_numpy(rows)).numpy()
     except ArtifactError as error:
-        publisher.send(error)
+        return error
+    except InferenceFailed as error:
+        return ArtifactError(f"{title(folder)}: the model fails on the rows of its proof: {error}")

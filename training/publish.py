@@ -1,18 +1,19 @@
 """Publishing: script → save → manifest → replay in a fresh process → rename into place → `current`.
 
 A version is written aside and appears whole, by one rename; a publisher that is killed leaves nothing
-that a reader can see. Publishers of one model wait for each other, so numbers never collide.
+that a reader can see, and one that fails leaves nothing at all. Publishers of one model wait for each
+other, so numbers never collide, and none compares with a live version that another just replaced.
 """
 
 import copy
 import hashlib
 import io
 import os
+import secrets
 import shutil
-import subprocess
-import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,10 +34,11 @@ from service.manifest import (
     OutputSpec,
     TrainingRecord,
 )
-from service.predictor import encode_tensor, load, torchscript_accepted
+from service.predictor import encode_tensor, torchscript_accepted
 from service.signatures import SigningKey
 from service.store import ArtifactStore, write_manifest
-from training.proof import CHECK_TOLERANCE, fresh_process, prove
+from training.activation import IF_AS_GOOD, Activation
+from training.proof import CHECK_TOLERANCE, FreshProcess, PublishFailed, fresh_process
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,31 @@ class Candidate:
     files: Mapping[str, bytes]
 
 
-def publish(candidate: Candidate, store: ArtifactStore, key: SigningKey | None = None) -> Manifest:
-    """Publish as the next version, signed by `key`, and make it live.
+def check_publishable(name: str, store: ArtifactStore, bytes_needed: int) -> None:
+    """Find out before a training what would make it useless.
 
-    Raises PublishFailed when the reloaded archive differs from the network, and ArtifactError when
-    the service would refuse it; in both cases nothing becomes visible.
+    Raises OSError where a version's folder cannot be made or the lock not be had, and PublishFailed where
+    there is no room for a version.
+    """
+    with store.publishing(name) as folder:
+        _fresh_staging(folder).rmdir()
+        free = shutil.disk_usage(folder).free
+    if free < bytes_needed:
+        raise PublishFailed(
+            f"{folder} has room for {free:,} bytes, and a version takes up to {bytes_needed:,}"
+        )
+
+
+def publish(
+    candidate: Candidate,
+    store: ArtifactStore,
+    key: SigningKey | None = None,
+    activation: Activation = IF_AS_GOOD,
+) -> Manifest:
+    """Publish as the next version, signed by `key`; it becomes live unless the live one is better.
+
+    Raises PublishFailed when the reloaded archive differs from the network or cannot be written, and
+    ArtifactError when the service would refuse it; in all cases nothing becomes visible.
     """
     net = copy.deepcopy(candidate.net).cpu().eval()
     model = script(net)
@@ -74,10 +96,10 @@ def publish(candidate: Candidate, store: ArtifactStore, key: SigningKey | None =
             _write_files(staged, {MODEL_FILE: model, **candidate.files})
             manifest = _manifest(candidate, net, version, model)
             write_manifest(staged, manifest, key.sign if key else None)
-            prove(process, staged, net, candidate.proof_rows)
+            process.prove(staged, net, candidate.proof_rows)
             return manifest
 
-        return _publish(candidate.name, store, fill)
+        return _publish(candidate.name, store, fill, process, activation)
 
 
 def publish_again(
@@ -86,37 +108,66 @@ def publish_again(
     metrics: tuple[Metric, ...],
     files: Mapping[str, bytes],
     key: SigningKey | None = None,
+    activation: Activation = IF_AS_GOOD,
 ) -> Manifest:
     """Publish the archive of a version as the next one, with other figures and further or other files."""
     source = store.folder(manifest.name, manifest.version)
 
-    def fill(staged: Path, version: int) -> Manifest:
-        kept = {
-            str(path.relative_to(source)): path.read_bytes()
-            for path in source.rglob("*")
-            if path.is_file() and path.name not in (MANIFEST_FILE, SIGNATURE_FILE)
-        }
-        _write_files(staged, {**kept, **files})
-        again = manifest.model_copy(update={"version": version, "created_at": _now(), "metrics": metrics})
-        write_manifest(staged, again, key.sign if key else None)
-        load(staged, torch.device("cpu"))
-        return again
+    with fresh_process() as process:
 
-    return _publish(manifest.name, store, fill)
+        def fill(staged: Path, version: int) -> Manifest:
+            kept = {
+                str(path.relative_to(source)): path.read_bytes()
+                for path in source.rglob("*")
+                if path.is_file() and path.name not in (MANIFEST_FILE, SIGNATURE_FILE)
+            }
+            _write_files(staged, {**kept, **files})
+            changes = {"version": version, "created_at": _now(), "metrics": metrics}
+            again = manifest.model_copy(update=changes)
+            write_manifest(staged, again, key.sign if key else None)
+            process.verify(staged)
+            return again
+
+        return _publish(manifest.name, store, fill, process, activation)
 
 
-def _publish(name: str, store: ArtifactStore, fill: Callable[[Path, int], Manifest]) -> Manifest:
-    """Have the next version's folder filled aside, then make it visible and live."""
-    with store.publishing(name) as folder:
+def _publish(
+    name: str,
+    store: ArtifactStore,
+    fill: Callable[[Path, int], Manifest],
+    process: FreshProcess,
+    activation: Activation,
+) -> Manifest:
+    """Have the next version's folder filled aside, then make it visible, and live as `activation` says."""
+    with _failures_explained(name, store), store.publishing(name) as folder:
         version = max(store.versions(name), default=0) + 1
         staged = _fresh_staging(folder)
-        manifest = fill(staged, version)
-        for directory in (*filter(Path.is_dir, staged.iterdir()), staged):
-            sync_directory(directory)
-        staged.rename(store.folder(name, version))
+        try:
+            manifest = fill(staged, version)
+            for directory in (*filter(Path.is_dir, staged.iterdir()), staged):
+                sync_directory(directory)
+            staged.rename(store.folder(name, version))
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
         sync_directory(folder)
-        store.activate(name, version)
+        try:
+            activation.carry_out(manifest, store, process.verify)
+        except OSError as error:
+            raise PublishFailed(
+                f"{name}/{version} is published, but `current` cannot be written: {error.strerror}"
+            ) from error
     return manifest
+
+
+@contextmanager
+def _failures_explained(name: str, store: ArtifactStore) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        raise PublishFailed(
+            f"nothing can be published to {store.root / name}: {error.strerror}{where}"
+        ) from error
 
 
 def _write_files(staged: Path, files: Mapping[str, bytes]) -> None:
@@ -144,28 +195,6 @@ def script(net: nn.Module) -> bytes:
     return archive.getvalue()
 
 
-def training_record(
-    *,
-    recipe: str,
-    hyperparameters: Mapping[str, str | int | float | bool],
-    seed: int,
-    device: torch.device,
-    data_sha256: str,
-    started: float,
-) -> TrainingRecord:
-    """What the caller knows of a training run, and what is known here. `started`: time.monotonic()."""
-    return TrainingRecord(
-        recipe=recipe,
-        hyperparameters=dict(hyperparameters),
-        seed=seed,
-        device=str(device),
-        torch_version=str(torch.__version__),
-        git_commit=git_commit(),
-        data_sha256=data_sha256,
-        seconds=round(time.monotonic() - started, 1),
-    )
-
-
 def weights(model: bytes) -> dict[str, Tensor]:
     """The parameters and buffers of an archive, by their names in the network that it was made of."""
     with torchscript_accepted():
@@ -173,23 +202,12 @@ def weights(model: bytes) -> dict[str, Tensor]:
     return state
 
 
-def git_commit() -> str | None:
-    """The commit that this code is at, `-dirty` appended when it was changed since; None outside git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        result = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return result.stdout.strip()
-
-
 def _fresh_staging(folder: Path) -> Path:
-    # We hold the lock, so any other staging folder was left by a publisher that was killed.
+    # We hold the lock, so any other staging folder was left by a publisher that was killed; what another
+    # user left stays.
     for stale in folder.glob(".staging-*"):
-        shutil.rmtree(stale)
-    staged = folder / f".staging-{os.getpid()}"
+        shutil.rmtree(stale, ignore_errors=True)
+    staged = folder / f".staging-{os.getpid()}-{secrets.token_hex(4)}"
     staged.mkdir()
     return staged
 

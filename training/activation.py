@@ -1,0 +1,50 @@
+"""Whether a version that was published becomes the live one, and the line that says why."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from service.manifest import Manifest
+from service.store import ArtifactStore
+from training.comparison import should_go_live
+
+DEFAULT_ROOT = Path("artifacts")  # which `python -m service` looks into when it is told nothing
+
+
+def _nobody(line: str) -> None:
+    """Nobody wants to know."""
+
+
+class Activation(NamedTuple):
+    """What was asked for, and who is told what came of it.
+
+    `wanted`: None makes a version live unless the live one is better, True always, False never.
+    """
+
+    wanted: bool | None = None
+    tell: Callable[[str], object] = _nobody
+
+    def carry_out(self, new: Manifest, store: ArtifactStore, verify: Callable[[Path], None]) -> None:
+        """Make `new` the live version or not. The caller holds the lock. Raises OSError."""
+        title = f"{new.name}/{new.version}"
+        if self.wanted is False:
+            self.tell(f"{title} is not live, as asked; {_how(new, store)}")
+            return
+        comparison = should_go_live(new, store, verify)
+        if self.wanted or comparison.as_good:
+            store.activate(new.name, new.version)
+            self.tell(f"{title} is live{', as asked' if self.wanted else ''}: {comparison.figures}")
+        else:
+            live = f"{new.name}/{store.current(new.name)}"
+            self.tell(f"{title} is not live, {live} stays: {comparison.figures}; {_how(new, store)}")
+
+
+IF_AS_GOOD = Activation()
+
+
+def _how(new: Manifest, store: ArtifactStore) -> str:
+    command = ["python", "-m", "service", "models", "activate", new.name, str(new.version)]
+    if store.root != DEFAULT_ROOT:
+        command += ["--artifacts", str(store.root)]
+    return f"to make it live: {shlex.join(command)}"

@@ -1,0 +1,277 @@
+"""The commands: `pass` and `digit` fit a model and publish it, `keys` makes keys to sign with."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from errno import EDQUOT, ENOSPC
+from functools import partial
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import torch
+import typer
+from rich.console import Console
+
+from service.devices import resolve_device
+from service.errors import DeviceUnavailable
+from service.manifest import ArtifactError
+from service.signatures import KeyUnusable, SigningKey, make_keys
+from service.store import ArtifactStore, read_manifest
+from training.activation import Activation
+from training.checkpoint import Checkpoint, CheckpointUnusable
+from training.data import DataUnavailable
+from training.digit_evaluation import evaluate_digit
+from training.digit_recipe import CNN, RECIPES
+from training.digit_training import recalibrate_digit, train_digit
+from training.fit import Diverged
+from training.interruption import Interrupted
+from training.pass_recipe import probability_at, train_pass
+from training.proof import PublishFailed
+from training.publish import check_publishable, publish_again
+from training.tables import print_result, print_robustness
+
+cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+RecipeName = StrEnum("RecipeName", {name: name for name in RECIPES})  # type: ignore[misc]
+DEFAULT_RECIPE = RecipeName(CNN.name)
+CHECKPOINTS = Path("runs")
+BYTES_NEEDED = {"pass": 1 << 20, "digit": 8 << 20}  # a version folder, generously
+
+Out = Annotated[Path, typer.Option(help="Folder of published models.", envvar="TRAINING_OUT")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's own number.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Same seed on a CPU, same weights.")]
+Data = Annotated[
+    Path,
+    typer.Option(help="torchvision root with MNIST; downloaded there when absent.", envvar="TRAINING_DATA"),
+]
+Sign = Annotated[
+    Path | None, typer.Option(help="Private key to sign with, made by `keys`.", envvar="TRAINING_SIGN")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Activate = Annotated[
+    bool | None,
+    typer.Option(
+        "--activate/--no-activate",
+        help="Make the version live, or not. By default it goes live unless the live one is better.",
+    ),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from where a training was interrupted.")]
+Checkpoints = Annotated[
+    Path | None,
+    typer.Option(
+        help=f"Folder to keep what --resume goes on from.  [default: {CHECKPOINTS}]",
+        envvar="TRAINING_CHECKPOINTS",
+    ),
+]
+
+
+@cli.callback()
+def main() -> None:
+    """Fit a model and publish it as the next version, which becomes live unless the live one is better."""
+
+
+@cli.command("pass")
+def pass_(
+    out: Out = Path("artifacts"),
+    csv: Annotated[Path | None, typer.Option(help="Your own records, columns hours,passed.")] = None,
+    epochs: Epochs = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    sign: Sign = None,
+    activate: Activate = None,
+    resume: Resume = False,
+    checkpoints: Checkpoints = None,
+) -> None:
+    """Logistic regression: hours studied → probability of passing."""
+    console, told = Console(), list[str]()
+    checkpoint = _checkpoint(checkpoints, resume)
+    with _errors_explained(checkpoint):
+        key = SigningKey(sign) if sign else None
+        store = _store(out, "pass")
+        checkpoint.check("pass", required=checkpoints is not None)
+        manifest, net = train_pass(
+            store,
+            console,
+            csv=csv,
+            epochs=epochs,
+            seed=seed,
+            device=_device(device),
+            key=key,
+            activation=Activation(activate, told.append),
+            checkpoint=checkpoint,
+        )
+    w, b = net.coefficients()
+    at_four = probability_at(net, 4)
+    print_result(
+        console, manifest, {"w": f"{w:.4f}", "b": f"{b:.4f}", "P(pass | 4 hours)": f"{at_four:.4f}"}
+    )
+    typer.echo("\n".join(told))
+
+
+@cli.command()
+def digit(
+    out: Out = Path("artifacts"),
+    data: Data = Path("data"),
+    recipe: Annotated[RecipeName, typer.Option(help="What to train.")] = DEFAULT_RECIPE,
+    epochs: Epochs = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    sign: Sign = None,
+    activate: Activate = None,
+    resume: Resume = False,
+    checkpoints: Checkpoints = None,
+) -> None:
+    """Handwritten digits, from MNIST."""
+    console, told = Console(), list[str]()
+    checkpoint = _checkpoint(checkpoints, resume)
+    with _errors_explained(checkpoint):
+        key = SigningKey(sign) if sign else None
+        store = _store(out, "digit")
+        checkpoint.check("digit", required=checkpoints is not None)
+        manifest = train_digit(
+            RECIPES[recipe.value],
+            store,
+            data,
+            console,
+            epochs=epochs,
+            seed=seed,
+            device=_device(device),
+            key=key,
+            activation=Activation(activate, told.append),
+            checkpoint=checkpoint,
+        )
+    print_result(console, manifest, {})
+    typer.echo("\n".join(told))
+
+
+@cli.command()
+def recalibrate(
+    version: Annotated[int | None, typer.Option(help="Of digit; by default the live one.")] = None,
+    out: Out = Path("artifacts"),
+    data: Data = Path("data"),
+    sign: Sign = None,
+    activate: Activate = None,
+) -> None:
+    """Publish the weights of a digit model again, its temperature and detector fitted anew."""
+    told = list[str]()
+    with _errors_explained():
+        key = SigningKey(sign) if sign else None
+        store = _store(out, "digit")
+        number = version if version is not None else store.current("digit")
+        manifest = recalibrate_digit(number, store, data, key, Activation(activate, told.append))
+    print_result(Console(), manifest, {})
+    typer.echo("\n".join(told))
+
+
+@cli.command("evaluate")
+def evaluate_(
+    name: Annotated[str, typer.Argument(help="What to evaluate: digit.")] = "digit",
+    out: Out = Path("artifacts"),
+    data: Data = Path("data"),
+    version: Annotated[int | None, typer.Option(help="By default the live one.")] = None,
+    digits: Annotated[int, typer.Option(min=10, max=10_000, help="Digits a cell of the matrix.")] = 2_000,
+    report: Annotated[Path, typer.Option(help="Folder for the model card and its pictures.")] = Path(
+        "report"
+    ),
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Publish the version again, with the figures and the report.")
+    ] = False,
+    sign: Sign = None,
+    activate: Activate = None,
+) -> None:
+    """Read thousands of pictures as a client would send them; a table, and pages of pictures."""
+    if name != "digit":
+        raise typer.BadParameter("only digit can be evaluated")
+    console = Console()
+    with _errors_explained():
+        key = SigningKey(sign) if sign else None
+        store = _store(out, "digit") if publish else ArtifactStore(out)
+        number = version if version is not None else store.current(name)
+        read_manifest(store.folder(name, number))
+        _write_report(report, {})
+        manifest, found, files = evaluate_digit(store, number, data, digits)
+        _write_report(report, files)
+        print_robustness(console, found)
+        typer.echo(
+            f"{report / 'report.md'} is the model card; examples.png shows what was read, mistakes first"
+        )
+        if publish:
+            activation = Activation(activate, typer.echo)
+            again = publish_again(manifest, store, manifest.metrics, files, key, activation)
+            typer.echo(f"Published {again.name} version {again.version}")
+
+
+@cli.command()
+def keys(
+    out: Annotated[Path, typer.Option(help="Folder to write them to.", file_okay=False)] = Path("keys"),
+) -> None:
+    """Make a pair of keys: the private one signs artifacts, the service trusts the public one."""
+    private, public = make_keys()
+    signing, trusted = out / "signing-key.pem", out / "trusted-key.pem"
+    if signing.exists():
+        _fail(f"{signing} exists; a lost signing key cannot be had again, so it is not overwritten", code=2)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with open(os.open(signing, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(private)
+        trusted.write_bytes(public)
+    except OSError as error:
+        _fail(f"{error.filename or out} cannot be written: {error.strerror}", code=2)
+    typer.echo(f"{signing}: keep it secret; `--sign {signing}` signs what is published")
+    typer.echo(f"{trusted}: `--trusted-keys {trusted}` has the service load nothing else")
+
+
+@contextmanager
+def _errors_explained(checkpoint: Checkpoint | None = None) -> Iterator[None]:
+    """Say what went wrong in one line: exit code 2 for what the caller gave, 1 for what training did."""
+    try:
+        yield
+    except (DataUnavailable, DeviceUnavailable, KeyUnusable, CheckpointUnusable) as error:
+        _fail(str(error), code=2)
+    except (PublishFailed, ArtifactError) as error:
+        kept = checkpoint.last_words() if checkpoint else ""
+        _fail(f"{error}; {kept}" if kept else str(error), code=1)
+    except Diverged as error:
+        _fail(str(error), code=1)
+    except torch.OutOfMemoryError:
+        _fail("the GPU has too little free memory; --device cpu needs none", code=1)
+    except Interrupted as interrupted:
+        kept = checkpoint.last_words() if checkpoint else ""
+        _fail(f"interrupted; {kept or 'nothing is kept'}", code=interrupted.exit_code)
+
+
+def _checkpoint(folder: Path | None, resume: bool) -> Checkpoint:
+    return Checkpoint(folder or CHECKPOINTS, resume=resume, tell=partial(typer.echo, err=True))
+
+
+def _store(out: Path, name: str) -> ArtifactStore:
+    """The store to publish into; one that cannot be written is refused before training, not after."""
+    store = ArtifactStore(out)
+    try:
+        check_publishable(name, store, BYTES_NEEDED[name])
+    except OSError as error:
+        code = 1 if error.errno in (ENOSPC, EDQUOT) else 2
+        _fail(f"--out {out} cannot be written: {error.strerror}: {error.filename}", code)
+    return store
+
+
+def _device(choice: str) -> torch.device:
+    try:
+        return resolve_device(choice)
+    except RuntimeError:  # torch's own, which lists every kind of device that there is anywhere
+        _fail(f"--device {choice!r} is none of auto, cpu, cuda and cuda:N", code=2)
+
+
+def _write_report(folder: Path, files: dict[str, bytes]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, content in files.items():
+            (folder / Path(path).name).write_bytes(content)
+    except OSError as error:
+        _fail(f"--report {folder} cannot be written: {error.strerror}", code=2)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(f"Error: {' '.join(message.split())}", err=True)
+    raise typer.Exit(code)

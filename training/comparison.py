@@ -1,0 +1,69 @@
+"""Whether a new version is at least as good as the live one, on the same rows."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from service.manifest import ArtifactError, Manifest, Metric
+from service.store import ArtifactStore, read_manifest, title
+
+SPLITS = ("test", "validation", "train")  # the first that both were measured on decides
+# In this order: the next one decides where the one before is equal. True: more is better.
+FIGURES = {"accuracy": True, "negative-log-likelihood": False}
+DIGITS = 6  # significant ones; beyond them lie other processors and thread counts
+
+
+class Comparison(NamedTuple):
+    """What came of it, and the words for it."""
+
+    as_good: bool
+    figures: str
+
+
+def compare(new: Manifest, live: Manifest) -> Comparison:
+    """By accuracy, and where that is equal by the loss. Of other rows it says nothing: not as good."""
+    if new.training.data_sha256 != live.training.data_sha256:
+        return Comparison(False, "they were trained and measured on other data, and cannot be compared")
+    for split in SPLITS:
+        pairs = [pair for name in FIGURES if (pair := _pair(new, live, name, split))]
+        if pairs:
+            return _compared(pairs)
+    return Comparison(False, "no figure of both is of the same split, so they cannot be compared")
+
+
+def should_go_live(new: Manifest, store: ArtifactStore, verify: Callable[[Path], None]) -> Comparison:
+    """Compare with the live version; one that is missing or unfit to serve is no reason to hold back.
+
+    `verify` loads a version as the service would and raises ArtifactError where it is refused.
+    """
+    try:
+        number = store.current(new.name)
+        folder = store.folder(new.name, number)
+        live = read_manifest(folder)
+        comparison = compare(new, live)
+        if (live.name, live.version) != (new.name, number):
+            raise ArtifactError(f"{title(folder)} holds the manifest of {live.name}/{live.version}")
+        if not comparison.as_good:
+            verify(folder)
+    except ArtifactError as error:
+        return Comparison(True, f"there was nothing to compare with: {error}")
+    return comparison
+
+
+def _pair(new: Manifest, live: Manifest, name: str, split: str) -> tuple[Metric, Metric] | None:
+    try:
+        pair = new.metric(name, split), live.metric(name, split)
+    except KeyError:
+        return None
+    return pair if pair[0].n == pair[1].n else None
+
+
+def _compared(pairs: list[tuple[Metric, Metric]]) -> Comparison:
+    words = []
+    for new, live in pairs:
+        values = [f"{metric.value:.{DIGITS}g}" for metric in (new, live)]
+        words.append(f"{new.name} ({new.split}, n = {new.n:,}) is {values[0]} and was {values[1]}")
+        new_value, live_value = map(float, values)
+        if new_value != live_value:
+            return Comparison((new_value > live_value) == FIGURES[new.name], "; ".join(words))
+    return Comparison(True, "; ".join(words))

@@ -1,0 +1,44 @@
+"""What a manifest says of how a model was trained."""
+
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from service.manifest import TrainingRecord
+
+
+def training_record(
+    *,
+    recipe: str,
+    hyperparameters: Mapping[str, str | int | float | bool],
+    seed: int,
+    device: torch.device,
+    data_sha256: str,
+    started: float,
+) -> TrainingRecord:
+    """What the caller knows of a training run, and what is known here. `started`: time.monotonic()."""
+    return TrainingRecord(
+        recipe=recipe,
+        hyperparameters=dict(hyperparameters),
+        seed=seed,
+        device=str(device),
+        torch_version=str(torch.__version__),
+        git_commit=git_commit(),
+        data_sha256=data_sha256,
+        seconds=round(time.monotonic() - started, 1),
+    )
+
+
+def git_commit() -> str | None:
+    """The commit that this code is at, `-dirty` appended when it was changed since; None outside git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        result = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return result.stdout.strip()
