@@ -42,6 +42,6 @@ RUN if [ -n "$TORCH_INDEX_URL" ]; then \
 COPY training training
 RUN mkdir /data && chown abacus:abacus /data
 USER abacus
-ENV TRAINING_OUT=/artifacts TRAINING_DATA=/data MPLCONFIGDIR=/tmp/matplotlib
+ENV TRAINING_OUT=/artifacts TRAINING_DATA=/data TRAINING_CHECKPOINTS=/data/runs MPLCONFIGDIR=/tmp/matplotlib
 HEALTHCHECK NONE
 ENTRYPOINT ["python", "-m", "training"]

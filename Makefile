@@ -60,7 +60,7 @@ test-container: $(INSTALLED)  ## Build the images, run docker compose, ask from 
 test-clients: $(INSTALLED)  ## Ask the service with the HTTP clients that are installed: curl, Java, PHP, Node.js, wget
 	$(BIN)/pytest tests/test_clients.py -m ''
 
-train: $(INSTALLED)  ## Train both models and publish them into artifacts/
+train: $(INSTALLED)  ## Train both models and publish them into artifacts/; live unless the live ones are better
 	$(BIN)/python -m training pass $(ARGS)
 	$(BIN)/python -m training digit --data $(DATA) $(ARGS)
 
