@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from service.errors import outcome
 from service.lone_thread import LoneThread
 from service.manifest import ArtifactError, ArtifactUnreadable
 from service.metrics import Metrics
@@ -108,6 +109,7 @@ class Follower:
         self._tried: Look | None = None
         self._failure: Exception | None = None
         self._told: tuple[Stamp, str] | None = None
+        self._wrong: str | None = None
         self._files: Stamp = ()
         self._retry_s, self._retry_at = RETRY_S, 0.0
 
@@ -123,8 +125,11 @@ class Follower:
             self._refuse(look, ())
         else:
             self._registry.see(self.name, look.available)
+            wrong = str(look.current) if isinstance(look.current, ArtifactError) else None
             if isinstance(look.current, ArtifactError):
-                self._refuse(look.current, look.written)
+                # Who writes it in two steps, as a shell does, is given until the next look for the second.
+                if wrong == self._wrong or not self.tried.is_set():
+                    self._refuse(look.current, look.written)
             else:
                 if self._due(look):
                     await self._try(look, look.current)
@@ -132,7 +137,7 @@ class Follower:
                     self._refuse(self._failure, look.written)
                 else:
                     self._registry.clear(self.name)
-            self._files = look.files
+            self._wrong, self._files = wrong, look.files
         self.tried.set()
 
     def close(self) -> None:
@@ -157,13 +162,13 @@ class Follower:
     async def _try(self, look: Look, version: int) -> None:
         self._tried = look
         loaded = await self._loaded(version)
-        if isinstance(loaded, Exception):
-            self._failure = loaded
+        failure = loaded if isinstance(loaded, Exception) else outcome(self._take_up, loaded)
+        if failure:
+            self._failure = failure
             self._retry_at = time.monotonic() + self._retry_s
             self._retry_s = min(2 * self._retry_s, MAX_RETRY_S)
         else:
             self._failure = self._told = None
-            self._take_up(loaded)
 
     async def _loaded(self, version: int) -> Predictor | Exception:
         read = await self._of_store(lambda: self._registry.read_version(self.name, version))

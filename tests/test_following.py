@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from service import following
 from service.app import create_app
-from service.manifest import MANIFEST_FILE, MODEL_FILE, ArtifactUnreadable
+from service.manifest import MANIFEST_FILE, MODEL_FILE, ArtifactError, ArtifactUnreadable
 from service.predictor import Artifact, Predictor
 from service.registry import Registry
 from service.settings import Settings
@@ -200,9 +200,9 @@ async def test_a_model_that_never_gets_ready_keeps_no_other_out(
 
     monkeypatch.setattr(Registry, "prepare", hanging)
     monkeypatch.setattr(following, "RETRY_S", 0.05)
-    async with running(app_of(store, load_timeout_s=5)) as client:
+    async with running(app_of(store, load_timeout_s=2)) as client:
         await until(serves(client, 1, "pass"))
-        await until(why(client, "digit/3 was not ready within 5 s"))
+        await until(why(client, "digit/3 was not ready within 2 s"))
         goes_on.set()  # it was slow, and no more than that: it is tried again
         await until(serves(client, 3))
 
@@ -235,3 +235,46 @@ async def test_models_that_hang_take_only_so_many_threads(
         await until(why(client, "digit/3 is not tried: 2 others never got ready"))
         assert len(tried) == 2
         goes_on.set()
+
+
+async def test_current_that_is_written_in_two_steps_is_not_refused_between_them(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The control: what stays so is."""
+    look, empty, looks = ArtifactStore.look, [False, True, False, True, True], 0
+
+    def seen(store: ArtifactStore, name: str) -> Look:
+        nonlocal looks
+        found = look(store, name)
+        if name == "digit":
+            looks += 1
+            if looks <= len(empty) and empty[looks - 1]:
+                return found._replace(
+                    current=ArtifactError(f"empty at look {'4 and 5' if looks > 2 else 2}")
+                )
+        return found
+
+    monkeypatch.setattr(ArtifactStore, "look", seen)
+    async with running(app_of(store)) as client:
+        await until(serves(client, 3))
+        while looks < len(empty) + 1:
+            await asyncio.sleep(0.01)
+    refused = [record.getMessage() for record in caplog.records if "digit refused" in record.getMessage()]
+    assert refused == ["model digit refused: empty at look 4 and 5"]
+
+
+async def test_a_version_that_cannot_be_taken_up_does_not_end_the_following(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "RETRY_S", 0.05)
+    adopt, failures = Registry.adopt, [True]
+
+    def failing(registry: Registry, predictor: Predictor) -> None:
+        if failures and failures.pop():
+            raise RuntimeError("can't start new thread")
+        adopt(registry, predictor)
+
+    monkeypatch.setattr(Registry, "adopt", failing)
+    async with running(app_of(store)) as client:
+        await until(serves(client, 3))
+        await until(serves(client, 1, "pass"))
