@@ -5,7 +5,8 @@ path. A request passes `body`, `multipart`, `images` and `preparation` (bytes �
 (queue → batch), `predictor` and `devices` (batch → answer). `manifest` is the format that training writes
 and this package reads, `store` where it lies; `following` keeps each model at its live version.
 `direct_connection` and `direct` are a short cut through all this for small requests, which only makes it
-quicker: skip them at first.
+quicker: skip them at first. `documents`, `body`, `admission` and `pacing` bound what a request may cost the
+others.
 """
 
 __version__ = "0.1.0"

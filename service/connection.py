@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES = 64 * 1024
 TOO_LARGE = head.Fault(431, f"The head of the request is over {MAX_HEAD_BYTES:,} bytes.")
+TOO_MANY = head.Fault(431, f"The head of the request has more than {head.MAX_FIELDS} fields.")
 
 
 class Enough(Exception):
@@ -111,6 +112,9 @@ class Connection(Lifetime):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # else it comes behind the content, where none counts (RFC 9110, section 6.5.1)
             self.headers.append((name.lower(), value.strip(b" \t")))
+            if len(self.headers) > head.MAX_FIELDS:
+                self._refuse(*TOO_MANY)
+                raise Enough
 
     def on_headers_complete(self) -> None:
         self._in_head, self._progress, self._head_bytes = False, True, 0

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 Fields = Sequence[tuple[bytes, bytes]]  # names in lower case, values without blanks around them
 
+MAX_TARGET_BYTES, MAX_FIELDS = 8 * 1024, 128
+
 _CARRY_CONTENT = (b"POST", b"PUT", b"PATCH")
 # Two of these contradict each other, whatever they say (RFC 9110, section 5.3).
 _SINGLE = frozenset(
@@ -44,6 +46,8 @@ def fault_of(method: bytes, version: str, url: bytes, fields: Fields) -> Fault |
         return Fault(505, f"HTTP/{version} is not spoken here: HTTP/1.1 is.")
     if method == b"CONNECT":
         return Fault(501, "This is no proxy: it does not CONNECT.")
+    if len(url) > MAX_TARGET_BYTES:
+        return Fault(414, f"The target of the request is over {MAX_TARGET_BYTES:,} bytes.")
     names = [name for name, _ in fields]
     repeated = {name for name in _SINGLE.intersection(names) if names.count(name) > 1}
     if repeated:

@@ -25,6 +25,7 @@ from service.images import rows_of
 from service.multipart import FILE_FIELD, FORM, MOST_PARAMETERS, FileForm
 from service.predictor import MAX_BATCH_ROWS
 from service.questions import (
+    ALL,
     INLINE_PICTURES,
     Pictures,
     Posted,
@@ -56,13 +57,13 @@ INTERFACES = {
     ),
 }
 
-# The most rows of one batch, and how many count as one where places are limited. A thousand hours are
-# computed and answered in less than a millisecond, which others can wait.
-BATCH_ROWS = {PASS: 1_000, DIGIT: MAX_BATCH_ROWS}
+# The most rows of one batch, and how many count as one where places are limited. Some hundred hours are
+# computed and answered in a fraction of a millisecond, which others can wait.
+BATCH_ROWS = {PASS: 400, DIGIT: MAX_BATCH_ROWS}
 FULL_ROWS = {PASS: MAX_HOURS_PER_REQUEST, DIGIT: MAX_BATCH_ROWS}
 
 # Answers of up to so many rows are written on the event loop; of others so many at a time.
-INLINE_ROWS = 512
+INLINE_ROWS = 256
 
 PIECE_BYTES = 64 * 1024  # of a large answer, as it is sent
 
@@ -130,7 +131,9 @@ async def _explain_digit(call: Call, posted: Posted) -> Response:
     results = digits(answer)
     why = await asyncio.to_thread(explain.explanation, finding, [row["probabilities"] for row in results])
     explained = {**results[0], "explanation": why}
-    return await _response(call, Question(rows, False, lambda _: [explained], decode_s), answer)
+    return await _response(
+        call, Question(rows, False, lambda _answer, _part: [explained], decode_s), answer
+    )
 
 
 def _flag(query: bytes, name: str) -> bool:
@@ -178,14 +181,14 @@ def respond(call: Admitted, question: Question, answer: Answer) -> tuple[bytes, 
 
 def _written(question: Question, answer: Answer) -> bytes:
     """One result as it is, or several as `predictions`, with the model and its version."""
-    results, served_by = question.results(answer), _served_by(answer)
+    served_by = _served_by(answer)
     if not question.many:
-        return to_json({**results[0], **served_by})
-    if len(results) <= INLINE_ROWS:
-        return to_json({"predictions": results, **served_by})
+        return to_json({**question.results(answer, ALL)[0], **served_by})
+    if len(question.rows) <= INLINE_ROWS:
+        return to_json({"predictions": question.results(answer, ALL), **served_by})
     # One call for all of them would keep the interpreter lock from the event loop for as long as it takes.
-    places = range(0, len(results), INLINE_ROWS)
-    pieces = [to_json(results[first : first + INLINE_ROWS])[1:-1] for first in places]
+    parts = [slice(at, at + INLINE_ROWS) for at in range(0, len(question.rows), INLINE_ROWS)]
+    pieces = [to_json(question.results(answer, part))[1:-1] for part in parts]
     return b'{"predictions":[' + b",".join(pieces) + b"]," + to_json(served_by)[1:]
 
 
@@ -230,6 +233,7 @@ class _Json(Response):
                 piece = bytes(self.body[first : first + PIECE_BYTES])
                 more = first + PIECE_BYTES < size
                 await send({"type": "http.response.body", "body": piece, "more_body": more})
+                await asyncio.sleep(0)  # others may be written to
         finally:
             self._pending.release(size)
 

@@ -23,6 +23,8 @@ from service.schemas import MAX_HOURS_PER_REQUEST, PassRequest
 # they do. Any other picture may take long, and is read elsewhere.
 INLINE_PICTURES = 8
 
+ALL = slice(None)
+
 MAX_HOURS_BYTES = MAX_HOURS_PER_REQUEST * BYTES_A_VALUE
 
 # Of a request that is there whole: its content type, and its body.
@@ -30,11 +32,11 @@ Whole = tuple[str, bytes]
 
 
 class Question(NamedTuple):
-    """A request, decoded: rows for the model, and what is answered to the model's outputs for them."""
+    """A request, decoded: rows for the model, and what is answered to its outputs for some of them."""
 
     rows: Rows
     many: bool
-    results: Callable[[Answer], list[dict[str, Any]]]
+    results: Callable[[Answer, slice], list[dict[str, Any]]]
     decode_s: float
 
 
@@ -132,19 +134,19 @@ def hours_of(document: bytes) -> Question:
     return Question(rows, values is hours, partial(_passes, values), time.perf_counter() - started)
 
 
-def _passes(hours: Sequence[float], answer: Answer) -> list[dict[str, Any]]:
+def _passes(hours: Sequence[float], answer: Answer, part: slice) -> list[dict[str, Any]]:
     threshold, fitted_to = answer.manifest.threshold, answer.manifest.input
     low, high = fitted_to.training_minimum, fitted_to.training_maximum
     return [
         {"hours": h, "probability": p, "passed": p >= threshold, "extrapolating": not low <= h <= high}
-        for h, (p,) in zip(hours, answer.outputs, strict=True)
+        for h, (p,) in zip(hours[part], answer.outputs[part], strict=True)
     ]
 
 
-def digits(answer: Answer) -> list[dict[str, Any]]:
+def digits(answer: Answer, part: slice = ALL) -> list[dict[str, Any]]:
     """What is answered to the outputs for pictures."""
     output = answer.manifest.output
-    return [_digit(row, output) for row in answer.outputs]
+    return [_digit(row, output) for row in answer.outputs[part]]
 
 
 def _digit(row: list[float], output: OutputSpec) -> dict[str, Any]:

@@ -83,9 +83,9 @@ def configuration(settings: Settings, metrics_folder: str | None, api_keys: byte
 
 def connection(**arguments: Any) -> Protocol:
     """One connection's protocol. Imported when there is one, for the reason below."""
-    from service.direct_connection import DirectConnection
+    from service.pacing import PacedConnection
 
-    return DirectConnection(**arguments)
+    return PacedConnection(**arguments)
 
 
 def application(settings: Settings, metrics_folder: str | None, api_keys: bytes | None) -> ASGIApp:

@@ -75,6 +75,7 @@ LAYERS: list[set[str]] = [
     {"app", "lifetime"},
     {"connection"},
     {"direct_connection"},
+    {"pacing"},
     {"server"},
     {"worker"},
     {"processes"},
@@ -82,6 +83,7 @@ LAYERS: list[set[str]] = [
 ]
 ROOMS = {room for layer in LAYERS for room in layer}
 WEB_ROOMS = {
+    "pacing",
     "app",
     "auth",
     "body",

@@ -70,6 +70,30 @@ def test_a_head_without_end_is_431(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /health/live?" + 9_000 * b"a" + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (b"GET /health/live?" + 7_000 * b"a" + b" HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+        (b"GET /health/live HTTP/1.1\r\nHost: x\r\n" + 200 * b"a: b\r\n" + b"\r\n", 431),
+        (b"GET /health/live HTTP/1.1\r\nHost: x\r\n" + 50_000 * b"a:b\r\n" + b"\r\n", 431),
+        (b"GET /health/live HTTP/1.1\r\nHost: x\r\n" + 127 * b"a: b\r\n" + b"\r\n", 200),
+        (b"GET /health/live?" + b"&a=b" * 1_500 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+        (
+            b"POST /predict/digit?"
+            + b"&a=b" * 1_500
+            + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+            422,
+        ),
+    ],
+    ids=range(7),
+)
+def test_no_head_has_more_than_is_looked_at(client: httpx.Client, head: bytes, status: int) -> None:
+    with connect(client) as asking:
+        asking.sendall(head)
+        assert b" %d " % status in asking.recv(65536).splitlines()[0]
+
+
+@pytest.mark.parametrize(
     "text", [b"hello\r\n\r\n", b"GET / HTTP/9\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n"]
 )
 def test_what_is_no_http_is_a_400_problem(client: httpx.Client, text: bytes) -> None:

@@ -1,19 +1,21 @@
 """The service with a heart that tells how long its event loop was busy at a time, and with planted faults.
 
 `GET /heartbeat` answers the longest since it was last asked, in seconds of processor time of the loop's own
-thread: what other processes do on the machine does not count. Faults are named in PLANTED, by commas.
+thread, and `GET /took` how long each small request took, in such seconds of the whole process: what
+other processes do on the machine does not count. Faults are named in PLANTED, by commas.
 """
 
 import asyncio
 import os
 import time
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from service import app, batching, questions
+from service import app, batching, direct, pacing, questions
 from service.__main__ import cli
 from service.body import Body
 from service.call import Call
@@ -23,6 +25,26 @@ from service.problems import found_in, invalid_payload
 
 BEAT_S = 0.001
 PLANTED = "PLANTED"
+
+
+class Watch:
+    """Tells how long the requests took that were answered directly."""
+
+    def __init__(self) -> None:
+        self._seconds: list[float] = []
+        honest = direct.DirectCall._entry
+
+        def entry(call: Any, *arguments: Any) -> Any:
+            noted = honest(call, *arguments)
+            self._seconds.append(noted.seconds)
+            return noted
+
+        plant(direct.DirectCall, _entry=entry)
+        plant(direct, time=SimpleNamespace(perf_counter=time.process_time))
+
+    async def seconds(self) -> list[float]:
+        seconds, self._seconds = self._seconds, []
+        return seconds
 
 
 class Heart:
@@ -90,26 +112,27 @@ def announced() -> None:
     plant(Body, _limit=limit, _admit=lambda *_: None)
 
 
-def patient() -> None:
-    """A body may come as slowly as it likes."""
-    plant(Body, stalls=lambda *_: False)
-
-
 def in_turn() -> None:
     """Rows go in the order in which they came, ten thousand at a time."""
     plant(batching, FEW=1.0)
     app.__dict__["BATCH_ROWS"]["pass"] = 10_000
 
 
-FAULTS = {fault.__name__: fault for fault in (on_the_loop, every_error, announced, patient, in_turn)}
+def unpaced() -> None:
+    """All that has come on a connection is taken in at once."""
+    plant(pacing, SLICE_BYTES=1 << 30)
+
+
+FAULTS = {fault.__name__: fault for fault in (on_the_loop, every_error, announced, in_turn, unpaced)}
 
 
 def main() -> None:
-    honest, heart = app.create_app, Heart()
+    honest, heart, watch = app.create_app, Heart(), Watch()
 
     def create_app(*arguments: Any) -> FastAPI:
         application = honest(*arguments)
         application.add_api_route("/heartbeat", heart.longest_s)
+        application.add_api_route("/took", watch.seconds)
         return application
 
     plant(app, create_app=create_app)
