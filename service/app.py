@@ -182,11 +182,10 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     # What is loaded stays: a full collection of torch's 300,000 objects would hold up requests for 60 ms.
     gc.freeze()
     gc.enable()
-    starting = asyncio.create_task(backend.decoding.start())
+    backend.decoding.start()
     with _keys_kept_up(app.state.keys, app.state.metrics), draining(registry.stop, settings.drain_s):
         yield
     backend.documents.shutdown(wait=False)
-    await starting
     await backend.decoding.close()
     gc.unfreeze()
     app.state.stuck = not await reloader.close()

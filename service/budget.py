@@ -25,7 +25,7 @@ _WEBP_BYTES, _STILL_WEBP_BYTES = 12, 5
 _AV1_CODING = b"av1C"  # AV1 in ISOBMFF, 2.3.3: its third byte says how deep and how coarse the planes are
 
 # TIFF's tags.
-_WIDTH, _LENGTH, _ROWS, _SAMPLES, _BITS, _ORIENTATION = 322, 323, 278, 277, 258, 274
+_WIDTH, _LENGTH, _ROWS, _SAMPLES, _BITS = 322, 323, 278, 277, 258  # of tiles; of strips
 
 
 class MeteredFile(BytesIO):
@@ -59,7 +59,7 @@ def check_budget(picture: Image.Image, file: MeteredFile) -> None:
             raise PictureTooCostly(f"The JPEG file has {scans:,} scans, too many for its size.")
         per_pixel = _of_jpeg(picture, data[data.rfind(_START_OF_SCAN, 0, file.end) + 4])
     elif isinstance(picture, TiffImageFile):
-        per_pixel += _of_tiff(picture, per_pixel)
+        per_pixel += _of_tiff(picture)
     elif picture.format == "WEBP":
         per_pixel = _STILL_WEBP_BYTES if has_alpha(data) is not None else _WEBP_BYTES
     elif picture.format == "AVIF":
@@ -80,13 +80,15 @@ def _of_jpeg(jpeg: JpegImageFile, components: int) -> float:
     return 2 * sum(areas) / max(areas)
 
 
-def _of_tiff(tiff: TiffImageFile, stored: float) -> float:
-    """Bytes a pixel beside the picture: a strip of it, or all of it once more where it is turned."""
+def _of_tiff(tiff: TiffImageFile) -> float:
+    """Bytes a pixel beside the picture: a strip of it, or a tile, which may be larger than all of it."""
     tags = tiff.tag_v2
-    area = tags.get(_WIDTH, tiff.width) * tags.get(_LENGTH, tags.get(_ROWS, tiff.height))
+    if _WIDTH in tags:
+        area = tags[_WIDTH] * tags.get(_LENGTH, 1)
+    else:
+        area = tiff.width * min(tags.get(_ROWS, tiff.height), tiff.height)
     depth = max(tags.get(_BITS, (1,))) * tags.get(_SAMPLES, 1) / 8
-    strip: float = depth * min(1, area / (tiff.width * tiff.height))
-    return max(strip, stored if tags.get(_ORIENTATION, 1) != 1 else 0.0)
+    return float(depth * area / (tiff.width * tiff.height))
 
 
 def _of_avif(data: bytes, bands: int) -> float:

@@ -102,7 +102,16 @@ def _settle_in() -> None:
     with suppress(OSError):  # where there is no such file; who is killed for memory is this process
         Path("/proc/self/oom_score_adj").write_text("800")
     os.nice(_YIELDING)
+    _keep_the_log_clean()
+
+
+def _keep_the_log_clean() -> None:
+    """Whoever uploads must not fill it: what libraries print goes nowhere, our own failures go there."""
     warnings.filterwarnings("ignore")
+    sys.stderr = os.fdopen(os.dup(2), "w")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 def _next_task(stream: BufferedReader) -> Task | None:

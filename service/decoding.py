@@ -10,8 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from typing import Any
 
 from service.decoder import LENGTH, READY, NotSmall, Task, found_in
 from service.errors import FieldError, InternalError, InvalidImage, NotReady, PictureTooCostly, ServiceError
@@ -63,14 +64,9 @@ class Decoding:
             for job in jobs:
                 self._give_up(job)
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Start one process, so that the first picture does not wait for it."""
-        if self._idle:
-            decoder = self._idle.pop()
-            with suppress(NotReady):  # it is tried again for the first picture
-                await decoder.start()
-            self._idle.append(decoder)
-            self._dispatch()
+        self._go_on(self._start(self._idle.pop()))
 
     async def close(self) -> None:
         """End them all, whatever they do."""
@@ -80,6 +76,17 @@ class Decoding:
         await asyncio.gather(*self._running, return_exceptions=True)
         for decoder in self._all:
             await decoder.end()
+
+    def _go_on(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _start(self, decoder: "_Decoder") -> None:
+        with suppress(NotReady):  # it is tried again for the first picture
+            await decoder.start()
+        self._idle.append(decoder)
+        self._dispatch()
 
     def _give_up(self, job: "_Job") -> None:
         self._waiting.discard(job.client, job)
@@ -97,9 +104,7 @@ class Decoding:
             job = (self._large if any_size and self._large else self._waiting).take()
             job.decoder = self._idle.pop()
             self._places_for_large -= any_size
-            task = asyncio.create_task(self._run(job, job.decoder, any_size))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._go_on(self._run(job, job.decoder, any_size))
 
     async def _run(self, job: "_Job", decoder: "_Decoder", any_size: bool) -> None:
         try:

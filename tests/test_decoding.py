@@ -99,7 +99,8 @@ async def test_a_process_is_free_soon_after_nobody_waits(
     processes: Decoding, monkeypatch: pytest.MonkeyPatch, grace_s: float
 ) -> None:
     monkeypatch.setattr(decoding, "GRACE_S", grace_s)
-    await processes.start()
+    processes.start()
+    await until_idle(processes)
     (child,) = children()
     waiting = asyncio.create_task(processes.find([Upload("file", slow_bitmap())], "me"))
     while not processes.busy:
@@ -117,7 +118,8 @@ async def test_a_process_is_free_soon_after_nobody_waits(
 
 async def test_what_is_read_quickly_is_finished_though_nobody_waits(processes: Decoding) -> None:
     """A new process would take longer."""
-    await processes.start()
+    processes.start()
+    await until_idle(processes)
     before = children()
     waiting = asyncio.create_task(processes.find([Upload("file", png(seven(280)))] * 8, "me"))
     await asyncio.sleep(0)
@@ -130,7 +132,9 @@ async def test_what_is_read_quickly_is_finished_though_nobody_waits(processes: D
 async def test_small_pictures_find_a_process_beside_large_ones(processes: Decoding, reserved: bool) -> None:
     if not reserved:
         processes._places_for_large = 2
-    await asyncio.gather(processes.start(), processes.start())
+    processes.start()
+    processes.start()
+    await until_idle(processes)
     large = [
         asyncio.create_task(processes.find([Upload("file", slow_bitmap())] * 3, "them")),
         asyncio.create_task(processes.find([Upload("file", slow_bitmap())] * 3, "me")),
@@ -171,7 +175,8 @@ async def test_large_pictures_are_read_in_turn_over_clients(
 
 
 async def test_a_decoder_that_dies_fails_one_picture(processes: Decoding) -> None:
-    await processes.start()
+    processes.start()
+    await until_idle(processes)
     waiting = asyncio.create_task(processes.find([Upload("file", slow_bitmap())], "me"))
     while not processes.busy:
         await asyncio.sleep(0.01)
@@ -194,7 +199,8 @@ async def test_where_no_process_starts_pictures_wait(
 
 
 async def test_a_decoder_outlives_signals_to_the_group_but_not_the_service(processes: Decoding) -> None:
-    await processes.start()
+    processes.start()
+    await until_idle(processes)
     (child,) = children()
     child.send_signal(signal.SIGTERM)
     child.send_signal(signal.SIGINT)
@@ -202,3 +208,17 @@ async def test_a_decoder_outlives_signals_to_the_group_but_not_the_service(proce
     assert os.getpgid(child.pid) != os.getpgid(0)
     await processes.close()
     assert not child.is_running()
+
+
+async def test_damaged_files_do_not_fill_the_log(
+    processes: Decoding, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What is wrong with a TIFF is printed by its library; the control reads it here."""
+    whole = png(seven(100), "TIFF", compression="tiff_adobe_deflate")
+    damaged = [Upload("file", whole.replace(b"\x78\x9c", b"\x00\x00", 1).replace(b"\x78\xda", b"\0\0", 1))]
+    with pytest.raises(InvalidImage):
+        await processes.find(damaged, "me")
+    assert capfd.readouterr().err == ""
+    with pytest.raises(InvalidImage):
+        find_digit(open_pictures(damaged, MAX_PIXELS)[0])
+    assert "Decode" in capfd.readouterr().err

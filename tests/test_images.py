@@ -251,3 +251,13 @@ def test_no_damage_gets_past_our_own_errors(image_format: str) -> None:
             data[random_bytes.randrange(len(data))] = random_bytes.randrange(256)
         with suppress(ServiceError):
             decode(bytes(data[: random_bytes.randint(1, len(data))]))
+
+
+@pytest.mark.parametrize(("side", "error"), [(64, "damaged"), (20_000, "MB of memory")])
+def test_a_tile_larger_than_its_picture_counts_as_what_it_is(side: int, error: str) -> None:
+    """A decoder would hold 400 MB for a picture of 100×100."""
+    tags = {256: 100, 257: 100, 258: 8, 259: 8, 262: 1, 277: 1, 322: side, 323: side, 324: 8, 325: 4}
+    entries = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in tags.items())
+    head = struct.pack("<2sHLLH", b"II", 42, 12, 0, len(tags))
+    with pytest.raises(InvalidImage, match=error):
+        decode(head + entries + bytes(4))
