@@ -208,7 +208,8 @@ def _reopened(image: ImageFile, data: bytes) -> ImageFile:
 def _open(field: str, data: bytes, max_pixels: int) -> Picture:
     """Read the header and count the pixels."""
     image_format = recognise(data)
-    data, orientation, info, kind = stripped(data, image_format)
+    with _decoder_errors_translated(image_format):
+        data, orientation, info, kind = stripped(data, image_format)
     file = MeteredFile(data)
     with _decoder_errors_translated(image_format, kind):
         picture = Image.open(file, formats=[image_format])

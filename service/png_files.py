@@ -39,7 +39,7 @@ def stripped(data: bytes) -> Stripped:
             kept.append(chunk.whole)
         elif chunk.kind in _KEPT:
             kept.append(chunk.whole if chunk.is_whole() else _chunk(chunk.kind, bytes(chunk.body)))
-        elif chunk.kind == b"tRNS" and header is not None and chunk.is_sound():
+        elif chunk.kind == b"tRNS" and header is not None and len(header) >= 13 and chunk.is_sound():
             kept.append(_colour_key(chunk, header))
         elif chunk.kind == b"eXIf":
             orientation = orientation_of(bytes(chunk.body))
@@ -65,9 +65,9 @@ def _colour_key(chunk: _Chunk, header: memoryview) -> bytes | memoryview:
     Nor does colour above 8 bits, of which Pillow keeps the high byte.
     """
     depth, colour = header[8], header[9]
-    if colour == _GREY and depth < 8:
-        key = int.from_bytes(chunk.body[:2]) * 255 // ((1 << depth) - 1)
-        return _chunk(b"tRNS", key.to_bytes(2)) if depth > 1 else chunk.whole
+    if colour == _GREY and depth in (2, 4):
+        highest = (1 << depth) - 1
+        return _chunk(b"tRNS", ((int.from_bytes(chunk.body[:2]) & highest) * 255 // highest).to_bytes(2))
     if colour == _RGB and depth > 8:
         return _chunk(b"tRNS", b"".join(bytes((0, level)) for level in chunk.body[:6:2]))
     return chunk.whole

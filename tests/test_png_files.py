@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -178,3 +179,15 @@ def test_the_orientation_in_its_own_chunk_is_undone(digits: Digits) -> None:
     exif = Image.Exif()
     exif[0x0112] = 8
     assert_same(png(sheet.rotate(-90, expand=True), exif=exif), read(png(sheet)))
+
+
+@pytest.mark.parametrize("header", [b"", bytes(5), bytes(13), bytes(12)])
+@pytest.mark.parametrize("key", [b"", b"\xff", b"\xff\xff", bytes(6)])
+def test_a_colour_key_beside_a_broken_header_is_damage(header: bytes, key: bytes) -> None:
+    signature = png(Image.new("L", (8, 8)))[:8]
+    end = chunk(b"IDAT", zlib.compress(bytes(72))) + chunk(b"IEND", b"")
+    with pytest.raises(InvalidImage, match="damaged"):
+        read(signature + chunk(b"IHDR", header) + chunk(b"tRNS", key) + end)
+    whole = png_of(np.zeros((8, 8), np.uint8), 2, 0, chunk(b"tRNS", key))
+    with suppress(InvalidImage):
+        read(whole)
