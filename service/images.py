@@ -19,6 +19,7 @@ from PIL.ImageFile import ImageFile
 
 from service.budget import MeteredFile, check_budget
 from service.containers import stripped
+from service.deep_colour import low_bytes_of, with_all_bits
 from service.errors import (
     FieldError,
     InvalidImage,
@@ -173,7 +174,9 @@ def _loaded(image: ImageFile) -> Image.Image:
         return read_scaled(file, smaller(image.size, factor))
     if hasattr(image, "_decoder"):
         image._decoder = _FrameDecoder(image._decoder)
-    return load(_drafted(image), lambda end: _drafted(_reopened(image, file + end)))
+    low_bytes = low_bytes_of(image)
+    loaded = load(_drafted(image), lambda end: _drafted(_reopened(image, file + end)))
+    return with_all_bits(loaded, low_bytes, lambda: _reopened(image, file)) if low_bytes else loaded
 
 
 class _FrameDecoder:

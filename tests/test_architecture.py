@@ -60,6 +60,7 @@ LAYERS: list[set[str]] = [
         "budget",
         "tiff_files",
         "bmp_files",
+        "deep_colour",
         "gif_files",
     },
     {"registry", "batching", "problems", "preparation", "containers"},

@@ -1,5 +1,6 @@
 """Grey of more than 8 bits: the same digit at any depth is the same as at 8."""
 
+import zlib
 from io import BytesIO
 
 import numpy as np
@@ -12,6 +13,7 @@ from service.errors import InvalidImage
 from service.modes import opaque
 from tests.conftest import Digits, png
 from tests.drawings import cover, paper
+from tests.pictures import assert_same, png_of, read, tags_of, tiff_of
 
 
 @pytest.fixture(params=[0, 255], ids=["dark ink", "light ink"])
@@ -70,3 +72,33 @@ def test_what_is_no_number_is_refused(bad: float) -> None:
     grey[4, 4] = bad
     with pytest.raises(InvalidImage, match="not numbers"):
         shallow(Image.fromarray(grey))
+
+
+@pytest.mark.parametrize("bits", DEPTHS)
+@pytest.mark.parametrize(("colour", "channels"), [(2, 3), (4, 2), (6, 4)])
+@pytest.mark.parametrize("alpha_bits", [None, 16])
+def test_of_colour_too_those_bits_count_that_are_used(
+    sheet_u8: NDArray[np.uint8], bits: int, colour: int, channels: int, alpha_bits: int | None
+) -> None:
+    """PNG; where it has alpha, that is of the same depth, or of its own."""
+    pixels = np.repeat(sheet_u8.astype(np.uint16)[:, :, None] << (bits - 8), channels, 2)
+    if channels in (2, 4):
+        pixels[:, :, -1] = (1 << (alpha_bits or bits)) - 1
+    assert_same(png_of(pixels, 16, colour), read(png(sheet_u8)))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("extra", [None, 0, 2])
+def test_so_they_do_in_a_tiff(
+    sheet_u8: NDArray[np.uint8], order: str, compressed: bool, extra: int | None
+) -> None:
+    channels = 3 if extra is None else 4
+    pixels = np.repeat(sheet_u8.astype(np.uint16)[:, :, None] << 4, channels, 2)
+    if extra == 2:
+        pixels[:, :, 3] = 4095
+    tags = tags_of((280, 280), [16] * channels, 2, t259=8 if compressed else 1)
+    tags |= {} if extra is None else {338: (3, [extra])}
+    stored = pixels.astype(f"{order}u2").tobytes()
+    data = tiff_of([zlib.compress(stored) if compressed else stored], tags, order)
+    assert_same(data, read(png(sheet_u8)))
