@@ -61,6 +61,8 @@ class DirectConnection(Connection):
     _way: DirectWay
     _fields: Mapping[bytes, bytes]
     _host: bytes | None = None  # that was seen to be one
+    _own: list[tuple[bytes, bytes]] | None = None
+    _begin = b""
     _held: bytearray | None = None
     _patience: asyncio.TimerHandle | None = None
     _direct: DirectCycle | None = None  # the one under way
@@ -171,13 +173,20 @@ class DirectConnection(Connection):
 
     def answer(self, fields: bytes, body: bytes, keep_alive: bool) -> None:
         """200, with these fields in its head beside the server's own."""
-        own = [b"%b: %b\r\n" % field for field in self.server_state.default_headers]
         if keep_alive and not self._says_no_more():
             last = self._last_fields
         else:
             self._deaf, last = True, b"connection: close\r\n\r\n"
-        self.transport.write(b"".join([b"HTTP/1.1 200 OK\r\n", *own, fields, last, body]))
+        self.transport.write(b"".join((self._status(), fields, last, body)))
         self.on_response_complete()
+
+    def _status(self) -> bytes:
+        """The status line and the server's own fields, which are renewed every second."""
+        own = self.server_state.default_headers
+        if own is not self._own:
+            self._own = own
+            self._begin = b"HTTP/1.1 200 OK\r\n" + b"".join([b"%b: %b\r\n" % field for field in own])
+        return self._begin
 
     def on_response_complete(self) -> None:
         self._direct = None

@@ -1,6 +1,5 @@
 """How long connections are kept, and that none is closed on a request that is on its way."""
 
-import asyncio
 import socket
 import time
 from collections.abc import Iterator
@@ -9,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from service import lifetime
-from tests.test_direct import Watched, asked, connect, watched
+from tests.test_direct import Watched, connect, watched
 
 ASK = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
-LINK_S = 0.05
 
 
 @pytest.fixture(scope="module")
@@ -38,29 +35,6 @@ def test_answers_say_how_long_the_connection_is_kept(service: Watched) -> None:
     assert "keep-alive" not in last.headers
 
 
-STRAY = [
-    ASK + b"\r\n",
-    ASK + b"\r\n\r\n\r\n",
-    asked(4) + b"\r\n",
-    b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1234",
-    b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n1234\r\n0\r\nX: y\r\n",
-    b"nonsense\r\n\r\n",
-    ASK + b"G",
-]
-
-
-@pytest.mark.parametrize("sent", STRAY)
-def test_stray_bytes_keep_no_connection(
-    service: Watched, sent: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Behind an answer, a refusal or the rest of a body that nobody reads."""
-    for module in ("lifetime", "connection"):
-        monkeypatch.setattr(f"service.{module}.HEAD_TIMEOUT_S", 0.5)
-    with closing(connect(service)) as connection:
-        connection.sendall(sent)
-        assert closed_after(connection) < 20
-
-
 def test_a_stray_line_does_not_begin_the_idle_time_anew(service: Watched) -> None:
     with closing(connect(service)) as connection:
         connection.sendall(ASK)
@@ -75,57 +49,6 @@ def test_a_stray_line_does_not_begin_the_idle_time_anew(service: Watched) -> Non
             except ConnectionError:
                 return
     pytest.fail("it is still open")
-
-
-async def delayed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One direction of a link on which everything takes LINK_S."""
-    loop = asyncio.get_running_loop()
-    while chunk := await reader.read(65536):
-        loop.call_later(LINK_S, writer.write, chunk)
-    loop.call_later(LINK_S, writer.close)
-
-
-async def lost(service: Watched, waits: list[float]) -> int:
-    """How many second requests get no answer, each sent so long after the first one's answer."""
-    url = service.client.base_url
-    links: set[asyncio.Task[None]] = set()
-
-    async def link(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(url.host, url.port)
-        links.add(asyncio.create_task(delayed(far_reader, writer)))
-        await delayed(reader, far_writer)
-
-    async def is_lost(wait: float) -> bool:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(ASK)
-        await reader.readuntil(b"}")
-        await asyncio.sleep(wait)
-        try:
-            writer.write(ASK)
-            await writer.drain()
-            return not (await reader.read(65536)).startswith(b"HTTP/1.1 200")
-        except ConnectionError:
-            return True
-        finally:
-            writer.close()
-
-    async with await asyncio.start_server(link, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        found = await asyncio.gather(*map(is_lost, waits))
-        await asyncio.sleep(3 * LINK_S)
-    await asyncio.gather(*links, return_exceptions=True)
-    return sum(found)
-
-
-WAITS = [0.9 + i / 400 for i in range(60)]  # around the second that an idle connection is said to be kept
-
-
-def test_no_request_is_lost_that_is_sent_within_the_idle_time(
-    service: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert asyncio.run(lost(service, WAITS)) == 0
-    monkeypatch.setattr(lifetime, "GRACE_S", 0.0)  # the control: closed when the time is over
-    assert asyncio.run(lost(service, WAITS)) > 0
 
 
 def test_a_request_that_has_come_is_answered_though_the_time_is_over(
