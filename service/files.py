@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -77,12 +77,12 @@ def folders_in(root: Path, *names: str, at_most: int | None = None) -> list[str]
 
     `at_most` so many entries of it are looked at. Raises Unreadable.
     """
-    with (
-        folder_below(root, *names) as folder,
-        _explained("/".join(names) or str(root)),
-        os.scandir(folder) as entries,
-    ):
-        return [e.name for e in islice(entries, at_most) if e.is_dir(follow_symlinks=False)]
+    return _named(lambda entry: entry.is_dir(follow_symlinks=False), root, names, at_most)
+
+
+def files_in(root: Path, *names: str) -> list[str]:
+    """Likewise of the regular files."""
+    return _named(lambda entry: entry.is_file(follow_symlinks=False), root, names, None)
 
 
 def stamp_below(root: Path, *names: str) -> tuple[int, ...] | None:
@@ -124,6 +124,17 @@ def open_lock(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o666)
     except PermissionError:
         return os.open(path, os.O_RDONLY | flags)
+
+
+def _named(
+    wanted: Callable[[os.DirEntry[str]], bool], root: Path, names: tuple[str, ...], at_most: int | None
+) -> list[str]:
+    with (
+        folder_below(root, *names) as folder,
+        _explained("/".join(names) or str(root)),
+        os.scandir(folder) as entries,
+    ):
+        return [entry.name for entry in islice(entries, at_most) if wanted(entry)]
 
 
 @contextmanager

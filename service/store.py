@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from service.files import (
     Unreadable,
+    files_in,
     folders_in,
     open_lock,
     read_below,
@@ -47,7 +48,8 @@ MAX_MODEL_BYTES = 512 * 1024 * 1024
 # A look goes through so many entries of a model's folder, and keeps so many versions.
 MAX_ENTRIES, MAX_VERSIONS = 10_000, 1_000
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_is_name = re.compile(r"[a-z][a-z0-9-]{0,62}").fullmatch
+_is_version = re.compile(r"[1-9][0-9]{0,8}").fullmatch
 
 Stamp = tuple[object, ...]
 
@@ -170,9 +172,26 @@ def title(folder: Path) -> str:
 
 def read_of_version(folder: Path, file: str, at_most: int, exactly: bool = False) -> bytes:
     """A file of a version folder. Raises ArtifactUnreadable."""
-    names = [name for name in (folder.parent.name, folder.name) if name]
+    root, names = _below_root(folder)
     with _explained():
-        return read_below(folder.parent.parent, *names, file, at_most=at_most, exactly=exactly)
+        return read_below(root, *names, file, at_most=at_most, exactly=exactly)
+
+
+def read_further_files(folder: Path) -> dict[str, bytes]:
+    """What lies beside the manifest and its signature, by path: in the folder itself, and in those in it.
+
+    Raises ArtifactUnreadable.
+    """
+    root, names = _below_root(folder)
+    with _explained():
+        paths = files_in(root, *names)
+        for inner in folders_in(root, *names):
+            paths += [f"{inner}/{file}" for file in files_in(root, *names, inner)]
+        return {
+            path: read_below(root, *names, *path.split("/"), at_most=MAX_MODEL_BYTES)
+            for path in paths
+            if path not in (MANIFEST_FILE, SIGNATURE_FILE)
+        }
 
 
 def read_manifest(folder: Path, verify: Callable[[Path, bytes], None] | None = None) -> Manifest:
@@ -217,17 +236,14 @@ def write_manifest(folder: Path, manifest: Manifest, sign: Callable[[bytes], byt
         write_durably(folder / SIGNATURE_FILE, sign(document))
 
 
+def _below_root(folder: Path) -> tuple[Path, list[str]]:
+    """The root of the store that a version folder is in, and the names of the folders that lead to it."""
+    return folder.parent.parent, [name for name in (folder.parent.name, folder.name) if name]
+
+
 @contextmanager
 def _explained() -> Iterator[None]:
     try:
         yield
     except Unreadable as error:
         raise ArtifactUnreadable(str(error), missing=error.missing) from error
-
-
-def _is_name(text: str) -> bool:
-    return _NAME.fullmatch(text) is not None
-
-
-def _is_version(text: str) -> bool:
-    return text.isascii() and text.isdigit() and not text.startswith("0") and len(text) <= 9

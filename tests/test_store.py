@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.manifest import ArtifactError, ArtifactUnreadable
-from service.store import CURRENT_FILE, MAX_VERSIONS, ArtifactStore
+from service.store import CURRENT_FILE, MAX_VERSIONS, ArtifactStore, read_further_files
 
 
 @pytest.fixture
@@ -102,3 +102,19 @@ def test_a_link_is_no_version(store: ArtifactStore) -> None:
     assert store.versions("digit") == [1, 2]
     with pytest.raises(ArtifactError, match="not published"):
         store.activate("digit", 3)
+
+
+def test_further_files_are_read_as_warily(store: ArtifactStore, tmp_path: Path) -> None:
+    folder = store.folder("digit", 1)
+    (tmp_path / "secret").write_bytes(b"secret")
+    for path in ("model.pt", "manifest.json", "manifest.sig", "report/report.md", "samples/0.png"):
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_bytes(path.encode())
+    (folder / "report" / "link").symlink_to(tmp_path / "secret")
+    (folder / "elsewhere").symlink_to(tmp_path)
+    os.mkfifo(folder / "report" / "fifo")
+    read = read_further_files(folder)
+    assert read == {path: path.encode() for path in ("model.pt", "report/report.md", "samples/0.png")}
+    store.folder("digit", 3).symlink_to("1")
+    with pytest.raises(ArtifactError, match="digit/3 cannot be read: it is a link"):
+        read_further_files(store.folder("digit", 3))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from service.manifest import ArtifactError, Manifest, Metric, TrainingRecord
 from service.signatures import SigningKey
-from service.store import ArtifactStore, read_manifest, read_model
+from service.store import ArtifactStore, read_further_files, read_manifest, read_model
 from training import augment, nets
 from training.activation import IF_AS_GOOD, Activation
 from training.calibration import calibration_error, fit_detector, fit_temperature
@@ -140,7 +140,9 @@ def recalibrate_digit(
     again = {"weights_of_version": version, "calibrated_at_commit": git_commit() or "unknown"}
     record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **again}})
     try:
-        curves = (folder / "report" / "curves.png").read_bytes()
+        curves = read_further_files(folder).get("report/curves.png")
+        if curves is None:
+            raise ArtifactError(f"digit/{version} has no report/curves.png")
     except OSError as error:
         raise ArtifactError(
             f"digit/{version}/report/curves.png cannot be read: {error.strerror}"

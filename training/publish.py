@@ -24,9 +24,7 @@ from torch import Tensor, nn
 
 from service.files import sync_directory, write_durably
 from service.manifest import (
-    MANIFEST_FILE,
     MODEL_FILE,
-    SIGNATURE_FILE,
     Check,
     InputSpec,
     Manifest,
@@ -36,7 +34,7 @@ from service.manifest import (
 )
 from service.predictor import encode_tensor, torchscript_accepted
 from service.signatures import SigningKey
-from service.store import ArtifactStore, write_manifest
+from service.store import ArtifactStore, read_further_files, write_manifest
 from training.activation import IF_AS_GOOD, Activation
 from training.proof import CHECK_TOLERANCE, FreshProcess, PublishFailed, fresh_process
 
@@ -116,12 +114,7 @@ def publish_again(
     with fresh_process() as process:
 
         def fill(staged: Path, version: int) -> Manifest:
-            kept = {
-                str(path.relative_to(source)): path.read_bytes()
-                for path in source.rglob("*")
-                if path.is_file() and path.name not in (MANIFEST_FILE, SIGNATURE_FILE)
-            }
-            _write_files(staged, {**kept, **files})
+            _write_files(staged, {**read_further_files(source), **files})
             changes = {"version": version, "created_at": _now(), "metrics": metrics}
             again = manifest.model_copy(update=changes)
             write_manifest(staged, again, key.sign if key else None)
