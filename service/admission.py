@@ -20,12 +20,16 @@ class Admission:
         self._on_change = on_change
         self._rate = 0.0
 
-    def admit(self, count: int, leaving: int = 0) -> None:
-        """Take `count` permits, to be given back by `release`, if that leaves so many to others.
+    def admit(self, count: int, size: int = 1) -> None:
+        """Take `count` permits, to be given back by `release`.
 
+        `size`: of what they are a part of. As many are left to others, or a quarter of all: large ones
+        are refused first, and small ones find room beside them.
         Raises Overloaded, having taken none.
         """
-        too_many = self.taken + count + leaving - self.limit
+        too_many = self.taken + count - self.limit
+        if size > 1:
+            too_many += max(0, min(size - 1, self.limit // 4, self.limit - size))
         if too_many > 0:
             raise Overloaded(
                 f"{self.taken:,} of {self.limit:,} {self._unit} are under way; {count:,} more do not fit.",

@@ -224,10 +224,12 @@ class Batcher:
         """Take rows up to the limit, in turn; answered, cancelled and expired requests are dropped."""
         batch: list[_Part] = []
         now = time.monotonic()
-        kept = int(KEPT * self._max_batch_rows) if self._many else 0
+        if not self._many:
+            self._fill(batch, self._few, self._max_batch_rows, now)
+            return batch
+        kept = int(KEPT * self._max_batch_rows)
         room = self._fill(batch, self._few, self._max_batch_rows - kept, now)
-        if self._many:
-            self._fill(batch, self._many, room + kept, now)
+        self._fill(batch, self._many, room + kept, now)
         return batch
 
     def _fill(self, batch: list[_Part], waiting: deque[Job], room: int, now: float) -> int:

@@ -91,8 +91,7 @@ class Body:
     def _admit(self, more: int) -> None:
         size = self._admitted + more
         self._limit(size)
-        room = self._pending.limit
-        self._pending.admit(more, leaving=min(size, room // 4, room - size))
+        self._pending.admit(more, size)
         self._admitted = size
 
 

@@ -82,7 +82,7 @@ class Admitted:
     def admit(self, rows: int) -> None:
         """Take places for all rows of this request, or all there are. Raises Overloaded."""
         rows = min(rows, self._places.limit)  # else a request larger than that could never be answered
-        self._places.admit(rows)
+        self._places.admit(rows, rows)
         self._rows = rows
 
     def release(self) -> None:

@@ -18,7 +18,7 @@ from service import explain
 from service.admission import Admission
 from service.batching import Answer, Rows
 from service.body import Body
-from service.call import Admitted, Backend, Call
+from service.call import Admitted, Backend, Call, ServedBy
 from service.documents import MAX_DOCUMENT_BYTES, SMALL_BYTES
 from service.errors import FieldError, InvalidInput, UnsupportedMediaType
 from service.images import rows_of
@@ -170,18 +170,19 @@ async def _posted(body: Body) -> Posted:
 async def _response(call: Call, question: Question, answer: Answer) -> Response:
     if len(question.rows) <= INLINE_ROWS:
         return _Json(*respond(call, question, answer), call.backend.pending_bytes)
-    body = await call.elsewhere(_written, question, answer)
-    return _Json(body, _recorded(call, question, answer), call.backend.pending_bytes)
+    served_by = _served_by(answer)
+    body = await call.elsewhere(_written, question, answer, served_by)
+    return _Json(body, _recorded(call, question, answer, served_by), call.backend.pending_bytes)
 
 
 def respond(call: Admitted, question: Question, answer: Answer) -> tuple[bytes, bytes]:
     """The body of the answer, as JSON, and its `Server-Timing`; both are recorded."""
-    return _written(question, answer), _recorded(call, question, answer)
-
-
-def _written(question: Question, answer: Answer) -> bytes:
-    """One result as it is, or several as `predictions`, with the model and its version."""
     served_by = _served_by(answer)
+    return _written(question, answer, served_by), _recorded(call, question, answer, served_by)
+
+
+def _written(question: Question, answer: Answer, served_by: ServedBy) -> bytes:
+    """One result as it is, or several as `predictions`, with the model and its version."""
     if not question.many:
         return to_json({**question.results(answer, ALL)[0], **served_by})
     if len(question.rows) <= INLINE_ROWS:
@@ -192,14 +193,14 @@ def _written(question: Question, answer: Answer) -> bytes:
     return b'{"predictions":[' + b",".join(pieces) + b"]," + to_json(served_by)[1:]
 
 
-def _recorded(call: Admitted, question: Question, answer: Answer) -> bytes:
+def _recorded(call: Admitted, question: Question, answer: Answer, served_by: ServedBy) -> bytes:
     stages = {"decode": question.decode_s, "queue": answer.queue_s, "infer": answer.infer_s}
-    call.record(_served_by(answer), stages)
+    call.record(served_by, stages)
     timings = 1000 * question.decode_s, 1000 * answer.queue_s, 1000 * answer.infer_s
     return b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f" % timings
 
 
-def _served_by(answer: Answer) -> dict[str, str | int]:
+def _served_by(answer: Answer) -> ServedBy:
     return {"model": answer.manifest.name, "version": answer.manifest.version}
 
 
@@ -226,7 +227,7 @@ class _Json(Response):
         if size <= PIECE_BYTES:
             await super().__call__(scope, receive, send)
             return
-        self._pending.admit(size, leaving=min(size, self._pending.limit // 4))
+        self._pending.admit(size, size)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             for first in range(0, size, PIECE_BYTES):

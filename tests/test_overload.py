@@ -212,6 +212,39 @@ def test_a_body_that_stalls_is_408(published: Path, monkeypatch: pytest.MonkeyPa
             assert time.monotonic() - began > until_s
 
 
+def test_small_ones_find_room_beside_large_ones() -> None:
+    places = Admission(64, "rows")
+    for _ in range(3):
+        places.admit(16, 16)
+    with pytest.raises(Overloaded):
+        places.admit(16, 16)  # it would leave nothing
+    places.admit(8, 8)
+    with pytest.raises(Overloaded):
+        places.admit(5, 5)
+    places.admit(4, 4)
+    for _ in range(4):
+        places.admit(1)
+    with pytest.raises(Overloaded):
+        places.admit(1)
+    places.release(64)
+    places.admit(64, 64)  # who finds nobody takes all
+
+
+async def test_long_lists_leave_places_to_short_ones(published: Path, held: Held) -> None:
+    """The control: so many rows, one each, would take all places there are."""
+    hours = {"hours": [1.0] * 2_000}
+    async with blocked(published, held, max_queued_batches=1) as client:
+        asked = [asyncio.create_task(client.post("/predict/pass", json=hours)) for _ in range(5)]
+        async with asyncio.timeout(60):
+            while sum(task.done() for task in asked) < 1:
+                await asyncio.sleep(0.01)
+        short = asyncio.create_task(client.post("/predict/pass", json={"hours": [1.0] * 500}))
+        await asyncio.sleep(0.1)
+        held.free.set()
+        assert (await short).status_code == 200
+        assert Counter([(await task).status_code for task in asked]) == {200: 4, 429: 1}
+
+
 def test_permits_are_counted_and_the_wait_is_measured() -> None:
     places = Admission(10, "rows")
     places.admit(10)
