@@ -113,23 +113,24 @@ def test_a_worker_is_replaced_while_the_keys_are_malformed_and_both_end_with_the
             wait_for(lambda: service.log.read_text().count("is ready after") == 4)
             answers = [pool.submit(ask, service) for _ in range(8)]
             wait_for(lambda: metric_sum(client.get("/metrics").text, "abacus_queue_rows") >= 8)
-        left = workers(service)
+        left = psutil.Process(service.process.pid).children(recursive=True)
         folder = metrics_files(service)[0].parent
         service.process.kill()
         service.process.wait()
-        alive_then = sum(worker.is_running() for worker in left)
+        alive_then = sum(process.is_running() for process in left)
         answered = sum(answer.result() == 200 for answer in answers)
         psutil.wait_procs(left, timeout=60)
-        alive = sum(worker.is_running() for worker in left)
+        alive = sum(process.is_running() for process in left)
         url = urlsplit(str(service.client.base_url))
         socket.create_server((url.hostname or "", url.port or 0)).close()
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # whichever service starts next removes it
     figure(
         "kill -9 of the process that watches over two workers, 8 in flight",
         "8 answered, both end, the port is free",
         f"{answered} answered, {alive} of {alive_then} left",
     )
-    assert (answered, alive_then, alive) == (8, 2, 0)
+    assert (answered, alive) == (8, 0)
+    assert alive_then >= 2  # and what they have started themselves
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "control: SIGINT"])
