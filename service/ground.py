@@ -1,6 +1,6 @@
 """The ink of a picture: which way it stands out, how far, and what of that is only the light.
 
-Paper is rarely as even as a drawing program's: shadows, gradients, vignettes and grain are taken off first.
+Paper is rarely even: shadows, gradients, vignettes and grain are taken off first.
 """
 
 from bisect import bisect_left
@@ -21,8 +21,7 @@ WIDEST_STROKE = 9  # of GROUND_SIDE: whatever is narrower is ink, whatever is wi
 WIDEST_AT_BORDER = 21  # likewise, along the border
 EDGE_STEP = 0.15  # of its lightest level: a ground that changes by so much from pixel to pixel has an edge
 # A flat ground: this share of the pixels within so many levels, no such share on any other between it and
-# the ink, and no such share beyond it. It is none with these shares of all pixels and of the border between
-# it and the ink.
+# the ink, and no such share beyond it; nor these of all pixels and of the border between it and the ink.
 FLATNESS, FLAT_SHARE, SHADOW_SHARE, LIT_SHARE = 4, 0.35, 0.10, 0.15
 HALF_SHARE, BORDER_SHARE = 0.15, 0.35
 
@@ -86,6 +85,8 @@ class Ink(NamedTuple):
 def find_ink(work: Image.Image) -> Ink:
     """`work`: L, of work size."""
     histogram = _Histogram.of(work)
+    if histogram.is_even():  # lines may run between the pixels looked at
+        histogram = _Histogram.of(work, 1)
     ink_is_light = _clear_polarity(histogram)
     if ink_is_light is None:
         ink_is_light = narrow_is_light(work)
@@ -97,6 +98,7 @@ def find_ink(work: Image.Image) -> Ink:
         return Ink(ink, ink_is_light, strongest(ink))
     ink = mapped(work, _below(flat, ink_is_light))
     peak = max(0, flat - histogram.quantile(INK_SHARE))
+    peak = peak if peak >= LEAST_CONTRAST else strongest(ink, 1)
     if peak < LEAST_CONTRAST and (tiny := int(pixels_of(ink).max())) >= TINY_CONTRAST:
         peak = tiny  # on a flat ground a digit may be as small as a speck is elsewhere
     return Ink(ink, ink_is_light, peak)
@@ -114,8 +116,8 @@ def _below(flat: int, reverse: bool) -> list[int]:
     return below[::-1] if reverse else below
 
 
-def strongest(ink: Image.Image) -> int:
-    return _Histogram.of(ink).quantile(1 - INK_SHARE)
+def strongest(ink: Image.Image, every: int = 3) -> int:
+    return _Histogram.of(ink, every).quantile(1 - INK_SHARE)
 
 
 class _Histogram:
@@ -130,10 +132,13 @@ class _Histogram:
         self.total: int = self._up_to[-1]
 
     @classmethod
-    def of(cls, grey: Image.Image) -> "_Histogram":
-        """Of one pixel in nine where there are many."""
-        every = 3 if min(grey.size) >= WORK_SIDE // 2 else 1
-        return cls(np.bincount(pixels_of(grey)[::every, ::every].ravel(), minlength=256))
+    def of(cls, grey: Image.Image, every: int = 3) -> "_Histogram":
+        """Where there are many pixels, of every third column and row."""
+        step = every if min(grey.size) >= WORK_SIDE // 2 else 1
+        return cls(np.bincount(pixels_of(grey)[::step, ::step].ravel(), minlength=256))
+
+    def is_even(self) -> bool:
+        return self.quantile(1) - self.quantile(1 / self.total) <= FLATNESS
 
     def inverted(self) -> "_Histogram":
         return _Histogram(self._counts[::-1])

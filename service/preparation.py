@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from service.errors import BlankImage
-from service.ground import LEAST_CONTRAST, at_work_size, find_ink, mapped, scaled_size, strongest, to_grey
+from service.ground import LEAST_CONTRAST, at_work_size, find_ink, mapped, scaled_size, to_grey
 from service.morphology import Pixels, pixels_of
-from service.strokes import with_usual_strokes, without_rules, without_specks
+from service.printed import without_rules
+from service.strokes import with_usual_strokes, without_grain, without_specks
 
 SIDE = 28
 INK_SIDE = 20
@@ -24,7 +25,6 @@ CENTRE_OF_MASS = 14.5  # from the left and the top edge: the middle of pixel (14
 LEAST_SIDE = 4  # pixels; no digit can be drawn with fewer
 CLOSER_SIDE = 30  # pixels: a digit that is found smaller than it came is looked at once more, closer
 AMPLE_SIDE = 60  # likewise: of twice as many as are needed, half say as much with less of the noise
-CLEAR_CONTRAST = 100  # grey levels; what stands out by so much is no paper grain
 
 # Shares of full ink from which an edge counts as ink, and as full ink. Where a digit came with fewer pixels
 # than COARSE, levels say where its strokes run, and all of them count.
@@ -153,19 +153,22 @@ def _look(picture: Image.Image) -> _Digit:
     ink, ink_is_light, peak = find_ink(to_grey(at_work_size(picture)))
     if peak < LEAST_CONTRAST:
         raise BlankImage
-    if peak < CLEAR_CONTRAST and strongest(ink.filter(ImageFilter.BoxBlur(2))) < LEAST_CONTRAST:
-        raise BlankImage  # blurred: paper grain is no ink
-    ink = without_rules(ink, peak)
-    ink, extent, coarse = _measured(ink, peak, picture.width / ink.width)
+    if not (found := without_grain(ink, peak)):
+        raise BlankImage
+    clear, peak = found
+    unruled = without_rules(clear, peak)
+    ink, extent, coarse = _measured(unruled, peak, picture.width / ink.width)
     x, y = picture.width / ink.width, picture.height / ink.height
-    clean = without_specks(ink, peak, COARSE_STROKE if coarse else STROKE, FRINGE / x)
+    clean = without_specks(ink, peak, COARSE_STROKE if coarse else STROKE, FRINGE / x, unruled is not clear)
     if clean is not ink:
         extent = _extent(clean, peak)
+    if not extent:
+        raise BlankImage  # nothing but lines
     left, top, right, bottom = extent
     return _Digit(clean, extent, ink_is_light, peak, (left * x, top * y, right * x, bottom * y))
 
 
-def _measured(ink: Image.Image, peak: int, scale: float) -> tuple[Image.Image, Box, bool]:
+def _measured(ink: Image.Image, peak: int, scale: float) -> tuple[Image.Image, Box | None, bool]:
     """The ink, halved where it is ample; the extent of the digit; and whether it came with few pixels.
 
     `scale`: the picture's width over that of the ink. Halves are looked at first, as that takes less time.
@@ -173,19 +176,19 @@ def _measured(ink: Image.Image, peak: int, scale: float) -> tuple[Image.Image, B
     if scale >= 1:
         half = ink.reduce(2)
         of_half = _extent(half, peak)
-        if 2 * _longest(of_half) >= AMPLE_SIDE:
+        if of_half and 2 * _longest(of_half) >= AMPLE_SIDE:
             return half, of_half, False
     extent = _extent(ink, peak)
-    if scale >= 1 and _longest(extent) >= AMPLE_SIDE:
+    if scale >= 1 and of_half and extent and _longest(extent) >= AMPLE_SIDE:
         return half, of_half, False  # thin strokes are too faint in it to be seen from end to end
-    return ink, extent, _longest(extent) * scale < COARSE
+    return ink, extent, extent is not None and _longest(extent) * scale < COARSE
 
 
-def _extent(ink: Image.Image, peak: int) -> Box:
-    """The box of what is ink for certain."""
+def _extent(ink: Image.Image, peak: int) -> Box | None:
+    """The box of what is ink for certain, if anything is."""
     x, y, *_ = around = ink.getbbox() or (0, 0, *ink.size)
     box = mapped(ink.crop(around), _steps(0.4 * peak, 0.4 * peak + 1)).getbbox()
-    return (x + box[0], y + box[1], x + box[2], y + box[3]) if box else (0, 0, *ink.size)
+    return (x + box[0], y + box[1], x + box[2], y + box[3]) if box else None
 
 
 def _look_closer(picture: Image.Image, digit: _Digit) -> _Digit:

@@ -1,142 +1,146 @@
-"""The strokes of a digit, their width, and what is drawn beside it: lines of the paper, specks, a frame."""
-
-from collections.abc import Iterator
-from typing import Any
+"""The strokes of a digit, their width, and what lies beside it: specks, and what the border cuts off."""
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
 
-from service.morphology import border, dilated, pixels_of
+from service.components import Components, Mask, components_of
+from service.ground import LEAST_CONTRAST, mapped, strongest
+from service.morphology import dilated, pixels_of
+from service.printed import LEAST_BESIDE_LINES, edges_of, frames, keeps_to_border, lines, remains
+
+Weights = NDArray[np.float64]  # of components
 
 GROUP_SIDE = 56  # the longest side, in pixels, up to which pixels are grouped into strokes
-RULE_LEVEL, RULE_COVER, WIDEST_RULE = 0.15, 0.95, 0.035
-RING_SHARE = 0.12  # of a side: what lies nearer to the border, and only there, may be a frame
-LEAST_BESIDE_FRAME = 0.02  # of the ink of a frame: what has less is no digit
 SPECK_SHARE = 0.04  # of the ink of the largest stroke; what has less is dropped
+
+# What touches the border and is so near to a digit, over the longest side of both, is a stroke of it; but
+# where both are wider than high, what stands beside it is the next digit.
+NEAR, BESIDE = 0.13, 1.05
+FREE_SHARE = 0.1  # of the ink of the largest stroke has what stands free of the border, or it is no digit
+# Width over length of what touches three borders and is the edge of a table, and of what fills a corner.
+EDGE, CORNER = 0.25, 0.5
+ALONG = 0.95  # of its length touches the border
+
+# Of `peak`: where less is left of ink when it is blurred, its lines are thin; where so much is left on a
+# quarter of the pixels, they are not. Grain hangs together, from such a level on, over no such share of the
+# longest side, and not over so many times its tenth spot's.
+THIN_LINE, SOLID = 0.35, 0.6
+CLEAR_CONTRAST, THIN_CONTRAST = (
+    100,
+    170,
+)  # grey levels; what stands out by so much is no grain, no thin line
+GRAIN_LEVEL, LINE_SHARE, LONGER, COMMON_GRAIN = 0.4, 1 / 7, 4, 9
+
+USUAL = 0.75  # of a thin line's pixels have no higher level than its full one; others cross or run aslant
+_THRICE = [min(3 * level, 255) for level in range(256)]
 
 # Stroke width over the longest side of the ink. Outside this range strokes are thickened or thinned;
 # of MNIST's digits themselves 98 % lie inside. It is measured on half of the pixels where they are so many.
 THINNEST, THICKEST = 0.075, 0.22
 HALVED_SIDE = 80
 
-Runs = NDArray[np.intp]
 
+def without_grain(ink: Image.Image, peak: int) -> tuple[Image.Image, int] | None:
+    """Ink and its peak; None where it is but the grain of the paper, which is gone when it is blurred.
 
-def without_rules(ink: Image.Image, peak: int) -> Image.Image:
-    """Erase the lines of lined and squared paper: thin, straight, from border to border.
-
-    A stroke that crosses a line is drawn through again: every pixel of a line becomes the weaker of the two
-    on either side of it.
+    So are thin lines of large pictures, but they hang together over a length that no grain has. They are
+    made wider, as what follows looks at fewer pixels.
     """
-    if _stands_free(ink):
-        return ink
-    pixels = pixels_of(ink)
-    if max(line.max() for line in border(pixels)) <= RULE_LEVEL * peak:
-        return ink
-    on_ink = pixels > RULE_LEVEL * peak
-    lines = [(axis, runs) for axis in (0, 1) if (runs := _rules(on_ink.mean(axis=1 - axis)))]
-    if not lines:
-        return ink
-    pixels = pixels.copy()
-    for axis, runs in lines:
-        across = pixels if axis == 0 else pixels.T
-        for start, end in runs:
-            before, after = max(0, start - 2), min(len(across) - 1, end + 1)
-            across[max(0, start - 1) : end + 1] = np.minimum(across[before], across[after])
-    return Image.fromarray(pixels)
+    if peak >= THIN_CONTRAST or (peak >= CLEAR_CONTRAST and pixels_of(ink.reduce(4)).max() >= SOLID * peak):
+        return ink, peak
+    blurred = ink.filter(ImageFilter.BoxBlur(2))
+    on_ink = pixels_of(ink) > GRAIN_LEVEL * peak
+    is_clear = peak >= CLEAR_CONTRAST or strongest(blurred) >= LEAST_CONTRAST
+    if is_clear and np.median(pixels_of(blurred)[on_ink]) >= THIN_LINE * peak:
+        return ink, peak
+    components = components_of(on_ink)
+    if components:
+        left, top, right, bottom = components.boxes()[np.unique(components.groups)].T
+        lengths = np.sort(np.maximum(right - left, bottom - top))[::-1]
+        usual = lengths[COMMON_GRAIN] if len(lengths) > COMMON_GRAIN else 0
+        if lengths[0] >= max(LINE_SHARE * max(ink.size), LONGER * usual):
+            return _widened(ink, peak)
+    return (ink, peak) if is_clear else None
 
 
-def _stands_free(ink: Image.Image) -> bool:
-    """Whether no line of the border has any ink: nearly free of cost, and true of most drawings."""
-    left, top, right, bottom = ink.getbbox() or (1, 1, 1, 1)
-    return left > 0 and top > 0 and right < ink.width and bottom < ink.height
+def _widened(ink: Image.Image, peak: int) -> tuple[Image.Image, int]:
+    """Sums of three by three pixels, over the three of a line: as strong where it runs between two."""
+    wide = mapped(ink.filter(ImageFilter.BoxBlur(1)), _THRICE)
+    levels = pixels_of(wide)
+    return wide, int(np.quantile(levels[levels > GRAIN_LEVEL * peak], USUAL))
 
 
-def _rules(cover: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """Where rows (or columns) that are covered with ink from border to border make a thin line."""
-    widest = WIDEST_RULE * len(cover)
-    return [(start, end) for start, end in _runs(cover > RULE_COVER) if end - start <= widest]
+def without_specks(
+    ink: Image.Image, peak: int, level: float, fringe: float, erased: bool = False
+) -> Image.Image:
+    """Erase specks, printed lines, and what hangs at the border while a digit stands free of it.
 
-
-def without_specks(ink: Image.Image, peak: int, level: float, fringe: float) -> Image.Image:
-    """Erase specks, and what hangs at the border while a digit stands free of it.
-
-    `level`: of a stroke, over `peak`. What is fainter stays within `fringe` pixels of what stays.
+    `level`: of a stroke, over `peak`. What is fainter stays within `fringe` pixels of what stays. `erased`:
+    whether lines were. All is erased where there are lines alone.
     """
     coarse = -(-max(ink.size) // GROUP_SIDE)
     small = pixels_of(ink.reduce(coarse))
     on_ink = small > level * peak
-    strokes = _strokes(on_ink)
-    if not strokes:
+    at_border = keeps_to_border(on_ink)
+    if at_border:
+        on_ink = small > level / 2 * peak  # thin slanted lines are faint where they change columns
+    right_across = on_ink[:, 0].any() and on_ink[:, -1].any()
+    components = components_of(on_ink, 1 if at_border or right_across else 2)
+    if not components:
         return ink
-    rows, starts, ends, groups = strokes
-    summed = np.concatenate([[0], np.cumsum(small, dtype=np.int64)])
-    of_run = summed[rows * small.shape[1] + ends] - summed[rows * small.shape[1] + starts]
-    weights = np.bincount(groups, of_run)
-    at_border = (rows == 0) | (rows == len(small) - 1) | (starts == 0) | (ends == small.shape[1])
-    touching = np.bincount(groups, at_border) > 0
-    if not touching.all() and weights[~touching].max() > 0.1 * weights.max():
-        weights[touching] = 0
-    weights[_frames(small.shape, rows, starts, ends, groups, weights)] = 0
-    dropped = weights[groups] < SPECK_SHARE * weights.max()
-    for row, start, end in zip(*(runs[dropped] for runs in (rows, starts, ends)), strict=True):
-        on_ink[row, start:end] = False
-    kept = Image.fromarray(dilated(on_ink, max(1, round(fringe / coarse))).view(np.uint8) * np.uint8(255))
-    return ImageChops.darker(ink, kept.resize(ink.size, Image.Resampling.NEAREST))
+    weights = components.weights(small)
+    if at_border or any(line.any() for line in (on_ink[0], on_ink[-1], on_ink[:, 0], on_ink[:, -1])):
+        edges = edges_of(pixels_of(ink) > level * peak, coarse)
+        printed, left_over = lines(components, edges), remains(components, edges, erased)
+        weights = _of_strokes(components, weights, printed, left_over)
+    if weights.any() and not components.groups.any():
+        return ink  # of one component
+    weights[frames(components, weights)] = 0
+    kept = components.mask_of(weights >= max(1, SPECK_SHARE * weights.max()))
+    near = dilated(kept, max(1, round(fringe / coarse))).view(np.uint8) * np.uint8(255)
+    return ImageChops.darker(ink, Image.fromarray(near).resize(ink.size, Image.Resampling.NEAREST))
 
 
-def _frames(
-    shape: tuple[int, ...], rows: Runs, starts: Runs, ends: Runs, groups: Runs, weights: NDArray[Any]
-) -> NDArray[np.bool_]:
-    """Which components lie near the border alone, around all others, as the frame of a field does."""
-    high, wide = (round(RING_SHARE * side) for side in shape)
-    between = (rows >= high) & (rows < shape[0] - high)
-    reaching_in = between & (ends > wide) & (starts < shape[1] - wide)
-    free = between & (starts >= wide) & (ends <= shape[1] - wide)
-    ring: NDArray[np.bool_] = np.bincount(groups, reaching_in) == 0
-    rest = (~ring & (weights > LEAST_BESIDE_FRAME * weights.max()))[groups]
-    return ring & bool(rest.any() and free[rest].all())
+def _of_strokes(components: Components, weights: Weights, printed: Mask, left_over: Mask) -> Weights:
+    """Without printed lines, and what touches the border and is no part of what stands free of it."""
+    touching = np.logical_or.reduce(components.at_borders())
+    rest = np.where(printed, 0, weights)
+    if (
+        rest.max() <= LEAST_BESIDE_LINES * weights.max()
+        or np.where(left_over, 0, rest).max() <= FREE_SHARE * rest.max()
+    ):
+        return np.zeros_like(weights)
+    free = np.where(touching, 0, rest)
+    if free.max() > LEAST_BESIDE_LINES * weights.max():
+        weights = rest
+    if free.max() <= FREE_SHARE * weights.max():
+        return weights
+    digit = components.mask_of(free >= SPECK_SHARE * free.max())
+    for number in np.flatnonzero(weights - free >= SPECK_SHARE * weights.max()):
+        if _is_part(components.mask_of(np.arange(len(weights)) == number), digit):
+            free[number] = weights[number]
+    return free
 
 
-def _strokes(mask: NDArray[np.bool_]) -> tuple[Runs, Runs, Runs, Runs] | None:
-    """8-connected components, by the runs of True in every row: row, start, end (exclusive), component.
-
-    None where there is at most one. Runs are joined with the runs of the row above that they touch
-    (union-find). A component is called by its first run.
-    """
-    # Positions run through all rows: a run and its neighbours in the row above differ by this stride.
-    stride = mask.shape[1] + 1
-    padded = np.zeros((len(mask), stride), dtype=np.bool_)  # no run goes on into the next row
-    padded[:, 1:] = mask
-    line = padded.ravel()
-    (edges,) = (line[1:] != line[:-1]).nonzero()
-    if mask[-1, -1]:
-        edges = np.append(edges, line.size - 1)
-    starts, ends = edges[::2], edges[1::2]
-    first = ends.searchsorted(starts - stride, side="left").tolist()
-    last = starts.searchsorted(ends - stride, side="right").tolist()
-    parent = list(range(len(starts)))
-    for run, (low, high) in enumerate(zip(first, last, strict=True)):
-        for above in range(low, high):
-            a, b = run, above
-            while parent[a] != a:
-                a = parent[a]
-            while parent[b] != b:
-                b = parent[b]
-            parent[max(a, b)] = min(a, b)
-    for run, up in enumerate(parent):  # a parent comes before its children
-        parent[run] = parent[up]
-    if not any(parent):
-        return None
-    rows = starts // stride
-    return rows, starts - rows * stride, ends - rows * stride, np.array(parent, dtype=np.intp)
+def _is_part(stroke: Mask, digit: Mask) -> bool:
+    """Whether what touches the border is a stroke of the digit: near, and neither neighbour nor edge."""
+    (left, top, right, bottom), box = _box(stroke), _box(digit)
+    width, height = max(right, box[2]) - min(left, box[0]), max(bottom, box[3]) - min(top, box[1])
+    if min(right, box[2]) <= max(left, box[0]) and width > BESIDE * height:
+        return False
+    along = [border.sum() for border in (stroke[:, 0], stroke[:, -1], stroke[0], stroke[-1])]
+    narrow = min(right - left, bottom - top) / max(right - left, bottom - top)
+    fills_corner = max(along[:2]) >= ALONG * (bottom - top) and max(along[2:]) >= ALONG * (right - left)
+    if (narrow >= CORNER and fills_corner) or (narrow <= EDGE and np.count_nonzero(along) >= 3):
+        return False
+    return bool((dilated(digit, max(1, round(NEAR * max(width, height)))) & stroke).any())
 
 
-def _runs(line: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Start and end (exclusive) of every run of True."""
-    edges = np.flatnonzero(np.diff(line.astype(np.int8), prepend=0, append=0)).tolist()
-    return zip(edges[::2], edges[1::2], strict=True)
+def _box(mask: Mask) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom."""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def with_usual_strokes(ink: Image.Image) -> Image.Image:
