@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from service import bmp_files, gif_files, jpeg_files, png_files, tiff_files
+from service import bmp_files, gif_files, jpeg_files, png_files, tiff_files, webp_chunks
 from service.stripping import Stripped
 
 _STRIPPED: dict[str, Callable[[bytes], Stripped]] = {
@@ -11,6 +11,7 @@ _STRIPPED: dict[str, Callable[[bytes], Stripped]] = {
     "TIFF": tiff_files.stripped,
     "BMP": bmp_files.stripped,
     "GIF": gif_files.stripped,
+    "WEBP": webp_chunks.stripped,
 }
 _AVIF_MAJORS = (b"avif", b"avis", b"mif1", b"msf1")  # that Pillow's plugin takes
 

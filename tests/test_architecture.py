@@ -61,6 +61,7 @@ LAYERS: list[set[str]] = [
         "budget",
         "tiff_files",
         "bmp_files",
+        "webp_chunks",
         "deep_colour",
         "gif_files",
     },
