@@ -37,6 +37,8 @@ class MetricsFolder:
 
     def hand_over(self, pid: int) -> None:
         """Give a new worker the files of one that died. It must not have opened its own."""
+        with suppress(OSError):  # a cleaner of temporary files may have taken it, and no worker would start
+            self.path.mkdir(mode=0o700, exist_ok=True)
         if not self._left:
             return
         for file in self.path.glob(f"*_{self._left.pop()}.db"):

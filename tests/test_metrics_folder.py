@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,15 @@ def test_a_successor_takes_over_the_counts_and_not_the_rows_under_way(tmp_path: 
         "histogram_2.db": "histogram_1.db",
         "counter_11.db": "counter_11.db",
     }
+
+
+def test_it_is_made_again_for_the_next_worker(temporary: Path) -> None:
+    with metrics_folder(None) as folder:
+        shutil.rmtree(folder.path)
+        folder.bury(1)
+        folder.hand_over(2)
+        assert folder.path.is_dir()
+    assert os.listdir(temporary) == []
 
 
 def test_it_is_gone_afterwards_and_what_was_left_goes_too(temporary: Path) -> None:
