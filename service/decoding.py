@@ -178,12 +178,13 @@ class _Decoder:
             return
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
-        start = _START.format(path=sys.path, descriptor=theirs.fileno())
-        command = [sys.executable, "-c", start]
+        spawning = asyncio.create_task(asyncio.to_thread(_spawn, theirs))
         try:
-            with theirs:  # else it would not be seen from ours that the process has ended
-                self._process = await asyncio.to_thread(_spawn, command, theirs.fileno())
+            self._process = await asyncio.shield(spawning)
             await self._receive(len(READY))
+        except asyncio.CancelledError:
+            self._process = await spawning  # so that it can be ended
+            raise
         except (EOFError, OSError) as error:
             await self.end()
             logger.error("no process that reads pictures could be started: %r", error)
@@ -215,15 +216,20 @@ class _Decoder:
         return await asyncio.to_thread(process.wait)
 
 
-def _spawn(command: Sequence[str], descriptor: int) -> subprocess.Popen[bytes]:
-    """In a session of its own, which signals to the service's processes do not reach."""
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        pass_fds=(descriptor,),
-        start_new_session=True,
-    )
+def _spawn(theirs: socket.socket) -> subprocess.Popen[bytes]:
+    """In a session of its own, which signals to the service's processes do not reach.
+
+    It alone has its end of the socket, so that ours tells when it ends.
+    """
+    with theirs:
+        start = _START.format(path=sys.path, descriptor=theirs.fileno())
+        return subprocess.Popen(
+            [sys.executable, "-c", start],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=(theirs.fileno(),),
+            start_new_session=True,
+        )
 
 
 def _why_it_ended(status: int, task: Task) -> NotSmall | ServiceError:

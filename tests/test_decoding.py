@@ -222,3 +222,14 @@ async def test_damaged_files_do_not_fill_the_log(
     with pytest.raises(InvalidImage):
         find_digit(open_pictures(damaged, MAX_PIXELS)[0])
     assert "Decode" in capfd.readouterr().err
+
+
+async def test_closing_while_a_process_starts_leaves_none() -> None:
+    """Wherever it is in starting."""
+    for steps in range(12):
+        two = Decoding(2, MAX_PIXELS)
+        two.start()
+        for _ in range(steps):
+            await asyncio.sleep(0.005 if steps > 6 else 0)
+        await two.close()
+        assert children() == []
