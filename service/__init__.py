@@ -6,8 +6,8 @@ path. A request passes `body`, `multipart`, `decoding`, `images` and `preparatio
 training writes and this package reads, `store` where it lies; `following` keeps each model at its live
 version.
 `direct_connection` and `direct` are a short cut through all this for small requests, which only makes it
-quicker: skip them at first. `documents`, `body`, `admission` and `pacing` bound what a request may cost the
-others.
+quicker: skip them at first. `head`, `connection` and `lifetime` hold what comes to the rules of HTTP.
+`documents`, `body`, `admission` and `pacing` bound what a request may cost the others.
 """
 
 __version__ = "0.1.0"

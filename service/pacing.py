@@ -67,6 +67,12 @@ class PacedConnection(DirectConnection):
         else:
             self._take(data)
 
+    def shutdown(self) -> None:
+        if self._rest and not self._is_asked():
+            self._stopping = True  # there may be a request in it, which is the last then
+        else:
+            super().shutdown()
+
     def _take(self, data: bytes) -> None:
         until = time.perf_counter() + TURN_S
         for at in range(0, len(data), SLICE_BYTES):

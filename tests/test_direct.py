@@ -19,8 +19,8 @@ from starlette.types import Receive, Scope, Send
 from torch import Tensor
 
 from service.app import Abacus, create_app
-from service.direct_connection import DirectConnection
 from service.metrics import BurstGauge, BurstHistogram
+from service.pacing import PacedConnection
 from service.predictor import Predictor
 from service.settings import Settings
 from tests.conftest import Digits, metric_sum, png, wait_for
@@ -51,7 +51,7 @@ def watched(published: Path, **settings: Any) -> Iterator[Watched]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Abacus, "__call__", counted)
         config = uvicorn.Config(
-            app, port=0, http=DirectConnection, timeout_keep_alive=1, log_config=None, proxy_headers=False
+            app, port=0, http=PacedConnection, timeout_keep_alive=1, log_config=None, proxy_headers=False
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from service.connection import MAX_HEAD_BYTES
+from service.keys import add_key
 from tests.conftest import Digits, png
 from tests.test_direct import Watched, connect, watched
 
@@ -129,6 +130,22 @@ def test_what_comes_behind_the_content_is_no_field(service: Watched, trailer: by
         answer, following = ask(service, *pieces)
         assert (answer.status, following.status) == (200, 200)
         assert answer.fields["x-request-id"] != "theirs"
+
+
+def test_a_key_behind_the_content_opens_nothing(published: Path, tmp_path: Path) -> None:
+    key = add_key(tmp_path / "keys.txt", "laboratory").encode()
+    chunks = b"%x\r\n%b\r\n0\r\n" % (len(HOURS), HOURS)
+    framing = b"Transfer-Encoding: chunked\r\n"
+    with watched(published, api_keys_file=tmp_path / "keys.txt") as service:
+        for name in (b"X-API-Key: ", b"Authorization: Bearer "):
+            late = chunks + name + key + b"\r\n\r\n"
+            for pieces in (
+                [post(HOST, JSON, framing, body=late)],
+                [post(HOST, JSON, framing, body=b""), late],
+            ):
+                assert ask(service, *pieces, NEXT)[0].status == 401
+        early = post(HOST, JSON, framing, b"X-API-Key: \t" + key + b" \r\n", body=chunks + b"\r\n")
+        assert ask(service, early + NEXT)[0].status == 200
 
 
 def test_blanks_around_a_value_are_no_part_of_it(service: Watched) -> None:
