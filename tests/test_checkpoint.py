@@ -167,14 +167,19 @@ def no_file_larger_than(limit: int) -> Iterator[None]:
 def test_every_signal_has_its_exit_code_also_before_torch_is_there(number: signal.Signals) -> None:
     code = (
         "import sys, time, types; sys.modules['training.commands'] = commands = types.ModuleType('c')\n"
-        "commands.cli = lambda: print('ready', flush=True) or time.sleep(60)\n"
+        "commands.cli = lambda: print('ready \u2192', flush=True) or time.sleep(60)\n"
         "from training.__main__ import main; main()"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout
-    assert process.stdout.readline() == "ready\n"
+    assert process.stdout.readline() == "ready ?\n", "also where the terminal has no such character"
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors.count("\n")) == (128 + number, 1)

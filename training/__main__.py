@@ -4,12 +4,16 @@ Importing torch takes seconds. Nothing of it is imported here, so that Ctrl-C is
 and a process that only verifies an archive, which runs this file again, starts sooner.
 """
 
+import io
 import sys
 
 from training.interruption import Interrupted, interruptible
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what a terminal of another encoding does not have
     try:
         with interruptible():
             from training.commands import cli

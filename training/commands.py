@@ -1,33 +1,38 @@
 """The commands: `pass` and `digit` fit a model and publish it, `keys` makes keys to sign with."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from errno import EDQUOT, ENOSPC
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import torch
 import typer
 from rich.console import Console
 
 from service.devices import resolve_device
-from service.errors import DeviceUnavailable
-from service.manifest import ArtifactError
-from service.signatures import KeyUnusable, SigningKey, make_keys
+from service.signatures import SigningKey, make_keys
 from service.store import ArtifactStore, read_manifest
 from training.activation import Activation
-from training.checkpoint import Checkpoint, CheckpointUnusable
-from training.data import DataUnavailable
+from training.checkpoint import Checkpoint
 from training.digit_evaluation import evaluate_digit
 from training.digit_recipe import CNN, RECIPES
 from training.digit_training import recalibrate_digit, train_digit
-from training.fit import Diverged
-from training.interruption import Interrupted
+from training.failures import errors_explained, fail
+from training.options import (
+    CHECKPOINTS,
+    Activate,
+    Checkpoints,
+    Data,
+    Device,
+    Epochs,
+    Out,
+    Resume,
+    Seed,
+    Sign,
+)
 from training.pass_recipe import probability_at, train_pass
-from training.proof import PublishFailed
 from training.publish import check_publishable, publish_again
 from training.tables import print_result, print_robustness
 
@@ -35,35 +40,7 @@ cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 RecipeName = StrEnum("RecipeName", {name: name for name in RECIPES})  # type: ignore[misc]
 DEFAULT_RECIPE = RecipeName(CNN.name)
-CHECKPOINTS = Path("runs")
 BYTES_NEEDED = {"pass": 1 << 20, "digit": 8 << 20}  # a version folder, generously
-
-Out = Annotated[Path, typer.Option(help="Folder of published models.", envvar="TRAINING_OUT")]
-Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's own number.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Same seed on a CPU, same weights.")]
-Data = Annotated[
-    Path,
-    typer.Option(help="torchvision root with MNIST; downloaded there when absent.", envvar="TRAINING_DATA"),
-]
-Sign = Annotated[
-    Path | None, typer.Option(help="Private key to sign with, made by `keys`.", envvar="TRAINING_SIGN")
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Activate = Annotated[
-    bool | None,
-    typer.Option(
-        "--activate/--no-activate",
-        help="Make the version live, or not. By default it goes live unless the live one is better.",
-    ),
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from where a training was interrupted.")]
-Checkpoints = Annotated[
-    Path | None,
-    typer.Option(
-        help=f"Folder to keep what --resume goes on from.  [default: {CHECKPOINTS}]",
-        envvar="TRAINING_CHECKPOINTS",
-    ),
-]
 
 
 @cli.callback()
@@ -86,7 +63,7 @@ def pass_(
     """Logistic regression: hours studied → probability of passing."""
     console, told = Console(), list[str]()
     checkpoint = _checkpoint(checkpoints, resume)
-    with _errors_explained(checkpoint):
+    with errors_explained(checkpoint):
         key = SigningKey(sign) if sign else None
         store = _store(out, "pass")
         checkpoint.check("pass", required=checkpoints is not None)
@@ -125,7 +102,7 @@ def digit(
     """Handwritten digits, from MNIST."""
     console, told = Console(), list[str]()
     checkpoint = _checkpoint(checkpoints, resume)
-    with _errors_explained(checkpoint):
+    with errors_explained(checkpoint):
         key = SigningKey(sign) if sign else None
         store = _store(out, "digit")
         checkpoint.check("digit", required=checkpoints is not None)
@@ -155,7 +132,7 @@ def recalibrate(
 ) -> None:
     """Publish the weights of a digit model again, its temperature and detector fitted anew."""
     told = list[str]()
-    with _errors_explained():
+    with errors_explained():
         key = SigningKey(sign) if sign else None
         store = _store(out, "digit")
         number = version if version is not None else store.current("digit")
@@ -184,7 +161,7 @@ def evaluate_(
     if name != "digit":
         raise typer.BadParameter("only digit can be evaluated")
     console = Console()
-    with _errors_explained():
+    with errors_explained():
         key = SigningKey(sign) if sign else None
         store = _store(out, "digit") if publish else ArtifactStore(out)
         number = version if version is not None else store.current(name)
@@ -210,35 +187,16 @@ def keys(
     private, public = make_keys()
     signing, trusted = out / "signing-key.pem", out / "trusted-key.pem"
     if signing.exists():
-        _fail(f"{signing} exists; a lost signing key cannot be had again, so it is not overwritten", code=2)
+        fail(f"{signing} exists; a lost signing key cannot be had again, so it is not overwritten", code=2)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with open(os.open(signing, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(private)
         trusted.write_bytes(public)
     except OSError as error:
-        _fail(f"{error.filename or out} cannot be written: {error.strerror}", code=2)
+        fail(f"{error.filename or out} cannot be written: {error.strerror}", code=2)
     typer.echo(f"{signing}: keep it secret; `--sign {signing}` signs what is published")
     typer.echo(f"{trusted}: `--trusted-keys {trusted}` has the service load nothing else")
-
-
-@contextmanager
-def _errors_explained(checkpoint: Checkpoint | None = None) -> Iterator[None]:
-    """Say what went wrong in one line: exit code 2 for what the caller gave, 1 for what training did."""
-    try:
-        yield
-    except (DataUnavailable, DeviceUnavailable, KeyUnusable, CheckpointUnusable) as error:
-        _fail(str(error), code=2)
-    except (PublishFailed, ArtifactError) as error:
-        kept = checkpoint.last_words() if checkpoint else ""
-        _fail(f"{error}; {kept}" if kept else str(error), code=1)
-    except Diverged as error:
-        _fail(str(error), code=1)
-    except torch.OutOfMemoryError:
-        _fail("the GPU has too little free memory; --device cpu needs none", code=1)
-    except Interrupted as interrupted:
-        kept = checkpoint.last_words() if checkpoint else ""
-        _fail(f"interrupted; {kept or 'nothing is kept'}", code=interrupted.exit_code)
 
 
 def _checkpoint(folder: Path | None, resume: bool) -> Checkpoint:
@@ -252,7 +210,7 @@ def _store(out: Path, name: str) -> ArtifactStore:
         check_publishable(name, store, BYTES_NEEDED[name])
     except OSError as error:
         code = 1 if error.errno in (ENOSPC, EDQUOT) else 2
-        _fail(f"--out {out} cannot be written: {error.strerror}: {error.filename}", code)
+        fail(f"--out {out} cannot be written: {error.strerror}: {error.filename}", code)
     return store
 
 
@@ -260,7 +218,7 @@ def _device(choice: str) -> torch.device:
     try:
         return resolve_device(choice)
     except RuntimeError:  # torch's own, which lists every kind of device that there is anywhere
-        _fail(f"--device {choice!r} is none of auto, cpu, cuda and cuda:N", code=2)
+        fail(f"--device {choice!r} is none of auto, cpu, cuda and cuda:N", code=2)
 
 
 def _write_report(folder: Path, files: dict[str, bytes]) -> None:
@@ -269,9 +227,4 @@ def _write_report(folder: Path, files: dict[str, bytes]) -> None:
         for path, content in files.items():
             (folder / Path(path).name).write_bytes(content)
     except OSError as error:
-        _fail(f"--report {folder} cannot be written: {error.strerror}", code=2)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"Error: {' '.join(message.split())}", err=True)
-    raise typer.Exit(code)
+        fail(f"--report {folder} cannot be written: {error.strerror}", code=2)

@@ -1,0 +1,43 @@
+"""How a command ends that cannot do what it should: one line, and an exit code."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import torch
+import typer
+
+from service.errors import DeviceUnavailable
+from service.manifest import ArtifactError, printable
+from service.signatures import KeyUnusable
+from training.checkpoint import Checkpoint, CheckpointUnusable
+from training.data import DataUnavailable
+from training.history import Diverged
+from training.interruption import Interrupted
+from training.proof import PublishFailed
+
+MAX_LINE = 2000
+
+
+@contextmanager
+def errors_explained(checkpoint: Checkpoint | None = None) -> Iterator[None]:
+    """Say what went wrong in one line: exit code 2 for what the caller gave, 1 for what training did."""
+    try:
+        yield
+    except (DataUnavailable, DeviceUnavailable, KeyUnusable, CheckpointUnusable) as error:
+        fail(str(error), code=2)
+    except (PublishFailed, ArtifactError) as error:
+        kept = checkpoint.last_words() if checkpoint else ""
+        fail(f"{error}; {kept}" if kept else str(error), code=1)
+    except Diverged as error:
+        fail(str(error), code=1)
+    except torch.OutOfMemoryError:
+        fail("the GPU has too little free memory; --device cpu needs none", code=1)
+    except Interrupted as interrupted:
+        kept = checkpoint.last_words() if checkpoint else ""
+        fail(f"interrupted; {kept or 'nothing is kept'}", code=interrupted.exit_code)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    typer.echo(printable(f"Error: {' '.join(message.split())}", MAX_LINE), err=True)
+    raise typer.Exit(code)
