@@ -5,7 +5,6 @@ header and limited before a pixel is decoded.
 """
 
 import struct
-import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,20 +29,13 @@ from service.errors import (
 from service.formats import recognise
 from service.ground import WORK_SIDE
 from service.modes import opaque
-from service.preparation import SIDE, Decoded, Prepared, in_mnist_form, prepare
+from service.preparation import SIDE, Prepared, prepare
 from service.reduction import factor_for, reduced, smaller
 from service.stripping import not_read, orientation_of
 from service.truncated import load
 from service.webp_files import has_alpha, read_scaled
 
 MAX_SIDE = 65_535  # as in JPEG; decoders hold whole rows, several times over
-
-# The head of the file as which most clients send a digit of MNIST: PNG, 28×28, 8-bit grey, not interlaced
-# (PNG, third edition, section 11.2.1). Behind its checksum comes a chunk of pixels, and then the end.
-_DIGIT_PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", SIDE, SIDE, 8, 0, 0, 0, 0)
-_CHUNK_AT = len(_DIGIT_PNG) + 4
-_END = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
-_NOTHING: Decoded = (bytes(SIDE * SIDE), None)
 
 # What undoes an orientation of Exif, and those of them that exchange width and height.
 _TURNS = {
@@ -139,16 +131,6 @@ def rows_of(prepared: Sequence[bytes]) -> NDArray[np.uint8]:
     return np.frombuffer(bytearray().join(prepared), np.uint8).reshape(-1, 1, SIDE, SIDE)
 
 
-def digits_of_mnist(files: Sequence[bytes]) -> list[bytes]:
-    """The pixels of those that come as MNIST's digits do and have their form, else b"".
-
-    Takes a quarter of the time of the general way, which reads the others, or says no.
-    """
-    pictures = [_digit_of_mnist(data) for data in files]
-    in_form = in_mnist_form(pictures)
-    return [pixels if as_it_is else b"" for (pixels, _), as_it_is in zip(pictures, in_form, strict=True)]
-
-
 def _blamed_on(field: str, error: ServiceError) -> ServiceError:
     error.errors = (FieldError(field, error.detail),)
     return error
@@ -230,42 +212,6 @@ def _open(field: str, data: bytes, max_pixels: int) -> Picture:
     if image_format == "BMP":
         file.unmeter()  # it may come in runs of two bytes
     return Picture(field, picture, picture.size, orientation)
-
-
-class _Canvas(threading.local):
-    """A picture of MNIST's size and the bytes behind it, to decode into: half the time of a new one."""
-
-    def __init__(self) -> None:
-        self._pixels = bytearray(SIDE * SIDE)
-        self._image = Image.frombuffer("L", (SIDE, SIDE), self._pixels, "raw", "L", 0, 1).im
-
-    def inflate(self, scanlines: bytes) -> Decoded:
-        """Decode zlib's scanlines. _NOTHING when they are damaged or not all there.
-
-        It is what `Image.frombytes` does, without its general way there, which takes as long as decoding.
-        """
-        decoder = Image.core.zip_decoder("L", "L", 0)  # type: ignore[attr-defined]
-        decoder.setimage(self._image, (0, 0, SIDE, SIDE))
-        consumed, error = decoder.decode(scanlines)
-        if consumed >= 0 or error:
-            return _NOTHING
-        return bytes(self._pixels), self._image.getbbox()
-
-
-_canvas = _Canvas()
-
-
-def _digit_of_mnist(data: bytes) -> Decoded:
-    """Decode one that comes as they do. _NOTHING for any other, of more chunks of pixels, or damaged."""
-    if not data.startswith(_DIGIT_PNG):
-        return _NOTHING
-    length = int.from_bytes(data[_CHUNK_AT : _CHUNK_AT + 4])
-    chunk, end = data[_CHUNK_AT + 4 : _CHUNK_AT + 8 + length], _CHUNK_AT + 8 + length
-    if data[end + 4 :] != _END or not chunk.startswith(b"IDAT"):
-        return _NOTHING
-    if zlib.crc32(chunk) != int.from_bytes(data[end : end + 4]):
-        return _NOTHING
-    return _canvas.inflate(chunk[4:])
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from service.body import media_type_of
 from service.call import Admitted
 from service.documents import BYTES_A_VALUE, SMALL_BYTES, read
 from service.errors import UnsupportedMediaType
-from service.images import Upload, digits_of_mnist, rows_of
+from service.images import Upload, rows_of
 from service.manifest import OutputSpec
+from service.mnist_files import digits_of_mnist
 from service.multipart import FILE_FIELD, FORM, whole_form
 from service.preparation import SIDE
 from service.schemas import MAX_HOURS_PER_REQUEST, PassRequest

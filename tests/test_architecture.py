@@ -67,7 +67,7 @@ LAYERS: list[set[str]] = [
     },
     {"registry", "batching", "problems", "strokes", "containers"},
     {"preparation"},
-    {"images"},
+    {"mnist_files", "images"},
     {"explain", "documents", "decoder"},
     {"decoding"},
     {"call"},
