@@ -23,8 +23,8 @@ from benchmarks.process import NotStarted, Running, free_port
 from benchmarks.results import BareLoop, Measurement, Results, Start
 from benchmarks.scenarios import CNN, CONTENT_TYPES, SOFTMAX_MLP, Bodies, Scenario
 from benchmarks.servers import CONSTANT, EMPTY, Server
-from service.predictor import torchscript_accepted
-from service.store import ArtifactStore
+from service.artifacts.store import ArtifactStore
+from service.engine.predictor import torchscript_accepted
 
 ARTIFACTS = Path(__file__).parent.parent / "artifacts"
 VERSIONS = {SOFTMAX_MLP: 1, CNN: ArtifactStore(ARTIFACTS).current("digit")}

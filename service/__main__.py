@@ -16,19 +16,19 @@ from typing import Annotated, Any
 
 import typer
 
-from service import __version__, versions
+from service import __version__, commands
+from service.artifacts.signatures import KeyUnusable, TrustedKeys
+from service.connections.listening import AddressUnusable
 from service.errors import DeviceUnavailable
-from service.keys import KeyFile, KeysUnreadable, add_key
-from service.listening import AddressUnusable
-from service.metrics_folder import FolderUnusable
-from service.processes import run
+from service.http.keys import KeyFile, KeysUnreadable, add_key
 from service.settings import Settings, SettingsUnusable, read_settings, variable
-from service.signatures import KeyUnusable, TrustedKeys
+from service.workers.metrics_folder import FolderUnusable
+from service.workers.processes import run
 
 FOLDER_ANSWERS_S = 5.0
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-cli.add_typer(versions.cli, name="models")
+cli.add_typer(commands.cli, name="models")
 
 
 def _option(field: str) -> Any:
@@ -143,7 +143,7 @@ def _check(settings: Settings) -> None:
     if settings.traces != "off" and not find_spec("opentelemetry.sdk"):
         raise typer.BadParameter("--traces needs the extra: pip install 'abacus[tracing]'")
     if settings.device.startswith("cuda"):
-        from service.devices import resolve_device
+        from service.engine.devices import resolve_device
 
         resolve_device(settings.device)
 

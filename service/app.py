@@ -18,24 +18,25 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service import __version__, reference
-from service.admission import Admission
-from service.auth import ApiKeys
-from service.batching import Batcher
-from service.call import Backend, Patrol
-from service.cpus import usable_cpus
-from service.decoding import Decoding
-from service.devices import resolve_device
-from service.direct import DirectWay
-from service.draining import draining
+from service import __version__
+from service.artifacts.signatures import TrustedKeys
+from service.artifacts.store import ArtifactStore
+from service.connections.direct import DirectWay
+from service.decoding.pool import Decoding
+from service.endpoints.predict import ASKED, BATCH_ROWS, ENDPOINTS, FULL_ROWS, INTERFACES
+from service.engine.cpus import usable_cpus
+from service.engine.devices import resolve_device
+from service.engine.predictor import Predictor
 from service.errors import Unauthorized
-from service.keys import KeyFile
-from service.methods import Methods
-from service.metrics import Metrics
-from service.middleware import Ledger, RequestContext
-from service.predict import ASKED, BATCH_ROWS, ENDPOINTS, FULL_ROWS, INTERFACES
-from service.predictor import Predictor
+from service.http import reference
+from service.http.auth import ApiKeys
+from service.http.draining import draining
+from service.http.keys import KeyFile
+from service.http.methods import Methods
+from service.http.middleware import Ledger, RequestContext
+from service.http.routes import router
 from service.problems import (
+    Problem,
     error_responses,
     found_in,
     http_problem_response,
@@ -43,14 +44,14 @@ from service.problems import (
     problem_response,
     request_id_of,
 )
-from service.registry import Registry
-from service.reload import Reloader
-from service.routes import router
-from service.schemas import Problem
+from service.serving.admission import Admission
+from service.serving.batching import Batcher
+from service.serving.call import Backend, Patrol
+from service.serving.metrics import Metrics
+from service.serving.registry import Registry
+from service.serving.reload import Reloader
+from service.serving.watchdog import Watchdog
 from service.settings import Settings, Traces
-from service.signatures import TrustedKeys
-from service.store import ArtifactStore
-from service.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +146,7 @@ def _tracing(traces: Traces) -> Callable[[ASGIApp], ASGIApp]:
     """The middleware that makes spans. OpenTelemetry's SDK is imported only where it is wanted."""
     if traces == "off":
         return lambda app: app
-    from service.tracing import Tracing, make_provider
+    from service.http.tracing import Tracing, make_provider
 
     return partial(Tracing, provider=make_provider(traces))
 

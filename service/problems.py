@@ -6,19 +6,39 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.errors import FieldError, InvalidInput, ServiceError
-from service.schemas import Problem, ProblemField
+from service.errors import SHOWN_ERRORS, FieldError, InvalidInput, ServiceError
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:problem-type:abacus:"
 
 # Of what a client wrote so many characters are told back, as a name and in all; so many faults in words.
 LONGEST_NAME, LONGEST_DETAIL, TOLD_ERRORS = 80, 600, 3
+
+
+class ProblemField(BaseModel):
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[ProblemField] | None = Field(None, max_length=SHOWN_ERRORS)
+    more_errors: int | None = Field(
+        None,
+        description="How many more there are than `errors` has; of a document that is too large to be read"
+        " whole, how many more values.",
+    )
 
 
 def problem_response(error: ServiceError, request_id: str) -> Response:

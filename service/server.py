@@ -20,8 +20,8 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
-from service.listening import is_listening
-from service.logs import log_config
+from service.connections.listening import is_listening
+from service.http.logs import log_config
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def configuration(settings: Settings, metrics_folder: str | None, api_keys: byte
 
 def connection(**arguments: Any) -> Protocol:
     """One connection's protocol. Imported when there is one, for the reason below."""
-    from service.pacing import PacedConnection
+    from service.connections.pacing import PacedConnection
 
     return PacedConnection(**arguments)
 

@@ -4,10 +4,10 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from service.artifacts.manifest import ArtifactError
+from service.artifacts.store import ArtifactStore
 from service.errors import outcome
-from service.manifest import ArtifactError
 from service.settings import Settings
-from service.store import ArtifactStore
 
 _BEGUN = "begun"
 
@@ -43,9 +43,9 @@ def _load(answer: Connection, root: Path, settings: Settings, name: str, version
     # Imported here: who lists versions needs no torch.
     import torch
 
-    from service.predict import INTERFACES
-    from service.registry import Registry
-    from service.signatures import TrustedKeys
+    from service.artifacts.signatures import TrustedKeys
+    from service.endpoints.predict import INTERFACES
+    from service.serving.registry import Registry
 
     answer.send(_BEGUN)
     trusted = TrustedKeys(settings.trusted_keys) if settings.trusted_keys else None

@@ -23,12 +23,12 @@ from PIL import Image
 from rich.console import Console
 
 from service.app import create_app
-from service.manifest import Manifest, Metric, TrainingRecord
-from service.predictor import Predictor, load
+from service.artifacts.manifest import Manifest, Metric, TrainingRecord
+from service.artifacts.store import ArtifactStore
+from service.engine.predictor import Predictor, load
 from service.settings import Settings
-from service.store import ArtifactStore
 from training.data import Rows
-from training.digit_recipe import IMAGES, PROBABILITIES
+from training.digits.digit_recipe import IMAGES, PROBABILITIES
 from training.nets import DigitNet, softmax_mlp
 from training.pass_recipe import train_pass
 from training.publish import Candidate, publish

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from service.engine.predictor import Predictor
 from service.errors import BlankImage
-from service.predictor import Predictor
-from service.preparation import prepare
+from service.pictures.preparation import prepare
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.images import Upload, find_digit, open_pictures
+from service.pictures.images import Upload, find_digit, open_pictures
 
 MAX_PIXELS = 1_000_000
 

@@ -13,9 +13,9 @@ import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from service.metrics_folder import MetricsFolder
-from service.stages import ALIVE, READY, SIGNALS, Stage
-from service.supervisor import Limits, Supervisor
+from service.workers.metrics_folder import MetricsFolder
+from service.workers.stages import ALIVE, READY, SIGNALS, Stage
+from service.workers.supervisor import Limits, Supervisor
 
 LIMITS = Limits(start_s=4, silence_s=1.5, drain_s=0, stop_s=1, margin_s=4)
 

@@ -9,116 +9,33 @@ import pytest
 
 from tests.conftest import ROOT
 
-FILES = sorted([*ROOT.glob("service/*.py"), *ROOT.glob("training/*.py")])
+FILES = sorted([*ROOT.glob("service/**/*.py"), *ROOT.glob("training/**/*.py")])
 
-# Lower rooms know nothing of higher ones.
-LAYERS: list[set[str]] = [
-    {
-        "errors",
-        "settings",
-        "manifest",
-        "files",
-        "cpus",
-        "draining",
-        "morphology",
-        "head",
-        "peer",
-        "listening",
-        "metrics_folder",
-        "stages",
-    },
-    {"store", "fitness", "keys", "lone_thread", "webp_files"},
-    {
-        "devices",
-        "fusion",
-        "sparse",
-        "depths",
-        "formats",
-        "stripping",
-        "truncated",
-        "transparency",
-        "reduction",
-        "turns",
-        "admission",
-        "metrics",
-        "logs",
-        "signatures",
-        "auth",
-        "polarity",
-        "components",
-        "supervisor",
-    },
-    {
-        "schemas",
-        "predictor",
-        "ground",
-        "printed",
-        "multipart",
-        "body",
-        "modes",
-        "png_files",
-        "jpeg_files",
-        "budget",
-        "tiff_files",
-        "bmp_files",
-        "webp_chunks",
-        "deep_colour",
-        "gif_files",
-    },
-    {"registry", "batching", "problems", "strokes", "containers"},
-    {"preparation"},
-    {"mnist_files", "images"},
-    {"explain", "documents", "decoder"},
-    {"decoding"},
-    {"call"},
-    {"questions"},
-    {"predict", "following", "watchdog"},
-    {"reload", "trial"},
-    {"routes", "middleware", "versions", "tracing", "reference", "methods"},
-    {"direct", "answers"},
-    {"app", "lifetime"},
-    {"connection"},
-    {"direct_connection"},
-    {"pacing"},
-    {"server"},
-    {"worker"},
-    {"processes"},
-    {"__main__"},
-]
-ROOMS = {room for layer in LAYERS for room in layer}
-WEB_ROOMS = {
-    "pacing",
-    "app",
-    "auth",
-    "body",
-    "call",
-    "connection",
-    "direct",
-    "direct_connection",
-    "lifetime",
-    "methods",
-    "predict",
-    "reference",
-    "server",
-    "routes",
-    "middleware",
-    "problems",
-    "tracing",
-    "__main__",
-}
-SHARED_WITH_TRAINING = {
+# From the lowest to the highest: a folder, or a file of `service` itself, imports from those before it.
+ROOMS = (
     "errors",
-    "manifest",
-    "files",
-    "store",
-    "predictor",
-    "devices",
-    "fusion",
-    "sparse",
-    "images",
-    "preparation",
-    "signatures",
-}
+    "settings",
+    "problems",
+    "artifacts",
+    "engine",
+    "pictures/formats",
+    "pictures",
+    "decoding",
+    "serving",
+    "endpoints",
+    "http",
+    "connections",
+    "app",
+    "server",
+    "workers",
+    "trial",
+    "commands",
+    "__main__",
+)
+WEB_ROOMS = {"problems", "http", "connections", "app", "server"}
+WEB_FILES = {"serving/body", "serving/call", "endpoints/predict"}  # what ASGI calls
+SHARED_WITH_TRAINING = {"errors", "artifacts", "engine", "pictures"}
+MOST_FILES = 15
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -128,43 +45,59 @@ def imports(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-            yield node.module
 
 
-def rooms(path: Path, package: str) -> set[str]:
-    return {name.split(".")[1] for name in imports(path) if name.startswith(f"{package}.")}
+def place(path: Path) -> str:
+    """`serving/call`, of a file of `service`."""
+    return path.relative_to(ROOT / "service").with_suffix("").as_posix()
 
 
-def level(room: str) -> int:
-    return next(i for i, layer in enumerate(LAYERS) if room in layer)
+def room_of(place: str) -> str | None:
+    """None where it is `service` itself."""
+    return max((room for room in ROOMS if f"{place}/".startswith(f"{room}/")), key=len, default=None)
+
+
+def rooms(path: Path) -> set[str]:
+    """Those of `service` that a file imports from."""
+    inner = (name.split(".", 1)[1] for name in imports(path) if name.startswith("service."))
+    return {room for name in inner if (room := room_of(name.replace(".", "/")))}
 
 
 def service_files() -> list[Path]:
-    return [path for path in FILES if path.parent.name == "service" and path.stem != "__init__"]
+    return [path for path in FILES if path.is_relative_to(ROOT / "service")]
 
 
-@pytest.mark.parametrize("path", service_files(), ids=lambda p: p.stem)
+def training_files() -> list[Path]:
+    return [path for path in FILES if path.is_relative_to(ROOT / "training")]
+
+
+@pytest.mark.parametrize("path", service_files(), ids=place)
 def test_the_service_imports_downwards_and_nothing_from_training(path: Path) -> None:
-    assert rooms(path, "training") == set()
-    known = rooms(path, "service") & ROOMS
-    for room in known - {path.stem}:
-        assert level(room) < level(path.stem), f"{path.stem} imports {room}"
+    assert not any(name.startswith("training.") for name in imports(path))
+    own = room_of(place(path))
+    if own is None:
+        assert path == ROOT / "service" / "__init__.py"
+        assert not rooms(path)
+        return
+    for room in rooms(path) - {own}:
+        assert ROOMS.index(room) < ROOMS.index(own), f"{place(path)} imports {room}"
 
 
-def test_every_room_of_the_service_has_its_place() -> None:
-    assert {path.stem for path in service_files()} == ROOMS
-
-
-@pytest.mark.parametrize("path", service_files(), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", service_files(), ids=place)
 def test_only_the_web_rooms_know_the_web_framework(path: Path) -> None:
-    web = {n.partition(".")[0] for n in imports(path)} & {"fastapi", "starlette", "uvicorn"}
-    assert not web or path.stem in WEB_ROOMS
+    web = {name.partition(".")[0] for name in imports(path)} & {"fastapi", "starlette", "uvicorn"}
+    assert not web or room_of(place(path)) in WEB_ROOMS or place(path) in WEB_FILES
 
 
 def test_training_imports_only_what_is_shared() -> None:
-    for path in FILES:
-        if path.parent.name == "training":
-            assert rooms(path, "service") <= SHARED_WITH_TRAINING, path.stem
+    for path in training_files():
+        assert {room.partition("/")[0] for room in rooms(path)} <= SHARED_WITH_TRAINING, path
+
+
+def test_a_folder_can_be_seen_whole() -> None:
+    folders = {path.parent for path in service_files()}
+    for folder in folders:
+        assert len([path for path in folder.glob("*.py") if path.stem != "__init__"]) <= MOST_FILES, folder
 
 
 def test_torchscript_stands_in_two_files() -> None:
@@ -175,7 +108,7 @@ def test_torchscript_stands_in_two_files() -> None:
 def test_the_environment_is_read_in_one_file() -> None:
     users = {p.stem for p in FILES if "os.environ" in p.read_text() or "getenv" in p.read_text()}
     assert users == {"settings", "processes"}  # which sets what prometheus_client reads
-    assert "os.environ[" in (ROOT / "service" / "processes.py").read_text()
+    assert "os.environ[" in (ROOT / "service" / "workers" / "processes.py").read_text()
     assert "BaseSettings" in (ROOT / "service" / "settings.py").read_text()
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from service.app import create_app
-from service.keys import add_key
+from service.http.keys import add_key
 from service.settings import Settings
 from tests.conftest import ROOT, Served, metric_sum, running, served, wait_for
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from service.batching import Answer, Batcher, Rows
+from service.engine.predictor import Predictor, load
 from service.errors import InferenceFailed
-from service.predictor import Predictor, load
+from service.serving.batching import Answer, Batcher, Rows
 from tests.conftest import CPU
 
 WHERE = pytest.mark.parametrize("quick", [True, False], ids=["on the loop", "on a thread"])

@@ -13,12 +13,12 @@ import pytest
 import uvicorn
 from torch import Tensor
 
-from service import predictor
-from service.admission import Admission
 from service.app import create_app
-from service.body import Body
-from service.call import PATROL_S
-from service.predictor import Predictor
+from service.engine import predictor
+from service.engine.predictor import Predictor
+from service.serving.admission import Admission
+from service.serving.body import Body
+from service.serving.call import PATROL_S
 from service.settings import Settings
 
 

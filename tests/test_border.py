@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
-from service.predictor import Predictor
+from service.engine.predictor import Predictor
 from tests.conftest import Digits
 from tests.drawings import right_answers
 

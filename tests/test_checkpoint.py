@@ -18,7 +18,7 @@ from torch import Tensor
 from tests.conftest import QUIET, ROOT, Digits, mnist_rows
 from training import checkpoint as checkpoint_module
 from training.checkpoint import Checkpoint, CheckpointUnusable, Settings
-from training.digit_recipe import CROSS_ENTROPY, RECIPES, Recipe, start
+from training.digits.digit_recipe import CROSS_ENTROPY, RECIPES, Recipe, start
 from training.fit import History, fit
 
 SETTINGS: Settings = {"recipe": "tiny", "seed": 5}

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from service.answers import Answers
-from service.connection import MAX_HEAD_BYTES
+from service.connections.answers import Answers
+from service.connections.connection import MAX_HEAD_BYTES
 from tests.conftest import served
 
 

@@ -11,7 +11,7 @@ from threading import Event, Semaphore
 import httpx
 import pytest
 
-from service.store import ArtifactStore
+from service.artifacts.store import ArtifactStore
 from tests.conftest import COMMITTED, ROOT, wait_for
 
 pytestmark = pytest.mark.container

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cpus import usable_cpus
+from service.engine.cpus import usable_cpus
 
 HOST = len(os.sched_getaffinity(0))
 

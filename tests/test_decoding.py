@@ -9,8 +9,8 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from service import decoding
-from service.decoding import Decoding
+from service.decoding import pool
+from service.decoding.pool import Decoding
 from service.errors import (
     BlankImage,
     InvalidImage,
@@ -20,7 +20,7 @@ from service.errors import (
     TooManyPixels,
     UnsupportedMediaType,
 )
-from service.images import Upload, find_digit, open_pictures
+from service.pictures.images import Upload, find_digit, open_pictures
 from tests.conftest import Digits, png
 from tests.reliability.costly import seven, slow_bitmap
 
@@ -36,7 +36,13 @@ async def processes() -> AsyncIterator[Decoding]:
 
 
 def children() -> list[psutil.Process]:
-    return [*psutil.Process().children()]
+    """Those that read pictures: other tests leave a server running."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if "-m" not in child.cmdline():
+                found.append(child)
+    return found
 
 
 async def until_idle(processes: Decoding) -> None:
@@ -88,7 +94,7 @@ async def test_the_first_that_is_wrong_is_named(processes: Decoding) -> None:
 
 
 async def test_what_takes_too_long_is_refused(processes: Decoding, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "MOST_SECONDS", 1)
+    monkeypatch.setattr(pool, "MOST_SECONDS", 1)
     with pytest.raises(PictureTooCostly, match="1 s"):
         await processes.find([Upload("file", slow_bitmap())], "me")
     assert await processes.find([Upload("file", png(seven(100)))], "me")
@@ -98,7 +104,7 @@ async def test_what_takes_too_long_is_refused(processes: Decoding, monkeypatch: 
 async def test_a_process_is_free_soon_after_nobody_waits(
     processes: Decoding, monkeypatch: pytest.MonkeyPatch, grace_s: float
 ) -> None:
-    monkeypatch.setattr(decoding, "GRACE_S", grace_s)
+    monkeypatch.setattr(pool, "GRACE_S", grace_s)
     processes.start()
     await until_idle(processes)
     (child,) = children()

@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.depths import DEPTHS, UNSIGNED, shallow, used_bits
 from service.errors import InvalidImage
-from service.modes import opaque
+from service.pictures.formats.depths import DEPTHS, UNSIGNED, shallow, used_bits
+from service.pictures.modes import opaque
 from tests.conftest import Digits, png
 from tests.drawings import cover, paper
 from tests.pictures import assert_same, png_of, read, tags_of, tiff_of
@@ -60,7 +60,7 @@ def test_a_picture_of_many_bands_is_the_same(monkeypatch: pytest.MonkeyPatch) ->
     deep_u16 = np.linspace(0, 1023, 64 * 50).astype(np.uint16).reshape(50, 64)
     key = int(deep_u16[0, 0])
     whole = shallow(Image.fromarray(deep_u16), key)
-    monkeypatch.setattr("service.depths._BAND", 64 * 3)
+    monkeypatch.setattr("service.pictures.formats.depths._BAND", 64 * 3)
     assert shallow(Image.fromarray(deep_u16), key) == whole
     assert whole.getchannel("A").getextrema() == (0, 255)
     assert whole.getchannel("L").getextrema() == (0, 255)

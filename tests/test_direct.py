@@ -19,9 +19,9 @@ from starlette.types import Receive, Scope, Send
 from torch import Tensor
 
 from service.app import Abacus, create_app
-from service.metrics import BurstGauge, BurstHistogram
-from service.pacing import PacedConnection
-from service.predictor import Predictor
+from service.connections.pacing import PacedConnection
+from service.engine.predictor import Predictor
+from service.serving.metrics import BurstGauge, BurstHistogram
 from service.settings import Settings
 from tests.conftest import Digits, metric_sum, png, wait_for
 
@@ -301,7 +301,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
                 raise ValueError("the number of the beast")
         return answer(predictor, rows)
 
-    monkeypatch.setattr("service.predictor.QUICK_S", 0.0)  # on a thread: the loop goes on
+    monkeypatch.setattr("service.engine.predictor.QUICK_S", 0.0)  # on a thread: the loop goes on
     monkeypatch.setattr(Predictor, "answer", held)
     yield device
     device.free.set()
@@ -381,7 +381,7 @@ def test_an_unforeseen_failure_is_a_500_with_nothing_internal(
     def broken(*_: object) -> None:
         raise TypeError("a secret")
 
-    monkeypatch.setattr("service.questions._passes", broken)
+    monkeypatch.setattr("service.endpoints.questions._passes", broken)
     response = service.client.post("/predict/pass", json={"hours": 4})
     assert response.status_code == 500
     assert "secret" not in response.text

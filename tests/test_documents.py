@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from service import documents
-from service.documents import BYTES_A_VALUE, HEAD_BYTES, SMALL_BYTES, read
+from service.endpoints import documents
+from service.endpoints.documents import BYTES_A_VALUE, HEAD_BYTES, SMALL_BYTES, read
+from service.endpoints.schemas import PassRequest
 from service.errors import SHOWN_ERRORS, InvalidInput, PayloadTooLarge, ServiceError
 from service.problems import LONGEST_DETAIL, found_in, problem_response
-from service.schemas import PassRequest
 
 MOST = 10_000
 

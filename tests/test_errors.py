@@ -12,7 +12,7 @@ from torch import Tensor
 
 from service import errors
 from service.app import create_app
-from service.predictor import Predictor
+from service.engine.predictor import Predictor
 from service.settings import Settings
 from tests.conftest import Digits, png, running
 

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from service.files import Unreadable, folders_in, read_below, read_regular, stamp_below, write_durably
+from service.artifacts.files import (
+    Unreadable,
+    folders_in,
+    read_below,
+    read_regular,
+    stamp_below,
+    write_durably,
+)
 
 
 @pytest.fixture

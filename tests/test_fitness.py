@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from service.fitness import contradictions, improbable
-from service.manifest import MANIFEST_FILE, MODEL_FILE, ArtifactError, Manifest
-from service.predict import INTERFACES
-from service.predictor import encode_tensor, load
-from service.registry import Registry
-from service.store import ArtifactStore, read_manifest
+from service.artifacts.fitness import contradictions, improbable
+from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ArtifactError, Manifest
+from service.artifacts.store import ArtifactStore, read_manifest
+from service.endpoints.predict import INTERFACES
+from service.engine.predictor import encode_tensor, load
+from service.serving.registry import Registry
 from tests.conftest import COMMITTED, CPU
 from training.publish import script
 

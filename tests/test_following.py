@@ -12,13 +12,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from service import following
 from service.app import create_app
-from service.manifest import MANIFEST_FILE, MODEL_FILE, ArtifactError, ArtifactUnreadable
-from service.predictor import Artifact, Predictor
-from service.registry import Registry
+from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ArtifactError, ArtifactUnreadable
+from service.artifacts.store import CURRENT_FILE, ArtifactStore, Look
+from service.engine.predictor import Artifact, Predictor
+from service.serving import following
+from service.serving.registry import Registry
 from service.settings import Settings
-from service.store import CURRENT_FILE, ArtifactStore, Look
 from tests.conftest import COMMITTED, running
 
 # The least that there is: a small digit model, and pass.

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, features
 
 from service.errors import InvalidImage, UnsupportedMediaType
-from service.formats import FORMATS, recognise, sniff
-from service.images import Upload, find_digit, open_pictures
+from service.pictures.formats.recognition import FORMATS, recognise, sniff
+from service.pictures.images import Upload, find_digit, open_pictures
 from tests.conftest import Digits, png
 from tests.drawings import cover, paper
 

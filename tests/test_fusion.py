@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from service.fusion import fuse_linear_layers
-from service.predictor import torchscript_accepted
+from service.engine.fusion import fuse_linear_layers
+from service.engine.predictor import torchscript_accepted
 from training.nets import DigitNet, KaimingMlp, softmax_mlp
 
 
@@ -67,7 +67,7 @@ def test_a_net_without_linear_layers_stays_as_it_is() -> None:
 
 
 def test_a_torch_that_has_no_such_layers_is_served_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.fusion._available", lambda: False)
+    monkeypatch.setattr("service.engine.fusion._available", lambda: False)
     module = frozen(DigitNet(softmax_mlp()))
     assert not fuse_linear_layers(module.graph, 16)
     assert "aten::linear" in kinds(module)

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from service.errors import InvalidImage
-from service.gif_files import stripped
-from service.stripping import MAX_PIECES
+from service.pictures.formats.gif import stripped
+from service.pictures.formats.stripping import MAX_PIECES
 from tests.conftest import Digits, png
 from tests.drawings import cover, paper
 from tests.pictures import assert_same, read

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from service.app import create_app
-from service.devices import CudaGraphs, resolve_device, runner
-from service.predictor import HALF_TOLERANCE, load
+from service.artifacts.store import ArtifactStore
+from service.engine.devices import CudaGraphs, resolve_device, runner
+from service.engine.predictor import HALF_TOLERANCE, load
 from service.settings import Precision, Settings
-from service.store import ArtifactStore
 from tests.conftest import COMMITTED, CPU, QUIET, Digits, png, running
 from training.pass_recipe import train_pass
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.errors import InvalidImage, UnsupportedMediaType
-from service.jpeg_files import stripped
-from service.stripping import MAX_PIECES, orientation_of
+from service.pictures.formats.jpeg import stripped
+from service.pictures.formats.stripping import MAX_PIECES, orientation_of
 from tests.conftest import Digits, png
 from tests.drawings import cover, paper
 from tests.pictures import assert_same, read, with_segment

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from service import keys
 from service.__main__ import cli
-from service.files import read_regular
-from service.keys import KeyFile, KeysUnreadable, add_key
+from service.artifacts.files import read_regular
+from service.http import keys
+from service.http.keys import KeyFile, KeysUnreadable, add_key
 from tests.conftest import ROOT, wait_for
 
 
@@ -67,7 +67,7 @@ def lost(file: Path, made: list[str]) -> int:
 
 def test_keys_that_are_added_at_once_are_all_there(file: Path) -> None:
     code = (
-        "import pathlib, sys; from service.keys import add_key\n"
+        "import pathlib, sys; from service.http.keys import add_key\n"
         "print(*[add_key(pathlib.Path(sys.argv[1]), 'n') for _ in range(20)])"
     )
     command = [sys.executable, "-c", code, str(file)]

@@ -64,7 +64,7 @@ def test_a_request_that_has_come_is_answered_though_the_time_is_over(
         waiting.sendall(ASK)
         assert waiting.recv(65536)
         time.sleep(0.3)
-        monkeypatch.setattr("service.routes.Live", stand)
+        monkeypatch.setattr("service.http.routes.Live", stand)
         busy.sendall(ASK)
         time.sleep(0.3)
         monkeypatch.undo()

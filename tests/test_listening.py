@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 from starlette.responses import PlainTextResponse
 
-from service.listening import AddressUnusable, bind, url
+from service.connections.listening import AddressUnusable, bind, url
 from service.server import Server
 
 

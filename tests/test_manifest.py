@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from service.manifest import ArtifactError, Manifest, TensorData
-from service.store import ArtifactStore, read_manifest, read_model, write_manifest
+from service.artifacts.manifest import ArtifactError, Manifest, TensorData
+from service.artifacts.store import ArtifactStore, read_manifest, read_model, write_manifest
 
 
 @pytest.fixture
@@ -107,6 +107,8 @@ def test_a_tensor_is_exact_in_json() -> None:
 
 
 def test_the_format_needs_neither_torch_nor_a_web_framework() -> None:
-    code = "import sys, service.store; print({'torch', 'fastapi', 'starlette'} & set(sys.modules))"
+    code = (
+        "import sys, service.artifacts.store; print({'torch', 'fastapi', 'starlette'} & set(sys.modules))"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from service import metrics_folder as module
-from service.metrics_folder import FolderUnusable, MetricsFolder, metrics_folder
+from service.workers import metrics_folder as module
+from service.workers.metrics_folder import FolderUnusable, MetricsFolder, metrics_folder
 from tests.conftest import ROOT
 
 LEAVE = (
-    "import os; from service.metrics_folder import metrics_folder\n"
+    "import os; from service.workers.metrics_folder import metrics_folder\n"
     "with metrics_folder(None) as folder: print(folder.path, flush=True); os._exit(9)"
 )
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from service.app import create_app
-from service.manifest import Manifest
+from service.artifacts.manifest import Manifest
 from service.settings import Settings
 from tests.conftest import running
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.modes import opaque
+from service.pictures.modes import opaque
 from tests.conftest import Digits
 from tests.drawings import cover, paper
 

@@ -13,11 +13,11 @@ import httpx
 import pytest
 from torch import Tensor
 
-from service.admission import LONGEST_WAIT_S, Admission
 from service.app import create_app
-from service.body import LEAST_BYTES
+from service.engine.predictor import Predictor
 from service.errors import Overloaded
-from service.predictor import Predictor
+from service.serving.admission import LONGEST_WAIT_S, Admission
+from service.serving.body import LEAST_BYTES
 from service.settings import Settings
 from tests.conftest import Digits, Served, metric_sum, png, running, served, wait_for
 from tests.test_body import serving
@@ -37,7 +37,9 @@ class Held:
             return answer(predictor, rows)
 
         self._monkeypatch, self._held = monkeypatch, held
-        monkeypatch.setattr("service.predictor.QUICK_S", 0.0)  # on a thread, so that only that thread waits
+        monkeypatch.setattr(
+            "service.engine.predictor.QUICK_S", 0.0
+        )  # on a thread, so that only that thread waits
 
     def start(self) -> None:
         self._monkeypatch.setattr(Predictor, "answer", self._held)
@@ -194,7 +196,7 @@ def test_bytes_under_way_are_bounded(impatient: Served) -> None:
 
 
 def test_a_body_that_stalls_is_408(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.body.PATIENCE_S", 0.5)
+    monkeypatch.setattr("service.serving.body.PATIENCE_S", 0.5)
     with serving(published) as port:
         for drop, until_s in ((b"x", 0.1), (LEAST_BYTES * b"x", 1.5)):
             with socket.create_connection(("127.0.0.1", port), timeout=20) as slow:

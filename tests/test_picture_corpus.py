@@ -8,7 +8,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from service.formats import sniff
+from service.pictures.formats.recognition import sniff
 from tests.conftest import ROOT
 
 PICTURES = ROOT / ".pictures"

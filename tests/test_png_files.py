@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.errors import InvalidImage, UnsupportedMediaType
-from service.png_files import stripped
-from service.stripping import MAX_PIECES
+from service.pictures.formats.png import stripped
+from service.pictures.formats.stripping import MAX_PIECES
 from tests.conftest import Digits, png
 from tests.drawings import cover, paper
 from tests.pictures import assert_same, chunk, grey, png_of, read, with_chunks

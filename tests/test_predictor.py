@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from service.devices import resolve_device
+from service.artifacts.manifest import ArtifactError
+from service.artifacts.store import ArtifactStore, read_manifest
+from service.engine.devices import resolve_device
+from service.engine.predictor import HALF_TOLERANCE, Predictor, _quickest, load, torchscript_accepted
 from service.errors import DeviceUnavailable, InferenceFailed
-from service.manifest import ArtifactError
-from service.predictor import HALF_TOLERANCE, Predictor, _quickest, load, torchscript_accepted
-from service.store import ArtifactStore, read_manifest
 from tests.conftest import COMMITTED, CPU, Digits
 from training.nets import DigitNet, softmax_mlp
 from training.publish import script

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
+from service.engine.predictor import Predictor
 from service.errors import BlankImage
-from service.predictor import Predictor
-from service.preparation import in_mnist_form, prepare
+from service.pictures.preparation import in_mnist_form, prepare
 from tests.conftest import Digits, png
 from tests.drawings import SEVEN, assert_mnist_form, cover, paper, prepared, stroke
 

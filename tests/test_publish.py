@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch._jit_internal import is_scripting
 from typer.testing import CliRunner
 
-from service.manifest import ArtifactError, Manifest, Metric
-from service.predictor import decode_tensor, load
-from service.store import ArtifactStore, read_manifest, write_manifest
+from service.artifacts.manifest import ArtifactError, Manifest, Metric
+from service.artifacts.store import ArtifactStore, read_manifest, write_manifest
+from service.engine.predictor import decode_tensor, load
 from tests.conftest import COMMITTED, CPU, QUIET, ROOT, Digits, digit_candidate, publish_digit
 from tests.test_checkpoint import no_file_larger_than
 from training import commands
@@ -234,7 +234,8 @@ def test_two_jobs_at_once_get_two_numbers(tmp_path: Path) -> None:
 def test_a_script_that_runs_again_in_the_fresh_process_fails_and_does_not_hang(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "import torch\nfrom rich.console import Console\nfrom service.store import ArtifactStore\n"
+        "import torch\nfrom rich.console import Console\n"
+        "from service.artifacts.store import ArtifactStore\n"
         "from training.pass_recipe import train_pass\nfrom pathlib import Path\n"
         f"store = ArtifactStore(Path({str(tmp_path)!r}))\n"
         "train_pass(store, Console(), device=torch.device('cpu'), epochs=5)\n"

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.store import ArtifactStore, read_manifest
+from service.artifacts.store import ArtifactStore, read_manifest
 from tests.conftest import COMMITTED, ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from service.app import create_app
-from service.manifest import MANIFEST_FILE, MODEL_FILE
-from service.predictor import Artifact, Predictor
-from service.registry import Registry
+from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE
+from service.artifacts.store import ArtifactStore
+from service.engine.predictor import Artifact, Predictor
+from service.serving.registry import Registry
 from service.settings import Settings
-from service.store import ArtifactStore
 from tests.conftest import Digits, Served, png, publish_digit, running, served, wait_for
 from training.nets import DigitNet, softmax_mlp
 

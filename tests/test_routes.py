@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI
 
 from service.app import create_app
-from service.predict import ENDPOINTS
-from service.schemas import DigitPrediction, DigitPredictions, PassPrediction, PassPredictions
+from service.endpoints.predict import ENDPOINTS
+from service.endpoints.schemas import DigitPrediction, DigitPredictions, PassPrediction, PassPredictions
 from service.settings import Settings
 from tests.conftest import Digits, png, running
 

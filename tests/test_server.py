@@ -13,8 +13,8 @@ import httpx
 import psutil
 import pytest
 
-from service.predictor import decode_tensor
-from service.store import ArtifactStore, read_manifest
+from service.artifacts.store import ArtifactStore, read_manifest
+from service.engine.predictor import decode_tensor
 from tests.conftest import COMMITTED, ROOT, Digits, loads, png, served, wait_for, workers_of
 
 STORE = ArtifactStore(COMMITTED)
@@ -136,7 +136,7 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
         (("--device", "tpu"), "device"),
         (("--port", "70000"), "port"),
         (("--workers", "0"), "workers"),
-        (("--log-level", "loud"), "log_level"),
+        (("--log-level", "loud"), "--log-level loud"),
         (("--colour", "red"), "--colour"),
     ],
 )

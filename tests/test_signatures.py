@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from service import predictor
-from service.manifest import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, ArtifactError
-from service.predictor import load
-from service.signatures import KeyUnusable, SigningKey, TrustedKeys, make_keys
-from service.store import ArtifactStore
+from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, ArtifactError
+from service.artifacts.signatures import KeyUnusable, SigningKey, TrustedKeys, make_keys
+from service.artifacts.store import ArtifactStore
+from service.engine import predictor
+from service.engine.predictor import load
 from tests.conftest import CPU, QUIET, ROOT, Digits, digit_candidate
 from training.nets import DigitNet, softmax_mlp
 from training.pass_recipe import train_pass

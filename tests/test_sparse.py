@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from service.fusion import fuse_linear_layers
-from service.predictor import torchscript_accepted
-from service.sparse import linear_of_ink, read_sparsely
+from service.engine.fusion import fuse_linear_layers
+from service.engine.predictor import torchscript_accepted
+from service.engine.sparse import linear_of_ink, read_sparsely
 from tests.conftest import Digits
 from training.nets import DigitNet, KaimingMlp, cnn, softmax_mlp
 

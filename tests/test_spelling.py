@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from service.connection import MAX_HEAD_BYTES
-from service.keys import add_key
+from service.connections.connection import MAX_HEAD_BYTES
+from service.http.keys import add_key
 from tests.conftest import Digits, png
 from tests.test_direct import Watched, connect, watched
 

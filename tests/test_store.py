@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from service.manifest import ArtifactError, ArtifactUnreadable
-from service.store import CURRENT_FILE, MAX_VERSIONS, ArtifactStore, read_further_files
+from service.artifacts.manifest import ArtifactError, ArtifactUnreadable
+from service.artifacts.store import CURRENT_FILE, MAX_VERSIONS, ArtifactStore, read_further_files
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from service.preparation import SIDE
+from service.pictures.preparation import SIDE
 from tests.conftest import Digits, mnist_rows
-from training import styles
 from training.data import Pixels, Rows
-from training.styles import Digit
+from training.digits import styles
+from training.digits.styles import Digit
 
 
 def cut_to_ink(image_u8: Pixels) -> Pixels:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from service.stages import Stage
+from service.workers.stages import Stage
 from tests.conftest import ROOT, wait_for, workers_of
 
 CUT_OFF, DRAIN, LEAVE, SERVE = Stage.CUT_OFF, Stage.DRAIN, Stage.LEAVE, Stage.SERVE

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
+from service.engine.predictor import Predictor
 from service.errors import BlankImage
-from service.predictor import Predictor
-from service.preparation import prepare
+from service.pictures.preparation import prepare
 from tests.conftest import png
 from tests.drawings import right_answers
 

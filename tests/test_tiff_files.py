@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, features
 
 from service.errors import InvalidImage, UnsupportedMediaType
-from service.tiff_files import stripped
+from service.pictures.formats.tiff import stripped
 from tests.conftest import Digits, png
 from tests.drawings import cover, paper
 from tests.pictures import assert_same, grey, read, tags_of, tiff_of

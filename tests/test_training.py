@@ -18,13 +18,13 @@ from rich.console import Console
 from torchvision.datasets import MNIST
 from typer.testing import CliRunner
 
-from service.predictor import torchscript_accepted
-from service.store import ArtifactStore, read_manifest
+from service.artifacts.store import ArtifactStore, read_manifest
+from service.engine.predictor import torchscript_accepted
 from tests.conftest import COMMITTED, CPU, QUIET, ROOT, Digits, mnist_rows
-from training import augment
 from training.commands import cli
 from training.data import DataUnavailable, Rows, lecture_hours, load_mnist, read_hours, split_validation
-from training.digit_recipe import CNN, CROSS_ENTROPY, KAIMING_MLP, RECIPES, SOFTMAX_MLP, Recipe
+from training.digits import augment
+from training.digits.digit_recipe import CNN, CROSS_ENTROPY, KAIMING_MLP, RECIPES, SOFTMAX_MLP, Recipe
 from training.fit import Diverged, Hyperparameters, Phase, fit
 from training.nets import DigitNet, PassNet
 from training.pass_recipe import LECTURE, SUMMED_LOSS, start, train_pass

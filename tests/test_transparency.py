@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
+from service.engine.predictor import Predictor
 from service.errors import BlankImage
-from service.modes import opaque
-from service.predictor import Predictor
-from service.preparation import prepare
-from service.transparency import WHOLE
+from service.pictures.modes import opaque
+from service.pictures.preparation import prepare
+from service.pictures.transparency import WHOLE
 from tests.conftest import Digits
 from tests.drawings import right_answers
 

@@ -1,6 +1,6 @@
 """Clients take turns, whatever each has waiting."""
 
-from service.turns import Turns
+from service.decoding.turns import Turns
 
 
 def order(*waiting: tuple[str, int]) -> list[tuple[str, int]]:

@@ -12,10 +12,10 @@ import pytest
 from torch import Tensor, nn
 from typer.testing import CliRunner, Result
 
-from service.manifest import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, ArtifactError
-from service.signatures import SigningKey, make_keys, sign_published
-from service.store import ArtifactStore
-from service.versions import cli
+from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, ArtifactError
+from service.artifacts.signatures import SigningKey, make_keys, sign_published
+from service.artifacts.store import ArtifactStore
+from service.commands import cli
 from tests.conftest import COMMITTED, ROOT, served, wait_for
 from training.publish import script
 

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from service import app as app_module
 from service.app import create_app
-from service.batching import Batcher
-from service.predictor import Predictor, load
+from service.engine.predictor import Predictor, load
+from service.serving.batching import Batcher
+from service.serving.watchdog import EXIT_CODE, LOOK_S, Watchdog
 from service.settings import Settings
-from service.watchdog import EXIT_CODE, LOOK_S, Watchdog
 from tests.conftest import COMMITTED, CPU, running
 
 
@@ -123,7 +123,7 @@ async def test_health_says_which_version_hangs(monkeypatch: pytest.MonkeyPatch) 
         return answer(model, rows)
 
     monkeypatch.setattr(Predictor, "answer", hang)
-    monkeypatch.setattr("service.predictor.QUICK_S", -1.0)  # no model is computed on the loop
+    monkeypatch.setattr("service.engine.predictor.QUICK_S", -1.0)  # no model is computed on the loop
     monkeypatch.setattr(app_module, "Watchdog", partial(Watchdog, end=ended.append))
     settings = Settings(artifacts=Path(COMMITTED), batch_timeout_s=1, request_timeout_s=1)
     async with running(create_app(settings)) as client:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service import webp_files
 from service.errors import InvalidImage, PictureTooCostly
-from service.images import Upload, find_digit, open_pictures
-from service.webp_files import has_alpha, read_scaled
+from service.pictures.formats import webp as webp_files
+from service.pictures.formats.webp import has_alpha, read_scaled
+from service.pictures.images import Upload, find_digit, open_pictures
 from tests.conftest import png
 from tests.reliability.costly import seven
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from service.manifest import Manifest
-from service.store import ArtifactStore
+from service.artifacts.manifest import Manifest
+from service.artifacts.store import ArtifactStore
 from training.comparison import should_go_live
 
 DEFAULT_ROOT = Path("artifacts")  # which `python -m service` looks into when it is told nothing

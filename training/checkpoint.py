@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from service.files import sync_directory, write_durably
+from service.artifacts.files import sync_directory, write_durably
 from training.record import git_commit
 
 FORMAT = 1

@@ -11,14 +11,14 @@ import torch
 import typer
 from rich.console import Console
 
-from service.devices import resolve_device
-from service.signatures import SigningKey, make_keys
-from service.store import ArtifactStore, read_manifest
+from service.artifacts.signatures import SigningKey, make_keys
+from service.artifacts.store import ArtifactStore, read_manifest
+from service.engine.devices import resolve_device
 from training.activation import Activation
 from training.checkpoint import Checkpoint
-from training.digit_evaluation import evaluate_digit
-from training.digit_recipe import CNN, RECIPES
-from training.digit_training import recalibrate_digit, train_digit
+from training.digits.digit_evaluation import evaluate_digit
+from training.digits.digit_recipe import CNN, RECIPES
+from training.digits.digit_training import recalibrate_digit, train_digit
 from training.failures import errors_explained, fail
 from training.options import (
     CHECKPOINTS,

@@ -7,9 +7,9 @@ from typing import NoReturn
 import torch
 import typer
 
+from service.artifacts.manifest import ArtifactError, printable
+from service.artifacts.signatures import KeyUnusable
 from service.errors import DeviceUnavailable
-from service.manifest import ArtifactError, printable
-from service.signatures import KeyUnusable
 from training.checkpoint import Checkpoint, CheckpointUnusable
 from training.data import DataUnavailable
 from training.history import Diverged

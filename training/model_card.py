@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from service.manifest import Metric, TrainingRecord
-from training.robustness import Robustness
+from service.artifacts.manifest import Metric, TrainingRecord
+from training.digits.robustness import Robustness
 
 
 def model_card(record: TrainingRecord, metrics: Sequence[Metric], found: Robustness | None = None) -> str:

@@ -17,9 +17,9 @@ from rich.console import Console
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
 
-from service.manifest import InputSpec, Manifest, Metric, OutputSpec, TrainingRecord
-from service.signatures import SigningKey
-from service.store import ArtifactStore
+from service.artifacts.manifest import InputSpec, Manifest, Metric, OutputSpec, TrainingRecord
+from service.artifacts.signatures import SigningKey
+from service.artifacts.store import ArtifactStore
 from training.activation import IF_AS_GOOD, Activation
 from training.checkpoint import Checkpoint, Settings
 from training.data import Rows, lecture_hours, read_hours

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from service.artifacts.manifest import ArtifactError
+from service.artifacts.store import title
+from service.engine.predictor import load
 from service.errors import InferenceFailed
-from service.manifest import ArtifactError
-from service.predictor import load
-from service.store import title
 
 CHECK_TOLERANCE = 1e-4
 ANSWER_S = 300.0  # an archive that is not loaded and has not answered by then never will

@@ -22,8 +22,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from service.files import sync_directory, write_durably
-from service.manifest import (
+from service.artifacts.files import sync_directory, write_durably
+from service.artifacts.manifest import (
     MODEL_FILE,
     Check,
     InputSpec,
@@ -32,9 +32,9 @@ from service.manifest import (
     OutputSpec,
     TrainingRecord,
 )
-from service.predictor import encode_tensor, torchscript_accepted
-from service.signatures import SigningKey
-from service.store import ArtifactStore, read_further_files, write_manifest
+from service.artifacts.signatures import SigningKey
+from service.artifacts.store import ArtifactStore, read_further_files, write_manifest
+from service.engine.predictor import encode_tensor, torchscript_accepted
 from training.activation import IF_AS_GOOD, Activation
 from training.proof import CHECK_TOLERANCE, FreshProcess, PublishFailed, fresh_process
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from service.manifest import TrainingRecord
+from service.artifacts.manifest import TrainingRecord
 
 
 def training_record(

@@ -3,8 +3,8 @@
 from rich.console import Console
 from rich.table import Table
 
-from service.manifest import Manifest
-from training.robustness import Robustness
+from service.artifacts.manifest import Manifest
+from training.digits.robustness import Robustness
 
 
 def print_result(console: Console, manifest: Manifest, extra: dict[str, str]) -> None:

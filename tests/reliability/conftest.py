@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from service.store import ArtifactStore
+from service.artifacts.store import ArtifactStore
 from tests.conftest import Digits, digit_candidate
 from training.nets import DigitNet, softmax_mlp
 from training.pass_recipe import train_pass

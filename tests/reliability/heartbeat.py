@@ -15,13 +15,16 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from service import app, batching, direct, pacing, questions
+from service import app
 from service.__main__ import cli
-from service.body import Body
-from service.call import Call
-from service.decoding import Decoding
-from service.images import Finding, Upload, find_digit, open_pictures
+from service.connections import direct, pacing
+from service.decoding.pool import Decoding
+from service.endpoints import questions
+from service.pictures.images import Finding, Upload, find_digit, open_pictures
 from service.problems import found_in, invalid_payload
+from service.serving import batching
+from service.serving.body import Body
+from service.serving.call import Call
 
 BEAT_S = 0.001
 PLANTED = "PLANTED"

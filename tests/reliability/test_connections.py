@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from service import lifetime
-from service.lifetime import Lifetime
+from service.connections import lifetime
+from service.connections.lifetime import Lifetime
 from tests.test_direct import Watched, connect, watched
 
 ASK = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"

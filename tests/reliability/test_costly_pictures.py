@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from service.errors import PictureTooCostly
-from service.images import Upload, find_digit, open_pictures
+from service.pictures.images import Upload, find_digit, open_pictures
 from tests.conftest import ROOT, Served, png, served, wait_for
 from tests.reliability.costly import in_small_pieces, large_pictures, many_scans, seven, slow_bitmap
 from tests.reliability.heartbeat import PLANTED
@@ -26,7 +26,7 @@ import sys
 from io import BytesIO
 from pathlib import Path
 from PIL import Image
-from service.images import Upload, find_digit, open_pictures
+from service.pictures.images import Upload, find_digit, open_pictures
 
 def memory(name):
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from service.keys import add_key
+from service.http.keys import add_key
 from tests.conftest import metric_sum, served, wait_for
 from tests.reliability.test_store import mounted
 

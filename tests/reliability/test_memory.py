@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-from service.store import ArtifactStore
+from service.artifacts.store import ArtifactStore
 from tests.conftest import ROOT, Digits, png, wait_for
 from tests.reliability.leaky import LEAK_BYTES
 from tests.reliability.load import whole_request

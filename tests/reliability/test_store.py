@@ -16,9 +16,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from service.manifest import MANIFEST_FILE, MODEL_FILE
-from service.store import CURRENT_FILE, ArtifactStore
-from service.watchdog import EXIT_CODE
+from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE
+from service.artifacts.store import CURRENT_FILE, ArtifactStore
+from service.serving.watchdog import EXIT_CODE
 from tests.conftest import Digits, digit_candidate, png, served, wait_for
 from tests.reliability.conftest import white_square
 from training.nets import DigitNet, softmax_mlp

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from typer.testing import CliRunner
 
-from service.store import ArtifactStore
+from service.artifacts.store import ArtifactStore
 from tests.conftest import QUIET, ROOT, Digits, digit_candidate, served, wait_for
 from training import pass_recipe
 from training.activation import Activation

@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from service.keys import add_key
+from service.http.keys import add_key
 from tests.conftest import Served, loads, metric_sum, png, sent, served, wait_for, workers_of
 from tests.reliability.conftest import white_square
 from tests.slow_import import slow_import

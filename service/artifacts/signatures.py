@@ -1,0 +1,139 @@
+"""Ed25519 signatures (RFC 8032) over manifests: whose artifacts may be loaded.
+
+The manifest names the SHA-256 of the archive, so its signature covers both. With trusted keys set, nothing
+else is parsed before the signature is verified, and nothing unsigned is ever given to `torch.jit.load`.
+"""
+
+import base64
+import binascii
+import os
+import re
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from service.artifacts.files import read_regular, sync_directory, write_durably
+from service.artifacts.manifest import SIGNATURE_FILE, ArtifactError, ArtifactUnreadable
+from service.artifacts.store import ArtifactStore, read_manifest, read_model, read_of_version, title
+
+MAX_SIGNATURE_BYTES = 4 * 1024
+MAX_KEYS_BYTES = 1024 * 1024
+
+_PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----\n?", re.S)
+
+
+class KeyUnusable(Exception):
+    """A key file is missing or holds no Ed25519 key."""
+
+
+def make_keys() -> tuple[bytes, bytes]:
+    """A new private key and its public key, both PEM."""
+    private = Ed25519PrivateKey.generate()
+    return (
+        private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+    )
+
+
+class SigningKey:
+    """The private key of a publisher.
+
+    Raises KeyUnusable.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            key = load_pem_private_key(path.read_bytes(), password=None)
+        except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise KeyUnusable(f"{path} holds no private key: {error}") from error
+        if not isinstance(key, Ed25519PrivateKey):
+            raise KeyUnusable(f"{path} holds no Ed25519 key")
+        self._key = key
+
+    def sign(self, manifest: bytes) -> bytes:
+        """What the signature file holds: one line of base64."""
+        return base64.b64encode(self._key.sign(manifest)) + b"\n"
+
+
+class TrustedKeys:
+    """The public keys of those whose artifacts may be served: one PEM file with one or more.
+
+    Raises KeyUnusable.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            keys = [load_pem_public_key(pem) for pem in _PEM.findall(read_regular(path, MAX_KEYS_BYTES))]
+        except (OSError, ValueError, UnsupportedAlgorithm) as error:
+            raise KeyUnusable(f"{path} cannot be read: {error}") from error
+        self._keys = [key for key in keys if isinstance(key, Ed25519PublicKey)]
+        if not self._keys or len(self._keys) != len(keys):
+            raise KeyUnusable(f"{path} must hold Ed25519 public keys and nothing else")
+
+    def verify(self, folder: Path, manifest: bytes) -> None:
+        """Raises ArtifactError unless one of the keys signed these very bytes."""
+        try:
+            signature = base64.b64decode(read_of_version(folder, SIGNATURE_FILE, MAX_SIGNATURE_BYTES))
+        except ArtifactUnreadable as error:
+            if error.missing:
+                raise ArtifactUnreadable(f"{title(folder)} is not signed", missing=True) from None
+            raise
+        except binascii.Error as error:
+            raise ArtifactError(f"{title(folder)}/{SIGNATURE_FILE} is no base64: {error}") from error
+        for key in self._keys:
+            try:
+                key.verify(signature, manifest)
+                return
+            except InvalidSignature:
+                continue
+        raise ArtifactError(f"{title(folder)} is not signed by a trusted key")
+
+
+def sign_published(
+    store: ArtifactStore, name: str, version: int, key: SigningKey, replace: bool = False
+) -> bool:
+    """Sign a version that is published, whose archive has the SHA-256 of its manifest.
+
+    The signature appears whole, beside the manifest whose bytes were read. False: this key had signed it.
+    Raises ArtifactError, also where another signature is there and is not to be replaced, and OSError.
+    """
+    folder = store.folder(name, version)
+    documents: list[bytes] = []
+    manifest = read_manifest(folder, lambda _, document: documents.append(document))
+    read_model(folder, manifest)
+    signature = key.sign(documents[0])
+    with store.publishing(name) as models:
+        there = _signature(folder)
+        if there == signature:
+            return False
+        if there is not None and not replace:
+            raise ArtifactError(
+                f"{title(folder)} has another signature already; --replace puts this key's in its place"
+            )
+        aside = models / f".signature-{os.getpid()}"
+        try:
+            write_durably(aside, signature)
+            aside.replace(folder / SIGNATURE_FILE)
+        finally:
+            aside.unlink(missing_ok=True)
+        sync_directory(folder)
+    return True
+
+
+def _signature(folder: Path) -> bytes | None:
+    """None: there is none. Raises ArtifactUnreadable."""
+    try:
+        return read_of_version(folder, SIGNATURE_FILE, MAX_SIGNATURE_BYTES)
+    except ArtifactUnreadable as error:
+        if error.missing:
+            return None
+        raise

@@ -1,0 +1,249 @@
+"""The store of artifacts: the folders of published versions, and the file that names the live one.
+
+    <root>/<name>/current              text file: the live version
+    <root>/<name>/<version>/           immutable: model.pt  manifest.json  [manifest.sig]  samples/  report/
+
+The layout of versions is that of a Triton model repository. Training writes it and the service reads
+it, so this module needs neither torch nor a web framework. Others may write to it too: whatever is read
+goes through `files`.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from service.artifacts.files import (
+    Unreadable,
+    files_in,
+    folders_in,
+    open_lock,
+    read_below,
+    stamp_below,
+    sync_directory,
+    write_durably,
+)
+from service.artifacts.manifest import (
+    MANIFEST_FILE,
+    MODEL_FILE,
+    SIGNATURE_FILE,
+    ArtifactError,
+    ArtifactUnreadable,
+    Manifest,
+    printable,
+)
+
+CURRENT_FILE = "current"
+
+MAX_CURRENT_BYTES = 64
+MAX_MANIFEST_BYTES = 1024 * 1024
+MAX_MODEL_BYTES = 512 * 1024 * 1024
+
+# A look goes through so many entries of a model's folder, and keeps so many versions.
+MAX_ENTRIES, MAX_VERSIONS = 10_000, 1_000
+
+_is_name = re.compile(r"[a-z][a-z0-9-]{0,62}").fullmatch
+_is_version = re.compile(r"[1-9][0-9]{0,8}").fullmatch
+
+Stamp = tuple[object, ...]
+
+
+class Look(NamedTuple):
+    """What the store says of one model at one moment.
+
+    `current`: the live version, or why there is none. `written` changes whenever the file that names it is
+    written, be it with the same version; `files` whenever any file of that version is. `available`: the
+    newest versions, ascending.
+    """
+
+    current: int | ArtifactError
+    written: Stamp
+    files: Stamp
+    available: tuple[int, ...]
+
+
+class ArtifactStore:
+    """The folder of published models. Reading never locks; publishing does, one publisher at a time."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, name: str, version: int) -> Path:
+        return self.root / name / str(version)
+
+    def names(self) -> list[str]:
+        """Whatever may be a model, in order. Raises ArtifactUnreadable."""
+        with _explained():
+            return sorted(filter(_is_name, folders_in(self.root)))
+
+    def versions(self, name: str) -> list[int]:
+        """Published versions, ascending; staging folders and stray files do not count.
+
+        Raises ArtifactUnreadable.
+        """
+        return sorted(self._versions(name, None))
+
+    def current(self, name: str) -> int:
+        """The live version. Raises ArtifactError when none is published or `current` is not a number."""
+        if not _is_name(name):
+            raise ArtifactError(f"{printable(name)!r} is no name of a model")
+        try:
+            with _explained():
+                content = read_below(self.root, name, CURRENT_FILE, at_most=MAX_CURRENT_BYTES)
+        except ArtifactUnreadable as error:
+            if error.missing:
+                raise ArtifactUnreadable(f"no version of {name!r} is published", missing=True) from None
+            raise
+        version = content.decode("latin-1").strip(" \t\r\n")
+        if not _is_version(version):
+            raise ArtifactError(f"{name}/current must hold a version number and nothing else")
+        return int(version)
+
+    def look(self, name: str) -> Look:
+        """See what there is. What cannot be read is told in its place."""
+        current: int | ArtifactError
+        try:
+            current = self.current(name)
+        except ArtifactError as error:
+            current = error
+        written = stamp_below(self.root, name, CURRENT_FILE)
+        files: Stamp = (written,)
+        if isinstance(current, int):
+            of_version = (name, str(current))
+            paths = (of_version, *((*of_version, f) for f in (MANIFEST_FILE, SIGNATURE_FILE, MODEL_FILE)))
+            files += tuple(stamp_below(self.root, *path) for path in paths)
+        try:
+            available = sorted(self._versions(name, MAX_ENTRIES))[-MAX_VERSIONS:]
+        except ArtifactError:
+            available = []
+        times = written and (written[0], written[2])  # its inode's own time changes with who may read it
+        return Look(current, (str(current), times), files, tuple(available))
+
+    def activate(self, name: str, version: int) -> None:
+        """Make `version` the live one, atomically. Raises ArtifactError when it is not published."""
+        if version not in self.versions(name):
+            raise ArtifactError(f"version {version} of {name!r} is not published")
+        staged = self.root / name / f".current-{os.getpid()}"
+        try:
+            write_durably(staged, f"{version}\n".encode("ascii"))
+            staged.replace(self.root / name / CURRENT_FILE)
+        finally:
+            staged.unlink(missing_ok=True)
+        sync_directory(self.root / name)
+
+    @contextmanager
+    def publishing(self, name: str) -> Iterator[Path]:
+        """Hold the publishing lock of `name` and yield its folder. A killed holder frees the lock.
+
+        Raises OSError where the folder cannot be made or the lock cannot be had.
+        """
+        folder = self.root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open_lock(folder / ".lock")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
+        finally:
+            os.close(lock)
+
+    def _versions(self, name: str, entries: int | None) -> list[int]:
+        """In no order, among so many entries of the folder. Raises ArtifactUnreadable."""
+        if not _is_name(name):
+            return []
+        try:
+            with _explained():
+                return [int(f) for f in folders_in(self.root, name, at_most=entries) if _is_version(f)]
+        except ArtifactUnreadable as error:
+            if error.missing:
+                return []
+            raise
+
+
+def title(folder: Path) -> str:
+    """`<name>/<version>`: how messages call a version folder, wherever the store lies."""
+    return printable(f"{folder.parent.name}/{folder.name}")
+
+
+def read_of_version(folder: Path, file: str, at_most: int, exactly: bool = False) -> bytes:
+    """A file of a version folder. Raises ArtifactUnreadable."""
+    root, names = _below_root(folder)
+    with _explained():
+        return read_below(root, *names, file, at_most=at_most, exactly=exactly)
+
+
+def read_further_files(folder: Path) -> dict[str, bytes]:
+    """What lies beside the manifest and its signature, by path: in the folder itself, and in those in it.
+
+    Raises ArtifactUnreadable.
+    """
+    root, names = _below_root(folder)
+    with _explained():
+        paths = files_in(root, *names)
+        for inner in folders_in(root, *names):
+            paths += [f"{inner}/{file}" for file in files_in(root, *names, inner)]
+        return {
+            path: read_below(root, *names, *path.split("/"), at_most=MAX_MODEL_BYTES)
+            for path in paths
+            if path not in (MANIFEST_FILE, SIGNATURE_FILE)
+        }
+
+
+def read_manifest(folder: Path, verify: Callable[[Path, bytes], None] | None = None) -> Manifest:
+    """Parse `manifest.json` of a version folder, once `verify` has let these very bytes pass.
+
+    Raises ArtifactError.
+    """
+    document = read_of_version(folder, MANIFEST_FILE, MAX_MANIFEST_BYTES)
+    if verify:
+        verify(folder, document)
+    try:
+        return Manifest.model_validate_json(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = printable(".".join(map(str, first["loc"]))) or "document"
+        raise ArtifactError(
+            f"{title(folder)}/{MANIFEST_FILE} is not a manifest: {field}: {printable(first['msg'])}"
+        ) from None
+
+
+def read_model(folder: Path, manifest: Manifest, at_most: int = MAX_MODEL_BYTES) -> bytes:
+    """The bytes of `model.pt`, of the stated size and SHA-256. Raises ArtifactError.
+
+    The caller must load these very bytes: reading the file a second time would leave a gap in which
+    it could be exchanged.
+    """
+    where = f"{title(folder)}/{MODEL_FILE}"
+    if manifest.size_bytes > at_most:
+        raise ArtifactError(
+            f"{where} is said to have {manifest.size_bytes} bytes; at most {at_most} are read"
+        )
+    model = read_of_version(folder, MODEL_FILE, manifest.size_bytes, exactly=True)
+    if hashlib.sha256(model).hexdigest() != manifest.sha256:
+        raise ArtifactError(f"{where} does not have the SHA-256 of its manifest")
+    return model
+
+
+def write_manifest(folder: Path, manifest: Manifest, sign: Callable[[bytes], bytes] | None = None) -> None:
+    document = (manifest.model_dump_json(indent=2) + "\n").encode("utf-8")
+    write_durably(folder / MANIFEST_FILE, document)
+    if sign:
+        write_durably(folder / SIGNATURE_FILE, sign(document))
+
+
+def _below_root(folder: Path) -> tuple[Path, list[str]]:
+    """The root of the store that a version folder is in, and the names of the folders that lead to it."""
+    return folder.parent.parent, [name for name in (folder.parent.name, folder.name) if name]
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except Unreadable as error:
+        raise ArtifactUnreadable(str(error), missing=error.missing) from error

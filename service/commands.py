@@ -1,0 +1,169 @@
+"""`python -m service models …`: see, verify, sign and choose what is published and what is live."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, NoReturn, TypeVar
+
+import typer
+
+from service.artifacts.manifest import ArtifactError, printable
+from service.artifacts.signatures import KeyUnusable, SigningKey, TrustedKeys, sign_published
+from service.artifacts.store import ArtifactStore, read_manifest
+from service.settings import Settings, SettingsUnusable, read_settings
+from service.trial import try_version
+
+T = TypeVar("T")
+
+MAX_LINE = 1000
+
+cli = typer.Typer(no_args_is_help=True, help="See, verify, sign and choose what is live.")
+
+Artifacts = Annotated[
+    Path | None, typer.Option(help="Folder of published models. [SERVICE_ARTIFACTS]", show_default=False)
+]
+Name = Annotated[str, typer.Argument(help="Model, such as digit.")]
+
+
+@cli.command("list")
+def list_(artifacts: Artifacts = None) -> None:
+    """Every published version; the live one has a star."""
+    store, _ = _opened(artifacts)
+    for name in _read(store.names):
+        live = _current(store, name)
+        for version in _read(partial(store.versions, name)):
+            star = "*" if version == live else " "
+            _say(f"{star} {name}/{version}  {_summary(store, name, version)}")
+
+
+@cli.command()
+def verify(
+    name: Name,
+    version: Annotated[int | None, typer.Argument(help="By default the live one.")] = None,
+    artifacts: Artifacts = None,
+) -> None:
+    """Load a version as the service would: signature, hash, checks. Exit code 1 when it is refused."""
+    store, settings = _opened(artifacts)
+    number = version if version is not None else _read(lambda: store.current(name))
+    _read(lambda: try_version(store.root, settings, name, number))
+    _say(f"{name}/{number} is fit to serve")
+
+
+@cli.command()
+def activate(name: Name, version: Annotated[int, typer.Argument()], artifacts: Artifacts = None) -> None:
+    """Verify a version and make it live; running services take it up."""
+    store, settings = _opened(artifacts)
+    _read(lambda: try_version(store.root, settings, name, version))
+    _activate(store, name, version)
+    _say(f"{name}/{version} is live")
+
+
+@cli.command()
+def rollback(name: Name, artifacts: Artifacts = None) -> None:
+    """Make the newest version before the live one live that is fit to serve."""
+    store, settings = _opened(artifacts)
+    live = _read(lambda: store.current(name))
+    for version in sorted((v for v in _read(lambda: store.versions(name)) if v < live), reverse=True):
+        try:
+            try_version(store.root, settings, name, version)
+        except ArtifactError as error:
+            _say(f"skipped: {error}", err=True)
+            continue
+        _activate(store, name, version)
+        _say(f"{name}/{version} is live instead of {name}/{live}")
+        return
+    _fail(f"there is no version of {name} before {live} that is fit to serve")
+
+
+@cli.command()
+def sign(
+    name: Name,
+    key: Annotated[Path, typer.Option(help="Private key, made by `python -m training keys`.")],
+    version: Annotated[int | None, typer.Argument(help="By default the live one.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Sign every version that is fit to serve.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Also where another key has signed.")] = False,
+    artifacts: Artifacts = None,
+) -> None:
+    """Verify versions that are published and sign them; services that trust the key take them up."""
+    store, settings = _opened(artifacts)
+    if every and version is not None:
+        raise typer.BadParameter("--all signs every version, and none can be named with it")
+    try:
+        signing = SigningKey(key)
+    except KeyUnusable as error:
+        raise typer.BadParameter(str(error)) from error
+    unsigned = settings.model_copy(update={"trusted_keys": None})
+    chosen = version if version is not None else _read(lambda: store.current(name))
+    unfit = False
+    for number in _read(lambda: store.versions(name)) if every else [chosen]:
+        try:
+            try_version(store.root, unsigned, name, number)
+            new = sign_published(store, name, number, signing, replace)
+        except ArtifactError as error:
+            unfit = True
+            _say(f"Error: not signed: {error}", err=True)
+        except OSError as error:
+            _fail(f"{name}/{number} cannot be signed: {error.strerror}: {error.filename}")
+        else:
+            _say(f"{name}/{number} is signed{'' if new else ' already'}")
+    if unfit:
+        raise typer.Exit(1)
+
+
+def _opened(artifacts: Path | None) -> tuple[ArtifactStore, Settings]:
+    try:
+        settings = read_settings()
+    except SettingsUnusable as error:
+        raise typer.BadParameter(str(error)) from error
+    root = artifacts or settings.artifacts
+    if not root.is_dir():
+        raise typer.BadParameter(f"{root} is no folder")
+    try:
+        if settings.trusted_keys:
+            TrustedKeys(settings.trusted_keys)
+    except KeyUnusable as error:
+        raise typer.BadParameter(f"SERVICE_TRUSTED_KEYS: {error}") from error
+    return ArtifactStore(root), settings
+
+
+def _read(function: Callable[[], T]) -> T:
+    """What `function` reads of the store, or the end with its reason."""
+    try:
+        return function()
+    except ArtifactError as error:
+        _fail(str(error))
+
+
+def _activate(store: ArtifactStore, name: str, version: int) -> None:
+    """With the publishers' lock held: none compares what it publishes with what is live meanwhile."""
+    try:
+        with store.publishing(name):
+            _read(lambda: store.activate(name, version))
+    except OSError as error:
+        _fail(f"{name}/current cannot be written: {error.strerror}")
+
+
+def _current(store: ArtifactStore, name: str) -> int | None:
+    try:
+        return store.current(name)
+    except ArtifactError:
+        return None
+
+
+def _summary(store: ArtifactStore, name: str, version: int) -> str:
+    try:
+        manifest = read_manifest(store.folder(name, version))
+    except ArtifactError as error:
+        return f"unreadable: {error}"
+    scores = ", ".join(f"{m.name} {m.value:.4f} ({m.split})" for m in manifest.metrics)
+    return f"{manifest.created_at:%Y-%m-%d %H:%M}  {printable(manifest.training.recipe)}  {scores}"
+
+
+def _say(line: str, err: bool = False) -> None:
+    """One line, of which nothing acts on the terminal: parts of it were written by others."""
+    typer.echo(printable(line, MAX_LINE), err=err)
+
+
+def _fail(message: str) -> NoReturn:
+    _say(f"Error: {message}", err=True)
+    raise typer.Exit(1)

@@ -1,0 +1,251 @@
+"""The hot path: read, decode, predict, answer.
+
+`routes` declares these endpoints to FastAPI, which documents them and could call them; `app` calls them
+without it, because the framework's general way costs more than a prediction (docs/decisions/0005).
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import parse_qs
+
+from pydantic_core import to_json
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from service.endpoints import explain
+from service.endpoints.documents import MAX_DOCUMENT_BYTES, SMALL_BYTES
+from service.endpoints.multipart import FILE_FIELD, FORM, MOST_PARAMETERS, FileForm
+from service.endpoints.questions import (
+    ALL,
+    INLINE_PICTURES,
+    Pictures,
+    Posted,
+    Question,
+    Whole,
+    admit_hours,
+    ask_digit,
+    ask_pass,
+    digits,
+    hours_of,
+    read_pictures,
+    read_whole,
+)
+from service.endpoints.schemas import MAX_HOURS_PER_REQUEST
+from service.engine.predictor import MAX_BATCH_ROWS
+from service.errors import FieldError, InvalidInput, UnsupportedMediaType
+from service.pictures.images import rows_of
+from service.serving.admission import Admission
+from service.serving.batching import Answer, Rows
+from service.serving.body import Body
+from service.serving.call import Admitted, Backend, Call, ServedBy
+from service.serving.registry import Interface
+
+PASS, DIGIT = "pass", "digit"
+
+INTERFACES = {
+    PASS: Interface("binary-classification", "hours", "float32", (-1, 1), None, (-1, 1), ("passed",)),
+    DIGIT: Interface(
+        "image-classification",
+        "images",
+        "uint8",
+        (-1, 1, 28, 28),
+        "light-on-dark",
+        (-1, 10),
+        tuple("0123456789"),
+    ),
+}
+
+# The most rows of one batch, and how many count as one where places are limited. Some hundred hours are
+# computed and answered in a fraction of a millisecond, which others can wait.
+BATCH_ROWS = {PASS: 400, DIGIT: MAX_BATCH_ROWS}
+FULL_ROWS = {PASS: MAX_HOURS_PER_REQUEST, DIGIT: MAX_BATCH_ROWS}
+
+# Answers of up to so many rows are written on the event loop; of others so many at a time.
+INLINE_ROWS = 256
+
+PIECE_BYTES = 64 * 1024  # of a large answer, as it is sent
+
+
+async def answer_pass(scope: Scope, receive: Receive) -> Response:
+    """`POST /predict/pass`. Raises ServiceError, Abandoned or ClientDisconnect."""
+    call = Call(scope, receive, PASS, backend_of(scope), MAX_DOCUMENT_BYTES)
+    return await call.answered(_answer_pass)
+
+
+async def answer_digit(scope: Scope, receive: Receive) -> Response:
+    """`POST /predict/digit`. Raises ServiceError, Abandoned or ClientDisconnect."""
+    backend = backend_of(scope)
+    return await Call(scope, receive, DIGIT, backend, backend.max_body_bytes).answered(_answer_digit)
+
+
+def backend_of(scope: Scope) -> Backend:
+    backend: Backend = scope["app"].state.backend
+    return backend
+
+
+async def _answer_pass(call: Call) -> Response:
+    if call.body.media_type != "application/json":
+        raise UnsupportedMediaType("Send application/json.")
+    received = bytearray()  # not a list of chunks, which may be small and many
+    await call.body.read(received.extend)
+    document = bytes(received)
+    admit_hours(call, document)
+    small = len(document) <= SMALL_BYTES
+    question = hours_of(document) if small else await call.elsewhere(hours_of, document)
+    return await _response(call, question, await call.predict(question.rows))
+
+
+async def _answer_digit(call: Call) -> Response:
+    explained = _flag(call.scope["query_string"], "explain")
+    posted = await _posted(call.body)
+    if explained:
+        return await _explain_digit(call, posted)
+    call.admit(len(posted.files))
+    pictures, rows = await _read(call, posted)
+    return await _response(call, pictures.question(rows), await call.predict(rows))
+
+
+async def _read(call: Call, posted: Posted) -> tuple[Pictures, Rows]:
+    """The pictures and their rows. Raises ServiceError."""
+    if len(posted.files) > INLINE_PICTURES:
+        (pictures,) = await asyncio.to_thread(read_pictures, [posted])
+    else:
+        (pictures,) = read_pictures([posted])
+    rows = pictures.known(call.backend.max_image_pixels)
+    if rows is None:
+        rows = rows_of([finding.prepared.pixels for finding in await call.find(posted.uploads())])
+    return pictures, rows
+
+
+async def _explain_digit(call: Call, posted: Posted) -> Response:
+    if len(posted.files) > 1:
+        raise InvalidInput("Only one picture a request can be explained.")
+    call.admit(explain.ROWS)
+    started = time.perf_counter()
+    (finding,) = await call.find(posted.uploads())
+    decode_s = time.perf_counter() - started
+    rows = explain.occluded(finding.prepared.pixels)
+    answer = await call.predict(rows)
+    results = digits(answer)
+    why = await asyncio.to_thread(explain.explanation, finding, [row["probabilities"] for row in results])
+    explained = {**results[0], "explanation": why}
+    return await _response(
+        call, Question(rows, False, lambda _answer, _part: [explained], decode_s), answer
+    )
+
+
+def _flag(query: bytes, name: str) -> bool:
+    """A boolean of the query string, false when it is not there. Raises InvalidInput."""
+    if not query:
+        return False
+    try:
+        named = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
+    except ValueError as error:
+        raise InvalidInput(f"The query has more than {MOST_PARAMETERS} parameters.") from error
+    value = named.get(name, ["false"])[-1].lower()
+    if value not in ("true", "1", "false", "0"):
+        raise InvalidInput(
+            f"The query parameter {name} must be true or false.", (FieldError(name, "is no boolean"),)
+        )
+    return value in ("true", "1")
+
+
+async def _posted(body: Body) -> Posted:
+    if body.media_type == FORM:
+        form = FileForm(body.content_type)
+        await body.read(form.write)
+        return Posted(FILE_FIELD, form.finish())
+    if body.media_type.startswith("image/"):
+        picture = bytearray()
+        await body.read(picture.extend)
+        return Posted("body", [bytes(picture)])
+    raise UnsupportedMediaType(
+        "Send the picture as multipart/form-data in the field 'file', or as the body with"
+        " Content-Type: image/*."
+    )
+
+
+async def _response(call: Call, question: Question, answer: Answer) -> Response:
+    if len(question.rows) <= INLINE_ROWS:
+        return _Json(*respond(call, question, answer), call.backend.pending_bytes)
+    served_by = _served_by(answer)
+    body = await call.elsewhere(_written, question, answer, served_by)
+    return _Json(body, _recorded(call, question, answer, served_by), call.backend.pending_bytes)
+
+
+def respond(call: Admitted, question: Question, answer: Answer) -> tuple[bytes, bytes]:
+    """The body of the answer, as JSON, and its `Server-Timing`; both are recorded."""
+    served_by = _served_by(answer)
+    return _written(question, answer, served_by), _recorded(call, question, answer, served_by)
+
+
+def _written(question: Question, answer: Answer, served_by: ServedBy) -> bytes:
+    """One result as it is, or several as `predictions`, with the model and its version."""
+    if not question.many:
+        return to_json({**question.results(answer, ALL)[0], **served_by})
+    if len(question.rows) <= INLINE_ROWS:
+        return to_json({"predictions": question.results(answer, ALL), **served_by})
+    # One call for all of them would keep the interpreter lock from the event loop for as long as it takes.
+    parts = [slice(at, at + INLINE_ROWS) for at in range(0, len(question.rows), INLINE_ROWS)]
+    pieces = [to_json(question.results(answer, part))[1:-1] for part in parts]
+    return b'{"predictions":[' + b",".join(pieces) + b"]," + to_json(served_by)[1:]
+
+
+def _recorded(call: Admitted, question: Question, answer: Answer, served_by: ServedBy) -> bytes:
+    stages = {"decode": question.decode_s, "queue": answer.queue_s, "infer": answer.infer_s}
+    call.record(served_by, stages)
+    timings = 1000 * question.decode_s, 1000 * answer.queue_s, 1000 * answer.infer_s
+    return b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f" % timings
+
+
+def _served_by(answer: Answer) -> ServedBy:
+    return {"model": answer.manifest.name, "version": answer.manifest.version}
+
+
+class _Json(Response):
+    """200 with a JSON body; made without the general constructor, which costs as much as decoding.
+
+    A large one is sent piece by piece, as its client takes it, and counts among the `pending` bytes.
+    """
+
+    def __init__(self, body: bytes, server_timing: bytes, pending: Admission) -> None:
+        self._pending = pending
+        self.status_code = 200
+        self.background = None
+        self.body = body
+        self.raw_headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"server-timing", server_timing),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises Overloaded."""
+        size = len(self.body)
+        if size <= PIECE_BYTES:
+            await super().__call__(scope, receive, send)
+            return
+        self._pending.admit(size, size)
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            for first in range(0, size, PIECE_BYTES):
+                piece = bytes(self.body[first : first + PIECE_BYTES])
+                more = first + PIECE_BYTES < size
+                await send({"type": "http.response.body", "body": piece, "more_body": more})
+                await asyncio.sleep(0)  # others may be written to
+        finally:
+            self._pending.release(size)
+
+
+ENDPOINTS = {"/predict/pass": answer_pass, "/predict/digit": answer_digit}
+
+# For requests that are there whole: the model, how they are read, all that have come at once, and what one
+# of them asks; None if that is not to be answered at once.
+Read = Callable[[Sequence[Whole]], Sequence[Any]]
+Ask = Callable[[Admitted, Any], Question | None]
+ASKED: dict[str, tuple[str, Read, Ask]] = {
+    "/predict/pass": (PASS, list, ask_pass),
+    "/predict/digit": (DIGIT, read_whole, ask_digit),
+}

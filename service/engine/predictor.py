@@ -1,0 +1,260 @@
+"""One loaded model: verified, checked against what training saw, warmed up, then asked for answers.
+
+Of the service only this module, and `fusion` and `sparse` for it, know TorchScript; another format is one
+more branch in `load`.
+"""
+
+import io
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from service.artifacts.fitness import contradictions, improbable
+from service.artifacts.manifest import MANIFEST_FILE, ArtifactError, DType, Manifest, TensorData, printable
+from service.artifacts.signatures import TrustedKeys
+from service.artifacts.store import MAX_MODEL_BYTES, read_manifest, read_model, title
+from service.engine.devices import AsItIs, Runner, runner
+from service.engine.fusion import fuse_linear_layers
+from service.engine.sparse import linear_of_ink, read_sparsely
+from service.errors import InferenceFailed
+from service.settings import Precision
+
+# The batch sizes that are run before the first request. On a CPU this lets torch and oneDNN choose their
+# kernels and shows how long a batch takes; on CUDA each is one captured graph.
+MAX_BATCH_ROWS = 64
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, MAX_BATCH_ROWS)
+WARM_UP_CALLS = 3
+
+# A model that answers a full batch in so little time is run on the event loop (docs/decisions/0005).
+QUICK_S = 0.002
+
+# Linear layers are laid out for batches of so many rows. To find the quickest way to compute a model, each
+# is called so often at every batch size, and less often from so many rows on.
+FUSED_ROWS, TIMED_CALLS, TIMED_LARGE_CALLS = 16, 6, 2
+
+# How far probabilities may be from training's when they are computed in half precision.
+HALF_TOLERANCE = 0.02
+
+_DTYPES: dict[DType, torch.dtype] = {"uint8": torch.uint8, "float32": torch.float32}
+
+
+class Predictor:
+    """Answers batches with one version of one model on one device. One batch at a time."""
+
+    def __init__(self, run: Runner, manifest: Manifest, device: torch.device) -> None:
+        self.manifest = manifest
+        self.device = device
+        self.quick = False
+        self._run = run
+        self._dtype = _DTYPES[manifest.input.dtype]
+        self._row_shape = torch.Size(manifest.input.row_shape)
+        self._answer_shape = torch.Size(manifest.output.row_shape)
+
+    def answer(self, rows: Tensor) -> list[list[float]]:
+        """Answer a batch.
+
+        `rows`: [N, *manifest.input.row_shape] of `manifest.input.dtype`, on the CPU.
+        Returns N times the outputs for one row.
+        Raises InferenceFailed when the model fails, or its answer has another shape or is not finite.
+        """
+        count = rows.shape[:1]
+        if rows.dtype != self._dtype or rows.shape != count + self._row_shape:
+            raise InferenceFailed(
+                f"rows are {rows.dtype} {list(rows.shape)}, not {list(self._row_shape)} each"
+            )
+        try:
+            with AsItIs():
+                answers = self._run(rows)
+        except RuntimeError as error:
+            raise InferenceFailed from error
+        # A wrong row count would hand one caller's answer to another.
+        if answers.shape != count + self._answer_shape:
+            raise InferenceFailed(f"model answered {list(answers.shape)} to {len(rows)} rows")
+        outputs: list[list[float]] = answers.tolist()
+        # Summed in Python: torch and NumPy, each called for one number, take longer for a small batch.
+        if not math.isfinite(sum(chain.from_iterable(outputs))):
+            raise InferenceFailed("model answered what is no finite number")
+        return outputs
+
+    def predict(self, rows: Tensor) -> Tensor:
+        """`answer` as a tensor, f32 on the CPU."""
+        return torch.tensor(self.answer(rows)).reshape(-1, *self._answer_shape)
+
+    def warm_up(self) -> None:
+        """Run every batch size, so that no request pays for a first call, and time the largest."""
+        row = example_row(self.manifest)
+        for size in BATCH_SIZES:
+            batch = row.repeat(size, *[1] * (row.dim() - 1))
+            seconds = _seconds(self.answer, batch, WARM_UP_CALLS)
+        self.quick = seconds <= QUICK_S
+
+
+class Artifact(NamedTuple):
+    """A version as it was read: what is known of it, and the archive itself."""
+
+    title: str
+    manifest: Manifest
+    model: bytes
+
+
+def load(
+    folder: Path,
+    device: torch.device,
+    precision: Precision = "float32",
+    trusted: TrustedKeys | None = None,
+) -> Predictor:
+    """`read` a version folder and `prepare` it. Raises ArtifactError when it must not be served."""
+    return prepare(read(folder, trusted), device, precision)
+
+
+def read(folder: Path, trusted: TrustedKeys | None = None, max_bytes: int = MAX_MODEL_BYTES) -> Artifact:
+    """Read a version folder: verify signature, size and SHA-256, and that its manifest is sound.
+
+    Without `trusted` keys no signature is asked for; an archive of more than `max_bytes` is not read.
+    Raises ArtifactError.
+    """
+    manifest = read_manifest(folder, trusted.verify if trusted else None)
+    if wrong := contradictions(manifest):
+        raise ArtifactError(f"{title(folder)}/{MANIFEST_FILE}: {'; '.join(wrong)}")
+    return Artifact(title(folder), manifest, read_model(folder, manifest, max_bytes))
+
+
+def prepare(artifact: Artifact, device: torch.device, precision: Precision = "float32") -> Predictor:
+    """Make an artifact ready to answer: optimise it, replay its check, warm up.
+
+    In half precision its answers may differ from training's by HALF_TOLERANCE.
+    Raises ArtifactError when it must not be served. Whoever wrote it decides how long this takes.
+    """
+    where, manifest, model = artifact
+    dtype: torch.dtype = getattr(torch, precision)
+    half = dtype != torch.float32
+    row = example_row(manifest)
+    try:
+        with torchscript_accepted():
+            plain, *others = _ways(model, device, row, several=device.type == "cpu" and not half)
+    except (RuntimeError, ValueError) as error:
+        raise ArtifactError(f"{where}: not a TorchScript archive: {_first_line(error)}") from error
+    tolerance = HALF_TOLERANCE if half else manifest.check.tolerance
+    try:
+        if others:  # each of them answers some of the batches
+            for way in (plain, *others):
+                _replay_check(Predictor(way, manifest, device), tolerance)
+        with AsItIs():
+            call = _quickest([plain, *others], row) if others else plain
+            run = runner(call, row, device, dtype, BATCH_SIZES)
+        predictor = Predictor(run, manifest, device)
+        _replay_check(predictor, tolerance)
+        predictor.warm_up()
+    except (InferenceFailed, RuntimeError, AttributeError, TypeError) as error:
+        cause = _first_line(error.__cause__ or error)
+        raise ArtifactError(f"{where}: the model fails on its own check: {cause}") from error
+    return predictor
+
+
+def _ways(model: bytes, device: torch.device, row: Tensor, several: bool) -> list[Runner]:
+    """How to compute an archive: as it is; and, where `several`, by oneDNN, or with no more than the ink.
+
+    All give the same answers. Raises RuntimeError or ValueError when it is no archive.
+    """
+
+    def loaded() -> Any:
+        return torch.jit.load(io.BytesIO(model), map_location=device).eval()
+
+    plain = torch.jit.freeze(loaded())  # weights become constants
+    ways = [plain.forward]
+    if several and "aten::conv" in str(plain.graph):
+        ways.append(torch.jit.optimize_for_inference(loaded()).forward)
+    elif several:
+        sparse, fused = torch.jit.freeze(loaded()), torch.jit.freeze(loaded())
+        of_ink = torch.jit.script(linear_of_ink).graph
+        if read_sparsely(sparse.graph, row, of_ink):
+            ways.append(sparse.forward)
+            read_sparsely(fused.graph, row, of_ink)
+        with torch.inference_mode():
+            if fuse_linear_layers(fused.graph, FUSED_ROWS):
+                ways.append(fused.forward)
+    return ways
+
+
+def example_row(manifest: Manifest) -> Tensor:
+    """One row that the model is known to answer: [1, *manifest.input.row_shape]."""
+    return decode_tensor(manifest.check.inputs)[:1]
+
+
+def _quickest(ways: Sequence[Runner], row: Tensor) -> Runner:
+    """For every batch the way that is quickest at its size, in the best of some calls.
+
+    What is laid out for batches takes up to twice as long for a row alone, and which is the best differs
+    from processor to processor.
+    """
+    quickest: list[Runner] = [ways[0]]  # by the number of rows
+    for size in BATCH_SIZES:
+        batch = row.repeat(size, *[1] * (row.dim() - 1))
+        calls = TIMED_CALLS if size < FUSED_ROWS else TIMED_LARGE_CALLS
+        seconds = [_seconds(way, batch, calls) for way in ways]
+        quickest += [ways[seconds.index(min(seconds))]] * (size + 1 - len(quickest))
+    return lambda rows: quickest[min(len(rows), MAX_BATCH_ROWS)](rows)
+
+
+def _seconds(call: Callable[[Tensor], object], batch: Tensor, calls: int) -> float:
+    """What the quickest of some calls takes."""
+    times = []
+    for _ in range(calls):
+        started = time.perf_counter()
+        call(batch)
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+@contextmanager
+def torchscript_accepted() -> Iterator[None]:
+    """Silence TorchScript's deprecation notice: docs/decisions/0002 says why it is used nevertheless."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is (deprecated|not supported)")
+        yield
+
+
+def encode_tensor(tensor: Tensor) -> TensorData:
+    """The JSON form of a uint8 or float32 tensor."""
+    name: DType = "uint8" if tensor.dtype == torch.uint8 else "float32"
+    raw = tensor.detach().to(_DTYPES[name]).cpu().numpy().tobytes()
+    return TensorData.encode(name, tuple(tensor.shape), raw)
+
+
+def decode_tensor(data: TensorData) -> Tensor:
+    """The tensor of a JSON form. Raises ArtifactError when its bytes do not fill its shape."""
+    try:
+        flat = torch.frombuffer(bytearray(data.decode()), dtype=_DTYPES[data.dtype])
+        return flat.reshape(data.shape)
+    except (RuntimeError, ValueError) as error:
+        raise ArtifactError(f"a tensor of the manifest is malformed: {_first_line(error)}") from error
+
+
+def _replay_check(predictor: Predictor, tolerance: float) -> None:
+    manifest = predictor.manifest
+    expected = decode_tensor(manifest.check.outputs)
+    answers = predictor.predict(decode_tensor(manifest.check.inputs))
+    if answers.shape != expected.shape:
+        raise ArtifactError(f"check: answers are {list(answers.shape)}, not {list(expected.shape)}")
+    difference = (answers - expected).abs().max().item()
+    # Negated so that NaN, which compares false with everything, fails.
+    if not difference <= tolerance:
+        raise ArtifactError(
+            f"check: answers differ from training's by {difference:.3g}, more than {tolerance:g}"
+        )
+    # Each of the probabilities that are summed may be off by as much.
+    slack = (tolerance - manifest.check.tolerance) * len(manifest.output.labels)
+    if why := improbable(answers.tolist(), manifest, slack):
+        raise ArtifactError(f"check: {why}")
+
+
+def _first_line(error: BaseException) -> str:
+    return printable(str(error).strip().partition("\n")[0])

@@ -1,0 +1,1 @@
+"""Around every request: its id, keys, errors, routes, logs, traces, the reference."""

@@ -1,0 +1,42 @@
+"""Who may call: whoever shows an API key."""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.errors import Unauthorized
+from service.http.keys import KeyFile
+
+_OPEN = ("/health/",)
+
+
+def check(keys: KeyFile, scope: Scope) -> None:
+    """Note in its state who sent this request. Raises Unauthorized."""
+    key = _presented(scope)
+    if key is None:
+        raise Unauthorized("Send a key as 'Authorization: Bearer …' or 'X-API-Key: …'.")
+    name = keys.name_of(key)
+    if name is None:
+        raise Unauthorized("This key is not known.")
+    scope["state"]["caller"] = name
+
+
+class ApiKeys:
+    """Lets those pass who show a key, as `Authorization: Bearer` or `X-API-Key`; all to open paths."""
+
+    def __init__(self, app: ASGIApp, keys: KeyFile, open_paths: tuple[str, ...] = ()) -> None:
+        self._app = app
+        self._keys = keys
+        self._open = _OPEN + open_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not scope["path"].startswith(self._open):
+            check(self._keys, scope)
+        await self._app(scope, receive, send)
+
+
+def _presented(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"x-api-key":
+            return str(value, "latin-1")
+        if name == b"authorization" and value[:7].lower() == b"bearer ":
+            return str(value[7:], "latin-1").strip()
+    return None

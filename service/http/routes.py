@@ -1,0 +1,173 @@
+"""The HTTP surface, declared: every route, what it takes, what it answers, and its errors."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import PlainTextResponse
+
+from service import errors
+from service.endpoints import predict
+from service.endpoints.multipart import MAX_FILES
+from service.endpoints.predict import backend_of
+from service.endpoints.schemas import (
+    DigitPrediction,
+    DigitPredictions,
+    Live,
+    ModelInfo,
+    Models,
+    PassPrediction,
+    PassPredictions,
+    PassRequest,
+    Ready,
+)
+from service.errors import FieldError, NotLive, NotReady
+from service.problems import error_responses
+from service.serving.call import Backend
+from service.serving.registry import Registry
+
+router = APIRouter()
+
+
+async def _backend(request: Request) -> Backend:  # async: FastAPI runs plain functions in a thread
+    return backend_of(request.scope)
+
+
+BackendDep = Annotated[Backend, Depends(_backend)]
+
+_BODY_ERRORS = (
+    errors.RequestTimeout,
+    errors.LengthRequired,
+    errors.PayloadTooLarge,
+    errors.UnsupportedMediaType,
+    errors.UnsupportedCoding,
+    errors.InvalidInput,
+    errors.Overloaded,
+    errors.InferenceFailed,
+    errors.NotReady,
+    errors.DeadlineExceeded,
+)
+
+
+def _request_body(content: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": content}}
+
+
+@router.post(
+    "/predict/pass",
+    tags=["predict"],
+    summary="Probability of passing after some hours of study",
+    response_model=PassPrediction | PassPredictions,
+    responses=error_responses(*_BODY_ERRORS),
+    openapi_extra=_request_body({"application/json": {"schema": PassRequest.model_json_schema()}}),
+)
+async def predict_pass(request: Request) -> Response:
+    """`hours` is one number, answered by one prediction, or a list, answered by a list in its order."""
+    return await predict.answer_pass(request.scope, request.receive)
+
+
+@router.post(
+    "/predict/digit",
+    tags=["predict"],
+    summary="The handwritten digit on a picture",
+    response_model=DigitPrediction | DigitPredictions,
+    responses=error_responses(*_BODY_ERRORS),
+    openapi_extra=_request_body(
+        {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "file": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "minItems": 1,
+                            "maxItems": MAX_FILES,
+                        }
+                    },
+                    "required": ["file"],
+                    "additionalProperties": False,
+                }
+            },
+            "image/*": {"schema": {"type": "string", "format": "binary"}},
+        }
+    ),
+)
+async def predict_digit(
+    request: Request,
+    explain: Annotated[bool, Query(description="Add what the model saw, and which ink mattered.")] = False,
+) -> Response:
+    """PNG, JPEG, WebP, AVIF, BMP, GIF or TIFF. One picture as the body itself or as the form field `file`
+    is answered by one prediction; several `file` fields by a list in their order.
+    """
+    del explain  # read from the request itself: `app` calls the endpoint without FastAPI
+    return await predict.answer_digit(request.scope, request.receive)
+
+
+@router.get(
+    "/health/live",
+    tags=["health"],
+    summary="Does the process answer, and end what it computes?",
+    responses=error_responses(NotLive),
+)
+async def live(backend: BackendDep) -> Live:
+    hung = backend.registry.hung()
+    if hung:
+        reasons = tuple(FieldError(what, why) for what, why in hung.items())
+        raise NotLive(f"Not live: {', '.join(hung)}.", reasons)
+    return Live()
+
+
+@router.get(
+    "/health/ready",
+    tags=["health"],
+    summary="Is every model loaded, verified, checked and warm?",
+    responses=error_responses(NotReady),
+)
+async def ready(backend: BackendDep) -> Ready:
+    unready = backend.registry.unready()
+    if unready:
+        reasons = tuple(FieldError(what, why) for what, why in unready.items())
+        raise NotReady(f"Not ready to serve: {', '.join(unready)}.", reasons)
+    return Ready(models={m.name: m.version for m in backend.registry.manifests()})
+
+
+@router.get(
+    "/metrics",
+    tags=["health"],
+    summary="Counts and durations, for Prometheus",
+    response_class=PlainTextResponse,
+)
+async def metrics(request: Request, backend: BackendDep) -> Response:
+    """Of all workers together, in the exposition format that `Accept` asks for."""
+    text, content_type = backend.metrics.render(request.headers.get("accept", ""))
+    return Response(text, headers={"Content-Type": content_type})
+
+
+@router.get("/models", tags=["models"], summary="Every model of this service")
+async def models(backend: BackendDep) -> Models:
+    return Models(models=[_model_info(backend.registry, n) for n in backend.registry.names])
+
+
+@router.get(
+    "/models/{name}",
+    tags=["models"],
+    summary="One model: its live version, device and manifest",
+    responses=error_responses(errors.UnknownModel),
+)
+async def model(name: str, backend: BackendDep) -> ModelInfo:
+    return _model_info(backend.registry, name)
+
+
+def _model_info(registry: Registry, name: str) -> ModelInfo:
+    predictor = registry.live(name)
+    manifest = predictor.manifest if predictor else None
+    return ModelInfo(
+        name=name,
+        ready=predictor is not None,
+        device=str(registry.device),
+        version=manifest.version if manifest else None,
+        available=list(registry.available(name)),
+        store_silent_since=registry.silent_since(name),
+        refused=registry.refused(name),
+        manifest=manifest,
+    )

@@ -1,0 +1,250 @@
+"""The ink of a picture: which way it stands out, how far, and what of that is only the light.
+
+Paper is rarely even: shadows, gradients, vignettes and grain are taken off first.
+"""
+
+from bisect import bisect_left
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageFilter
+
+from service.pictures.morphology import Pixels, border, closed, continued, pixels_of
+from service.pictures.polarity import narrow_is_light
+
+# The longest side, in pixels, at which ink is found, and at which the ground is modelled.
+WORK_SIDE, GROUND_SIDE = 140, 32
+
+WIDEST_STROKE = 9  # of GROUND_SIDE: whatever is narrower is ink, whatever is wider is ground
+WIDEST_AT_BORDER = 21  # likewise, along the border
+EDGE_STEP = 0.15  # of its lightest level: a ground that changes by so much from pixel to pixel has an edge
+# A flat ground: this share of the pixels within so many levels, no such share on any other between it and
+# the ink, and no such share beyond it; nor these of all pixels and of the border between it and the ink.
+FLATNESS, FLAT_SHARE, SHADOW_SHARE, LIT_SHARE = 4, 0.35, 0.10, 0.15
+HALF_SHARE, BORDER_SHARE = 0.15, 0.35
+
+# So much of a picture is ground, and so little lies beyond it on the other side, where all the rest is ink.
+CLEAR_SHARE, STRAY_SHARE = 0.6, 0.001
+
+INK_SHARE = 0.001  # of the pixels, at the least, are ink of full strength
+LEAST_CONTRAST = 16  # grey levels; ink that stands out by less is noise
+TINY_CONTRAST = 50  # likewise, of less ink than INK_SHARE on a flat ground
+LUMA_SHARE = 0.3  # of the variance of all colours; where luma has less, ink and ground differ by colour
+
+_LEVELS = np.arange(256)
+_WINDOW = np.ones(2 * FLATNESS + 1, dtype=np.int64)
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+def to_grey(picture: Image.Image) -> Image.Image:
+    """L or RGB → L: luma (ITU-R BT.601), unless colours differ more than luma does.
+
+    Then it is the projection on the axis along which they differ most (their first principal component):
+    red ink on a green ground of the same luma is ink all the same.
+    """
+    if picture.mode == "L":
+        return picture
+    grey = picture.convert("L")
+    small = picture.resize((GROUND_SIDE, GROUND_SIDE), Image.Resampling.BOX)
+    colours = np.asarray(small, dtype=np.float32).reshape(-1, 3)
+    if np.ptp(colours, axis=1).max() < LEAST_CONTRAST:
+        return grey
+    mean = colours.mean(axis=0)
+    variances, axes = np.linalg.eigh(np.cov(colours - mean, rowvar=False))
+    if (colours @ _LUMA).var() > LUMA_SHARE * variances[-1]:
+        return grey
+    axis = axes[:, -1]
+    projected = np.asarray(picture, dtype=np.float32) @ axis
+    low, high = projected.min(), projected.max()
+    return Image.fromarray(((projected - low) * (255 / max(1.0, high - low))).astype(np.uint8))
+
+
+def at_work_size(picture: Image.Image) -> Image.Image:
+    longest = max(picture.size)
+    if longest >= 2 * WORK_SIDE:
+        return picture.reduce(longest // WORK_SIDE)
+    if longest < WORK_SIDE // 2:
+        factor = WORK_SIDE // longest
+        return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.BICUBIC)
+    return picture
+
+
+class Ink(NamedTuple):
+    """How far each pixel stands out from the ground around it, which way, and its strength.
+
+    `peak` is the level of full ink, were there only so little of it as INK_SHARE.
+    """
+
+    image: Image.Image
+    is_light: bool
+    peak: int
+
+
+def find_ink(work: Image.Image) -> Ink:
+    """`work`: L, of work size."""
+    histogram = _Histogram.of(work)
+    if histogram.is_even():  # lines may run between the pixels looked at
+        histogram = _Histogram.of(work, 1)
+    ink_is_light = _clear_polarity(histogram)
+    if ink_is_light is None:
+        ink_is_light = narrow_is_light(work)
+    if ink_is_light:
+        histogram = histogram.inverted()
+    flat = _flat_ground(histogram)
+    if flat is None or _in_shadow(work, histogram, flat, ink_is_light):
+        ink = _ink(ImageChops.invert(work) if ink_is_light else work)
+        return Ink(ink, ink_is_light, strongest(ink))
+    ink = mapped(work, _below(flat, ink_is_light))
+    peak = max(0, flat - histogram.quantile(INK_SHARE))
+    peak = peak if peak >= LEAST_CONTRAST else strongest(ink, 1)
+    if peak < LEAST_CONTRAST and (tiny := int(pixels_of(ink).max())) >= TINY_CONTRAST:
+        peak = tiny  # on a flat ground a digit may be as small as a speck is elsewhere
+    return Ink(ink, ink_is_light, peak)
+
+
+def mapped(grey: Image.Image, table: list[int]) -> Image.Image:
+    """Level by level through a table of 256: Pillow's `point`, which would first round the table."""
+    return grey._new(grey.im.point(table, "L"))
+
+
+@cache
+def _below(flat: int, reverse: bool) -> list[int]:
+    """A table: how far each level is below `flat`; of inverted levels where `reverse`."""
+    below: list[int] = np.maximum(flat - _LEVELS, 0).tolist()
+    return below[::-1] if reverse else below
+
+
+def strongest(ink: Image.Image, every: int = 3) -> int:
+    return _Histogram.of(ink, every).quantile(1 - INK_SHARE)
+
+
+class _Histogram:
+    """How many pixels of a picture have each of the 256 levels.
+
+    Summed up once: what is asked of a few hundred numbers costs less of a list than of an array.
+    """
+
+    def __init__(self, counts: NDArray[np.int_]) -> None:
+        self._counts = counts
+        self._up_to: list[int] = counts.cumsum().tolist()
+        self.total: int = self._up_to[-1]
+
+    @classmethod
+    def of(cls, grey: Image.Image, every: int = 3) -> "_Histogram":
+        """Where there are many pixels, of every third column and row."""
+        step = every if min(grey.size) >= WORK_SIDE // 2 else 1
+        return cls(np.bincount(pixels_of(grey)[::step, ::step].ravel(), minlength=256))
+
+    def is_even(self) -> bool:
+        return self.quantile(1) - self.quantile(1 / self.total) <= FLATNESS
+
+    def inverted(self) -> "_Histogram":
+        return _Histogram(self._counts[::-1])
+
+    def commonest(self) -> int:
+        return int(self._counts.argmax())
+
+    def below(self, level: int) -> int:
+        """How many pixels are darker than this level, which may be beyond the last one."""
+        return self._up_to[min(level, 256) - 1] if level > 0 else 0
+
+    def about(self) -> NDArray[np.int_]:
+        """For every level, how many pixels lie within FLATNESS of it."""
+        return np.convolve(self._counts, _WINDOW, mode="same")
+
+    def quantile(self, share: float) -> int:
+        """The level up to which this share of the pixels lies."""
+        return bisect_left(self._up_to, self.total * share)
+
+
+def _clear_polarity(histogram: _Histogram) -> bool | None:
+    """Whether ink is the lighter, where nothing but ink stands out from the ground, as in most drawings."""
+    level = histogram.commonest()
+    darker = histogram.below(level - FLATNESS)
+    lighter = histogram.total - histogram.below(level + FLATNESS + 1)
+    strays, most = STRAY_SHARE * histogram.total, (1 - CLEAR_SHARE) * histogram.total
+    if min(darker, lighter) > strays or max(darker, lighter) > most:
+        return None
+    return lighter > darker
+
+
+def _ink(work: Image.Image) -> Image.Image:
+    """How far each pixel is darker than the ground around it."""
+    small = work.resize(scaled_size(work.size, GROUND_SIDE / max(work.size)), Image.Resampling.BOX)
+    coarse = _ground(pixels_of(small))
+    smooth = Image.fromarray(coarse).filter(ImageFilter.GaussianBlur(1))
+    ground = smooth.resize(work.size, Image.Resampling.BILINEAR)
+    if _has_edge(coarse):
+        # Beside a hard edge what is smooth is lighter than the shadow, which would be ink.
+        sharp = _ground(pixels_of(work), max(work.size) / GROUND_SIDE)
+        ground = ImageChops.darker(ground, Image.fromarray(sharp))
+    # Ink takes away a share of the light that falls on its place: in a shadow it stands out by less.
+    light = np.asarray(ground, dtype=np.float32)
+    share = np.asarray(ImageChops.subtract(ground, work), dtype=np.float32) / np.maximum(
+        light, LEAST_CONTRAST
+    )
+    return Image.fromarray((share * light.max()).astype(np.uint8))
+
+
+def _flat_ground(histogram: _Histogram) -> int | None:
+    """The one grey level of a ground that is as flat as a drawing program's, or None.
+
+    Much of such a picture lies on that level, and no other level between it and the ink is as common:
+    where one is, it is a shadow or a second sheet. Where much lies beyond it, it is itself the shadow.
+    """
+    about = histogram.about()
+    level = int(about.argmax())
+    low, high = _between(histogram, level)
+    between = about[low:high].max(initial=0)
+    beyond = histogram.total - histogram.below(level + 2 * FLATNESS + 1)
+    flat = about[level] >= FLAT_SHARE * histogram.total and between < SHADOW_SHARE * histogram.total
+    return level if flat and beyond < LIT_SHARE * histogram.total else None
+
+
+def _between(histogram: _Histogram, level: int) -> tuple[int, int]:
+    """The levels between the ink, from the darkest on, and the ground at `level`: low, high (exclusive)."""
+    darkest = histogram.quantile(1 / histogram.total)
+    return darkest + (level - darkest) // 6, max(0, level - 2 * FLATNESS)
+
+
+def _in_shadow(work: Image.Image, histogram: _Histogram, level: int, reverse: bool) -> bool:
+    """Whether much lies between ground and ink, on the border too: shadows reach it, digits hardly do.
+
+    Noise spreads a shadow over many levels, so that none is common.
+    """
+    low, high = _between(histogram, level)
+    if histogram.below(high) - histogram.below(low) < HALF_SHARE * histogram.total:
+        return False
+    along = np.concatenate(border(pixels_of(work)))
+    if reverse:
+        along = 255 - along
+    return float(((along >= low) & (along < high)).mean()) >= BORDER_SHARE
+
+
+def _ground(grey: Pixels, scale: float = 1.0) -> Pixels:
+    """The ground without the dark ink: a grey closing, wider than any stroke. `scale`: over GROUND_SIDE.
+
+    It follows shadows, gradients and vignettes, and does not follow strokes. Where ink touches the
+    border there is no ground beyond it, so the border is continued outwards, closed along itself by a
+    wider filter first.
+    """
+    widest, along = round(scale * WIDEST_STROKE), round(scale * WIDEST_AT_BORDER)
+    rim = grey.copy()
+    for line in border(rim):
+        line[:] = closed(continued(line[None], along - 1), along)[0]
+    margin = widest - 1
+    canvas = continued(rim, margin)
+    canvas[margin:-margin, margin:-margin] = grey
+    return closed(canvas, widest)
+
+
+def _has_edge(coarse: Pixels) -> bool:
+    levels = coarse.astype(np.int16)
+    steps = (np.abs(np.diff(levels, axis=axis)).max(initial=0) for axis in (0, 1))
+    return bool(max(steps) > EDGE_STEP * levels.max())
+
+
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

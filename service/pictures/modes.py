@@ -1,0 +1,29 @@
+"""Any of Pillow's modes → L or RGB: what is transparent, deep or without a range becomes plain."""
+
+from PIL import Image
+
+from service.pictures.formats.depths import shallow
+from service.pictures.transparency import on_its_ground
+
+_COLOUR_KEY = "transparency"  # Pillow's name in `info`: the one level or colour that is not shown
+_WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
+
+
+def opaque(picture: Image.Image) -> Image.Image:
+    """Any mode → L or RGB. What is transparent becomes paper, or the drawing's own ground.
+
+    Raises InvalidImage where pixels are not numbers.
+    """
+    if picture.mode.startswith(("I", "F")):
+        picture = shallow(picture, picture.info.get(_COLOUR_KEY))
+    if _has_transparency(picture):
+        return on_its_ground(picture)
+    if picture.mode == "L":
+        return picture
+    return picture.convert("L" if picture.mode == "1" else "RGB")
+
+
+def _has_transparency(picture: Image.Image) -> bool:
+    if picture.mode in _WITH_ALPHA or _COLOUR_KEY in picture.info:
+        return True
+    return picture.palette is not None and picture.palette.mode == "RGBA"

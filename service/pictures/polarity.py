@@ -1,0 +1,52 @@
+"""Which way the ink of a picture stands out, where its levels alone do not tell.
+
+Strokes are narrow; shadows, lights and sheets are wide. So the top-hats of mathematical morphology tell
+(Serra 1982): a grey opening takes away what is light and narrow, a closing fills what is dark and narrow.
+"""
+
+import numpy as np
+from PIL import Image
+
+from service.pictures.morphology import Pixels, closed, continued, opened, pixels_of
+
+SIDE = 32  # pixels, at which a picture is looked at
+
+# Widths in which strokes stand out: in most pictures, and where a digit fills its picture. The latter count
+# where what is narrow makes up so little of what stands out at all, unless so many pixels are neither dark
+# nor light: those are shadows.
+THIN, THICK, THIN_SHARE, SHADED_SHARE = (3, 5, 7), (9, 13), 0.2, 0.6
+
+
+def narrow_is_light(picture: Image.Image) -> bool:
+    """`picture`: L, any size. Windows of several widths decide together."""
+    small = pixels_of(picture.resize((SIDE, SIDE), Image.Resampling.BOX))
+    canvas = continued(small, THICK[-1] - 1)
+    thin = {width: _top_hats(canvas, width) for width in (*THIN, THICK[0])}
+    if sum(thin[THIN[1]]) > THIN_SHARE * sum(thin[THICK[0]]) or _shaded(small) > SHADED_SHARE:
+        return sum(_lean(*thin[width]) for width in THIN) > 0
+    return sum(_lean(*_top_hats(canvas, width)) for width in THICK) > 0
+
+
+def _shaded(grey: Pixels) -> float:
+    """The share of the pixels whose levels are not within a tenth of the darkest or the lightest."""
+    low, high = int(grey.min()), int(grey.max())
+    tenth = (high - low) // 10
+    return float(((grey > low + tenth) & (grey < high - tenth)).mean())
+
+
+def _lean(light: float, dark: float) -> float:
+    """From -1, all is dark, to 1, all is light."""
+    return (light - dark) / max(1.0, light + dark)
+
+
+def _top_hats(canvas: Pixels, width: int) -> tuple[float, float]:
+    """How much light and how much dark is narrower than `width` within the margin of THICK.
+
+    Sums of cubes, for which little noise is nothing.
+    """
+    margin, spare = THICK[-1] - 1, THICK[-1] - width
+    inner, outer = slice(margin, -margin), slice(spare, len(canvas) - spare)
+    small, canvas = canvas[inner, inner], canvas[outer, outer]
+    hats = small - opened(canvas, width), closed(canvas, width) - small
+    light, dark = (hat.astype(np.float32).ravel() for hat in hats)
+    return float(light * light @ light), float(dark * dark @ dark)

@@ -1,0 +1,176 @@
+"""The strokes of a digit, their width, and what lies beside it: specks, and what the border cuts off."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageFilter
+
+from service.pictures.components import Components, Mask, components_of
+from service.pictures.ground import LEAST_CONTRAST, mapped, strongest
+from service.pictures.morphology import dilated, pixels_of
+from service.pictures.printed import LEAST_BESIDE_LINES, edges_of, frames, keeps_to_border, lines, remains
+
+Weights = NDArray[np.float64]  # of components
+
+GROUP_SIDE = 56  # the longest side, in pixels, up to which pixels are grouped into strokes
+SPECK_SHARE = 0.04  # of the ink of the largest stroke; what has less is dropped
+
+# What touches the border and is so near to a digit, over the longest side of both, is a stroke of it; but
+# where both are wider than high, what stands beside it is the next digit.
+NEAR, BESIDE = 0.13, 1.05
+FREE_SHARE = 0.1  # of the ink of the largest stroke has what stands free of the border, or it is no digit
+# Width over length of what touches three borders and is the edge of a table, and of what fills a corner.
+EDGE, CORNER = 0.25, 0.5
+ALONG = 0.95  # of its length touches the border
+
+# Of `peak`: where less is left of ink when it is blurred, its lines are thin; where so much is left on a
+# quarter of the pixels, they are not. Grain hangs together, from such a level on, over no such share of the
+# longest side, and not over so many times its tenth spot's.
+THIN_LINE, SOLID = 0.35, 0.6
+CLEAR_CONTRAST, THIN_CONTRAST = (
+    100,
+    170,
+)  # grey levels; what stands out by so much is no grain, no thin line
+GRAIN_LEVEL, LINE_SHARE, LONGER, COMMON_GRAIN = 0.4, 1 / 7, 4, 9
+
+USUAL = 0.75  # of a thin line's pixels have no higher level than its full one; others cross or run aslant
+_THRICE = [min(3 * level, 255) for level in range(256)]
+
+# Stroke width over the longest side of the ink. Outside this range strokes are thickened or thinned;
+# of MNIST's digits themselves 98 % lie inside. It is measured on half of the pixels where they are so many.
+THINNEST, THICKEST = 0.075, 0.22
+HALVED_SIDE = 80
+
+
+def without_grain(ink: Image.Image, peak: int) -> tuple[Image.Image, int] | None:
+    """Ink and its peak; None where it is but the grain of the paper, which is gone when it is blurred.
+
+    So are thin lines of large pictures, but they hang together over a length that no grain has. They are
+    made wider, as what follows looks at fewer pixels.
+    """
+    if peak >= THIN_CONTRAST or (peak >= CLEAR_CONTRAST and pixels_of(ink.reduce(4)).max() >= SOLID * peak):
+        return ink, peak
+    blurred = ink.filter(ImageFilter.BoxBlur(2))
+    on_ink = pixels_of(ink) > GRAIN_LEVEL * peak
+    is_clear = peak >= CLEAR_CONTRAST or strongest(blurred) >= LEAST_CONTRAST
+    if is_clear and np.median(pixels_of(blurred)[on_ink]) >= THIN_LINE * peak:
+        return ink, peak
+    components = components_of(on_ink)
+    if components:
+        left, top, right, bottom = components.boxes()[np.unique(components.groups)].T
+        lengths = np.sort(np.maximum(right - left, bottom - top))[::-1]
+        usual = lengths[COMMON_GRAIN] if len(lengths) > COMMON_GRAIN else 0
+        if lengths[0] >= max(LINE_SHARE * max(ink.size), LONGER * usual):
+            return _widened(ink, peak)
+    return (ink, peak) if is_clear else None
+
+
+def _widened(ink: Image.Image, peak: int) -> tuple[Image.Image, int]:
+    """Sums of three by three pixels, over the three of a line: as strong where it runs between two."""
+    wide = mapped(ink.filter(ImageFilter.BoxBlur(1)), _THRICE)
+    levels = pixels_of(wide)
+    return wide, int(np.quantile(levels[levels > GRAIN_LEVEL * peak], USUAL))
+
+
+def without_specks(
+    ink: Image.Image, peak: int, level: float, fringe: float, erased: bool = False
+) -> Image.Image:
+    """Erase specks, printed lines, and what hangs at the border while a digit stands free of it.
+
+    `level`: of a stroke, over `peak`. What is fainter stays within `fringe` pixels of what stays. `erased`:
+    whether lines were. All is erased where there are lines alone.
+    """
+    coarse = -(-max(ink.size) // GROUP_SIDE)
+    small = pixels_of(ink.reduce(coarse))
+    on_ink = small > level * peak
+    at_border = keeps_to_border(on_ink)
+    if at_border:
+        on_ink = small > level / 2 * peak  # thin slanted lines are faint where they change columns
+    right_across = on_ink[:, 0].any() and on_ink[:, -1].any()
+    components = components_of(on_ink, 1 if at_border or right_across else 2)
+    if not components:
+        return ink
+    weights = components.weights(small)
+    if at_border or any(line.any() for line in (on_ink[0], on_ink[-1], on_ink[:, 0], on_ink[:, -1])):
+        edges = edges_of(pixels_of(ink) > level * peak, coarse)
+        printed, left_over = lines(components, edges), remains(components, edges, erased)
+        weights = _of_strokes(components, weights, printed, left_over)
+    if weights.any() and not components.groups.any():
+        return ink  # of one component
+    weights[frames(components, weights)] = 0
+    kept = components.mask_of(weights >= max(1, SPECK_SHARE * weights.max()))
+    near = dilated(kept, max(1, round(fringe / coarse))).view(np.uint8) * np.uint8(255)
+    return ImageChops.darker(ink, Image.fromarray(near).resize(ink.size, Image.Resampling.NEAREST))
+
+
+def _of_strokes(components: Components, weights: Weights, printed: Mask, left_over: Mask) -> Weights:
+    """Without printed lines, and what touches the border and is no part of what stands free of it."""
+    touching = np.logical_or.reduce(components.at_borders())
+    rest = np.where(printed, 0, weights)
+    if (
+        rest.max() <= LEAST_BESIDE_LINES * weights.max()
+        or np.where(left_over, 0, rest).max() <= FREE_SHARE * rest.max()
+    ):
+        return np.zeros_like(weights)
+    free = np.where(touching, 0, rest)
+    if free.max() > LEAST_BESIDE_LINES * weights.max():
+        weights = rest
+    if free.max() <= FREE_SHARE * weights.max():
+        return weights
+    digit = components.mask_of(free >= SPECK_SHARE * free.max())
+    for number in np.flatnonzero(weights - free >= SPECK_SHARE * weights.max()):
+        if _is_part(components.mask_of(np.arange(len(weights)) == number), digit):
+            free[number] = weights[number]
+    return free
+
+
+def _is_part(stroke: Mask, digit: Mask) -> bool:
+    """Whether what touches the border is a stroke of the digit: near, and neither neighbour nor edge."""
+    (left, top, right, bottom), box = _box(stroke), _box(digit)
+    width, height = max(right, box[2]) - min(left, box[0]), max(bottom, box[3]) - min(top, box[1])
+    if min(right, box[2]) <= max(left, box[0]) and width > BESIDE * height:
+        return False
+    along = [border.sum() for border in (stroke[:, 0], stroke[:, -1], stroke[0], stroke[-1])]
+    narrow = min(right - left, bottom - top) / max(right - left, bottom - top)
+    fills_corner = max(along[:2]) >= ALONG * (bottom - top) and max(along[2:]) >= ALONG * (right - left)
+    if (narrow >= CORNER and fills_corner) or (narrow <= EDGE and np.count_nonzero(along) >= 3):
+        return False
+    return bool((dilated(digit, max(1, round(NEAR * max(width, height)))) & stroke).any())
+
+
+def _box(mask: Mask) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom."""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def with_usual_strokes(ink: Image.Image) -> Image.Image:
+    """Thicken pencil lines and thin marker strokes that are far from MNIST's width."""
+    longest = max(ink.size)
+    width = 2 * _stroke_width(ink.reduce(2)) if longest >= HALVED_SIDE else _stroke_width(ink)
+    if width < THINNEST * longest:
+        margin = longest // 8
+        canvas = Image.new("L", (ink.width + 2 * margin, ink.height + 2 * margin))
+        canvas.paste(ink, (margin, margin))
+        thick = canvas.filter(ImageFilter.MaxFilter(_odd(THINNEST * longest - width)))
+        return thick.crop(thick.getbbox())
+    if width > THICKEST * longest:
+        thin = ink.filter(ImageFilter.MinFilter(_odd(width - THICKEST * longest)))
+        return thin.crop(thin.getbbox())
+    return ink
+
+
+def _stroke_width(ink: Image.Image) -> float:
+    """Mean width in pixels: area over length, and a stroke's outline is twice its length.
+
+    Summed differences along x and y measure an outline 4/π times too long, over all directions.
+    """
+    levels = np.zeros((ink.height + 2, ink.width + 2), dtype=np.float32)
+    levels[1:-1, 1:-1] = pixels_of(ink)
+    line, row = levels.ravel(), levels.shape[1]  # the last of a row and the first of the next are both 0
+    outline = np.abs(line[1:] - line[:-1]).sum() + np.abs(line[row:] - line[:-row]).sum()
+    return float(2 * line.sum() / max(1.0, outline * np.pi / 4))
+
+
+def _odd(width: float) -> int:
+    """The nearest odd filter size that changes a stroke by about `width`."""
+    return 2 * max(1, round(width / 2)) + 1

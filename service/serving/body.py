@@ -1,0 +1,110 @@
+"""The body of a request: read within its limits, as it comes; and whether its client still waits.
+
+What counts is what has come, not what is announced. A body may take no more room than it leaves to others,
+so that large ones are refused first, and has to come at some rate, so that none keeps its room for nothing.
+"""
+
+import math
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, cast
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope
+
+from service.errors import LengthRequired, PayloadTooLarge, UnsupportedCoding
+from service.serving.admission import Admission
+
+_MOST_DIGITS = 18  # of a length that is compared; Python refuses to read very long ones
+
+# A body that is still to come has to bring so many bytes in every so many seconds, or the rest of it.
+LEAST_BYTES, PATIENCE_S = 8 * 1024, 5.0
+
+
+class Body:
+    """The body of one request and the headers that speak of it.
+
+    Its bytes are admitted as they come, and released by `forget`.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, max_bytes: int, pending: Admission) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        if b"content-encoding" in headers:
+            _check_codings(scope["headers"])
+        self.headers = headers
+        self.complete = False
+        self._pending = pending
+        self._admitted = 0
+        self._had, self._patient_until = 0, math.inf
+        self.content_type: str = headers.get(b"content-type", b"").decode("latin-1")
+        self.media_type = media_type_of(self.content_type)
+        self._length: bytes | None = headers.get(b"content-length")
+        self._chunked = b"transfer-encoding" in headers
+        self._receive = receive
+        self._max_bytes = min(max_bytes, pending.limit)  # more could never be admitted
+
+    async def read(self, take: Callable[[bytes], None]) -> None:
+        """Hand over the body as it comes.
+
+        Raises LengthRequired, PayloadTooLarge or Overloaded (at the stated length, or once more has come)
+        or ClientDisconnect.
+        """
+        if self._length is not None and self._length.isdigit():
+            self._limit(int(self._length[:_MOST_DIGITS]))
+        elif not self._chunked:
+            raise LengthRequired("State the body's length: Content-Length, or send it in chunks.")
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunk: bytes = message.get("body", b"")
+            self._admit(len(chunk))
+            take(chunk)
+            more = message.get("more_body", False)
+        self.complete = True
+
+    def forget(self) -> None:
+        """Nothing of the body is held any longer."""
+        self._pending.release(self._admitted)
+        self._admitted = 0
+
+    def abandoned(self) -> bool:
+        """Whether the client has gone, asked without waiting: a message would be there at once."""
+        waiting = cast(Coroutine[Any, Any, Message], self._receive())
+        try:
+            waiting.send(None)
+        except StopIteration as message:
+            return bool(message.value["type"] == "http.disconnect")
+        waiting.close()
+        return False
+
+    def stalls(self, now: float) -> bool:
+        """Whether too little of it has come, lately. `now`: in the event loop's time."""
+        if self._patient_until == math.inf or self._admitted - self._had >= LEAST_BYTES:
+            self._had, self._patient_until = self._admitted, now + PATIENCE_S
+        return now >= self._patient_until
+
+    def _limit(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise PayloadTooLarge(f"The body is over the limit of {self._max_bytes:,} bytes.")
+
+    def _admit(self, more: int) -> None:
+        size = self._admitted + more
+        self._limit(size)
+        self._pending.admit(more, size)
+        self._admitted = size
+
+
+def _check_codings(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Raises UnsupportedCoding."""
+    named = b",".join(value for name, value in headers if name == b"content-encoding").decode("latin-1")
+    codings = {coding.strip().lower() for coding in named.split(",")} - {"", "identity"}
+    if codings:
+        names = ", ".join(sorted(codings))[:100]
+        raise UnsupportedCoding(
+            f"The content is encoded ({names}); only identity is read: send it as it is."
+        )
+
+
+def media_type_of(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()

@@ -1,0 +1,221 @@
+"""One request to a model while it is under way: its body, its time, and the places it takes up."""
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope
+
+from service.decoding.pool import Decoding
+from service.errors import DeadlineExceeded, FieldError, InvalidInput, RequestTimeout
+from service.pictures.images import Finding, Upload
+from service.serving.admission import Admission
+from service.serving.batching import Answer, Batcher, Rows
+from service.serving.body import LEAST_BYTES, PATIENCE_S, Body
+from service.serving.metrics import Metrics
+from service.serving.registry import Registry
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ServedBy = Mapping[str, str | int]
+Prediction = tuple[ServedBy, Mapping[str, float], int]  # and the seconds of each stage; when, in ns
+
+# How often it is seen whether the clients of requests under way are still there.
+PATROL_S = 0.05
+
+
+class Abandoned(Exception):
+    """The client has gone: nobody waits for this answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What the endpoints stand on; `create_app` puts it on the application's state.
+
+    `batchers` has those of the live versions, and changes when they do; `places` outlive them. Large
+    documents are read and written by `documents`, in turn; pictures are read by `decoding`.
+    """
+
+    registry: Registry
+    batchers: Mapping[str, Batcher]
+    documents: Executor
+    decoding: Decoding
+    places: Mapping[str, Admission]
+    pending_bytes: Admission
+    patrol: "Patrol"
+    metrics: Metrics
+    max_body_bytes: int
+    max_image_pixels: int
+    request_timeout_s: float
+
+
+class Admitted:
+    """The places that a request to one model takes up, and the time that it has.
+
+    `expires_at`, in the event loop's time, is kept in the request's state: it holds whoever goes on.
+    """
+
+    __slots__ = ("_places", "_rows", "backend", "expires_at", "model", "scope")
+
+    def __init__(self, scope: Scope, headers: Mapping[bytes, bytes], model: str, backend: Backend) -> None:
+        """Raises NotReady or Overloaded, before a body is read, or InvalidInput."""
+        backend.registry.get(model)
+        self.model = model
+        self.backend = backend
+        self.scope = scope
+        self._places = backend.places[model]
+        self._places.check()
+        self._rows = 0
+        expires_at: float | None = scope["state"].get("expires_at")
+        if expires_at is None:
+            expires_at = time.monotonic() + _timeout_s(headers, backend.request_timeout_s)
+            scope["state"]["expires_at"] = expires_at
+        self.expires_at = expires_at
+
+    def admit(self, rows: int) -> None:
+        """Take places for all rows of this request, or all there are. Raises Overloaded."""
+        rows = min(rows, self._places.limit)  # else a request larger than that could never be answered
+        self._places.admit(rows, rows)
+        self._rows = rows
+
+    def release(self) -> None:
+        """Give the places back."""
+        self._places.release(self._rows)
+        self._rows = 0
+
+    def record(self, served_by: ServedBy, stages: Mapping[str, float]) -> None:
+        """For the metrics, the log and the trace: which version answered, and the seconds of each stage."""
+        prediction: Prediction = served_by, stages, time.time_ns()
+        self.scope["state"]["prediction"] = prediction
+
+
+class Call(Admitted):
+    """A request to one model, from its headers to its answer, as ASGI has it."""
+
+    __slots__ = ("_cut_off", "_task", "body")
+
+    def __init__(
+        self, scope: Scope, receive: Receive, model: str, backend: Backend, max_body_bytes: int
+    ) -> None:
+        """Raises NotReady or Overloaded, before a body is read, or InvalidInput."""
+        self.body = Body(scope, receive, min(max_body_bytes, backend.max_body_bytes), backend.pending_bytes)
+        super().__init__(scope, self.body.headers, model, backend)
+        self._task: asyncio.Task[Any] | None = None
+        self._cut_off: Exception | None = None
+
+    async def answered(self, answer: "Callable[[Call], Awaitable[Response]]") -> Response:
+        """`answer`, under patrol; what it was admitted to is given back in any case.
+
+        Raises RequestTimeout, DeadlineExceeded, Abandoned, or what `answer` raises.
+        """
+        task = self._task = asyncio.current_task()
+        self.backend.patrol.watch(self)
+        try:
+            return await answer(self)
+        except asyncio.CancelledError:
+            if not (task and self._cut_off):
+                raise
+            task.uncancel()  # as asyncio.timeout does
+            raise self._cut_off from None
+        finally:
+            self.backend.patrol.dismiss(self)
+            self.body.forget()
+            self.release()
+
+    async def predict(self, rows: Rows) -> Answer:
+        """Raises InferenceFailed."""
+        batcher = self.backend.batchers[self.model]
+        return await batcher.predict(rows, self.expires_at)
+
+    async def elsewhere(self, function: "Callable[P, T]", *arguments: "P.args", **named: "P.kwargs") -> "T":
+        """What `function` returns: for large documents, so that the event loop goes on meanwhile."""
+        work = partial(function, *arguments, **named)
+        return await asyncio.get_running_loop().run_in_executor(self.backend.documents, work)
+
+    async def find(self, uploads: Sequence[Upload]) -> list[Finding]:
+        """What is on pictures, each read in turn with those of other callers. Raises ServiceError."""
+        caller = self.scope["state"].get("caller") or (self.scope["client"] or ("",))[0]
+        return await self.backend.decoding.find(uploads, caller)
+
+    def look(self, now: float) -> None:
+        """Cut it off when its time is over or nobody waits for it any longer."""
+        if self._cut_off:
+            return  # and does not know it yet
+        if self.expires_at <= now:
+            over = "The time for this request was over before "
+            if self.body.complete:
+                self._cut_off = DeadlineExceeded(over + "its answer was there.")
+            else:
+                self._cut_off = RequestTimeout(over + "its body had come.")
+        elif self.body.complete:
+            self._cut_off = Abandoned() if self.body.abandoned() else None
+        elif self.body.stalls(now):
+            self._cut_off = RequestTimeout(
+                f"The body came too slowly: less than {LEAST_BYTES:,} bytes in {PATIENCE_S:g} seconds."
+            )
+        if self._cut_off and self._task:
+            self._task.cancel()
+
+
+class Watched(Protocol):
+    """What is under patrol."""
+
+    expires_at: float
+
+    def look(self, now: float) -> None:
+        """Cut it off when its time is over or nobody waits for it any longer."""
+
+
+class Patrol:
+    """Looks at all requests under way, every PATROL_S and when the next one's time is over.
+
+    One timer for all: one for each would take a tenth of the time of a request.
+    """
+
+    def __init__(self) -> None:
+        self._calls: set[Watched] = set()
+        self._next = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, call: Watched) -> None:
+        self._calls.add(call)
+        if call.expires_at < self._next:
+            self._schedule(min(call.expires_at, time.monotonic() + PATROL_S))
+
+    def dismiss(self, call: Watched) -> None:
+        self._calls.discard(call)
+
+    def _schedule(self, at: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._next = at
+        self._timer = asyncio.get_running_loop().call_at(at, self._look)
+
+    def _look(self) -> None:
+        self._next, self._timer = math.inf, None
+        now = time.monotonic()
+        for call in tuple(self._calls):
+            call.look(now)
+        waiting = [call.expires_at for call in self._calls if call.expires_at > now]
+        if self._calls:
+            self._schedule(min([now + PATROL_S, *waiting]))
+
+
+def _timeout_s(headers: Mapping[bytes, bytes], at_most: float) -> float:
+    """What the client asks for in `X-Request-Timeout-Ms`, as far as we go along. Raises InvalidInput."""
+    asked = headers.get(b"x-request-timeout-ms")
+    if asked is None:
+        return at_most
+    if not (asked.isdigit() and len(asked) <= 9 and int(asked)):
+        message = "must be a whole number of milliseconds, at least 1"
+        raise InvalidInput(
+            f"The header X-Request-Timeout-Ms {message}.", (FieldError("X-Request-Timeout-Ms", message),)
+        )
+    return min(at_most, int(asked) / 1000)

@@ -1,0 +1,183 @@
+"""What Prometheus reads: counters and histograms of this process, or of all workers together.
+
+With several workers every one keeps its figures in files of its own in one folder, which `processes` makes
+and names in PROMETHEUS_MULTIPROC_DIR; whichever worker is asked adds them up.
+"""
+
+import asyncio
+import struct
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import InfoMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+
+from service.artifacts.manifest import Manifest
+
+SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 1_024, 10_000)
+
+
+class BurstHistogram(Histogram):
+    """Adds up what is observed until the event loop turns, as requests are answered in bursts.
+
+    A quarter of the time of an observation, each of which takes two locks otherwise; and none of it before
+    the answers are on their way. On any thread but the loop's an observation is added at once.
+    """
+
+    def _metric_init(self) -> None:
+        super()._metric_init()
+        self._burst: list[float] = []
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        if asyncio._get_running_loop() is None:
+            super().observe(amount, exemplar)
+        else:
+            self.observe_all((amount,))
+
+    def observe_all(self, amounts: Iterable[float]) -> None:
+        """On the event loop."""
+        if not self._burst:
+            asyncio.get_running_loop().call_soon(self._add_up)
+        self._burst += amounts
+
+    def _add_up(self) -> None:
+        burst = self._burst
+        self._burst = []
+        self._sum.inc(sum(burst))
+        buckets = [bisect_left(self._upper_bounds, amount) for amount in burst]
+        for bucket in set(buckets):
+            self._buckets[bucket].inc(buckets.count(bucket))
+
+    def _child_samples(self) -> Iterable[Sample]:
+        self._add_up()
+        return super()._child_samples()
+
+
+class BurstGauge(Gauge):
+    """Likewise: what it was last set to counts."""
+
+    _latest: float | None = None
+
+    def set(self, value: float) -> None:
+        if self._latest is None:
+            asyncio.get_running_loop().call_soon(self._settle)
+        self._latest = value
+
+    def _settle(self) -> None:
+        if self._latest is not None:
+            super().set(self._latest)
+            self._latest = None
+
+    def _child_samples(self) -> Iterable[Sample]:
+        self._settle()
+        return super()._child_samples()
+
+
+class Metrics:
+    """One set of metrics of one application; `folder` is where several workers share theirs.
+
+    Each is called with the values of its labels, in order: `metrics.rejections(route, reason).inc()`.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        self._folder = folder
+        self._own = CollectorRegistry()
+        self._live: Callable[[], Iterable[Manifest]] = tuple
+        registry = None if folder else self._own
+        requests = Counter(
+            "abacus_requests", "Requests answered.", ("method", "route", "status"), registry=registry
+        )
+        seconds = BurstHistogram(
+            "abacus_request_duration_seconds",
+            "From a request's headers to the end of its answer.",
+            ("route",),
+            buckets=SECONDS,
+            registry=registry,
+        )
+        stages = BurstHistogram(
+            "abacus_stage_duration_seconds",
+            "Parts of a prediction: decode, queue, infer.",
+            ("model", "stage"),
+            buckets=SECONDS,
+            registry=registry,
+        )
+        batch_rows = BurstHistogram(
+            "abacus_batch_rows", "Rows of a batch.", ("model",), buckets=ROWS, registry=registry
+        )
+        queue_rows = BurstGauge(
+            "abacus_queue_rows",
+            "Rows admitted and not yet answered.",
+            ("model",),
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        rejections = Counter(
+            "abacus_rejections", "Requests not served, by reason.", ("route", "reason"), registry=registry
+        )
+        reloads = Counter(
+            "abacus_reloads",
+            "Versions taken up or refused while serving.",
+            ("model", "outcome"),
+            registry=registry,
+        )
+        self.api_keys_read_failures = Counter(
+            "abacus_api_keys_read_failures",
+            "Looks at the file of API keys that failed; the last good keys stay.",
+            registry=registry,
+        )
+        worker_restarts(registry)
+        # One lookup in a dictionary a time, where `labels` takes a lock and makes strings of its arguments.
+        self.requests = cache(requests.labels)
+        self.seconds = cache(seconds.labels)
+        self.stages = cache(stages.labels)
+        self.batch_rows = cache(batch_rows.labels)
+        self.queue_rows = cache(queue_rows.labels)
+        self.rejections = cache(rejections.labels)
+        self.reloads = cache(reloads.labels)
+        self._live_versions = _LiveVersions(lambda: self._live())
+        self._own.register(self._live_versions)
+
+    def show(self, live: Callable[[], Iterable[Manifest]]) -> None:
+        """Name what is live, as `abacus_model_info`."""
+        self._live = live
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The text to answer and its content type, in the exposition format that `accept` asks for."""
+        registry = self._own
+        if self._folder:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
+            registry.register(self._live_versions)
+        encode, content_type = choose_encoder(accept)
+        while True:
+            try:
+                return encode(registry), content_type
+            except (FileNotFoundError, struct.error):
+                continue  # a worker has just taken over a file of one that died, or makes its own
+
+
+def worker_restarts(registry: CollectorRegistry | None) -> Counter:
+    """Counted by the process that watches over workers; shown, with the rest, by any of them."""
+    return Counter(
+        "abacus_worker_restarts", "Workers that ended unasked or were killed.", registry=registry
+    )
+
+
+class _LiveVersions(Collector):
+    """Read when asked for, so that a version that was swapped out is gone at once."""
+
+    def __init__(self, live: Callable[[], Iterable[Manifest]]) -> None:
+        self._manifests = live
+
+    def collect(self) -> Iterator[Metric]:
+        info = InfoMetricFamily("abacus_model", "The live version of a model.", labels=("model",))
+        for manifest in self._manifests():
+            version = {"version": str(manifest.version), "sha256": manifest.sha256}
+            info.add_metric((manifest.name,), version)
+        yield info

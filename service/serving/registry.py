@@ -1,0 +1,174 @@
+"""The live models by name, and why a model is missing."""
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+import torch
+
+from service.artifacts.manifest import ArtifactError, DType, Manifest, Polarity, Task, printable
+from service.artifacts.signatures import TrustedKeys
+from service.artifacts.store import MAX_MODEL_BYTES, ArtifactStore
+from service.engine.predictor import Artifact, Predictor, prepare, read
+from service.errors import NotReady, UnknownModel
+from service.settings import Precision
+
+logger = logging.getLogger(__name__)
+
+
+class Interface(NamedTuple):
+    """What a route sends to its model and expects of it, a score aside; -1 stands for the row count."""
+
+    task: Task
+    input_name: str
+    dtype: DType
+    input_shape: tuple[int, ...]
+    polarity: Polarity | None
+    output_shape: tuple[int, ...]
+    labels: tuple[str, ...]
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "Interface":
+        rows, answers = manifest.input, manifest.output
+        columns = answers.shape[-1] - (answers.score is not None)
+        shape = (*answers.shape[:-1], columns)
+        return cls(manifest.task, rows.name, rows.dtype, rows.shape, rows.polarity, shape, answers.labels)
+
+
+class Registry:
+    """Holds one Predictor for each configured model, and serves only those that fit their route."""
+
+    def __init__(
+        self,
+        store: ArtifactStore,
+        interfaces: Mapping[str, Interface],
+        device: torch.device,
+        precision: Precision = "float32",
+        trusted: TrustedKeys | None = None,
+        max_model_bytes: int = MAX_MODEL_BYTES,
+    ) -> None:
+        self.names = tuple(interfaces)
+        self.device = device
+        self.store = store
+        self._stopping = False
+        self._precision = precision
+        self._trusted = trusted
+        self._max_model_bytes = max_model_bytes
+        self._interfaces = interfaces
+        self._live: dict[str, Predictor] = {}
+        self._refused: dict[str, str] = dict.fromkeys(self.names, "not loaded yet")
+        self._available: dict[str, tuple[int, ...]] = {}
+        self._silent_since: dict[str, datetime] = {}
+        self._hung: dict[str, str] = {}
+
+    def get(self, name: str) -> Predictor:
+        """The live predictor of `name`. Raises UnknownModel or NotReady."""
+        predictor = self.live(name)
+        if predictor is None:
+            raise NotReady(f"Model {name!r} is not ready to serve.")
+        return predictor
+
+    def live(self, name: str) -> Predictor | None:
+        """The live predictor of `name`, or None while there is none. Raises UnknownModel."""
+        if name not in self.names:
+            raise UnknownModel(f"There is no model {name!r}; there are {', '.join(self.names)}.")
+        return self._live.get(name)
+
+    def manifests(self) -> list[Manifest]:
+        """Of every live model."""
+        return [predictor.manifest for predictor in self._live.values()]
+
+    def refused(self, name: str) -> str | None:
+        """Why the version that should be live is not, or None; an older one may be serving."""
+        return self._refused.get(name)
+
+    def available(self, name: str) -> tuple[int, ...]:
+        """The newest versions that were published when the store was last looked at, ascending."""
+        return self._available.get(name, ())
+
+    def silent_since(self, name: str) -> datetime | None:
+        """Since when the store has not answered what it was asked of `name`, or None: it does."""
+        return self._silent_since.get(name)
+
+    def hung(self) -> dict[str, str]:
+        """What never ends, by the model that computes it. Not empty: the process has to be ended."""
+        return self._hung
+
+    def unready(self) -> dict[str, str]:
+        """What stands in the way of serving, each with the reason. Empty means ready."""
+        if self._stopping:
+            return {"service": "stopping"}
+        missing = {name: self._why_missing(name) for name in self.names if name not in self._live}
+        return missing | self._hung
+
+    def _why_missing(self, name: str) -> str:
+        since = self.silent_since(name)
+        return (
+            f"the store has not answered since {since:%Y-%m-%dT%H:%M:%SZ}" if since else self._refused[name]
+        )
+
+    def stop(self) -> None:
+        """Be ready no more; what is asked nevertheless is answered."""
+        self._stopping = True
+
+    def adopt(self, predictor: Predictor) -> None:
+        """Make it the live one of its name: from here on every new request is answered by it."""
+        manifest = predictor.manifest
+        self._live[manifest.name] = predictor
+        self._refused.pop(manifest.name, None)
+        logger.info("model %s version %d ready on %s", manifest.name, manifest.version, self.device)
+
+    def refuse(self, name: str, error: BaseException, tell: bool = True) -> None:
+        """Keep a version out, and `tell` the log; what is live stays."""
+        expected = isinstance(error, ArtifactError)
+        self._refused[name] = str(error) if expected else "it cannot be loaded; the log has the cause"
+        if tell:
+            logger.error("model %s refused: %s", name, error, exc_info=None if expected else error)
+
+    def clear(self, name: str) -> None:
+        """There is nothing to refuse any longer: what is live is what should be."""
+        self._refused.pop(name, None)
+
+    def see(self, name: str, available: tuple[int, ...]) -> None:
+        """Note what the store has."""
+        self._available[name] = available
+
+    def silent(self, name: str, since: datetime | None) -> None:
+        """Note that the store does not answer, or does so again."""
+        if since:
+            self._silent_since[name] = since
+        else:
+            self._silent_since.pop(name, None)
+
+    def hang(self, hung: dict[str, str]) -> None:
+        """Note what never ends; called on another thread."""
+        self._hung = hung
+
+    def read_version(self, name: str, version: int) -> Artifact:
+        """Raises ArtifactError unless it is whole, signed if need be, and fits its route."""
+        if name not in self._interfaces:
+            raise ArtifactError(f"{printable(name)!r} is no model of this service")
+        artifact = read(self.store.folder(name, version), self._trusted, self._max_model_bytes)
+        stated = (artifact.manifest.name, artifact.manifest.version)
+        if stated != (name, version):
+            raise ArtifactError(f"{name}/{version} holds the manifest of {stated[0]}/{stated[1]}")
+        has, needs = Interface.of(artifact.manifest), self._interfaces[name]
+        wrong = [
+            f"{field} {printable(repr(a))}, not {b!r}"
+            for field, a, b in zip(Interface._fields, has, needs, strict=True)
+            if a != b
+        ]
+        if wrong:
+            raise ArtifactError(
+                f"{name}/{version} has another interface than its route: {'; '.join(wrong)}"
+            )
+        return artifact
+
+    def prepare(self, artifact: Artifact) -> Predictor:
+        """Make it ready to answer. Raises ArtifactError when it is not fit to serve."""
+        return prepare(artifact, self.device, self._precision)
+
+    def load_version(self, name: str, version: int) -> Predictor:
+        """Raises ArtifactError when it is not fit to serve."""
+        return self.prepare(self.read_version(name, version))

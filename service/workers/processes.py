@@ -1,0 +1,107 @@
+"""One process that serves, or one that watches over several that do."""
+
+import logging
+import logging.config
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
+
+from service.connections.listening import bind, url
+from service.http.keys import KeyFile
+from service.http.logs import log_config
+from service.server import Server, configuration
+from service.settings import Settings, unknown_variables
+from service.workers.metrics_folder import MetricsFolder, metrics_folder
+from service.workers.supervisor import Limits, Supervisor
+from service.workers.worker import work
+
+logger = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Serve until a signal ends it, then exit: 0 after a stop, 3 where the application cannot start.
+
+    Raises AddressUnusable, FolderUnusable or KeysUnreadable, before anything is loaded.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))  # until there is more to a stop
+    listeners = bind(settings.host, settings.port)
+    keys = KeyFile(settings.api_keys_file) if settings.api_keys_file else None
+    logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
+    for remark in unknown_variables():
+        logger.warning(remark)
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)  # whatever they are to ask for, it is not to end
+    if settings.workers > 1:
+        _watch_over_workers(settings, listeners, keys)
+    else:
+        _serve_alone(settings, listeners, keys)
+
+
+def _serve_alone(settings: Settings, listeners: list[socket.socket], keys: KeyFile | None) -> None:
+    # The figures of one process are in its memory; prometheus_client would write them into this folder.
+    for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+        os.environ.pop(name, None)
+    signal.signal(signal.SIGQUIT, lambda *_: signal.raise_signal(signal.SIGINT))
+    configured = configuration(settings, None, keys.content if keys else None)
+    Server(configured, on_serving=lambda: _announce(settings, listeners)).serve_from(listeners)
+
+
+def _watch_over_workers(settings: Settings, listeners: list[socket.socket], keys: KeyFile | None) -> None:
+    with ExitStack() as held:
+        folder = held.enter_context(metrics_folder(os.environ.get("PROMETHEUS_MULTIPROC_DIR")))
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(
+            folder.path
+        )  # prometheus_client reads it in every worker
+        if keys:
+            held.enter_context(keys.kept_up(lambda: None))  # the workers count
+
+        def close() -> None:
+            for listener in listeners:
+                listener.close()
+
+        supervisor = Supervisor(
+            launch=_launch(settings, listeners, folder, keys),
+            workers=settings.workers,
+            limits=Limits(
+                settings.worker_start_s, settings.worker_silence_s, settings.drain_s, settings.stop_s
+            ),
+            folder=folder,
+            on_serving=lambda: _announce(settings, listeners),
+            on_stop=close,
+            on_restart=_count_restarts(),
+        )
+        code = supervisor.run()
+    sys.exit(code)
+
+
+def _launch(
+    settings: Settings, listeners: list[socket.socket], folder: MetricsFolder, keys: KeyFile | None
+) -> Callable[[socket.socket], BaseProcess]:
+    # It would unblock the signals that a new process is to be born with as blocked.
+    resource_tracker.ensure_running()
+
+    def launch(link: socket.socket) -> BaseProcess:
+        arguments = (settings, listeners, link, folder.path, keys.content if keys else None)
+        process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
+        process.start()
+        return process
+
+    return launch
+
+
+def _count_restarts() -> Callable[[], None]:
+    # Imported here: it reads, as it is imported, that the figures of several processes are added up.
+    from service.serving.metrics import worker_restarts
+
+    return worker_restarts(None).inc
+
+
+def _announce(settings: Settings, listeners: list[socket.socket]) -> None:
+    logger.info("Uvicorn running on %s (Press CTRL+C to quit)", url(settings.host, listeners))

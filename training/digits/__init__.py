@@ -1,0 +1,1 @@
+"""What is of digits alone: recipes, drawings, styles, distortions, non-digits."""

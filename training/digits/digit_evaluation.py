@@ -1,0 +1,59 @@
+"""The evaluation of a published digit model: what it found becomes figures, a model card and pictures."""
+
+from pathlib import Path
+
+import torch
+
+from service.artifacts.manifest import ArtifactError, Manifest, Metric
+from service.artifacts.store import ArtifactStore
+from service.engine.predictor import load
+from training.data import load_mnist
+from training.digits.robustness import (
+    NON_DIGITS_PER_KIND,
+    Robustness,
+    examine,
+    examples_figure,
+    matrix_figure,
+)
+from training.evaluate import png
+from training.fit import batched
+from training.model_card import model_card
+
+
+def evaluate_digit(
+    store: ArtifactStore, version: int, data: Path, digits_per_cell: int
+) -> tuple[Manifest, Robustness, dict[str, bytes]]:
+    """Examine a published version.
+
+    Returns its manifest with the figures added, what was found, and the files of the report.
+    Raises ArtifactError or DataUnavailable.
+    """
+    predictor = load(store.folder("digit", version), torch.device("cpu"))
+    manifest = predictor.manifest
+    if manifest.output.score is None:
+        raise ArtifactError(f"digit/{version} gives no score: it was made by an older recipe")
+    test = load_mnist(data, train=False)
+    found = examine(
+        lambda images_u8: batched(predictor.predict, images_u8),
+        test,
+        digits_per_cell,
+        manifest.output.score.threshold,
+    )
+    n_cells, n_others = digits_per_cell * len(found.cells), NON_DIGITS_PER_KIND * len(found.flagged)
+    added = (
+        Metric(name="accuracy-mean", value=found.mean, split="drawn", n=n_cells),
+        Metric(name="accuracy-worst-cell", value=found.worst, split="drawn", n=digits_per_cell),
+        Metric(name="accuracy-everything-at-once", value=found.anything, split="drawn", n=digits_per_cell),
+        Metric(name="non-digits-flagged", value=found.mean_flagged, split="drawn", n=n_others),
+        Metric(name="non-digits-auroc", value=found.auroc, split="drawn", n=n_others),
+        Metric(name="accuracy", value=next(iter(found.other_digits.values())), split="other", n=1797),
+        Metric(name="called-no-digit", value=found.other_digits_flagged, split="other", n=1797),
+    )
+    kept = tuple(m for m in manifest.metrics if m.split not in ("drawn", "other"))
+    manifest = manifest.model_copy(update={"metrics": kept + added})
+    files = {
+        "report/report.md": model_card(manifest.training, manifest.metrics, found).encode(),
+        "report/robustness.png": png(matrix_figure(found)),
+        "report/examples.png": png(examples_figure(found)),
+    }
+    return manifest, found, files

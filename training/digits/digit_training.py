@@ -1,0 +1,229 @@
+"""A recipe carried out: fit, then what is fitted after the weights, then publish."""
+
+import io
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from rich.console import Console
+from torch import Tensor, nn
+
+from service.artifacts.manifest import ArtifactError, Manifest, Metric, TrainingRecord
+from service.artifacts.signatures import SigningKey
+from service.artifacts.store import ArtifactStore, read_further_files, read_manifest, read_model
+from training import nets
+from training.activation import IF_AS_GOOD, Activation
+from training.calibration import calibration_error, fit_detector, fit_temperature
+from training.checkpoint import Checkpoint, Settings
+from training.data import Rows, load_mnist, split_validation
+from training.digits import augment
+from training.digits.digit_recipe import (
+    CROSS_ENTROPY,
+    IMAGES,
+    PROBABILITIES,
+    RECIPES,
+    SCORE_THRESHOLD,
+    SCORED,
+    Recipe,
+    start,
+)
+from training.evaluate import (
+    Evaluation,
+    confusion_figure,
+    curves_figure,
+    evaluate,
+    mistakes_figure,
+    png,
+    reliability_figure,
+)
+from training.fit import fit
+from training.model_card import model_card
+from training.publish import Candidate, publish, weights
+from training.record import git_commit, training_record
+
+PROOF_ROWS = 1_000
+
+
+class Split(NamedTuple):
+    """MNIST as a recipe uses it, and the SHA-256 of all its training images as they come."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+    sha256: str
+
+    @classmethod
+    def load(cls, data: Path, recipe: Recipe) -> "Split":
+        """Raises DataUnavailable."""
+        everything = load_mnist(data, train=True)
+        train, validation = split_validation(everything)
+        train = recipe.extend(train) if recipe.extend else train
+        return cls(train, validation, load_mnist(data, train=False), everything.sha256())
+
+
+def train_digit(
+    recipe: Recipe,
+    store: ArtifactStore,
+    data: Path,
+    console: Console,
+    *,
+    device: torch.device,
+    epochs: int | None = None,
+    seed: int = 0,
+    key: SigningKey | None = None,
+    activation: Activation = IF_AS_GOOD,
+    checkpoint: Checkpoint | None = None,
+) -> Manifest:
+    """Fit and publish.
+
+    Raises DataUnavailable, CheckpointUnusable, Diverged, PublishFailed or ArtifactError.
+    """
+    started = time.monotonic()
+    split = Split.load(data, recipe)
+    train, validation = split.train.to(device), split.validation.to(device)
+    hp = replace(recipe.hyperparameters, epochs=epochs or recipe.hyperparameters.epochs)
+    if checkpoint:
+        settings: Settings = {
+            "recipe": recipe.name,
+            "seed": seed,
+            "device": device.type,
+            "data": split.sha256,
+        }
+        checkpoint.open("digit", {**settings, **hp.as_dict(), **recipe.data()})
+        started = checkpoint.began
+    net = start(recipe, seed).to(device)
+    fitted, history = fit(net, CROSS_ENTROPY, train, recipe.phases(hp), console, validation, checkpoint)
+    record = training_record(
+        recipe=recipe.name,
+        hyperparameters=hp.as_dict()
+        | recipe.data()
+        | {"parameters": nets.parameter_count(fitted), "selected_epoch": history.selected_epoch},
+        seed=seed,
+        device=device,
+        data_sha256=split.sha256,
+        started=started,
+    )
+    assert isinstance(fitted, nets.DigitNet)
+    curves = png(curves_figure(history))
+    manifest = calibrate_and_publish(fitted.cpu(), record, split, curves, store, key, activation)
+    if checkpoint:
+        checkpoint.discard()
+    return manifest
+
+
+def recalibrate_digit(
+    version: int,
+    store: ArtifactStore,
+    data: Path,
+    key: SigningKey | None = None,
+    activation: Activation = IF_AS_GOOD,
+) -> Manifest:
+    """Publish the weights of a version again, with what is fitted after them fitted anew.
+
+    Raises ArtifactError, DataUnavailable or PublishFailed.
+    """
+    folder = store.folder("digit", version)
+    manifest = read_manifest(folder)
+    recipe, record = RECIPES.get(manifest.training.recipe), manifest.training
+    net = start(recipe, record.seed) if recipe else None
+    if not recipe or not net or not isinstance(net.body, nets.ConvNet) or not manifest.output.score:
+        raise ArtifactError(f"digit/{version} has nothing that is fitted after its weights")
+    detecting = nets.DetectingDigitNet(net, nets.Detector(net.body.widths))
+    try:
+        detecting.load_state_dict(weights(read_model(folder, manifest)))
+    except RuntimeError as error:
+        raise ArtifactError(
+            f"digit/{version} is a net of another form than today's {recipe.name}"
+        ) from error
+    again = {"weights_of_version": version, "calibrated_at_commit": git_commit() or "unknown"}
+    record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **again}})
+    try:
+        curves = read_further_files(folder).get("report/curves.png")
+        if curves is None:
+            raise ArtifactError(f"digit/{version} has no report/curves.png")
+    except OSError as error:
+        raise ArtifactError(
+            f"digit/{version}/report/curves.png cannot be read: {error.strerror}"
+        ) from error
+    split = Split.load(data, recipe)
+    return calibrate_and_publish(net.eval(), record, split, curves, store, key, activation)
+
+
+def calibrate_and_publish(
+    net: nets.DigitNet,
+    record: TrainingRecord,
+    split: Split,
+    curves: bytes,
+    store: ArtifactStore,
+    key: SigningKey | None,
+    activation: Activation,
+) -> Manifest:
+    """Fit what is fitted after the weights, read the test images, publish."""
+    published, calibrated = _calibrated(net, split)
+    record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **calibrated}})
+    test = evaluate(published, split.test)
+    metrics = _metrics("validation", evaluate(published, split.validation)) + _metrics("test", test)
+    check_rows = _one_of_each_digit(split.validation)
+    candidate = Candidate(
+        name="digit",
+        task="image-classification",
+        net=published,
+        input=IMAGES,
+        output=SCORED if isinstance(published, nets.DetectingDigitNet) else PROBABILITIES,
+        metrics=metrics,
+        training=record,
+        check_rows=check_rows,
+        proof_rows=split.validation.inputs[:PROOF_ROWS],
+        files={"report/report.md": model_card(record, metrics).encode(), "report/curves.png": curves}
+        | _pictures(test, split.test.inputs)
+        | _samples(check_rows),
+    )
+    return publish(candidate, store, key, activation)
+
+
+def _calibrated(net: nets.DigitNet, split: Split) -> tuple[nn.Module, dict[str, float]]:
+    """The net with its temperature and, where its layers allow it, its detector; and what was fitted."""
+    temperature = fit_temperature(net, split.validation)
+    if not isinstance(net.body, nets.ConvNet):
+        return net, {"temperature": temperature}
+    detector = fit_detector(net, split.train, split.validation, augment.distort_as_prepared)
+    return nets.DetectingDigitNet(net, detector), {"temperature": temperature}
+
+
+def _metrics(split: str, evaluation: Evaluation) -> tuple[Metric, ...]:
+    values = {
+        "accuracy": evaluation.accuracy,
+        "negative-log-likelihood": evaluation.negative_log_likelihood,
+        "expected-calibration-error": calibration_error(evaluation.probabilities, evaluation.labels),
+    }
+    if evaluation.score is not None:
+        values["called-no-digit"] = (evaluation.score > SCORE_THRESHOLD).double().mean().item()
+    n = len(evaluation.labels)
+    return tuple(Metric(name=k, value=v, split=split, n=n) for k, v in values.items())
+
+
+def _one_of_each_digit(rows: Rows) -> Tensor:
+    """`images_u8 [10, 1, 28, 28]`: the first image of each digit, 0 to 9."""
+    first = [int((rows.targets == digit).nonzero()[0]) for digit in range(10)]
+    return rows.inputs[first]
+
+
+def _pictures(test: Evaluation, images_u8: Tensor) -> dict[str, bytes]:
+    return {
+        "report/confusion.png": png(confusion_figure(test)),
+        "report/mistakes.png": png(mistakes_figure(test, images_u8)),
+        "report/reliability.png": png(reliability_figure(test)),
+    }
+
+
+def _samples(images_u8: Tensor) -> dict[str, bytes]:
+    """Each image as the PNG that a client would send."""
+    files = {}
+    for index, image_u8 in enumerate(images_u8):
+        buffer = io.BytesIO()
+        Image.fromarray(image_u8[0].numpy()).save(buffer, format="PNG")
+        files[f"samples/{index}.png"] = buffer.getvalue()
+    return files

@@ -1,0 +1,185 @@
+"""How well a published model reads what people send: every picture goes in as a client's would.
+
+Accuracy on MNIST's test digits under every look of `sheets`, one change at a time and all at once, on
+scikit-learn's digits (1,797 real ones of 43 writers, 8×8, never trained on), and how often what is no
+digit is called so (`non_digits`).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from PIL import Image, ImageOps
+from rich.progress import track
+from sklearn.datasets import load_digits
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
+from service.errors import ServiceError
+from service.pictures.images import Upload, open_pictures, read_digits
+from training.data import Pixels, Rows
+from training.digits import non_digits, sheets
+
+Predict = Callable[[Tensor], Tensor]
+
+NON_DIGITS_PER_KIND = 300
+EXAMPLES = 8
+MAX_PIXELS = 25_000_000
+
+
+@dataclass
+class Robustness:
+    """Accuracies by name, with the number of pictures; and examples: (upload, prepared, title)."""
+
+    digits_per_cell: int
+    cells: dict[tuple[str, str], float] = field(default_factory=dict)
+    anything: float = 0.0
+    other_digits: dict[str, float] = field(default_factory=dict)
+    other_digits_flagged: float = 0.0
+    flagged: dict[str, float] = field(default_factory=dict)
+    auroc: float = 0.0
+    examples: dict[str, list[tuple[bytes, Pixels, str]]] = field(default_factory=dict)
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(list(self.cells.values())))
+
+    @property
+    def worst(self) -> float:
+        return min(self.cells.values())
+
+    @property
+    def mean_flagged(self) -> float:
+        return float(np.mean(list(self.flagged.values())))
+
+
+def examine(predict: Predict, test: Rows, digits_per_cell: int, score_threshold: float) -> Robustness:
+    """`predict`: images_u8 [N, 1, 28, 28] → probabilities and a score, f32 [N, 11]. `test`: MNIST's."""
+    found = Robustness(digits_per_cell)
+    anything = np.random.default_rng(0)
+    drawn = anything.permutation(len(test.inputs))[:digits_per_cell]
+    images_u8, labels = test.inputs[drawn, 0].numpy(), test.targets[drawn].numpy()
+    for (factor, level), look in track(list(sheets.cells().items()), "robustness", transient=True):
+        random = np.random.default_rng(0)
+        files = [sheets.draw(image_u8, look, random) for image_u8 in images_u8]
+        found.cells[factor, level] = _examine_files(found, factor, predict, files, labels)
+    files = [sheets.draw(image_u8, sheets.anything(anything), anything) for image_u8 in images_u8]
+    found.anything = _examine_files(found, "all at once", predict, files, labels, EXAMPLES)
+    _examine_other_digits(found, predict, score_threshold)
+    _examine_non_digits(found, predict, test, score_threshold)
+    return found
+
+
+def _examine_files(
+    found: Robustness,
+    name: str,
+    predict: Predict,
+    files: Sequence[bytes],
+    labels: Pixels,
+    examples: int = 1,
+) -> float:
+    """The accuracy; and examples are added to those of that name: mistakes, and then what was right."""
+    prepared = read(files)
+    predicted = predict(prepared)[:, :10].argmax(1).numpy()
+    shown = found.examples.setdefault(name, [])
+    wrong, right = np.flatnonzero(predicted != labels), np.flatnonzero(predicted == labels)
+    wrong = np.roll(wrong, -len(shown))  # so that not all cells of a factor show the same digit
+    for chosen in np.concatenate([wrong, right])[:examples]:
+        title = f"{labels[chosen]} → {predicted[chosen]}" if chosen in wrong else f"{labels[chosen]}"
+        shown.append((files[chosen], prepared[chosen, 0].numpy(), title))
+    return float((predicted == labels).mean())
+
+
+def read(files: Iterable[bytes]) -> Tensor:
+    """Encoded uploads → `images_u8 [N, 1, 28, 28]`; black where the service would refuse one."""
+    rows = []
+    for file in files:
+        try:
+            rows.append(read_digits(open_pictures([Upload("file", file)], MAX_PIXELS)))
+        except ServiceError:
+            rows.append(np.zeros((1, 1, 28, 28), dtype=np.uint8))
+    return torch.from_numpy(np.concatenate(rows))
+
+
+def _examine_other_digits(found: Robustness, predict: Predict, score_threshold: float) -> None:
+    digits = load_digits()
+    pictures = [Image.fromarray((image * 15.9375).astype(np.uint8)) for image in digits.images]
+    ways: dict[str, Callable[[Image.Image], Image.Image]] = {
+        "as they are, 8×8": lambda picture: picture,
+        "turned over": ImageOps.invert,
+        "enlarged": lambda picture: picture.resize((160, 160), Image.Resampling.BICUBIC),
+        "enlarged, turned over, with a border": lambda picture: ImageOps.expand(
+            ImageOps.invert(picture.resize((160, 160), Image.Resampling.BICUBIC)), 40, 255
+        ),
+    }
+    for way, change in ways.items():
+        answers = predict(read(_png(change(picture)) for picture in pictures))
+        found.other_digits[way] = float((answers[:, :10].argmax(1).numpy() == digits.target).mean())
+        if not found.other_digits_flagged:
+            found.other_digits_flagged = float((answers[:, 10] > score_threshold).double().mean())
+
+
+def _examine_non_digits(found: Robustness, predict: Predict, test: Rows, score_threshold: float) -> None:
+    of_digits = predict(test.inputs)[:, 10]
+    of_others = []
+    for kind, draw in non_digits.kinds(test.inputs[:, 0].numpy()).items():
+        random = np.random.default_rng(0)
+        files = [_png(draw(random)) for _ in range(NON_DIGITS_PER_KIND)]
+        prepared = read(files)
+        seen = prepared.flatten(1).amax(1) > 0  # what is blank is refused: that, too, is no wrong answer
+        answers = predict(prepared)
+        score = torch.where(seen, answers[:, 10], 1.0)
+        found.flagged[kind] = float((score > score_threshold).double().mean())
+        of_others.append(score)
+        predicted = answers[:, :10].argmax(1)
+        found.examples[kind] = [
+            (file, image_u8.numpy(), "no digit" if score[i] > score_threshold else f"{predicted[i]}?")
+            for i, (file, image_u8) in enumerate(zip(files[:EXAMPLES], prepared[:EXAMPLES, 0], strict=True))
+        ]
+    scores = torch.cat([of_digits, *of_others])
+    is_other = np.arange(len(scores)) >= len(of_digits)
+    found.auroc = float(roc_auc_score(is_other, scores.numpy()))
+
+
+def examples_figure(found: Robustness) -> Figure:
+    """A row for each factor and kind: uploads, and below each what the model saw of it."""
+    rows = list(found.examples.items())
+    figure = Figure(figsize=(EXAMPLES * 1.1, len(rows) * 2.3), layout="constrained")
+    axes = figure.subplots(2 * len(rows), EXAMPLES, squeeze=False)
+    for place in axes.flat:
+        place.axis("off")
+    for row, (name, examples) in enumerate(rows):
+        for column, (file, prepared, title) in enumerate(examples[:EXAMPLES]):
+            above, below = axes[2 * row, column], axes[2 * row + 1, column]
+            above.imshow(Image.open(BytesIO(file)).convert("RGB"))
+            above.set_title(f"{name}: {title}" if column == 0 else title, fontsize=7, loc="left")
+            below.imshow(prepared, cmap="gray", vmin=0, vmax=255)
+    return figure
+
+
+def matrix_figure(found: Robustness) -> Figure:
+    """Every cell of the matrix as a bar of its mistakes."""
+    names = [f"{factor}: {level}" for factor, level in found.cells]
+    mistakes = [100 * (1 - accuracy) for accuracy in found.cells.values()]
+    figure = Figure(figsize=(9, 0.19 * len(names) + 1), layout="constrained")
+    axes = figure.subplots()
+    axes.barh(names, mistakes, color=["C3" if m > 1.5 else "C0" for m in mistakes])
+    axes.invert_yaxis()
+    axes.margins(y=0.01)
+    axes.tick_params(labelsize=7)
+    axes.axvline(1.5, color="grey", linestyle=":")
+    axes.set(
+        xlabel="Mistakes (%)",
+        title=f"{found.digits_per_cell:,} digits a cell, {found.mean:.2%} right on average",
+    )
+    axes.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def _png(picture: Image.Image) -> bytes:
+    buffer = BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
