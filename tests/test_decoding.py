@@ -40,7 +40,7 @@ def children() -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children():
         with suppress(psutil.NoSuchProcess):
-            if "-m" not in child.cmdline():
+            if "service.decoding.decoder" in " ".join(child.cmdline()):
                 found.append(child)
     return found
 
