@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
-from typing import Any
 
 import torch
 from fastapi import FastAPI, Request, Response
@@ -27,17 +26,15 @@ from service.endpoints.predict import ASKED, BATCH_ROWS, ENDPOINTS, FULL_ROWS, I
 from service.engine.cpus import usable_cpus
 from service.engine.devices import resolve_device
 from service.engine.predictor import Predictor
-from service.errors import Unauthorized
 from service.http import reference
 from service.http.auth import ApiKeys
 from service.http.draining import draining
 from service.http.keys import KeyFile
 from service.http.methods import Methods
 from service.http.middleware import Ledger, RequestContext
+from service.http.openapi import describe_problems
 from service.http.routes import router
 from service.problems import (
-    Problem,
-    error_responses,
     found_in,
     http_problem_response,
     invalid_payload,
@@ -134,7 +131,7 @@ def create_app(
     app.include_router(reference.router)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
-    _describe_problems(app, needs_key=settings.api_keys_file is not None)
+    describe_problems(app, needs_key=settings.api_keys_file is not None)
     return app
 
 
@@ -241,30 +238,3 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     return problem_response(invalid_payload(found_in(error)), request_id_of(request))
-
-
-def _describe_problems(app: FastAPI, needs_key: bool) -> None:
-    """Make the OpenAPI document true about keys and errors: ours are Problems, FastAPI's never occur."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = generate()
-        schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        components = document.setdefault("components", {}).setdefault("schemas", {})
-        components.update(schema.pop("$defs", {}), Problem=schema)
-        if needs_key:
-            document["components"]["securitySchemes"] = {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            }
-            document["security"] = [{"bearer": []}, {"key": []}]
-            for path in document["paths"].values():
-                for operation in path.values():
-                    operation["responses"] |= {str(k): v for k, v in error_responses(Unauthorized).items()}
-        if components.pop("HTTPValidationError", None):
-            # FastAPI adds it to every route with a parameter; ours is a path segment, which any text fits.
-            del components["ValidationError"]
-            del document["paths"]["/models/{name}"]["get"]["responses"]["422"]
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]

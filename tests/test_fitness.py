@@ -14,7 +14,8 @@ from service.artifacts.fitness import contradictions, improbable
 from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ArtifactError, Manifest
 from service.artifacts.store import ArtifactStore, read_manifest
 from service.endpoints.predict import INTERFACES
-from service.engine.predictor import encode_tensor, load
+from service.engine.predictor import load
+from service.engine.tensors import encode_tensor
 from service.serving.registry import Registry
 from tests.conftest import COMMITTED, CPU
 from training.publish import script

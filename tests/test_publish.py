@@ -23,7 +23,8 @@ from typer.testing import CliRunner
 
 from service.artifacts.manifest import ArtifactError, Manifest, Metric
 from service.artifacts.store import ArtifactStore, read_manifest, write_manifest
-from service.engine.predictor import decode_tensor, load
+from service.engine.predictor import load
+from service.engine.tensors import decode_tensor
 from tests.conftest import COMMITTED, CPU, QUIET, ROOT, Digits, digit_candidate, publish_digit
 from tests.test_checkpoint import no_file_larger_than
 from training import commands

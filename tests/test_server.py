@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from service.artifacts.store import ArtifactStore, read_manifest
-from service.engine.predictor import decode_tensor
+from service.engine.tensors import decode_tensor
 from tests.conftest import COMMITTED, ROOT, Digits, loads, png, served, wait_for, workers_of
 
 STORE = ArtifactStore(COMMITTED)

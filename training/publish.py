@@ -34,7 +34,8 @@ from service.artifacts.manifest import (
 )
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore, read_further_files, write_manifest
-from service.engine.predictor import encode_tensor, torchscript_accepted
+from service.engine.predictor import torchscript_accepted
+from service.engine.tensors import encode_tensor
 from training.activation import IF_AS_GOOD, Activation
 from training.proof import CHECK_TOLERANCE, FreshProcess, PublishFailed, fresh_process
 

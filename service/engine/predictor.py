@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 
 from service.artifacts.fitness import contradictions, improbable
-from service.artifacts.manifest import MANIFEST_FILE, ArtifactError, DType, Manifest, TensorData, printable
+from service.artifacts.manifest import MANIFEST_FILE, ArtifactError, Manifest
 from service.artifacts.signatures import TrustedKeys
 from service.artifacts.store import MAX_MODEL_BYTES, read_manifest, read_model, title
 from service.engine.devices import AsItIs, Runner, runner
 from service.engine.fusion import fuse_linear_layers
 from service.engine.sparse import linear_of_ink, read_sparsely
+from service.engine.tensors import DTYPES, decode_tensor, first_line
 from service.errors import InferenceFailed
 from service.settings import Precision
 
@@ -43,8 +44,6 @@ FUSED_ROWS, TIMED_CALLS, TIMED_LARGE_CALLS = 16, 6, 2
 # How far probabilities may be from training's when they are computed in half precision.
 HALF_TOLERANCE = 0.02
 
-_DTYPES: dict[DType, torch.dtype] = {"uint8": torch.uint8, "float32": torch.float32}
-
 
 class Predictor:
     """Answers batches with one version of one model on one device. One batch at a time."""
@@ -54,7 +53,7 @@ class Predictor:
         self.device = device
         self.quick = False
         self._run = run
-        self._dtype = _DTYPES[manifest.input.dtype]
+        self._dtype = DTYPES[manifest.input.dtype]
         self._row_shape = torch.Size(manifest.input.row_shape)
         self._answer_shape = torch.Size(manifest.output.row_shape)
 
@@ -141,7 +140,7 @@ def prepare(artifact: Artifact, device: torch.device, precision: Precision = "fl
         with torchscript_accepted():
             plain, *others = _ways(model, device, row, several=device.type == "cpu" and not half)
     except (RuntimeError, ValueError) as error:
-        raise ArtifactError(f"{where}: not a TorchScript archive: {_first_line(error)}") from error
+        raise ArtifactError(f"{where}: not a TorchScript archive: {first_line(error)}") from error
     tolerance = HALF_TOLERANCE if half else manifest.check.tolerance
     try:
         if others:  # each of them answers some of the batches
@@ -154,7 +153,7 @@ def prepare(artifact: Artifact, device: torch.device, precision: Precision = "fl
         _replay_check(predictor, tolerance)
         predictor.warm_up()
     except (InferenceFailed, RuntimeError, AttributeError, TypeError) as error:
-        cause = _first_line(error.__cause__ or error)
+        cause = first_line(error.__cause__ or error)
         raise ArtifactError(f"{where}: the model fails on its own check: {cause}") from error
     return predictor
 
@@ -222,22 +221,6 @@ def torchscript_accepted() -> Iterator[None]:
         yield
 
 
-def encode_tensor(tensor: Tensor) -> TensorData:
-    """The JSON form of a uint8 or float32 tensor."""
-    name: DType = "uint8" if tensor.dtype == torch.uint8 else "float32"
-    raw = tensor.detach().to(_DTYPES[name]).cpu().numpy().tobytes()
-    return TensorData.encode(name, tuple(tensor.shape), raw)
-
-
-def decode_tensor(data: TensorData) -> Tensor:
-    """The tensor of a JSON form. Raises ArtifactError when its bytes do not fill its shape."""
-    try:
-        flat = torch.frombuffer(bytearray(data.decode()), dtype=_DTYPES[data.dtype])
-        return flat.reshape(data.shape)
-    except (RuntimeError, ValueError) as error:
-        raise ArtifactError(f"a tensor of the manifest is malformed: {_first_line(error)}") from error
-
-
 def _replay_check(predictor: Predictor, tolerance: float) -> None:
     manifest = predictor.manifest
     expected = decode_tensor(manifest.check.outputs)
@@ -254,7 +237,3 @@ def _replay_check(predictor: Predictor, tolerance: float) -> None:
     slack = (tolerance - manifest.check.tolerance) * len(manifest.output.labels)
     if why := improbable(answers.tolist(), manifest, slack):
         raise ArtifactError(f"check: {why}")
-
-
-def _first_line(error: BaseException) -> str:
-    return printable(str(error).strip().partition("\n")[0])

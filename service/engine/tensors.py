@@ -1,0 +1,29 @@
+"""Tensors as a manifest has them: JSON, exact to the bit."""
+
+import torch
+from torch import Tensor
+
+from service.artifacts.manifest import ArtifactError, DType, TensorData, printable
+
+DTYPES: dict[DType, torch.dtype] = {"uint8": torch.uint8, "float32": torch.float32}
+
+
+def encode_tensor(tensor: Tensor) -> TensorData:
+    """The JSON form of a uint8 or float32 tensor."""
+    name: DType = "uint8" if tensor.dtype == torch.uint8 else "float32"
+    raw = tensor.detach().to(DTYPES[name]).cpu().numpy().tobytes()
+    return TensorData.encode(name, tuple(tensor.shape), raw)
+
+
+def decode_tensor(data: TensorData) -> Tensor:
+    """The tensor of a JSON form. Raises ArtifactError when its bytes do not fill its shape."""
+    try:
+        flat = torch.frombuffer(bytearray(data.decode()), dtype=DTYPES[data.dtype])
+        return flat.reshape(data.shape)
+    except (RuntimeError, ValueError) as error:
+        raise ArtifactError(f"a tensor of the manifest is malformed: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """Of what a library says, which may tell whole graphs."""
+    return printable(str(error).strip().partition("\n")[0])
