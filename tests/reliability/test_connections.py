@@ -123,7 +123,7 @@ def is_open(connection: socket.socket) -> bool:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("lifetime", "connection"):
-        monkeypatch.setattr(f"service.{module}.HEAD_TIMEOUT_S", 0.5)
+        monkeypatch.setattr(f"service.connections.{module}.HEAD_TIMEOUT_S", 0.5)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -37,9 +37,11 @@ def _raw_mode(picture: ImageFile) -> str:
 
 def with_all_bits(high: Image.Image, raw_mode: str, reopened: Callable[[], ImageFile]) -> Image.Image:
     """RGB or RGBA by the bits that are used. `high`: as Pillow has it; `raw_mode`: of the low bytes."""
+    if high.width * high.height > MOST_PIXELS:
+        return high
     channels = high.split()
     bits = _used_bits(channels[:3])
-    if bits == DEPTHS[-1] or high.width * high.height > MOST_PIXELS:
+    if bits == DEPTHS[-1]:
         return high
     low = reopened()
     of_grey = _raw_mode(low) == _GREY
