@@ -3,14 +3,17 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 import psutil
 import pytest
 
-from service.decoding import pool
+from service.decoding import decoder, pool
+from service.decoding.decoder import NotYet, Task
 from service.decoding.pool import Decoding
+from service.decoding.process import DecoderProcess
 from service.errors import (
     BlankImage,
     InvalidImage,
@@ -20,7 +23,7 @@ from service.errors import (
     TooManyPixels,
     UnsupportedMediaType,
 )
-from service.pictures.images import Upload, find_digit, open_pictures
+from service.pictures.images import Finding, Upload, find_digit, open_pictures
 from tests.conftest import Digits, png
 from tests.reliability.costly import seven, slow_bitmap
 
@@ -192,6 +195,99 @@ async def test_a_decoder_that_dies_fails_one_picture(processes: Decoding) -> Non
     with pytest.raises(InvalidImage, match="its decoder failed"):
         await waiting
     assert await processes.find([Upload("file", png(seven(100)))], "me")
+
+
+async def test_light_pictures_are_read_together(
+    processes: Decoding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as leave the other processes their share; what is heavy goes alone."""
+    together: list[int] = []
+    read = DecoderProcess.read
+
+    async def counted(decoder: DecoderProcess, tasks: Sequence[Task]) -> list[Any]:
+        together.append(len(tasks))
+        return await read(decoder, tasks)
+
+    monkeypatch.setattr(DecoderProcess, "read", counted)
+    light, heavy = png(seven(100)), png(seven(300), compress_level=0)
+    await processes.find([Upload("file", light)] * 24, "me")
+    assert together[0] == pool.TOGETHER
+    assert sum(together) == 24
+    together.clear()
+    await processes.find([Upload("file", heavy)] * 6, "me")
+    assert together == [1] * 6
+
+
+async def test_of_those_that_are_read_together_each_has_its_own_answer(processes: Decoding) -> None:
+    files = [png(seven(100)), b"no picture", png(seven(1500)), png(seven(100).point(lambda _: 7))] * 4
+    asked = [processes.find([Upload("file", file)], str(number % 3)) for number, file in enumerate(files)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    for number, answer in enumerate(answers):
+        if number % 2:
+            assert isinstance(answer, (UnsupportedMediaType, BlankImage)[number // 2 % 2])
+        else:
+            assert answer == [find_digit(open_pictures([Upload("", files[number])], MAX_PIXELS)[0])]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0], ids=["", "control"])
+async def test_what_follows_one_that_takes_its_time_goes_to_another_process(seconds: float) -> None:
+    """Nothing is begun once the time of those that come together is over; the control has more."""
+    tasks = [Task(png(seven(100)), MAX_PIXELS, True, 5.0)] * 3
+    answers = list(decoder.answers(list(tasks), seconds))
+    assert [answer is None for answer in answers] == [False] + [seconds == 0] * 2
+    with pytest.raises(NotYet):
+        decoder.found_in(None)
+
+
+async def test_what_was_left_is_read_after_all(
+    processes: Decoding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = DecoderProcess.read
+
+    async def hurried(decoder: DecoderProcess, tasks: Sequence[Task]) -> list[Any]:
+        return [*(await read(decoder, tasks[:1])), *[None] * (len(tasks) - 1)]
+
+    monkeypatch.setattr(DecoderProcess, "read", hurried)
+    uploads = [Upload(f"file.{number}", png(seven(100 + number))) for number in range(20)]
+    here = [find_digit(picture) for picture in open_pictures(uploads, MAX_PIXELS)]
+    assert await processes.find(uploads, "me") == here
+
+
+async def eight_together(processes: Decoding) -> tuple[psutil.Process, list[asyncio.Task[list[Finding]]]]:
+    """Those that wait for the pictures that one process has, and the process, which stands still."""
+    processes._all, processes._idle = processes._all[:1], processes._idle[:1]
+    processes.start()
+    await until_idle(processes)
+    (child,) = children()
+    child.suspend()
+    idle = processes._idle.pop()
+    uploads = [Upload("file", png(seven(100 + number))) for number in range(8)]
+    waiting = [asyncio.create_task(processes.find([upload], "me")) for upload in uploads]
+    await asyncio.sleep(0)
+    processes._idle.append(idle)
+    processes._dispatch()
+    await asyncio.sleep(0.05)
+    assert not processes._waiting
+    return child, waiting
+
+
+async def test_a_decoder_that_dies_fails_none_of_several(processes: Decoding) -> None:
+    """They are read again, each alone, for none is known to be the cause."""
+    child, waiting = await eight_together(processes)
+    child.send_signal(signal.SIGSEGV)
+    child.resume()
+    assert [len(found) for found in await asyncio.gather(*waiting)] == [1] * 8
+    assert not child.is_running()
+
+
+async def test_one_that_is_given_up_does_not_take_the_others_with_it(processes: Decoding) -> None:
+    child, waiting = await eight_together(processes)
+    waiting[0].cancel()
+    waiting[3].cancel()
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    given_up = [number for number, answer in enumerate(found) if isinstance(answer, BaseException)]
+    assert given_up == [0, 3]
+    assert not child.is_running()
 
 
 async def test_where_no_process_starts_pictures_wait(

@@ -7,9 +7,12 @@ def order(*waiting: tuple[str, int]) -> list[tuple[str, int]]:
     turns: Turns[tuple[str, int]] = Turns()
     for item in waiting:
         turns.add(item[0], item)
-    taken = []
+    taken: list[tuple[str, int]] = []
     while turns:
+        assert len(turns) == len(waiting) - len(taken)
+        first = turns.first()
         taken.append(turns.take())
+        assert first == taken[-1]
     return taken
 
 

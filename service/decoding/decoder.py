@@ -11,7 +11,9 @@ import resource
 import signal
 import struct
 import sys
+import time
 import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
@@ -34,6 +36,9 @@ LENGTH = struct.Struct("!I")
 
 MOST_DATA_BYTES = 768 * 1024 * 1024  # of memory, should `budget` have missed something
 SMALL_PIXELS, SMALL_BYTES = 1_000_000, 1_000_000
+MOST_SECONDS_TOGETHER = (
+    0.02  # of computing, after which no other picture of those that came together is begun
+)
 
 _YIELDING = 5  # niceness: the event loop and the models go before
 _ERRORS = {
@@ -45,7 +50,8 @@ _ERRORS = {
 class Task(NamedTuple):
     """What is asked: a file, and whether it is left where it is a large one.
 
-    Beyond so many `seconds` of computing the process is ended by SIGPROF, whatever it does.
+    Beyond so many `seconds` of computing the process is ended by SIGPROF, whatever it does: those of the
+    first hold for all tasks that come together.
     """
 
     data: bytes
@@ -53,16 +59,24 @@ class Task(NamedTuple):
     only_small: bool
     seconds: float
 
-    def packed_head(self) -> bytes:
-        """What is sent before the data itself."""
-        return _HEAD.pack(len(self.data), *self[1:])
+
+_COUNT, _HEAD = struct.Struct("!I"), struct.Struct("!QQ?d")
 
 
-_HEAD = struct.Struct("!QQ?d")
+def packed(tasks: Sequence[Task]) -> bytes:
+    """As they are sent."""
+    parts = [_COUNT.pack(len(tasks))]
+    for task in tasks:
+        parts += _HEAD.pack(len(task.data), *task[1:]), task.data
+    return b"".join(parts)
 
 
 class NotSmall(Exception):
     """The picture is a large one."""
+
+
+class NotYet(Exception):
+    """Others that came with the picture took their time, and it was left."""
 
 
 def main(descriptor: int) -> None:
@@ -70,17 +84,26 @@ def main(descriptor: int) -> None:
     _settle_in()
     with socket(fileno=descriptor) as connection, connection.makefile("rb") as stream:
         _send(connection, READY)
-        while (task := _next_task(stream)) is not None:
-            signal.setitimer(signal.ITIMER_PROF, task.seconds)
-            answer = json.dumps(_answer(task)).encode()
-            del task
+        while tasks := _next_tasks(stream):
+            signal.setitimer(signal.ITIMER_PROF, tasks[0].seconds)
+            document = json.dumps(list(answers(tasks))).encode()
             signal.setitimer(signal.ITIMER_PROF, 0)
-            _send(connection, LENGTH.pack(len(answer)) + answer)
+            _send(connection, LENGTH.pack(len(document)) + document)
 
 
-def found_in(answer: bytes) -> Finding:
-    """What was answered. Raises NotSmall or ServiceError."""
-    document: dict[str, Any] = json.loads(answer)
+def answers(tasks: list[Task], seconds: float = MOST_SECONDS_TOGETHER) -> Iterator[Any]:
+    """Of the first, and of those that are begun in time; None of the others. Takes them off the list."""
+    end = time.process_time() + seconds
+    yield _answer(tasks.pop(0))
+    while tasks:
+        task = tasks.pop(0)
+        yield _answer(task) if time.process_time() < end else None
+
+
+def found_in(document: Any) -> Finding:
+    """What was answered. Raises NotSmall, NotYet or ServiceError."""
+    if document is None:
+        raise NotYet
     if "error" in document:
         kind = _ERRORS[document["error"]]
         error = kind.__new__(kind)
@@ -114,12 +137,19 @@ def _keep_the_log_clean() -> None:
     os.close(nowhere)
 
 
-def _next_task(stream: BufferedReader) -> Task | None:
-    head = stream.read(_HEAD.size)
-    if len(head) < _HEAD.size:
-        return None
-    size, *rest = _HEAD.unpack(head)
-    return Task(stream.read(size), *rest)
+def _next_tasks(stream: BufferedReader) -> list[Task]:
+    """Empty where the other end is closed."""
+    head = stream.read(_COUNT.size)
+    if len(head) < _COUNT.size:
+        return []
+    tasks = []
+    for _ in range(*_COUNT.unpack(head)):
+        head = stream.read(_HEAD.size)
+        if len(head) < _HEAD.size:
+            return []
+        size, *rest = _HEAD.unpack(head)
+        tasks.append(Task(stream.read(size), *rest))
+    return tasks
 
 
 def _answer(task: Task) -> dict[str, Any]:

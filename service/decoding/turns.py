@@ -14,6 +14,13 @@ class Turns(Generic[T]):
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def first(self) -> T:
+        """What `take` would return."""
+        return next(iter(next(iter(self._waiting.values()))))
+
     def add(self, client: str, item: T) -> None:
         self._waiting.setdefault(client, {})[item] = None
 
