@@ -216,6 +216,9 @@ async def test_light_pictures_are_read_together(
     together.clear()
     await processes.find([Upload("file", heavy)] * 6, "me")
     assert together == [1] * 6
+    together.clear()
+    await processes.find([Upload("file", png(seven(1100), compress_level=0))] * 6, "me")
+    assert together == [1] * 6
 
 
 async def test_of_those_that_are_read_together_each_has_its_own_answer(processes: Decoding) -> None:

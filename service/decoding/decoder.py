@@ -35,7 +35,7 @@ READY = b"+"
 LENGTH = struct.Struct("!I")
 
 MOST_DATA_BYTES = 768 * 1024 * 1024  # of memory, should `budget` have missed something
-SMALL_PIXELS, SMALL_BYTES = 1_000_000, 1_000_000
+SMALL_PIXELS = 1_000_000
 MOST_SECONDS_TOGETHER = (
     0.02  # of computing, after which no other picture of those that came together is begun
 )
@@ -157,7 +157,7 @@ def _answer(task: Task) -> dict[str, Any]:
     try:
         (picture,) = open_pictures([Upload("", task.data)], task.max_pixels)
         width, height = picture.size
-        if task.only_small and (width * height > SMALL_PIXELS or len(task.data) > SMALL_BYTES):
+        if task.only_small and width * height > SMALL_PIXELS:
             return {}
         prepared, size = find_digit(picture)
     except MemoryError:

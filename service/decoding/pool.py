@@ -28,6 +28,8 @@ MOST_SECONDS, MOST_SECONDS_OF_SMALL = 5.0, 1.0
 # That go to a process at once, at the most, and how many bytes one of them has.
 TOGETHER, LIGHT_BYTES = 8, 64 * 1024
 
+SMALL_BYTES = 1_000_000  # of a file whose header is looked at where large pictures have to wait
+
 
 class Decoding:
     """So many processes, at least two; each is started when it is first needed."""
@@ -54,7 +56,7 @@ class Decoding:
         """
         jobs = [_Job(upload, client) for upload in uploads]
         for job in jobs:
-            self._waiting.add(client, job)
+            (self._waiting if len(job.upload.data) <= SMALL_BYTES else self._large).add(client, job)
         self._dispatch()
         try:
             return [await job.found for job in jobs]
