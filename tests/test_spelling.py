@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from service.connections.connection import MAX_HEAD_BYTES
+from service.connections.head import MAX_FIELDS
 from service.http.keys import add_key
 from tests.conftest import Digits, png
 from tests.test_direct import Watched, connect, watched
@@ -248,6 +249,22 @@ def test_a_head_is_bounded_however_it_comes(service: Watched, size: int) -> None
     halves = [head[: len(head) // 2], head[len(head) // 2 :] + HOURS + NEXT]
     for pieces in ([head + HOURS + NEXT], halves):
         assert [reply.status for reply in ask(service, *pieces)] == expected
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_fields_of_a_head_are_counted(service: Watched, whole: bool) -> None:
+    """Who has sent too many is not waited for."""
+
+    def head(count: int) -> bytes:
+        begin = b"POST /predict/pass HTTP/1.1\r\n" + HOST + JSON + LENGTH
+        return begin + b"".join([b"X-%d: x\r\n" % number for number in range(count - 3)])
+
+    end = b"\r\n" + HOURS if whole else b""
+    many = head(MAX_FIELDS + 2) + end
+    for pieces in ([many], [many[:500], many[500:]], [NEXT + many[:500], many[500:]]):
+        assert [reply.status for reply in ask(service, *pieces)][-1] == 431
+    as_many = head(MAX_FIELDS) + b"\r\n" + HOURS + NEXT
+    assert [reply.status for reply in ask(service, as_many)] == [200, 200]
 
 
 def test_fields_behind_the_content_are_bounded(service: Watched) -> None:

@@ -46,29 +46,44 @@ class Connection(Lifetime):
         self._alone = self._in_head or not self._receiving
         self._may_have = self._head_bytes + len(data)
         self._progress = False
+        behind_offer = None
         try:
-            self._parse(data)
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            behind_offer = memoryview(data)[offer.args[0] :]
         except httptools.HttpParserError as error:
             self._on_parser_error(error)
-        if self._in_head or not self._progress:
-            self._measure(len(data))
+        if behind_offer is not None:
+            self._parse_on(behind_offer)
+        if self._receiving or not self._progress:
+            self._await_rest(len(data))
         elif self._head_timer:
             self._stop_head_timer()
         if self._stopping and not self._receiving and not self._is_asked():
             self._close()
 
-    def _parse(self, data: bytes | memoryview) -> None:
-        """Raises HttpParserError."""
+    def _parse_on(self, data: memoryview) -> None:
+        """What comes behind a head that offers another protocol, where the parser stops."""
         while True:
             try:
+                self._ignore_offer()
                 self.parser.feed_data(data)
                 return
             except httptools.HttpParserUpgrade as offer:
-                data = memoryview(data)[offer.args[0] :]
-                self._ignore_offer()
+                data = data[offer.args[0] :]
+            except httptools.HttpParserError as error:
+                self._on_parser_error(error)
+                return
+
+    def _await_rest(self, size: int) -> None:
+        """A request is not there whole, or nothing of one has come; `size`: of what has."""
+        if self._in_head or not self._progress:
+            self._measure(size)
+        elif self._head_timer:
+            self._stop_head_timer()
 
     def _ignore_offer(self) -> None:
-        """The parser stops behind a head that offers another protocol: it is read anew, without that."""
+        """The head is read anew, without it."""
         method, version = self.parser.get_method(), self.parser.get_http_version()
         self._offered = False
         self.parser = httptools.HttpRequestParser(self)
@@ -89,9 +104,11 @@ class Connection(Lifetime):
             self._start_head_timer(HEAD_TIMEOUT_S)
         if self._alone if self._in_head else self._receiving:
             self._head_bytes += size
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._break_off()
-                self._refuse(*TOO_LARGE)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._break_off()
+            self._refuse(*TOO_LARGE)
+        elif self._in_head and self._receiving and len(self.headers) > head.MAX_FIELDS:
+            self._refuse(*TOO_MANY)
 
     def _break_off(self) -> None:
         """What is being received will never be there whole: who waits for it is told."""
@@ -112,9 +129,6 @@ class Connection(Lifetime):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # else it comes behind the content, where none counts (RFC 9110, section 6.5.1)
             self.headers.append((name.lower(), value.strip(b" \t")))
-            if len(self.headers) > head.MAX_FIELDS:
-                self._refuse(*TOO_MANY)
-                raise Enough
 
     def on_headers_complete(self) -> None:
         self._in_head, self._progress, self._head_bytes = False, True, 0
@@ -135,9 +149,12 @@ class Connection(Lifetime):
     def _check(self, method: bytes, version: str) -> None:
         """Raises Enough where the head is refused."""
         fields = self.headers
-        fault = head.fault_of(method, version, self.url, fields)
-        if self._is_too_large():
+        if len(fields) > head.MAX_FIELDS:
+            fault: head.Fault | None = TOO_MANY
+        elif self._is_too_large():
             fault = TOO_LARGE
+        else:
+            fault = head.fault_of(method, version, self.url, fields)
         if fault:
             self._refuse(*fault)
             raise Enough

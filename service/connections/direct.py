@@ -20,6 +20,7 @@ from service.errors import PayloadTooLarge, ServiceError
 from service.http.auth import check
 from service.http.keys import KeyFile
 from service.http.middleware import CLIENT_CLOSED_REQUEST, Entry, Ledger, request_id_of
+from service.problems import new_request_id
 from service.serving.batching import Answer, Job
 from service.serving.call import Admitted, Backend
 
@@ -167,7 +168,9 @@ class DirectCall(Admitted):
 
     def _name(self) -> str:
         """Returns the request's id."""
-        request_id = self.scope["state"]["request_id"] = request_id_of(self.scope)
+        named = b"x-request-id" in self._headers
+        request_id = request_id_of(self.scope) if named else new_request_id()
+        self.scope["state"]["request_id"] = request_id
         return request_id
 
     def _entry(self, status: int, reason: str | None = None) -> Entry:

@@ -8,9 +8,9 @@ from starlette.types import Scope
 from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from service.connections.connection import Connection
+from service.connections.connection import MAX_HEAD_BYTES, Connection
 from service.connections.direct import DirectCall, DirectWay, Written
-from service.connections.head import is_authority
+from service.connections.head import MAX_FIELDS, is_authority
 from service.endpoints.multipart import HELD_BYTES
 
 PATIENCE_S = 0.02  # how long a body is waited for
@@ -60,7 +60,7 @@ class DirectConnection(Connection):
     _ways: Mapping[bytes, DirectWay]
     _way: DirectWay
     _fields: Mapping[bytes, bytes]
-    _host: bytes | None = None  # that was seen to be one
+    _host = b" "  # that was seen to be one; no field has this value
     _own: list[tuple[bytes, bytes]] | None = None
     _begin = b""
     _held: bytearray | None = None
@@ -99,7 +99,6 @@ class DirectConnection(Connection):
         parser = self.parser
         return (
             parser.get_method() == b"POST"
-            and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
             and not parser.should_upgrade()
             and (self.cycle is None or self.cycle.response_complete)
@@ -112,15 +111,17 @@ class DirectConnection(Connection):
         """Whether there is nothing in it that has to be refused, or needs more than an answer."""
         fields = self._fields = dict(self.headers)
         return (
-            len(fields) == len(self.headers)
-            and self._is_known(fields.get(b"host"))
+            len(fields) == len(self.headers) <= MAX_FIELDS
+            and (fields.get(b"host") == self._host or self._is_host(fields.get(b"host")))
+            # Any other version is kept alive only where it asks for that.
+            and (b"connection" not in fields or self.parser.get_http_version() == "1.1")
             and (b"content-length" in fields or fields.get(b"transfer-encoding") == b"chunked")
             and not (b"content-encoding" in fields or b"expect" in fields)
-            and not self._is_too_large()
+            and self._may_have <= MAX_HEAD_BYTES
         )
 
-    def _is_known(self, host: bytes | None) -> bool:
-        if host is None or (host != self._host and not is_authority(host)):
+    def _is_host(self, host: bytes | None) -> bool:
+        if host is None or not is_authority(host):
             return False
         self._host = host
         return True
@@ -141,14 +142,13 @@ class DirectConnection(Connection):
             return
         self._receiving = self._alone = False
         cycle = DirectCycle(self)
-        if cycle.begin(self._way, cast(Scope, self.scope), self._fields, body):
-            self._direct = cycle
-            self.cycle = cast(RequestResponseCycle, cycle)
+        if cycle.begin(self._way, self.scope, self._fields, body):  # type: ignore[arg-type]
+            self.cycle = self._direct = cycle  # type: ignore[assignment]
         else:
             self.leave_to_asgi(self.scope, body)
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+    def _await_rest(self, size: int) -> None:
+        super()._await_rest(size)
         if self._held is not None and not self._patience:
             self._patience = self.loop.call_later(PATIENCE_S, self._wait_no_longer)
 
@@ -173,7 +173,7 @@ class DirectConnection(Connection):
 
     def answer(self, fields: bytes, body: bytes, keep_alive: bool) -> None:
         """200, with these fields in its head beside the server's own."""
-        if keep_alive and not self._says_no_more():
+        if keep_alive and not (self._deaf and self._says_no_more()):
             last = self._last_fields
         else:
             self._deaf, last = True, b"connection: close\r\n\r\n"

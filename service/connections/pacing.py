@@ -32,7 +32,7 @@ class PacedFlow(FlowControl):
         self.is_wanted = True
         if self._is_held:
             self._on_resume()
-        else:
+        elif self.read_paused:
             super().resume_reading()
 
     def hold(self) -> None:

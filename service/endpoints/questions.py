@@ -25,6 +25,7 @@ from service.serving.call import Admitted
 INLINE_PICTURES = 8
 
 ALL = slice(None)
+JSON = "application/json"
 
 MAX_HOURS_BYTES = MAX_HOURS_PER_REQUEST * BYTES_A_VALUE
 
@@ -110,7 +111,7 @@ def ask_digit(call: Admitted, pictures: Pictures) -> Question | None:
 def ask_pass(call: Admitted, whole: Whole) -> Question | None:
     """None where reading it may take long. Raises ServiceError."""
     content_type, document = whole
-    if media_type_of(content_type) != "application/json":
+    if content_type != JSON and media_type_of(content_type) != JSON:
         raise UnsupportedMediaType("Send application/json.")
     if len(document) > SMALL_BYTES:
         return None

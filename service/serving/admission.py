@@ -35,11 +35,14 @@ class Admission:
                 f"{self.taken:,} of {self.limit:,} {self._unit} are under way; {count:,} more do not fit.",
                 self.wait_s(too_many),
             )
-        self._change(count)
+        self.taken += count
+        if self._on_change:
+            self._on_change(self.taken)
 
     def release(self, count: int) -> None:
-        if count:
-            self._change(-count)
+        self.taken -= count
+        if self._on_change and count:
+            self._on_change(self.taken)
 
     def check(self) -> None:
         """Raises Overloaded when not one more would fit."""
@@ -56,8 +59,3 @@ class Admission:
         if not self._rate:
             return 1
         return min(LONGEST_WAIT_S, max(1, math.ceil(count / self._rate)))
-
-    def _change(self, count: int) -> None:
-        self.taken += count
-        if self._on_change:
-            self._on_change(self.taken)

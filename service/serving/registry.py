@@ -64,7 +64,7 @@ class Registry:
 
     def get(self, name: str) -> Predictor:
         """The live predictor of `name`. Raises UnknownModel or NotReady."""
-        predictor = self.live(name)
+        predictor = self._live.get(name) or self.live(name)
         if predictor is None:
             raise NotReady(f"Model {name!r} is not ready to serve.")
         return predictor
