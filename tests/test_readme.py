@@ -56,6 +56,7 @@ def test_the_stated_accuracies_are_those_of_the_manifests() -> None:
 
 
 def test_every_path_that_the_documents_link_to_exists() -> None:
-    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "artifacts" / "README.md"]:
+    folders = [ROOT / folder / "README.md" for folder in ("artifacts", "findings")]
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *folders]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / Path(target)).exists(), f"{page.name}: {target}"
