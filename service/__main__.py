@@ -1,13 +1,16 @@
 """`python -m service` serves; `models` and `key` are for its operators."""
 
+import io
 import os
 import signal
 import sys
 
 if __name__ == "__main__" and "".join(sys.argv[1:2])[:1] in ("", "-"):  # no subcommand: it will serve
     # The imports below take seconds on a busy machine: a stop meanwhile is a stop like any other.
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda *_: os._exit(0))
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)  # whatever they are to ask for, it is not to end
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -149,4 +152,6 @@ def _check(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # what a terminal of another encoding does not have
     cli()

@@ -42,7 +42,7 @@ def test_a_port_in_use_is_noticed_before_anything_is_loaded(
     assert not reached.exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT], ids=lambda n: n.name)
 @pytest.mark.parametrize(
     ("module", "workers"),
     [("typer", "1"), ("torch", "1"), ("torch", "2")],
@@ -79,9 +79,12 @@ def test_a_folder_of_metrics_that_cannot_be_is_said_in_a_line(path: dict[str, st
     assert "Traceback" not in log
 
 
+@pytest.mark.parametrize("module", ["typer", "torch"])
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
-def test_other_signals_end_nothing(tmp_path: Path, path: dict[str, str], number: signal.Signals) -> None:
-    slow, reached = slow_import(tmp_path, "torch", 60)
+def test_other_signals_end_nothing(
+    tmp_path: Path, path: dict[str, str], number: signal.Signals, module: str
+) -> None:
+    slow, reached = slow_import(tmp_path, module, 60)
     process = start(path | slow)
     wait_for(reached.exists)
     process.send_signal(number)
@@ -89,3 +92,12 @@ def test_other_signals_end_nothing(tmp_path: Path, path: dict[str, str], number:
         process.wait(timeout=0.5)
     process.send_signal(signal.SIGQUIT)
     assert ended(process)[0] == 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_help_is_printed_whatever_the_terminal_can_show(path: dict[str, str], encoding: str) -> None:
+    command = [sys.executable, "-m", "service", "--help"]
+    environment = path | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"--max-image-pixels" in done.stdout

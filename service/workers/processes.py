@@ -29,7 +29,7 @@ def run(settings: Settings) -> None:
 
     Raises AddressUnusable, FolderUnusable or KeysUnreadable, before anything is loaded.
     """
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda *_: os._exit(0))  # until there is more to a stop
     listeners = bind(settings.host, settings.port)
     keys = KeyFile(settings.api_keys_file) if settings.api_keys_file else None
@@ -37,7 +37,7 @@ def run(settings: Settings) -> None:
     for remark in unknown_variables():
         logger.warning(remark)
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)  # whatever they are to ask for, it is not to end
+        signal.signal(number, signal.SIG_IGN)  # they are to end nothing
     if settings.workers > 1:
         _watch_over_workers(settings, listeners, keys)
     else:
