@@ -48,7 +48,7 @@ from service.serving.metrics import Metrics
 from service.serving.registry import Registry
 from service.serving.reload import Reloader
 from service.serving.watchdog import Watchdog
-from service.settings import Settings, Traces
+from service.settings import KeyContents, Settings, Traces
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +60,18 @@ EXPOSED_FIELDS = ("X-Request-ID", "Server-Timing", "Retry-After")  # to pages of
 class Abacus(FastAPI):
     """FastAPI, but the hot endpoints are called before its routing, and before its own middleware."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, keys: KeyFile | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        keys: KeyFile | None,
+        trusted: TrustedKeys | None,
+    ) -> None:
         super().__init__(
             title="Abacus",
             summary="PyTorch models over HTTP",
             version=__version__,
-            lifespan=partial(_lifespan, settings=settings),
+            lifespan=partial(_lifespan, settings=settings, trusted=trusted),
             docs_url=None,  # reference.py has it
             redoc_url=None,
         )
@@ -116,17 +122,21 @@ class Abacus(FastAPI):
 
 
 def create_app(
-    settings: Settings | None = None, metrics_folder: str | None = None, api_keys: bytes | None = None
+    settings: Settings | None = None,
+    metrics_folder: str | None = None,
+    key_contents: KeyContents = KeyContents(),  # noqa: B008  it is immutable
 ) -> FastAPI:
     """Build the application. Models are loaded when it starts, before it accepts a connection.
 
     Without an argument the settings come from the environment, so that
     `uvicorn --factory service.app:create_app` works. Several workers share metrics in `metrics_folder`.
-    `api_keys` is what the file of keys held when it could last be read. Raises KeysUnreadable.
+    Raises KeysUnreadable or KeyUnusable.
     """
     settings = settings or Settings()
+    api_keys, trusted_keys = key_contents
     keys = KeyFile(settings.api_keys_file, api_keys) if settings.api_keys_file else None
-    app = Abacus(settings, Metrics(metrics_folder), keys)
+    trusted = TrustedKeys(settings.trusted_keys, trusted_keys) if settings.trusted_keys else None
+    app = Abacus(settings, Metrics(metrics_folder), keys, trusted)
     app.include_router(router)
     app.include_router(reference.router)
     app.add_exception_handler(HTTPException, _on_http_exception)
@@ -157,7 +167,7 @@ def _asgi(endpoint: Callable[[Scope, Receive], Awaitable[Response]]) -> ASGIApp:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI, settings: Settings, trusted: TrustedKeys | None) -> AsyncIterator[None]:
     # Pillow remarks on damaged uploads. The client is answered; whoever uploads must not fill our log.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     cpus = usable_cpus()
@@ -166,7 +176,6 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(cpus, "elsewhere"))
     device = resolve_device(settings.device)
     logger.info("device %s, artifacts in %s, %d thread(s)", device, settings.artifacts, threads)
-    trusted = TrustedKeys(settings.trusted_keys) if settings.trusted_keys else None
     store = ArtifactStore(settings.artifacts)
     registry = Registry(store, INTERFACES, device, settings.precision, trusted, settings.max_model_bytes)
     backend, reloader = _backend(registry, app.state.metrics, settings)

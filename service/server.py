@@ -22,7 +22,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from service.connections.listening import is_listening
 from service.http.logs import log_config
-from service.settings import Settings
+from service.settings import KeyContents, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -66,9 +66,9 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def configuration(settings: Settings, metrics_folder: str | None, api_keys: bytes | None) -> uvicorn.Config:
+def configuration(settings: Settings, metrics_folder: str | None, keys: KeyContents) -> uvicorn.Config:
     return uvicorn.Config(
-        partial(application, settings, metrics_folder, api_keys),
+        partial(application, settings, metrics_folder, keys),
         factory=True,
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.stop_s,
@@ -88,14 +88,14 @@ def connection(**arguments: Any) -> Protocol:
     return PacedConnection(**arguments)
 
 
-def application(settings: Settings, metrics_folder: str | None, api_keys: bytes | None) -> ASGIApp:
+def application(settings: Settings, metrics_folder: str | None, keys: KeyContents) -> ASGIApp:
     # Nothing that imports and models make is garbage, and looking for it takes a tenth of the start;
     # `app` turns it on again when it is ready.
     gc.disable()
     # Imported here: the process that only watches over workers then never holds torch, 400 MB of it.
     from service.app import create_app
 
-    app = create_app(settings, metrics_folder, api_keys)
+    app = create_app(settings, metrics_folder, keys)
     atexit.register(_leave, app)
     return app
 

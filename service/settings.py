@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -145,6 +145,13 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(
         25_000_000, ge=1, description="Largest picture, width × height, checked before decoding."
     )
+
+
+class KeyContents(NamedTuple):
+    """What the files of keys held when they could last be read; all processes of a service go by it."""
+
+    api_keys: bytes | None = None
+    trusted_keys: bytes | None = None
 
 
 def read_settings(**options: Any) -> Settings:

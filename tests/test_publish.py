@@ -218,6 +218,15 @@ def test_the_lock_of_another_user_is_shared_or_refused_before_the_training() -> 
             os.seteuid(0)
         assert (refused.exit_code, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
         assert refused.stderr.startswith(f"Error: --out {root} cannot be written: Permission denied")
+        (root / "pass" / ".lock").unlink()
+        (root / "pass").chmod(0o755)
+        try:
+            os.seteuid(12345)
+            refused = CliRunner().invoke(cli, options)
+        finally:
+            os.seteuid(0)
+        assert refused.exit_code == 2
+        assert refused.stderr.startswith(f"Error: --out {root} cannot be written: Permission denied")
 
 
 def test_two_jobs_at_once_get_two_numbers(tmp_path: Path) -> None:

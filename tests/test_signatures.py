@@ -1,5 +1,6 @@
 """With trusted keys set, nothing that they did not sign is served, nor even given to the loader."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -99,6 +100,17 @@ def test_a_file_without_public_keys_is_refused(tmp_path: Path, content: bytes) -
     (tmp_path / "key.pem").write_bytes(content)
     with pytest.raises(KeyUnusable):
         TrustedKeys(tmp_path / "key.pem")
+
+
+def test_a_private_key_comes_from_a_file_or_a_pipe_that_ends(tmp_path: Path) -> None:
+    private, _ = make_keys()
+    reading, writing = os.pipe()
+    with open(reading, "rb"), open(writing, "wb") as pipe:
+        pipe.write(private)
+        pipe.close()
+        assert SigningKey(Path(f"/dev/fd/{reading}")).sign(b"")
+    with pytest.raises(KeyUnusable, match="more than"):
+        SigningKey(Path("/dev/zero"))
 
 
 def test_keys_are_made_and_used_from_the_command_line(tmp_path: Path) -> None:

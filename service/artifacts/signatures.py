@@ -52,7 +52,7 @@ class SigningKey:
 
     def __init__(self, path: Path) -> None:
         try:
-            key = load_pem_private_key(path.read_bytes(), password=None)
+            key = load_pem_private_key(_read(path), password=None)
         except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise KeyUnusable(f"{path} holds no private key: {error}") from error
         if not isinstance(key, Ed25519PrivateKey):
@@ -67,12 +67,13 @@ class SigningKey:
 class TrustedKeys:
     """The public keys of those whose artifacts may be served: one PEM file with one or more.
 
-    Raises KeyUnusable.
+    `content`: what another process read of the file, which is then not touched here. Raises KeyUnusable.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: bytes | None = None) -> None:
         try:
-            keys = [load_pem_public_key(pem) for pem in _PEM.findall(read_regular(path, MAX_KEYS_BYTES))]
+            self.content = read_regular(path, MAX_KEYS_BYTES) if content is None else content
+            keys = [load_pem_public_key(pem) for pem in _PEM.findall(self.content)]
         except (OSError, ValueError, UnsupportedAlgorithm) as error:
             raise KeyUnusable(f"{path} cannot be read: {error}") from error
         self._keys = [key for key in keys if isinstance(key, Ed25519PublicKey)]
@@ -127,6 +128,15 @@ def sign_published(
             aside.unlink(missing_ok=True)
         sync_directory(folder)
     return True
+
+
+def _read(path: Path) -> bytes:
+    """A file or, as a shell hands over what a command prints, a pipe. Raises OSError or ValueError."""
+    with path.open("rb") as file:
+        content = file.read(MAX_KEYS_BYTES + 1)
+    if len(content) > MAX_KEYS_BYTES:
+        raise ValueError(f"it has more than {MAX_KEYS_BYTES} bytes")
+    return content
 
 
 def _signature(folder: Path) -> bytes | None:

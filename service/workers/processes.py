@@ -12,11 +12,12 @@ from contextlib import ExitStack
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 
+from service.artifacts.signatures import TrustedKeys
 from service.connections.listening import bind, url
 from service.http.keys import KeyFile
 from service.http.logs import log_config
 from service.server import Server, configuration
-from service.settings import Settings, unknown_variables
+from service.settings import KeyContents, Settings, unknown_variables
 from service.workers.metrics_folder import MetricsFolder, metrics_folder
 from service.workers.supervisor import Limits, Supervisor
 from service.workers.worker import work
@@ -27,12 +28,12 @@ logger = logging.getLogger(__name__)
 def run(settings: Settings) -> None:
     """Serve until a signal ends it, then exit: 0 after a stop, 3 where the application cannot start.
 
-    Raises AddressUnusable, FolderUnusable or KeysUnreadable, before anything is loaded.
+    Raises AddressUnusable, FolderUnusable, KeysUnreadable or KeyUnusable, before anything is loaded.
     """
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda *_: os._exit(0))  # until there is more to a stop
     listeners = bind(settings.host, settings.port)
-    keys = KeyFile(settings.api_keys_file) if settings.api_keys_file else None
+    keys = _Keys(settings)
     logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
     for remark in unknown_variables():
         logger.warning(remark)
@@ -44,23 +45,38 @@ def run(settings: Settings) -> None:
         _serve_alone(settings, listeners, keys)
 
 
-def _serve_alone(settings: Settings, listeners: list[socket.socket], keys: KeyFile | None) -> None:
+class _Keys:
+    """The files of keys, read before anything is started. Raises KeysUnreadable or KeyUnusable."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.api_keys = KeyFile(settings.api_keys_file) if settings.api_keys_file else None
+        self._trusted = TrustedKeys(settings.trusted_keys) if settings.trusted_keys else None
+
+    def contents(self) -> KeyContents:
+        """What a process that starts now goes by: API keys may have changed since, trusted keys do not."""
+        return KeyContents(
+            self.api_keys.content if self.api_keys else None,
+            self._trusted.content if self._trusted else None,
+        )
+
+
+def _serve_alone(settings: Settings, listeners: list[socket.socket], keys: "_Keys") -> None:
     # The figures of one process are in its memory; prometheus_client would write them into this folder.
     for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
         os.environ.pop(name, None)
     signal.signal(signal.SIGQUIT, lambda *_: signal.raise_signal(signal.SIGINT))
-    configured = configuration(settings, None, keys.content if keys else None)
+    configured = configuration(settings, None, keys.contents())
     Server(configured, on_serving=lambda: _announce(settings, listeners)).serve_from(listeners)
 
 
-def _watch_over_workers(settings: Settings, listeners: list[socket.socket], keys: KeyFile | None) -> None:
+def _watch_over_workers(settings: Settings, listeners: list[socket.socket], keys: "_Keys") -> None:
     with ExitStack() as held:
         folder = held.enter_context(metrics_folder(os.environ.get("PROMETHEUS_MULTIPROC_DIR")))
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(
             folder.path
         )  # prometheus_client reads it in every worker
-        if keys:
-            held.enter_context(keys.kept_up(lambda: None))  # the workers count
+        if keys.api_keys:
+            held.enter_context(keys.api_keys.kept_up(lambda: None))  # the workers count
 
         def close() -> None:
             for listener in listeners:
@@ -82,13 +98,13 @@ def _watch_over_workers(settings: Settings, listeners: list[socket.socket], keys
 
 
 def _launch(
-    settings: Settings, listeners: list[socket.socket], folder: MetricsFolder, keys: KeyFile | None
+    settings: Settings, listeners: list[socket.socket], folder: MetricsFolder, keys: "_Keys"
 ) -> Callable[[socket.socket], BaseProcess]:
     # It would unblock the signals that a new process is to be born with as blocked.
     resource_tracker.ensure_running()
 
     def launch(link: socket.socket) -> BaseProcess:
-        arguments = (settings, listeners, link, folder.path, keys.content if keys else None)
+        arguments = (settings, listeners, link, folder.path, keys.contents())
         process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
         process.start()
         return process

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from service.server import Server, configuration
-from service.settings import Settings
+from service.settings import KeyContents, Settings
 from service.workers.stages import ALIVE, ASKED_TO_STOP, READY, SIGNALS, Stage
 from service.workers.supervisor import MARGIN_S
 
@@ -23,13 +23,13 @@ def work(
     listeners: list[socket.socket],
     link: socket.socket,
     metrics_folder: Path,
-    api_keys: bytes | None,
+    keys: KeyContents,
 ) -> None:
     """Serve until told to stop, or until the other end of `link` is closed."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     if not link.recv(1):
         return
-    server = _Server(settings, metrics_folder, api_keys, link)
+    server = _Server(settings, metrics_folder, keys, link)
     for target in (server.listen_to_orders, server.listen_to_signals):
         threading.Thread(target=target, name="orders", daemon=True).start()
     server.serve_from(listeners)
@@ -37,9 +37,9 @@ def work(
 
 class _Server(Server):
     def __init__(
-        self, settings: Settings, metrics_folder: Path, api_keys: bytes | None, link: socket.socket
+        self, settings: Settings, metrics_folder: Path, keys: KeyContents, link: socket.socket
     ) -> None:
-        configured = configuration(settings, str(metrics_folder), api_keys)
+        configured = configuration(settings, str(metrics_folder), keys)
         super().__init__(configured, on_serving=lambda: self._say(READY))
         self._link = link
         self._stop_s = settings.stop_s

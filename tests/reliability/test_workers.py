@@ -14,6 +14,8 @@ import httpx
 import psutil
 import pytest
 
+from service.artifacts.signatures import SigningKey, make_keys, sign_published
+from service.artifacts.store import ArtifactStore
 from service.http.keys import add_key
 from tests.conftest import Served, loads, metric_sum, png, sent, served, wait_for, workers_of
 from tests.reliability.conftest import white_square
@@ -90,16 +92,30 @@ def test_a_worker_that_is_killed_leaves_its_counts_alone(blockable: Path, figure
     assert len(re.findall(r"worker \d+ was ended by SIGKILL", log)) == 2
 
 
+def signed(store: Path, trusted: Path) -> Path:
+    """A copy of a store whose live versions are signed; the public key is written to `trusted`."""
+    copy = trusted.parent / "signed"
+    shutil.copytree(store, copy)
+    private, public = make_keys()
+    (trusted.parent / "private.pem").write_bytes(private)
+    trusted.write_bytes(public)
+    for name in ("pass", "digit"):
+        artifacts = ArtifactStore(copy)
+        sign_published(artifacts, name, artifacts.current(name), SigningKey(trusted.parent / "private.pem"))
+    return copy
+
+
 def test_a_worker_is_replaced_while_the_keys_are_malformed_and_both_end_with_the_parent(
     blockable: Path, tmp_path: Path, figure: Report
 ) -> None:
-    file = tmp_path / "keys"
+    file, trusted = tmp_path / "keys", tmp_path / "trusted.pem"
     key = add_key(file, "a")
-    options = ("--artifacts", str(blockable), "--workers", "2", "--api-keys-file", str(file))
-    open_paths = ("--open-paths", "/metrics,/predict/digit")
-    with served(*options, *open_paths) as service, ThreadPoolExecutor(8) as pool:
+    options = ("--artifacts", str(signed(blockable, trusted)), "--trusted-keys", str(trusted))
+    keys = ("--api-keys-file", str(file), "--open-paths", "/metrics,/predict/digit")
+    with served(*options, *keys, "--workers", "2") as service, ThreadPoolExecutor(8) as pool:
         wait_for(lambda: loads(service.log) == 2)
-        file.write_text("broken\n")
+        for malformed in (file, trusted):
+            malformed.write_text("broken\n")
         wait_for(lambda: service.log.read_text().count("line 1 is not name:sha256") >= 2)
         victim, other = workers(service)
         victim.kill()
