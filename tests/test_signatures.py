@@ -102,7 +102,7 @@ def test_a_file_without_public_keys_is_refused(tmp_path: Path, content: bytes) -
         TrustedKeys(tmp_path / "key.pem")
 
 
-def test_a_private_key_comes_from_a_file_or_a_pipe_that_ends(tmp_path: Path) -> None:
+def test_a_private_key_comes_from_a_file_or_a_pipe_that_ends() -> None:
     private, _ = make_keys()
     reading, writing = os.pipe()
     with open(reading, "rb"), open(writing, "wb") as pipe:
