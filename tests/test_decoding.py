@@ -245,15 +245,22 @@ async def test_what_follows_one_that_takes_its_time_goes_to_another_process(seco
 async def test_what_was_left_is_read_after_all(
     processes: Decoding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The second time alone: no slow ones of others come before it again."""
     read = DecoderProcess.read
+    together: list[int] = []
 
     async def hurried(decoder: DecoderProcess, tasks: Sequence[Task]) -> list[Any]:
+        together.append(len(tasks))
         return [*(await read(decoder, tasks[:1])), *[None] * (len(tasks) - 1)]
 
     monkeypatch.setattr(DecoderProcess, "read", hurried)
     uploads = [Upload(f"file.{number}", png(seven(100 + number))) for number in range(20)]
     here = [find_digit(picture) for picture in open_pictures(uploads, MAX_PIXELS)]
     assert await processes.find(uploads, "me") == here
+    left = sum(number - 1 for number in together)
+    assert left > 0
+    assert sum(together) == 20 + left
+    assert together.count(1) >= left
 
 
 async def eight_together(processes: Decoding) -> tuple[psutil.Process, list[asyncio.Task[list[Finding]]]]:

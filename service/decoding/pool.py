@@ -145,11 +145,14 @@ class Decoding:
             self._fail(job, error, alone=True)
 
     def _fail(self, job: "_Job", error: NotSmall | NotYet | ServiceError, alone: bool) -> None:
-        """Of several for which a process ended, none is known to be the cause: each goes alone."""
+        """Of several for which a process ended, none is known to be the cause: each goes alone.
+
+        So does what was left, or slow ones before it could hold it up for ever.
+        """
         if job.found.done():
             return
         if isinstance(error, NotYet) or not alone:
-            job.is_light = job.is_light and alone
+            job.is_light = False
             self._waiting.add(job.client, job)
         elif isinstance(error, NotSmall):
             self._large.add(job.client, job)
