@@ -222,12 +222,13 @@ def _backend(registry: Registry, metrics: Metrics, settings: Settings) -> tuple[
         return Batcher(predictor, BATCH_ROWS[name], on_batch)
 
     reloader = Reloader(registry, make_batcher, metrics, settings.load_timeout_s)
+    cpus = usable_cpus() // settings.workers
     metrics.show(registry.manifests)
     backend = Backend(
         registry=registry,
         batchers=reloader.batchers,
         documents=ThreadPoolExecutor(1, "documents"),
-        decoding=Decoding(min(MOST_DECODERS, usable_cpus() // settings.workers), settings.max_image_pixels),
+        decoding=Decoding(min(MOST_DECODERS, 1 + cpus), settings.max_image_pixels),
         places=places,
         pending_bytes=Admission(settings.max_pending_bytes, "bytes of bodies"),
         patrol=Patrol(),
