@@ -12,10 +12,19 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "SERVICE_"
 
+# No more than the clocks, counters and messages that values go into can hold; far beyond what is of use.
+MOST_SECONDS, MOST_PROCESSES, MOST = 1_000_000, 1_024, 2**53
+
 Precision = Literal["float32", "bfloat16", "float16"]
 LogFormat = Literal["text", "json"]
 Traces = Literal["off", "console", "otlp"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def _named(value: Any) -> Any:
+    if value == "":
+        raise ValueError("must name a folder")
+    return value
 
 
 def _split(value: Any) -> Any:
@@ -57,17 +66,24 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
-    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
+    host: str = Field(
+        "127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 for every interface."
+    )
     port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
-    artifacts: Path = Field(Path("artifacts"), description="Folder of published models.")
+    artifacts: Annotated[Path, BeforeValidator(_named)] = Field(
+        Path("artifacts"), description="Folder of published models."
+    )
     device: Annotated[str, AfterValidator(_device)] = Field(
         "auto",
         description="auto, cpu, cuda or cuda:N. auto takes a GPU when there is one.",
     )
-    workers: int = Field(1, ge=1, description="Server processes; each loads its own models.")
+    workers: int = Field(
+        1, ge=1, le=MOST_PROCESSES, description="Server processes; each loads its own models."
+    )
     threads: int | None = Field(
         None,
         ge=1,
+        le=MOST_PROCESSES,
         description="Threads that compute a batch on the CPU; by default the processors per worker,"
         " less one.",
     )
@@ -82,47 +98,68 @@ class Settings(BaseSettings):
         "off",
         description="off, console or otlp (OTEL_EXPORTER_OTLP_ENDPOINT); needs the extra tracing.",
     )
-    reload_s: float = Field(0.5, gt=0, description="Seconds between looks for a new live version.")
+    reload_s: float = Field(
+        0.5, gt=0, le=MOST_SECONDS, description="Seconds between looks for a new live version."
+    )
     load_timeout_s: float = Field(
-        60, gt=0, description="Seconds that a version has to get ready; then it is given up and stays out."
+        60,
+        gt=0,
+        le=MOST_SECONDS,
+        description="Seconds that a version has to get ready; then it is given up and stays out.",
     )
     batch_timeout_s: float = Field(
         25,
         gt=0,
+        le=MOST_SECONDS,
         description="Seconds that one batch may take; then the service is not live, and 10 s later ends.",
     )
     max_model_bytes: int = Field(
-        512 * 1024 * 1024, ge=1, description="Largest model.pt that is read, in bytes."
+        512 * 1024 * 1024, ge=1, le=MOST, description="Largest model.pt that is read, in bytes."
     )
     drain_s: float = Field(
-        0, ge=0, description="Seconds to go on answering, not ready, after a signal to stop."
+        0,
+        ge=0,
+        le=MOST_SECONDS,
+        description="Seconds to go on answering, not ready, after a signal to stop.",
     )
     stop_s: int = Field(
-        30, ge=1, description="Seconds that requests in flight then have, before they are cut off."
+        30,
+        ge=1,
+        le=MOST_SECONDS,
+        description="Seconds that requests in flight then have, before they are cut off.",
     )
     worker_start_s: float = Field(
-        600, gt=0, description="Seconds that a worker may take to start before it is replaced."
+        600,
+        gt=0,
+        le=MOST_SECONDS,
+        description="Seconds that a worker may take to start before it is replaced.",
     )
     worker_silence_s: float = Field(
-        60, gt=1, description="Seconds that a worker's event loop may stand still before it is replaced."
+        60,
+        gt=1,
+        le=MOST_SECONDS,
+        description="Seconds that a worker's event loop may stand still before it is replaced.",
     )
     request_timeout_s: float = Field(
         60,
         gt=0,
+        le=MOST_SECONDS,
         description="Seconds for a whole request; the header X-Request-Timeout-Ms asks for less.",
     )
     keep_alive_s: int = Field(
         75,
         ge=1,
+        le=MOST_SECONDS,
         description="Seconds that a connection may be idle; more than any proxy in front keeps it.",
     )
     max_queued_batches: int = Field(
         64,
         ge=1,
+        le=MOST,
         description="Full batches under way for one model (64 pictures or 10,000 hours each); then 429.",
     )
     max_pending_bytes: int = Field(
-        256 * 1024 * 1024, ge=1, description="Bytes of all bodies under way; then 429."
+        256 * 1024 * 1024, ge=1, le=MOST, description="Bytes of all bodies under way; then 429."
     )
     api_keys_file: Path | None = Field(
         None,
@@ -141,9 +178,11 @@ class Settings(BaseSettings):
     trusted_keys: Path | None = Field(
         None, description="PEM file of public keys; then only artifacts that one of them signed are served."
     )
-    max_body_bytes: int = Field(16 * 1024 * 1024, ge=1, description="Largest request body, in bytes.")
+    max_body_bytes: int = Field(
+        16 * 1024 * 1024, ge=1, le=MOST, description="Largest request body, in bytes."
+    )
     max_image_pixels: int = Field(
-        25_000_000, ge=1, description="Largest picture, width × height, checked before decoding."
+        25_000_000, ge=1, le=MOST, description="Largest picture, width × height, checked before decoding."
     )
 
 

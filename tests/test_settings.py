@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from service import __version__
-from service.settings import Settings, unknown_variables
+from service.settings import Settings, SettingsUnusable, read_settings, unknown_variables, variable
 from tests.conftest import ROOT, served
 
 FIELDS = Settings.model_fields
@@ -109,3 +109,29 @@ def test_every_setting_is_an_option_with_its_own_help() -> None:
         assert f"--{name.replace('_', '-')} " in result.stdout
         assert f"SERVICE_{name.upper()}" in result.stdout
         assert str(field.description) in result.stdout
+
+
+@pytest.mark.parametrize("value", ["9" * 25, "1e300", "inf"])
+@pytest.mark.parametrize(
+    "field",
+    [name for name, field in Settings.model_fields.items() if isinstance(field.default, int | float)],
+)
+def test_no_number_is_too_large_for_what_it_goes_into(field: str, value: str) -> None:
+    """Otherwise it would be accepted, and fail in the middle of a request or a stop."""
+    with pytest.raises(SettingsUnusable, match=field.replace("_", "-")):
+        read_settings(**{field: value})
+
+
+def test_more_threads_than_a_machine_can_have_are_refused() -> None:
+    with pytest.raises(SettingsUnusable, match="threads"):
+        read_settings(threads=100_000_000)
+
+
+@pytest.mark.parametrize("field", ["host", "artifacts"])
+def test_a_variable_that_is_empty_is_no_address_and_no_folder(
+    monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    """The empty host would be every interface."""
+    monkeypatch.setenv(variable(field), "")
+    with pytest.raises(SettingsUnusable, match=variable(field)):
+        read_settings()
