@@ -51,12 +51,13 @@ def test_a_new_version_is_taken_up_and_rolled_back(
     wait_for(lambda: model(client)["version"] == 2, TAKEN_UP_WITHIN_S)
     after = client.post("/predict/digit", files=picture).json()
     assert after["version"] == 2
-    assert after["probabilities"] != before["probabilities"]
+    # Which way is the quickest is timed at each load, and the ways round otherwise in the last bits.
+    assert after["probabilities"] != pytest.approx(before["probabilities"], abs=1e-6)
     assert model(client)["available"] == [1, 2]
     store.activate("digit", 1)
     wait_for(lambda: model(client)["version"] == 1, TAKEN_UP_WITHIN_S)
     again = client.post("/predict/digit", files=picture).json()
-    assert again["probabilities"] == before["probabilities"]
+    assert again["probabilities"] == pytest.approx(before["probabilities"], abs=1e-6)
 
 
 def flip_a_byte(folder: Path) -> None:
