@@ -33,7 +33,7 @@ ROOMS = (
     "__main__",
 )
 WEB_ROOMS = {"problems", "http", "connections", "app", "server"}
-WEB_FILES = {"serving/body", "serving/call", "endpoints/predict"}  # what ASGI calls
+WEB_FILES = {"serving/body", "serving/call", "endpoints/predict", "endpoints/answer"}  # what ASGI calls
 SHARED_WITH_TRAINING = {"errors", "artifacts", "engine", "pictures"}
 MOST_FILES = 15
 

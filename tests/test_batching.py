@@ -13,7 +13,8 @@ from torch import Tensor
 
 from service.engine.predictor import Predictor, load
 from service.errors import InferenceFailed
-from service.serving.batching import Answer, Batcher, Rows
+from service.serving.batching import Batcher
+from service.serving.job import Answer, Rows
 from tests.conftest import CPU
 
 WHERE = pytest.mark.parametrize("quick", [True, False], ids=["on the loop", "on a thread"])

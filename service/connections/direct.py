@@ -21,8 +21,8 @@ from service.http.auth import check
 from service.http.keys import KeyFile
 from service.http.middleware import CLIENT_CLOSED_REQUEST, Entry, Ledger, request_id_of
 from service.problems import new_request_id
-from service.serving.batching import Answer, Job
 from service.serving.call import Admitted, Backend
+from service.serving.job import Answer, Job
 
 logger = logging.getLogger(__name__)
 

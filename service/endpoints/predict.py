@@ -12,9 +12,10 @@ from urllib.parse import parse_qs
 
 from pydantic_core import to_json
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Scope
 
 from service.endpoints import explain
+from service.endpoints.answer import JsonAnswer
 from service.endpoints.documents import MAX_DOCUMENT_BYTES, SMALL_BYTES
 from service.endpoints.multipart import FILE_FIELD, FORM, MOST_PARAMETERS, FileForm
 from service.endpoints.questions import (
@@ -36,10 +37,9 @@ from service.endpoints.schemas import MAX_HOURS_PER_REQUEST
 from service.engine.predictor import MAX_BATCH_ROWS
 from service.errors import FieldError, InvalidInput, UnsupportedMediaType
 from service.pictures.images import rows_of
-from service.serving.admission import Admission
-from service.serving.batching import Answer, Rows
 from service.serving.body import Body
 from service.serving.call import Admitted, Backend, Call, ServedBy
+from service.serving.job import Answer, Rows
 from service.serving.registry import Interface
 
 PASS, DIGIT = "pass", "digit"
@@ -64,8 +64,6 @@ FULL_ROWS = {PASS: MAX_HOURS_PER_REQUEST, DIGIT: MAX_BATCH_ROWS}
 
 # Answers of up to so many rows are written on the event loop; of others so many at a time.
 INLINE_ROWS = 256
-
-PIECE_BYTES = 64 * 1024  # of a large answer, as it is sent
 
 
 async def answer_pass(scope: Scope, receive: Receive) -> Response:
@@ -169,10 +167,10 @@ async def _posted(body: Body) -> Posted:
 
 async def _response(call: Call, question: Question, answer: Answer) -> Response:
     if len(question.rows) <= INLINE_ROWS:
-        return _Json(*respond(call, question, answer), call.backend.pending_bytes)
+        return JsonAnswer(*respond(call, question, answer), call.backend.pending_bytes)
     served_by = _served_by(answer)
     body = await call.elsewhere(_written, question, answer, served_by)
-    return _Json(body, _recorded(call, question, answer, served_by), call.backend.pending_bytes)
+    return JsonAnswer(body, _recorded(call, question, answer, served_by), call.backend.pending_bytes)
 
 
 def respond(call: Admitted, question: Question, answer: Answer) -> tuple[bytes, bytes]:
@@ -202,41 +200,6 @@ def _recorded(call: Admitted, question: Question, answer: Answer, served_by: Ser
 
 def _served_by(answer: Answer) -> ServedBy:
     return {"model": answer.manifest.name, "version": answer.manifest.version}
-
-
-class _Json(Response):
-    """200 with a JSON body; made without the general constructor, which costs as much as decoding.
-
-    A large one is sent piece by piece, as its client takes it, and counts among the `pending` bytes.
-    """
-
-    def __init__(self, body: bytes, server_timing: bytes, pending: Admission) -> None:
-        self._pending = pending
-        self.status_code = 200
-        self.background = None
-        self.body = body
-        self.raw_headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            (b"server-timing", server_timing),
-        ]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises Overloaded."""
-        size = len(self.body)
-        if size <= PIECE_BYTES:
-            await super().__call__(scope, receive, send)
-            return
-        self._pending.admit(size, size)
-        try:
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            for first in range(0, size, PIECE_BYTES):
-                piece = bytes(self.body[first : first + PIECE_BYTES])
-                more = first + PIECE_BYTES < size
-                await send({"type": "http.response.body", "body": piece, "more_body": more})
-                await asyncio.sleep(0)  # others may be written to
-        finally:
-            self._pending.release(size)
 
 
 ENDPOINTS = {"/predict/pass": answer_pass, "/predict/digit": answer_digit}

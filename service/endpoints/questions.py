@@ -16,9 +16,9 @@ from service.errors import UnsupportedMediaType
 from service.pictures.images import Upload, rows_of
 from service.pictures.mnist import digits_of_mnist
 from service.pictures.preparation import SIDE
-from service.serving.batching import Answer, Rows
 from service.serving.body import media_type_of
 from service.serving.call import Admitted
+from service.serving.job import Answer, Rows
 
 # Up to so many of MNIST's own pictures are decoded on the event loop: a thread's round trip costs more than
 # they do. Any other picture may take long, and is read elsewhere.

@@ -17,15 +17,13 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from service.artifacts.manifest import Manifest
 from service.engine.predictor import Predictor
 from service.errors import InferenceFailed, ServiceError, outcome
+from service.serving.job import Answer, Job, OnAnswer, Outputs, Part, Rows
 
 logger = logging.getLogger(__name__)
 
@@ -33,86 +31,6 @@ DRAIN_LOOK_S = 0.05
 
 # Of a batch: what a request of few rows has at most, and what is kept for those of more while any waits.
 FEW, KEPT = 1 / 16, 1 / 4
-
-Rows = NDArray[Any]
-Outputs = list[list[float]]
-OnAnswer = Callable[["Answer | ServiceError"], None]
-
-
-class Answer(NamedTuple):
-    """The answers to one request, row by row; the model that gave them; where the time went, in seconds."""
-
-    outputs: Outputs
-    manifest: Manifest
-    queue_s: float
-    infer_s: float
-
-
-class Job:
-    """One request: its rows, and the answers to those that have been in a batch."""
-
-    __slots__ = (
-        "_batcher",
-        "_on_answer",
-        "count",
-        "done",
-        "expires_at",
-        "outputs",
-        "queued_at",
-        "rows",
-        "started_at",
-        "taken",
-    )
-
-    def __init__(self, batcher: "Batcher", rows: Rows, on_answer: "OnAnswer", expires_at: float) -> None:
-        self._batcher = batcher
-        self._on_answer = on_answer
-        self.rows = rows
-        self.count = len(rows)
-        self.done = False
-        self.expires_at = expires_at
-        self.outputs: Outputs = []
-        self.taken = 0
-        self.queued_at = time.perf_counter()
-        self.started_at = 0.0
-
-    def take(self, at_most: int) -> "_Part":
-        """The next rows that have been in no batch yet."""
-        if not self.taken:
-            self.started_at = time.perf_counter()
-        count = min(at_most, self.count - self.taken)
-        rows = self.rows if count == self.count else self.rows[self.taken : self.taken + count]
-        self.taken += count
-        return _Part(self, rows, count)
-
-    def settle(self, result: Outputs | ServiceError) -> None:
-        """Take in the answers to one part. The last one, or a failure, answers the request."""
-        if self.done:
-            return
-        if isinstance(result, ServiceError):
-            self.drop()
-            self._on_answer(result)
-            return
-        self.outputs += result
-        if len(self.outputs) == self.count:
-            self.drop()
-            infer_s = time.perf_counter() - self.started_at
-            queue_s = self.started_at - self.queued_at
-            self._on_answer(Answer(self.outputs, self._batcher.manifest, queue_s, infer_s))
-
-    def drop(self) -> None:
-        """Nobody waits for it any longer: rows that still wait are not computed."""
-        if not self.done:
-            self.done = True
-            self._batcher.unanswered -= 1
-
-
-class _Part(NamedTuple):
-    """Those rows of one request that are in one batch."""
-
-    job: Job
-    rows: Rows
-    n: int
 
 
 class Batcher:
@@ -220,9 +138,9 @@ class Batcher:
                 except RuntimeError:  # the loop is closed: nobody waits any longer
                     return
 
-    def _next_batch(self) -> list[_Part]:
+    def _next_batch(self) -> list[Part]:
         """Take rows up to the limit, in turn; answered, cancelled and expired requests are dropped."""
-        batch: list[_Part] = []
+        batch: list[Part] = []
         now = time.monotonic()
         if not self._many:
             self._fill(batch, self._few, self._max_batch_rows, now)
@@ -232,7 +150,7 @@ class Batcher:
         self._fill(batch, self._many, room + kept, now)
         return batch
 
-    def _fill(self, batch: list[_Part], waiting: deque[Job], room: int, now: float) -> int:
+    def _fill(self, batch: list[Part], waiting: deque[Job], room: int, now: float) -> int:
         """Returns the room that is left."""
         while room and waiting:
             job = waiting.popleft()
@@ -245,7 +163,7 @@ class Batcher:
                 waiting.append(job)
         return room
 
-    def _infer(self, batch: Sequence[_Part]) -> list[Outputs | ServiceError]:
+    def _infer(self, batch: Sequence[Part]) -> list[Outputs | ServiceError]:
         """One result for each part. A batch that fails is run again part by part: only the guilty fail."""
         alone = len(batch) == 1
         rows = torch.from_numpy(batch[0].rows if alone else np.concatenate([part.rows for part in batch]))
@@ -266,6 +184,6 @@ class Batcher:
         return [outputs[end - part.n : end] for part, end in zip(batch, ends, strict=True)]
 
 
-def _settle(batch: list[_Part], results: list[Outputs | ServiceError]) -> None:
+def _settle(batch: list[Part], results: list[Outputs | ServiceError]) -> None:
     for part, result in zip(batch, results, strict=True):
         part.job.settle(result)

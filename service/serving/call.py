@@ -16,8 +16,9 @@ from service.decoding.pool import Decoding
 from service.errors import DeadlineExceeded, FieldError, InvalidInput, RequestTimeout
 from service.pictures.images import Finding, Upload
 from service.serving.admission import Admission
-from service.serving.batching import Answer, Batcher, Rows
+from service.serving.batching import Batcher
 from service.serving.body import LEAST_BYTES, PATIENCE_S, Body
+from service.serving.job import Answer, Rows
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
 

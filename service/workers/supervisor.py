@@ -11,11 +11,11 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
+from service.workers.child import Worker
 from service.workers.metrics_folder import MetricsFolder
 from service.workers.stages import ASKED_TO_STOP, READY, Stage, blocked, caught
 
@@ -36,46 +36,6 @@ class Limits(NamedTuple):
     drain_s: float
     stop_s: float
     margin_s: float = MARGIN_S
-
-
-@dataclass(eq=False)
-class Worker:
-    """A process, and our end of its socket."""
-
-    process: BaseProcess
-    pid: int
-    link: socket.socket
-    ready: bool = False
-    outdated: bool = False  # it serves until another is ready in its place
-    told: Stage = Stage.SERVE
-    waited_s: float = 0  # for whatever is expected of it next
-    killed: bool = False
-    silent: bool = False  # its end of the socket is closed: it is about to be gone
-
-    def tell(self, stage: Stage) -> None:
-        if stage > self.told:
-            self.told, self.waited_s = stage, 0
-            if self.ready:
-                with suppress(OSError):  # it has just ended
-                    self.link.send(bytes([stage]))
-            else:
-                self.kill()  # it holds nothing
-
-    def kill(self) -> None:
-        self.killed = True
-        self.process.kill()
-
-    def hear(self) -> bytes:
-        """What it has said since."""
-        said = b""
-        try:
-            said = self.link.recv(4096)
-            self.silent = not said
-        except BlockingIOError:
-            pass
-        except OSError:
-            self.silent = True
-        return said
 
 
 class Supervisor:
@@ -130,12 +90,15 @@ class Supervisor:
     def _fill(self) -> None:
         if self._stage != Stage.SERVE or time.monotonic() < self._pause_until:
             return
-        serving = [worker for worker in self._workers if worker.told == Stage.SERVE]
+        serving = self._serving()
         missing = self._wanted - len(serving)
         if not missing and any(worker.outdated for worker in serving):
             missing = 1  # beside the old one, which leaves when this one is ready
         for _ in range(missing):
             self._start()
+
+    def _serving(self) -> list[Worker]:
+        return [worker for worker in self._workers if worker.told == Stage.SERVE]
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
@@ -194,7 +157,7 @@ class Supervisor:
         if not self._served:
             self._served = True
             self._on_serving()
-        serving = [other for other in self._workers if other.told == Stage.SERVE]
+        serving = self._serving()
         outdated = [other for other in serving if other.outdated]
         if outdated and len(serving) > self._wanted:
             outdated[0].tell(Stage.DRAIN)
@@ -240,8 +203,7 @@ class Supervisor:
             self._code = STARTUP_FAILURE
             self._stop(Stage.CUT_OFF, "giving up")
             return
-        rounds = (self._failed_starts - 1) // self._wanted
-        pause_s = min(2**rounds, LONGEST_PAUSE_S)
+        pause_s = min(2 ** ((self._failed_starts - 1) // self._wanted), LONGEST_PAUSE_S)
         self._pause_until = time.monotonic() + pause_s
         logger.info("%d start(s) in a row failed, the next one is in %d s", self._failed_starts, pause_s)
 

@@ -1,0 +1,48 @@
+"""A worker process, as the process that watches over it sees it."""
+
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+
+from service.workers.stages import Stage
+
+
+@dataclass(eq=False)
+class Worker:
+    """A process, and our end of its socket."""
+
+    process: BaseProcess
+    pid: int
+    link: socket.socket
+    ready: bool = False
+    outdated: bool = False  # it serves until another is ready in its place
+    told: Stage = Stage.SERVE
+    waited_s: float = 0  # for whatever is expected of it next
+    killed: bool = False
+    silent: bool = False  # its end of the socket is closed: it is about to be gone
+
+    def tell(self, stage: Stage) -> None:
+        if stage > self.told:
+            self.told, self.waited_s = stage, 0
+            if self.ready:
+                with suppress(OSError):  # it has just ended
+                    self.link.send(bytes([stage]))
+            else:
+                self.kill()  # it holds nothing
+
+    def kill(self) -> None:
+        self.killed = True
+        self.process.kill()
+
+    def hear(self) -> bytes:
+        """What it has said since."""
+        said = b""
+        try:
+            said = self.link.recv(4096)
+            self.silent = not said
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.silent = True
+        return said
