@@ -390,8 +390,14 @@ def test_the_whole_command_says_what_is_wrong_in_a_line() -> None:
     ],
 )
 def test_what_an_operator_gets_wrong_is_explained(
-    tmp_path: Path, arguments: tuple[str, ...], code: int, complaint: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    code: int,
+    complaint: str,
 ) -> None:
+    # Others leave checkpoints where all tests keep theirs.
+    monkeypatch.setenv("TRAINING_CHECKPOINTS", str(tmp_path / "runs"))
     result = CliRunner().invoke(cli, [arguments[0], "--out", str(tmp_path), *arguments[1:]])
     assert result.exit_code == code, result.stderr
     assert isinstance(result.exception, SystemExit)
