@@ -155,8 +155,9 @@ def _summary(store: ArtifactStore, name: str, version: int) -> str:
         manifest = read_manifest(store.folder(name, version))
     except ArtifactError as error:
         return f"unreadable: {error}"
+    recipe = printable(manifest.training.recipe) if manifest.training else "recipe not known"
     scores = ", ".join(f"{m.name} {m.value:.4f} ({m.split})" for m in manifest.metrics)
-    return f"{manifest.created_at:%Y-%m-%d %H:%M}  {printable(manifest.training.recipe)}  {scores}"
+    return f"{manifest.created_at:%Y-%m-%d %H:%M}  {recipe}  {scores}"
 
 
 def _say(line: str, err: bool = False) -> None:

@@ -81,7 +81,7 @@ def digit_candidate(net: torch.nn.Module, images_u8: torch.Tensor) -> Candidate:
     """What it takes to publish `net` as `digit`, with the figures of a model nobody trained."""
     return Candidate(
         name="digit",
-        task="image-classification",
+        kind="digit",
         net=net,
         input=IMAGES,
         output=PROBABILITIES,

@@ -48,7 +48,7 @@ async def test_the_service_answers_from_the_gpu_and_says_so(digits: Digits) -> N
 
 def test_what_is_trained_on_the_gpu_is_published_for_any_device(tmp_path: Path) -> None:
     train_pass(ArtifactStore(tmp_path), QUIET, device=torch.device("cuda"))
-    assert load(tmp_path / "pass" / "1", CPU).manifest.training.device == "cuda"
+    assert load(tmp_path / "pass" / "1", CPU).manifest.record.device == "cuda"
 
 
 def test_every_batch_size_is_answered_whatever_graph_it_is_padded_to(digits: Digits) -> None:

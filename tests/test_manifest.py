@@ -31,7 +31,7 @@ def test_a_manifest_survives_writing_and_reading(manifest: Manifest, tmp_path: P
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"schema_version": 2}, "schema_version"),
+        ({"schema_version": 3}, "schema_version"),
         ({"surprise": 1}, "surprise"),
         ({"name": "../evil"}, "name"),
         ({"version": 0}, "version"),

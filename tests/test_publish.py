@@ -114,7 +114,7 @@ def test_the_live_version_stays_unless_the_new_one_is_at_least_as_good(
     def live_after(wanted: bool | None = None, data: str | None = None, **figures: float) -> int:
         new = published_with(store, published / "digit" / "1", **figures)
         if data:
-            new = new.model_copy(update={"training": new.training.model_copy(update={"data_sha256": data})})
+            new = new.model_copy(update={"training": new.record.model_copy(update={"data_sha256": data})})
         Activation(wanted, told.append).carry_out(new, store, lambda _: None)
         return store.current("digit")
 
@@ -293,14 +293,14 @@ def test_every_committed_version_loads(folder: Path) -> None:
 
 def test_the_committed_versions_are_the_promised_ones() -> None:
     store = ArtifactStore(COMMITTED)
-    recipes = [read_manifest(store.folder("digit", v)).training.recipe for v in (1, 2)]
+    recipes = [read_manifest(store.folder("digit", v)).record.recipe for v in (1, 2)]
     assert recipes == ["softmax-mlp", "kaiming-mlp"]
     live = read_manifest(store.folder("digit", store.current("digit")))
-    assert live.training.recipe == "cnn"
+    assert live.record.recipe == "cnn"
     assert live.metric("accuracy", "test").value >= 0.9960
     assert live.metric("expected-calibration-error", "test").value <= 0.003
     assert live.metric("accuracy-mean", "drawn").value >= 0.993
-    assert int(live.training.hyperparameters["parameters"]) <= 200_000
+    assert int(live.record.hyperparameters["parameters"]) <= 200_000
 
 
 def test_the_stated_accuracy_is_that_of_the_archive(digits: Digits) -> None:

@@ -51,7 +51,7 @@ def test_the_stated_accuracies_are_those_of_the_manifests() -> None:
     for version in (1, 2, store.current("digit")):
         manifest = read_manifest(store.folder("digit", version))
         stated = f"{manifest.metric('accuracy', 'test').value:.2%}".replace("%", " %")
-        (row,) = re.findall(rf"^\| `{manifest.training.recipe}`.*$", README, re.M)
+        (row,) = re.findall(rf"^\| `{manifest.record.recipe}`.*$", README, re.M)
         assert stated in row
 
 

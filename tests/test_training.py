@@ -279,8 +279,8 @@ def test_the_digit_command_publishes_a_complete_version(tmp_path: Path, digits: 
     assert "Published digit version 1" in result.stdout
     folder = out / "digit" / "1"
     manifest = read_manifest(folder)
-    assert manifest.training.recipe == "softmax-mlp"
-    assert (manifest.training.seed, manifest.training.hyperparameters["epochs"]) == (3, 2)
+    assert manifest.record.recipe == "softmax-mlp"
+    assert (manifest.record.seed, manifest.record.hyperparameters["epochs"]) == (3, 2)
     assert manifest.metric("accuracy", "test").n == 500
     files = {str(p.relative_to(folder)) for p in folder.rglob("*.p*")}
     pictures = {f"report/{name}.png" for name in ("curves", "confusion", "mistakes", "reliability")}
@@ -305,8 +305,8 @@ def test_the_cnn_is_evaluated_and_published_again(tmp_path: Path, digits: Digits
     assert 0 < second.metric("accuracy", "other").value < 1
     assert 0 <= second.metric("expected-calibration-error", "test").value < 1
     assert second.output.score is not None
-    assert second.output.shape == (-1, 11)
-    assert float(str(second.training.hyperparameters["temperature"])) > 0
+    assert second.output.row_shape == (11,)
+    assert float(str(second.record.hyperparameters["temperature"])) > 0
     card = (out / "digit" / "2" / "report" / "report.md").read_text()
     for heading in ("Model details", "Intended use", "Caveats", "Robustness", "What is no digit"):
         assert heading in card
@@ -320,7 +320,7 @@ def test_the_cnn_is_evaluated_and_published_again(tmp_path: Path, digits: Digits
     with torch.inference_mode(), torchscript_accepted():
         before, after = (torch.jit.load(out / "digit" / v / "model.pt")(images_u8) for v in ("1", "3"))
     torch.testing.assert_close(before, after)
-    hyperparameters = read_manifest(out / "digit" / "3").training.hyperparameters
+    hyperparameters = read_manifest(out / "digit" / "3").record.hyperparameters
     assert hyperparameters["weights_of_version"] == 1
     assert hyperparameters["epochs"] == 1
 
@@ -344,7 +344,7 @@ def test_the_net_of_an_older_recipe_is_not_recalibrated() -> None:
 def test_the_pass_command_prints_the_coefficients(tmp_path: Path) -> None:
     result = run("pass", "--out", str(tmp_path))
     assert result.returncode == 0, result.stderr
-    record = read_manifest(tmp_path / "pass" / "1").training
+    record = read_manifest(tmp_path / "pass" / "1").record
     for text in (
         f"w │ {record.hyperparameters['w']:.4f}",
         f"b │ {record.hyperparameters['b']:.4f}",

@@ -17,7 +17,8 @@ from rich.console import Console
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
 
-from service.artifacts.manifest import InputSpec, Manifest, Metric, OutputSpec, TrainingRecord
+from service.artifacts.interface import Column, Output, TableInput
+from service.artifacts.manifest import Manifest, Metric, TrainingRecord
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
 from training.activation import IF_AS_GOOD, Activation
@@ -37,13 +38,7 @@ SUMMED_LOSS = Objective(
 )
 CHECK_HOURS = (0.0, 1.0, 2.0, 3.0, 4.0, 10.0)
 DECISION_THRESHOLD = 0.5
-PROBABILITY = OutputSpec(
-    name="probability",
-    dtype="float32",
-    shape=(-1, 1),
-    labels=("passed",),
-    threshold=DECISION_THRESHOLD,
-)
+PROBABILITY = Output(kind="binary", labels=("passed",), threshold=DECISION_THRESHOLD)
 
 
 def train_pass(
@@ -86,7 +81,7 @@ def train_pass(
     check_rows = torch.tensor(CHECK_HOURS).unsqueeze(1)
     candidate = Candidate(
         name="pass",
-        task="binary-classification",
+        kind="table",
         net=net,
         input=_hours(rows),
         output=PROBABILITY,
@@ -130,17 +125,16 @@ def probability_at(net: PassNet, hours: float) -> float:
     return answer.item()
 
 
-def _hours(rows: Rows) -> InputSpec:
-    return InputSpec(
+def _hours(rows: Rows) -> TableInput:
+    hours = Column(
         name="hours",
-        dtype="float32",
-        shape=(-1, 1),
         units="hours studied",
         minimum=0,
         maximum=torch.finfo(torch.float32).max,
         training_minimum=rows.inputs.min().item(),
         training_maximum=rows.inputs.max().item(),
     )
+    return TableInput(columns=(hours,))
 
 
 def _metrics(net: PassNet, rows: Rows) -> tuple[Metric, ...]:

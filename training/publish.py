@@ -17,19 +17,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from service.artifacts.files import sync_directory, write_durably
+from service.artifacts.interface import Output, PictureInput, TableInput
 from service.artifacts.manifest import (
     MODEL_FILE,
     Check,
-    InputSpec,
+    Kind,
     Manifest,
     Metric,
-    OutputSpec,
     TrainingRecord,
 )
 from service.artifacts.signatures import SigningKey
@@ -49,12 +48,12 @@ class Candidate:
     """
 
     name: str
-    task: Literal["binary-classification", "image-classification"]
+    kind: Kind
     net: nn.Module
-    input: InputSpec
-    output: OutputSpec
+    input: TableInput | PictureInput
+    output: Output
     metrics: tuple[Metric, ...]
-    training: TrainingRecord
+    training: TrainingRecord | None
     check_rows: Tensor
     proof_rows: Tensor
     files: Mapping[str, bytes]
@@ -213,7 +212,7 @@ def _manifest(candidate: Candidate, net: nn.Module, version: int, model: bytes) 
         name=candidate.name,
         version=version,
         created_at=_now(),
-        task=candidate.task,
+        kind=candidate.kind,
         sha256=hashlib.sha256(model).hexdigest(),
         size_bytes=len(model),
         input=candidate.input,

@@ -15,7 +15,8 @@ def print_result(console: Console, manifest: Manifest, extra: dict[str, str]) ->
         table.add_row(f"{metric.name} ({metric.split}, n = {metric.n:,})", f"{metric.value:.4f}")
     for name, value in extra.items():
         table.add_row(name, value)
-    table.add_row("seconds", f"{manifest.training.seconds:.1f}")
+    if manifest.training:
+        table.add_row("seconds", f"{manifest.training.seconds:.1f}")
     console.print(table)
 
 

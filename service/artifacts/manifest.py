@@ -5,18 +5,19 @@ Training writes it and the service reads it, so this module needs neither torch 
 """
 
 import base64
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import AwareDatetime, Field, PositiveInt, model_validator
+
+from service.artifacts.interface import DType, Frozen, Input, Output
+from service.artifacts.version_one import upgraded
 
 MODEL_FILE = "model.pt"
 MANIFEST_FILE = "manifest.json"
 SIGNATURE_FILE = "manifest.sig"
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-DType = Literal["uint8", "float32"]
-Polarity = Literal["light-on-dark"]
-Task = Literal["binary-classification", "image-classification"]
+Kind = Literal["table", "picture", "digit"]
 
 
 # The longest that a message shows of what others wrote.
@@ -41,50 +42,7 @@ def printable(text: str, at_most: int = MAX_SHOWN) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
 
 
-class _Frozen(BaseModel):
-    # `allow_inf_nan=False`: a NaN metric or hyper-parameter is a failed training run.
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class _TensorSpec(_Frozen):
-    """One batch of rows; -1 in `shape` is their number."""
-
-    name: str
-    dtype: DType
-    shape: tuple[int, ...] = Field(min_length=2, max_length=8)
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        return self.shape[1:]
-
-
-class InputSpec(_TensorSpec):
-    """What a model reads."""
-
-    units: str
-    minimum: float
-    maximum: float
-    training_minimum: float
-    training_maximum: float
-    polarity: Polarity | None = None
-
-
-class ScoreSpec(_Frozen):
-    """A last column that is no probability: how little a row looks like the training data, 0 to 1."""
-
-    name: str
-    threshold: float = Field(description="Above it a row is called out of distribution.")
-
-
-class OutputSpec(_TensorSpec):
-    """What a model answers; `labels` name the columns, in order. A `score` is one column more."""
-
-    labels: tuple[str, ...]
-    threshold: float | None = Field(None, ge=0, le=1)
-    score: ScoreSpec | None = None
-
-
-class Metric(_Frozen):
+class Metric(Frozen):
     """Of `split`: MNIST's own, `drawn` (sheets and non-digits made by a program) or `other` (not MNIST)."""
 
     name: str
@@ -93,7 +51,7 @@ class Metric(_Frozen):
     n: int = Field(ge=1, description="Rows that the value was computed on.")
 
 
-class TrainingRecord(_Frozen):
+class TrainingRecord(Frozen):
     """Everything needed to train the same weights again."""
 
     recipe: str
@@ -106,7 +64,7 @@ class TrainingRecord(_Frozen):
     seconds: float = Field(ge=0)
 
 
-class TensorData(_Frozen):
+class TensorData(Frozen):
     """A tensor in JSON, exact to the bit: base64 of its row-major, little-endian bytes."""
 
     dtype: DType
@@ -121,7 +79,7 @@ class TensorData(_Frozen):
         return base64.b64decode(self.data, validate=True)
 
 
-class Check(_Frozen):
+class Check(Frozen):
     """Rows and the answers that training saw; replayed before a model may serve."""
 
     inputs: TensorData
@@ -129,22 +87,28 @@ class Check(_Frozen):
     tolerance: float = Field(ge=0, description="Largest absolute difference that still passes.")
 
 
-class Manifest(_Frozen):
+class Manifest(Frozen):
     """All that is known of one published version."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     name: ModelName
     version: int = Field(ge=1, lt=10**9)
     created_at: AwareDatetime
-    task: Task
+    kind: Kind = Field(description="Of the endpoint that serves it.")
     format: Literal["torchscript"] = "torchscript"
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of model.pt.")
     size_bytes: int = Field(ge=1, le=2**53, description="Of model.pt.")
-    input: InputSpec
-    output: OutputSpec
-    metrics: tuple[Metric, ...]
-    training: TrainingRecord
+    input: Input
+    output: Output
+    metrics: tuple[Metric, ...] = ()
+    training: TrainingRecord | None = Field(None, description="Null: nobody knows.")
     check: Check
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_any_version(cls, document: Any) -> Any:
+        old = isinstance(document, dict) and document.get("schema_version") == 1
+        return upgraded(document) if old else document
 
     @property
     def threshold(self) -> float:
@@ -152,6 +116,13 @@ class Manifest(_Frozen):
         if self.output.threshold is None:
             raise ArtifactError(f"{self.name} {self.version} has no decision threshold")
         return self.output.threshold
+
+    @property
+    def record(self) -> TrainingRecord:
+        """How it was trained. Raises ArtifactError where nobody knows."""
+        if self.training is None:
+            raise ArtifactError(f"nobody knows how {self.name} {self.version} was trained")
+        return self.training
 
     def metric(self, name: str, split: str) -> Metric:
         """The metric of that name and split; KeyError when it was not measured."""

@@ -45,16 +45,8 @@ from service.serving.registry import Interface
 PASS, DIGIT = "pass", "digit"
 
 INTERFACES = {
-    PASS: Interface("binary-classification", "hours", "float32", (-1, 1), None, (-1, 1), ("passed",)),
-    DIGIT: Interface(
-        "image-classification",
-        "images",
-        "uint8",
-        (-1, 1, 28, 28),
-        "light-on-dark",
-        (-1, 10),
-        tuple("0123456789"),
-    ),
+    PASS: Interface("table", "float32 ['hours']", "binary", ("passed",)),
+    DIGIT: Interface("digit", "uint8 [1, 28, 28]", "classes", tuple("0123456789")),
 }
 
 # The most rows of one batch, and how many count as one where places are limited. Some hundred hours are

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from service.artifacts.manifest import OutputSpec
+from service.artifacts.interface import Output, TableInput
 from service.endpoints.documents import BYTES_A_VALUE, SMALL_BYTES, read
 from service.endpoints.multipart import FILE_FIELD, FORM, whole_form
 from service.endpoints.schemas import MAX_HOURS_PER_REQUEST, PassRequest
@@ -137,8 +137,11 @@ def hours_of(document: bytes) -> Question:
 
 
 def _passes(hours: Sequence[float], answer: Answer, part: slice) -> list[dict[str, Any]]:
-    threshold, fitted_to = answer.manifest.threshold, answer.manifest.input
-    low, high = fitted_to.training_minimum, fitted_to.training_maximum
+    threshold, rows = answer.manifest.threshold, answer.manifest.input
+    assert isinstance(rows, TableInput)
+    low, high = rows.columns[0].training_minimum, rows.columns[0].training_maximum
+    assert low is not None
+    assert high is not None
     return [
         {"hours": h, "probability": p, "passed": p >= threshold, "extrapolating": not low <= h <= high}
         for h, (p,) in zip(hours[part], answer.outputs[part], strict=True)
@@ -151,7 +154,7 @@ def digits(answer: Answer, part: slice = ALL) -> list[dict[str, Any]]:
     return [_digit(row, output) for row in answer.outputs[part]]
 
 
-def _digit(row: list[float], output: OutputSpec) -> dict[str, Any]:
+def _digit(row: list[float], output: Output) -> dict[str, Any]:
     score = output.score
     out_of_distribution = row.pop() > score.threshold if score else None
     confidence = max(row)

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from service.artifacts.manifest import ArtifactError, DType, TensorData, printable
+from service.artifacts.interface import DType
+from service.artifacts.manifest import ArtifactError, TensorData, printable
 
 DTYPES: dict[DType, torch.dtype] = {"uint8": torch.uint8, "float32": torch.float32}
 

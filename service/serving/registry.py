@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import torch
 
-from service.artifacts.manifest import ArtifactError, DType, Manifest, Polarity, Task, printable
+from service.artifacts.interface import TableInput
+from service.artifacts.manifest import ArtifactError, Kind, Manifest, printable
 from service.artifacts.signatures import TrustedKeys
 from service.artifacts.store import MAX_MODEL_BYTES, ArtifactStore
 from service.engine.predictor import Artifact, Predictor, prepare, read
@@ -18,22 +19,18 @@ logger = logging.getLogger(__name__)
 
 
 class Interface(NamedTuple):
-    """What a route sends to its model and expects of it, a score aside; -1 stands for the row count."""
+    """What a route sends to its model and expects of it, a score aside."""
 
-    task: Task
-    input_name: str
-    dtype: DType
-    input_shape: tuple[int, ...]
-    polarity: Polarity | None
-    output_shape: tuple[int, ...]
+    kind: Kind
+    input: str
+    output: str
     labels: tuple[str, ...]
 
     @classmethod
     def of(cls, manifest: Manifest) -> "Interface":
         rows, answers = manifest.input, manifest.output
-        columns = answers.shape[-1] - (answers.score is not None)
-        shape = (*answers.shape[:-1], columns)
-        return cls(manifest.task, rows.name, rows.dtype, rows.shape, rows.polarity, shape, answers.labels)
+        names = [column.name for column in rows.columns] if isinstance(rows, TableInput) else rows.row_shape
+        return cls(manifest.kind, f"{rows.dtype} {list(names)}", answers.kind, answers.labels)
 
 
 class Registry:

@@ -52,7 +52,7 @@ def evaluate_digit(
     kept = tuple(m for m in manifest.metrics if m.split not in ("drawn", "other"))
     manifest = manifest.model_copy(update={"metrics": kept + added})
     files = {
-        "report/report.md": model_card(manifest.training, manifest.metrics, found).encode(),
+        "report/report.md": model_card(manifest.record, manifest.metrics, found).encode(),
         "report/robustness.png": png(matrix_figure(found)),
         "report/examples.png": png(examples_figure(found)),
     }

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from service.artifacts.manifest import InputSpec, OutputSpec, ScoreSpec
+from service.artifacts.interface import Output, PictureInput, ScoreSpec
 from training import nets
 from training.data import Rows
 from training.digits import augment, styles
@@ -32,26 +32,12 @@ def _logits(net: nn.Module, images: Tensor) -> Tensor:
 CROSS_ENTROPY = Objective(forward=_logits, loss=cross_entropy)
 SCORE_THRESHOLD = 0.5  # the Detector is fitted so
 
-IMAGES = InputSpec(
-    name="images",
-    dtype="uint8",
-    shape=(-1, 1, 28, 28),
-    units="grey level",
-    minimum=0,
-    maximum=255,
-    training_minimum=0,
-    training_maximum=255,
-    polarity="light-on-dark",
-)
-SCORED = OutputSpec(
-    name="probabilities",
-    dtype="float32",
-    shape=(-1, 11),
-    labels=tuple("0123456789"),
+IMAGES = PictureInput(height=28, width=28, channels=1, resize="mnist", polarity="light-on-dark")
+PROBABILITIES = Output(kind="classes", labels=tuple("0123456789"))
+SCORED = Output(
+    kind="classes",
+    labels=PROBABILITIES.labels,
     score=ScoreSpec(name="out-of-distribution", threshold=SCORE_THRESHOLD),
-)
-PROBABILITIES = OutputSpec(
-    name="probabilities", dtype="float32", shape=(-1, 10), labels=tuple("0123456789")
 )
 
 

@@ -127,9 +127,16 @@ def recalibrate_digit(
     """
     folder = store.folder("digit", version)
     manifest = read_manifest(folder)
-    recipe, record = RECIPES.get(manifest.training.recipe), manifest.training
-    net = start(recipe, record.seed) if recipe else None
-    if not recipe or not net or not isinstance(net.body, nets.ConvNet) or not manifest.output.score:
+    record = manifest.training
+    recipe = RECIPES.get(record.recipe) if record else None
+    net = start(recipe, record.seed) if record and recipe else None
+    if (
+        not record
+        or not recipe
+        or not net
+        or not isinstance(net.body, nets.ConvNet)
+        or not manifest.output.score
+    ):
         raise ArtifactError(f"digit/{version} has nothing that is fitted after its weights")
     detecting = nets.DetectingDigitNet(net, nets.Detector(net.body.widths))
     try:
@@ -169,7 +176,7 @@ def calibrate_and_publish(
     check_rows = _one_of_each_digit(split.validation)
     candidate = Candidate(
         name="digit",
-        task="image-classification",
+        kind="digit",
         net=published,
         input=IMAGES,
         output=SCORED if isinstance(published, nets.DetectingDigitNet) else PROBABILITIES,
