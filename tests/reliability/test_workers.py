@@ -19,7 +19,7 @@ from service.artifacts.store import ArtifactStore
 from service.http.keys import add_key
 from tests.conftest import Served, loads, metric_sum, png, sent, served, wait_for, workers_of
 from tests.reliability.conftest import white_square
-from tests.slow_import import slow_import
+from tests.workers.slow_import import slow_import
 
 Report = Callable[[str, str, str], None]
 

@@ -1,0 +1,360 @@
+"""Generated spellings of requests: one answer, whole and in pieces, with the direct way and without it."""
+
+import asyncio
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from service.connections.connection import Connection
+from service.http.keys import add_key
+from tests.conftest import Digits, png
+from tests.connections.test_direct import Watched, watched
+
+PAUSE_S = 0.03  # longer than the direct way waits for a body
+SILENCE_S = 20.0
+LAST = b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-Request-ID: last\r\n\r\n"
+BATCH = 16  # at once
+SHORT = 60  # batches
+
+
+class Request(NamedTuple):
+    wire: bytes
+    cuts: tuple[int, ...]
+
+    def pieces(self) -> list[bytes]:
+        """It and the last request, cut where it is cut in itself."""
+        whole = self.wire + LAST
+        places = sorted({0, len(whole), *(min(cut, len(whole) - 1) for cut in self.cuts)})
+        return [whole[a:b] for a, b in pairwise(places)]
+
+    def __repr__(self) -> str:
+        return f"{self.wire[:2000]!r}, cut at {self.cuts}"
+
+
+class Reply(NamedTuple):
+    """What is the same whichever way a request takes."""
+
+    status: int
+    fields: tuple[str, ...]
+    allow: str | None
+    document: Any
+
+
+Outcome = tuple[Reply | str, ...]
+
+
+@contextmanager
+def both_ways(published: Path, keys: Path) -> Iterator[tuple[Watched, Watched]]:
+    with (
+        watched(published, api_keys_file=keys, open_paths="/health,/models") as direct,
+        watched(published, api_keys_file=keys, open_paths="/health,/models") as usual,
+    ):
+        vars(usual.app)["direct"].clear()
+        yield direct, usual
+
+
+@pytest.fixture(scope="module")
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("keys") / "keys.txt"
+
+
+@pytest.fixture(scope="module")
+def key(key_file: Path) -> str:
+    return add_key(key_file, "laboratory")
+
+
+@pytest.fixture(scope="module")
+def ways(published: Path, key_file: Path, key: str) -> Iterator[tuple[Watched, Watched]]:
+    del key  # it is in the file
+    with both_ways(published, key_file) as ways:
+        yield ways
+
+
+def requests(picture: bytes, key: str) -> st.SearchStrategy[Request]:
+    """Mostly requests that are answered 200; one thing in them or two may be unusual or wrong."""
+
+    def usual(common: bytes, *others: bytes, rare: int = 12) -> st.SearchStrategy[bytes]:
+        return st.sampled_from([*((rare - 1) * len(others) * [common]), *others])
+
+    part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="7.png"\r\n\r\n' + picture
+    bare = b"--b\r\ncontent-disposition: form-data; name=file\r\nX: y\r\n\r\n" + picture
+    umlaut = part.replace(b"--b", b"--\xfc", 1) + b"\r\n--\xfc--\r\n"
+    form = part + b"\r\n--b--\r\n"
+    kind = b"multipart/form-data; boundary=b"
+    contents = {
+        b"/predict/pass": (
+            [b'{"hours": 4}', b'{"hours": [1, 2.5]}', b'{"hours": -1}', b'{"hours": ', b"", b"\xff"],
+            [
+                b"application/json",
+                b"Application/JSON ; charset=utf-8",
+                b"text/plain",
+                b"",
+                b" application/json",
+                b"application/json;",
+                b"application/json, text/plain",
+            ],
+        ),
+        b"/predict/digit": (
+            [
+                form,
+                part + b"\r\n" + part + b"\r\n--b--",
+                bare + b"\r\n--b--\r\nepilogue",
+                umlaut,
+                part,
+                picture,
+                b"",
+                picture[:40],
+                b"--b--\r\n",
+            ],
+            [
+                kind,
+                b'Multipart/Form-Data;boundary="b"',
+                b"multipart/form-data; boundary=\xfc",
+                b"multipart/form-data; boundary=\xc3\xbc",
+                b'multipart/form-data; boundary="\xfc"',
+                b"multipart/mixed; boundary=b",
+                b"text/plain; boundary=b",
+                b"multipart/form-data",
+                b"image/png",
+                b"Image/PNG; boundary=b",
+                b"image/",
+                b"",
+                b"multipart/form-data; charset=x; boundary=b",
+            ],
+        ),
+    }
+    targets = {
+        b"/predict/pass": [
+            b"/predict/%70ass",
+            b"/predict/pass?x=1",
+            b"http://x/predict/pass",
+            b"/predict/pass/",
+        ],
+        b"/predict/digit": [b"/predict/digit?", b"/predict/digit?explain=no", b"//predict/digit"],
+    }
+    names = st.sampled_from([bytes.lower, bytes.title, bytes.upper])
+    blanks = usual(b" ", b"", b"\t", b"  \t ")
+    ends = usual(b"", b" ", b" \t")
+
+    @st.composite
+    def field(draw: st.DrawFn, name: bytes, values: st.SearchStrategy[bytes]) -> bytes:
+        return draw(names)(name) + b":" + draw(blanks) + draw(values) + draw(ends) + b"\r\n"
+
+    trailers = st.sampled_from(
+        [
+            b"",
+            b"",
+            b"X: y\r\n",
+            b"X-API-Key: " + key.encode() + b"\r\n",
+            b"Content-Type: text/plain\r\n",
+            b"X-Request-Timeout-Ms: 0\r\n",
+            b"Content-Encoding: gzip\r\nHost: y\r\n",
+        ]
+    )
+    additions = usual(
+        b"",
+        b"Connection: Upgrade\r\nUpgrade: h2c\r\n",
+        b"Connection: keep-alive, Upgrade\r\nUpgrade: h2c, websocket\r\nHTTP2-Settings: A\r\n",
+        b"Connection: close\r\n",
+        b"Connection: close, Upgrade\r\nUpgrade: x/1\r\n",
+        b"Connection: keep-alive\r\n",
+        b"Expect: 100-continue\r\n",
+        b"Expect: 200-ok\r\n",
+        b"Expect:\r\n",
+        b"Content-Encoding: gzip\r\n",
+        b"Content-Encoding: identity\r\n",
+        b"Content-Encoding:\r\n",
+        b"Content-Encoding: br\r\nContent-Encoding: identity\r\n",
+        b"X-Request-Timeout-Ms:  30000 \r\n",
+        b"X-Request-Timeout-Ms: soon\r\n",
+        b"X-Request-Timeout-Ms: 30000\r\nX-Request-Timeout-Ms: 40000\r\n",
+        b"X-Request-ID: mine \r\n",
+        b"X-Request-ID:\r\nX-Request-ID: second\r\n",
+        b"Host: y\r\n",
+        b"Content-Type: application/json\r\n",
+        b"Content-Length: 3\r\n",
+        b"Transfer-Encoding: gzip, chunked\r\n",
+        b"X-Empty:\r\n",
+        b"X-Fold: a\r\n b\r\n",
+        b"X : y\r\n",
+        b"X-Long: " + 70_000 * b"x" + b"\r\n",
+        b"X-Latin: \xe9\r\n",
+        b"Cookie: a=b\r\nCookie: c=d\r\n",
+        rare=2,
+    )
+
+    @st.composite
+    def request(draw: st.DrawFn) -> Request:
+        path = draw(st.sampled_from([b"/predict/pass", b"/predict/digit"]))
+        bodies, kinds = contents[path]
+        body = draw(usual(*bodies, rare=3))
+        framing = draw(st.sampled_from([b"length"] * 5 + [b"chunked"] * 3 + [b"none"]))
+        fields = [
+            draw(field(b"host", usual(b"x", b"", b"x:80", b"[::1]", b"a b", b"x/y"))),
+            draw(field(b"content-type", usual(*kinds, rare=2))),
+            draw(field(b"x-api-key", usual(key.encode(), b"", b"wrong"))),
+        ]
+        if framing == b"length":
+            fields.append(draw(field(b"content-length", st.just(b"%d" % len(body)))))
+        elif framing == b"chunked":
+            fields.append(draw(field(b"transfer-encoding", usual(b"chunked", b"Chunked"))))
+            at = draw(st.integers(0, len(body)))
+            chunks = [chunk for chunk in (body[:at], body[at:]) if chunk]
+            body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+            body += draw(usual(b"0", b"0;e=1", b"00")) + b"\r\n" + draw(trailers) + b"\r\n"
+        fields += [draw(additions)]
+        if draw(st.sampled_from(range(20))) == 7:
+            fields.pop(draw(st.integers(0, len(fields) - 1)))
+        method = draw(usual(b"POST", b"POST", b"GET", b"HEAD", b"OPTIONS", b"DELETE", b"post", b"PUT"))
+        version = draw(usual(b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0"))
+        target = draw(usual(path, path, *targets[path], b"/nowhere", b"*"))
+        start = draw(usual(b"", b"\r\n")) + b" ".join([method, target, version]) + b"\r\n"
+        wire = start + b"".join(draw(st.permutations(fields))) + b"\r\n" + body
+        cuts = draw(st.lists(st.integers(1, len(wire)), min_size=1, max_size=3))
+        return Request(wire, tuple(cuts))
+
+    return request()
+
+
+def outcomes(ways: tuple[Watched, Watched], asked: list[Request]) -> list[tuple[Request, list[Outcome]]]:
+    """Of each request: with the direct way, whole and in pieces, and without it."""
+
+    async def compare(request: Request) -> tuple[Request, list[Outcome]]:
+        whole = [request.wire + LAST]
+        return request, await asyncio.gather(
+            *(outcome(way, pieces) for way in ways for pieces in (whole, request.pieces()))
+        )
+
+    async def compare_all() -> list[tuple[Request, list[Outcome]]]:
+        return await asyncio.gather(*map(compare, asked))
+
+    return asyncio.run(compare_all())
+
+
+async def outcome(service: Watched, pieces: list[bytes]) -> Outcome:
+    """All answers on a connection, until the last request's, or its end."""
+    url = service.client.base_url
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    try:
+        async with asyncio.timeout(SILENCE_S):
+            sending = asyncio.create_task(_send(writer, pieces))
+            found = await _replies(reader, is_head=b"".join(pieces).lstrip().startswith(b"HEAD"))
+            sending.cancel()
+            return found
+    except TimeoutError:
+        return ("silence",)
+    except (ConnectionError, asyncio.IncompleteReadError) as error:
+        return (repr(error),)
+    finally:
+        writer.close()
+
+
+async def _send(writer: asyncio.StreamWriter, pieces: list[bytes]) -> None:
+    for number, piece in enumerate(pieces):
+        if number:
+            await asyncio.sleep(PAUSE_S)
+        writer.write(piece)
+        await writer.drain()
+
+
+async def _replies(reader: asyncio.StreamReader, is_head: bool) -> Outcome:
+    found: list[Reply | str] = []
+    while head := await _head(reader):
+        status = int(head.split()[1])
+        lines = head.decode("latin-1").split("\r\n")[1:]
+        fields = dict(line.lower().split(": ", 1) for line in lines if line)
+        if status == 100:
+            continue
+        length = 0 if is_head and not found else int(fields.get("content-length", 0))
+        body = await reader.readexactly(length)
+        if fields.get("x-request-id") == "last":
+            return (*found, f"and {status}")
+        timed = sorted(fields.keys() - {"content-length"})
+        found.append(Reply(status, tuple(timed), fields.get("allow"), _document(body)))
+    return (*found, "and closed")
+
+
+async def _head(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError as error:
+        return error.partial
+
+
+def _document(body: bytes) -> Any:
+    """Without what differs from request to request, and by batch."""
+    if not body.startswith(b"{"):
+        return body
+    document = json.loads(body, parse_float=lambda text: f"{float(text):.4f}")
+    document.pop("request_id", None)
+    if "detail" in document:
+        document["detail"] = re.sub(r"\d+", "N", document["detail"])  # places in what was read
+    return document
+
+
+def check(ways: tuple[Watched, Watched], asked: st.SearchStrategy[Request], batches: int) -> Counter[int]:
+    """Ask so many; the statuses that were seen. Fails at the first that is not answered alike."""
+    seen: Counter[int] = Counter()
+
+    @settings(
+        max_examples=batches,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.lists(asked, min_size=BATCH, max_size=BATCH, unique_by=lambda request: request.wire))
+    def batch(several: list[Request]) -> None:
+        for request, found in outcomes(ways, several):
+            if len(set(map(repr, found))) > 1:
+                shown = "\n".join(map(repr, found))
+                pytest.fail(f"{request!r}\n{shown}")
+            seen.update(reply.status for reply in found[0][:1] if isinstance(reply, Reply))
+
+    batch()
+    return seen
+
+
+def test_every_spelling_has_one_answer(
+    ways: tuple[Watched, Watched], digits: Digits, key: str, request: pytest.FixtureRequest
+) -> None:
+    batches = 2_000 if request.config.getoption("--long") else SHORT
+    direct, usual = ways
+    direct.by_asgi.clear()
+    seen = check(ways, requests(png(digits.images_u8[0]), key), batches)
+    assert seen.total() > batches * BATCH * 0.99
+    assert {200, 400, 401, 405, 411, 415, 417, 422, 431, 505} <= seen.keys()
+    assert seen[200] > seen.total() / 10
+    assert len(usual.by_asgi) > len(direct.by_asgi) + 0.05 * seen.total()
+
+
+def test_a_form_of_any_media_type_would_be_found(
+    ways: tuple[Watched, Watched], digits: Digits, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: read directly, a form is one under any media type that has a boundary."""
+    monkeypatch.setattr("service.endpoints.questions._is_form", lambda _: True)
+    with pytest.raises(pytest.fail.Exception, match="status=415"):
+        check(ways, requests(png(digits.images_u8[0]), key), SHORT)
+
+
+def test_fields_behind_the_content_would_be_found(
+    ways: tuple[Watched, Watched], digits: Digits, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: they count when they come together with the head."""
+
+    def on_header(connection: Connection, name: bytes, value: bytes) -> None:
+        connection.headers.append((name.lower(), value.strip(b" \t")))
+
+    monkeypatch.setattr(Connection, "on_header", on_header)
+    with pytest.raises(pytest.fail.Exception, match=r"(?i)transfer-encoding"):
+        check(ways, requests(png(digits.images_u8[0]), key), SHORT)

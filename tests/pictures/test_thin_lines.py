@@ -1,0 +1,62 @@
+"""Lines of a pixel or a few in large pictures: blurred, they are as faint as grain, and are read."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageOps
+
+from service.engine.predictor import Predictor
+from service.errors import BlankImage
+from service.pictures.preparation import prepare
+from tests.conftest import png
+from tests.pictures.drawings import right_answers
+
+# In shares of the picture, from its upper left corner.
+STROKES = {
+    0: [[(50, 20), (35, 30), (30, 50), (35, 70), (50, 80), (65, 70), (70, 50), (65, 30), (50, 20)]],
+    1: [[(50, 20), (50, 80)]],
+    2: [[(30, 30), (40, 20), (60, 20), (70, 35), (60, 50), (30, 80), (70, 80)]],
+    3: [[(30, 20), (60, 20), (70, 35), (50, 48), (70, 62), (60, 80), (30, 80)]],
+    4: [[(45, 20), (30, 55), (70, 55)], [(60, 35), (60, 80)]],
+    5: [[(70, 20), (35, 20), (33, 48), (60, 48), (70, 62), (60, 80), (33, 78)]],
+    6: [[(60, 20), (40, 35), (32, 60), (40, 78), (60, 78), (68, 62), (55, 52), (34, 60)]],
+    7: [[(30, 20), (70, 20), (45, 80)]],
+    8: [
+        [(50, 48), (35, 38), (38, 24), (50, 20), (62, 24), (65, 38), (50, 48)],
+        [(50, 48), (34, 60), (36, 75), (50, 80), (64, 75), (66, 60), (50, 48)],
+    ],
+    9: [[(68, 35), (55, 20), (38, 25), (35, 40), (50, 50), (65, 42), (68, 30), (66, 55), (60, 80)]],
+}
+SIZES = [(560, 1), (1000, 2), (1000, 1), (1680, 3), (2240, 4)]
+
+
+def drawn(digit: int, side: int, width: int, ink: int = 0, finer: int = 1) -> Image.Image:
+    picture = Image.new("L", (side * finer, side * finer), 255)
+    for stroke in STROKES[digit]:
+        points = [(x * side * finer / 100, y * side * finer / 100) for x, y in stroke]
+        ImageDraw.Draw(picture).line(points, fill=ink, width=width * finer)
+    return picture.reduce(finer)
+
+
+@pytest.mark.parametrize(("side", "width"), SIZES)
+@pytest.mark.parametrize("way", ["plain", "smooth", "JPEG", "grey"])
+def test_thin_lines_are_read(way: str, side: int, width: int, model: Predictor) -> None:
+    pictures = []
+    for digit in STROKES:
+        picture = drawn(digit, side, width, 60 if way == "grey" else 0, 2 if way == "smooth" else 1)
+        if way == "JPEG":
+            picture = Image.open(BytesIO(png(picture, "JPEG", quality=75)))
+        pictures.append(picture if digit % 2 else ImageOps.invert(picture))
+    labels = np.array(list(STROKES), dtype=np.uint8)
+    assert right_answers(model, pictures, labels) == len(labels)
+
+
+@pytest.mark.parametrize("deviation", [4, 8, 12, 16])
+@pytest.mark.parametrize("spot", [1, 2, 4])
+def test_grain_is_no_line(spot: int, deviation: int) -> None:
+    for seed in range(5):
+        grain = np.random.default_rng(seed).normal(0, deviation / spot, (280 // spot, 280 // spot))
+        levels = 215 + np.kron(grain, np.ones((spot, spot)))
+        with pytest.raises(BlankImage):
+            prepare(Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)))

@@ -1,0 +1,81 @@
+"""`python -m tests.workers.supervised WAY FOLDER`: the real supervisor, over two workers that do one thing.
+
+Each worker writes its number (0, 1, …, in the order of their start) to stderr when it does it.
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import time
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from service.workers.metrics_folder import MetricsFolder
+from service.workers.stages import ALIVE, READY, SIGNALS, Stage
+from service.workers.supervisor import Limits, Supervisor
+
+LIMITS = Limits(start_s=4, silence_s=1.5, drain_s=0, stop_s=1, margin_s=4)
+
+
+def work(link: socket.socket, way: str, number: int) -> None:
+    """The first two do what is asked for, what comes after them serves."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    assert link.recv(1) == bytes([Stage.SERVE])
+    spoilt = number < 2
+    if way == "never" or (way == "fails-later" and number in (2, 3)):
+        sys.exit(1)
+    if way == "broken":
+        sys.exit(3)
+    if way == "slow-start":
+        time.sleep(2.5 if number != 1 else 60)
+    link.send(READY)
+    if way == "hangs" and number == 1:
+        time.sleep(60)
+    if way == "fails-later" and spoilt:
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGKILL)
+    if way == "deaf" and spoilt:
+        time.sleep(60)
+    link.settimeout(0.5)
+    while True:
+        try:
+            told = link.recv(16)
+        except TimeoutError:
+            link.send(ALIVE)
+            continue
+        print("worker", number, "told", list(told), file=sys.stderr, flush=True)
+        if not told or told[-1] >= (Stage.LEAVE if way == "waits" else Stage.DRAIN):
+            return
+
+
+def main(way: str, folder: str) -> int:
+    logging.basicConfig(level="INFO", format="%(message)s")
+    started = 0
+
+    def launch(link: socket.socket) -> BaseProcess:
+        nonlocal started
+        process = multiprocessing.get_context("spawn").Process(target=work, args=(link, way, started))
+        process.start()
+        started += 1
+        return process
+
+    def say(what: str) -> None:
+        print(what, file=sys.stderr, flush=True)
+
+    limits = LIMITS._replace(silence_s=60) if way == "deaf" else LIMITS
+    return Supervisor(
+        launch,
+        workers=2,
+        limits=limits,
+        folder=MetricsFolder(Path(folder)),
+        on_serving=lambda: say("serving"),
+        on_stop=lambda: say("stopping"),
+        on_restart=lambda: say("restart"),
+    ).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
