@@ -12,6 +12,7 @@ DATA ?= data
 ARGS ?=
 
 BIN := .venv/bin
+ANYWHERE := not container and not pictures and not clients
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
@@ -40,7 +41,8 @@ check: $(INSTALLED)  ## Lint, format and types
 	$(BIN)/pytest -q tests/test_architecture.py
 
 test: check  ## Everything that CI runs: check, and all tests that need neither a GPU nor Docker
-	$(BIN)/pytest
+	$(BIN)/pytest -m 'not alone and $(ANYWHERE)' -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest -m 'alone and $(ANYWHERE)'
 
 test-gpu: $(INSTALLED)  ## The tests that need a CUDA device
 	$(BIN)/pytest -m gpu

@@ -96,10 +96,10 @@ def test_it_stops_on_sigterm_with_exit_code_0(workers: int) -> None:
     with served("--workers", str(workers)) as service:
         assert service.client.post("/predict/pass", json={"hours": 4}).status_code == 200
         service.client.close()
+        wait_for(lambda: service.log.read_text().count("version 1 ready on") >= workers)
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(timeout=30) == 0
         log = service.log.read_text()
-    assert log.count("version 1 ready on") >= workers
     assert "Traceback" not in log
 
 

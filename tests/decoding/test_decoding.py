@@ -27,6 +27,8 @@ from service.pictures.images import Finding, Upload, find_digit, open_pictures
 from tests.conftest import Digits, png
 from tests.reliability.costly import seven, slow_bitmap
 
+pytestmark = pytest.mark.alone  # whoever takes the processors from the children keeps them busy
+
 MAX_PIXELS = 25_000_000
 GUARD_S = 60
 

@@ -30,6 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[FIGURES] = []
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker("alone")
+
+
 def pytest_terminal_summary(config: pytest.Config) -> None:
     figures = config.stash.get(FIGURES, [])
     if not figures:
