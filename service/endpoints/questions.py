@@ -144,14 +144,14 @@ def _passes(hours: Sequence[float], answer: Answer, part: slice) -> list[dict[st
     assert high is not None
     return [
         {"hours": h, "probability": p, "passed": p >= threshold, "extrapolating": not low <= h <= high}
-        for h, (p,) in zip(hours[part], answer.outputs[part], strict=True)
+        for h, (p,) in zip(hours[part], answer.outputs[part].tolist(), strict=True)
     ]
 
 
 def digits(answer: Answer, part: slice = ALL) -> list[dict[str, Any]]:
     """What is answered to the outputs for pictures."""
     output = answer.manifest.output
-    return [_digit(row, output) for row in answer.outputs[part]]
+    return [_digit(row, output) for row in answer.outputs[part].tolist()]
 
 
 def _digit(row: list[float], output: Output) -> dict[str, Any]:

@@ -180,6 +180,8 @@ class Batcher:
             self._on_batch(len(rows), took_s)
         elif self._on_batch:
             asyncio.get_running_loop().call_soon(self._on_batch, len(rows), took_s)
+        if alone:
+            return [outputs]
         ends = list(accumulate(part.n for part in batch))
         return [outputs[end - part.n : end] for part, end in zip(batch, ends, strict=True)]
 

@@ -4,18 +4,23 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from service.artifacts.manifest import Manifest
 from service.errors import ServiceError
 
 Rows = NDArray[Any]
-Outputs = list[list[float]]
+Outputs = NDArray[np.float32]
 OnAnswer = Callable[["Answer | ServiceError"], None]
 
 
 class Answer(NamedTuple):
-    """The answers to one request, row by row; the model that gave them; where the time went, in seconds."""
+    """The answers to one request; the model that gave them; where the time went, in seconds.
+
+    `outputs`: [rows, columns]. As lists, those of long requests would be what the garbage collector walks
+    again and again while they wait: whoever writes them makes lists of a few rows at a time.
+    """
 
     outputs: Outputs
     manifest: Manifest
@@ -36,10 +41,11 @@ class Job:
     __slots__ = (
         "_batcher",
         "_on_answer",
+        "_outputs",
+        "answered",
         "count",
         "done",
         "expires_at",
-        "outputs",
         "queued_at",
         "rows",
         "started_at",
@@ -53,8 +59,9 @@ class Job:
         self.count = len(rows)
         self.done = False
         self.expires_at = expires_at
-        self.outputs: Outputs = []
         self.taken = 0
+        self.answered = 0
+        self._outputs: Outputs
         self.queued_at = time.perf_counter()
         self.started_at = 0.0
 
@@ -75,12 +82,22 @@ class Job:
             self.drop()
             self._on_answer(result)
             return
-        self.outputs += result
-        if len(self.outputs) == self.count:
+        self._keep(result)
+        if self.answered == self.count:
             self.drop()
             infer_s = time.perf_counter() - self.started_at
             queue_s = self.started_at - self.queued_at
-            self._on_answer(Answer(self.outputs, self._batcher.manifest, queue_s, infer_s))
+            self._on_answer(Answer(self._outputs, self._batcher.manifest, queue_s, infer_s))
+
+    def _keep(self, part: Outputs) -> None:
+        count = len(part)
+        if count == self.count:
+            self._outputs = part
+        else:
+            if not self.answered:
+                self._outputs = np.empty((self.count, *part.shape[1:]), part.dtype)
+            self._outputs[self.answered : self.answered + count] = part
+        self.answered += count
 
     def drop(self) -> None:
         """Nobody waits for it any longer: rows that still wait are not computed."""

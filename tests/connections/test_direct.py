@@ -21,6 +21,7 @@ from torch import Tensor
 from service.app import Abacus, create_app
 from service.connections.pacing import PacedConnection
 from service.engine.predictor import Predictor
+from service.serving.job import Outputs
 from service.serving.metrics import BurstGauge, BurstHistogram
 from service.settings import Settings
 from tests.conftest import Digits, metric_sum, png, wait_for
@@ -293,7 +294,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
     device = Device()
     answer = Predictor.answer
 
-    def held(predictor: Predictor, rows: Tensor) -> list[list[float]]:
+    def held(predictor: Predictor, rows: Tensor) -> Outputs:
         assert device.free.wait(30)
         if rows.shape[1:] == (1,):
             device.rows += rows.squeeze(1).tolist()

@@ -1,7 +1,9 @@
 """POST /predict/pass."""
 
 import httpx
+import numpy as np
 import pytest
+from pydantic_core import to_json
 
 JSON = {"Content-Type": "application/json"}
 
@@ -34,6 +36,20 @@ async def test_more_hours_more_probability(client: httpx.AsyncClient) -> None:
     body = (await client.post("/predict/pass", json={"hours": list(range(100))})).json()
     probabilities = [p["probability"] for p in body["predictions"]]
     assert probabilities == sorted(probabilities)
+
+
+@pytest.mark.parametrize("length", [1, 3, 256, 257, 1_000])
+async def test_numbers_are_written_to_the_bit(client: httpx.AsyncClient, length: int) -> None:
+    """What the model computed, as the shortest decimals; hours as they came, not as float32."""
+    hours = [i / 7 for i in range(length)]
+    response = await client.post("/predict/pass", json={"hours": hours})
+    body = response.json()
+    assert response.content == to_json(body)
+    assert [p["hours"] for p in body["predictions"]] == hours
+    probabilities = np.array([p["probability"] for p in body["predictions"]])
+    assert (probabilities == probabilities.astype(np.float32)).all()
+    if length > 7:
+        assert (np.array(hours) != np.array(hours, np.float32)).any()
 
 
 async def test_ten_thousand_at_once_and_not_one_more(client: httpx.AsyncClient) -> None:

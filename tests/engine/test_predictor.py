@@ -207,3 +207,14 @@ def test_an_answer_that_is_no_number_fails(version: Path) -> None:
     broken = Predictor(lambda rows: torch.full((len(rows), 10), torch.nan), real.manifest, CPU)
     with pytest.raises(InferenceFailed, match="finite"):
         broken.predict(torch.zeros(1, 1, 28, 28, dtype=torch.uint8))
+
+
+def test_answers_outlive_the_next_batch(version: Path) -> None:
+    """A model may answer with memory that it writes to again."""
+    real, memory = load(version, CPU), torch.empty(1, 10)
+    levels = iter((0.25, 0.75))
+    reusing = Predictor(lambda _: memory.fill_(next(levels)), real.manifest, CPU)
+    rows = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
+    first, second = reusing.answer(rows), reusing.answer(rows)
+    assert first.tolist() == [[0.25] * 10]
+    assert second.tolist() == [[0.75] * 10]

@@ -19,6 +19,7 @@ from service.engine.predictor import Predictor
 from service.serving.admission import Admission
 from service.serving.body import Body
 from service.serving.call import PATROL_S
+from service.serving.job import Outputs
 from service.settings import Settings
 
 
@@ -32,7 +33,7 @@ class Held:
         self.rows: list[float] = []
         honest = Predictor.answer
 
-        def answer(model: Predictor, rows: Tensor) -> list[list[float]]:
+        def answer(model: Predictor, rows: Tensor) -> Outputs:
             self.asked.set()
             assert self.free.wait(10)
             if model.manifest.name == "pass":

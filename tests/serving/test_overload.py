@@ -18,6 +18,7 @@ from service.engine.predictor import Predictor
 from service.errors import Overloaded
 from service.serving.admission import LONGEST_WAIT_S, Admission
 from service.serving.body import LEAST_BYTES
+from service.serving.job import Outputs
 from service.settings import Settings
 from tests.conftest import Digits, Served, metric_sum, png, running, served, wait_for
 from tests.serving.test_body import serving
@@ -31,7 +32,7 @@ class Held:
         self.rows = 0
         answer = Predictor.answer
 
-        def held(predictor: Predictor, rows: Tensor) -> list[list[float]]:
+        def held(predictor: Predictor, rows: Tensor) -> Outputs:
             self.free.wait(30)
             self.rows += len(rows)
             return answer(predictor, rows)

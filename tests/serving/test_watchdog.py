@@ -15,6 +15,7 @@ from service import app as app_module
 from service.app import create_app
 from service.engine.predictor import Predictor, load
 from service.serving.batching import Batcher
+from service.serving.job import Outputs
 from service.serving.watchdog import EXIT_CODE, LOOK_S, Watchdog
 from service.settings import Settings
 from tests.conftest import COMMITTED, CPU, running
@@ -28,7 +29,7 @@ class Hanging(Predictor):
         super().__init__(real._run, real.manifest, CPU)
         self.goes_on = threading.Event()
 
-    def answer(self, rows: Tensor) -> list[list[float]]:
+    def answer(self, rows: Tensor) -> Outputs:
         assert self.goes_on.wait(60)
         return super().answer(rows)
 
@@ -117,7 +118,7 @@ async def test_health_says_which_version_hangs(monkeypatch: pytest.MonkeyPatch) 
     goes_on = threading.Event()
     answer = Predictor.answer
 
-    def hang(model: Predictor, rows: Tensor) -> list[list[float]]:
+    def hang(model: Predictor, rows: Tensor) -> Outputs:
         if model.manifest.name == "pass" and (rows == 666).any():
             assert goes_on.wait(60)
         return answer(model, rows)
