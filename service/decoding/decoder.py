@@ -28,11 +28,18 @@ from service.errors import (
     TooManyPixels,
     UnsupportedMediaType,
 )
-from service.pictures.images import Finding, Picture, Upload, find_digit, open_pictures
+from service.pictures.fitting import Fit, Resize, upright_size
+from service.pictures.images import Finding, Picture, Upload, find, open_pictures
 from service.pictures.preparation import Prepared
 
-READY = b"+"
-LENGTH = struct.Struct("!I")
+_COUNT, _HEAD, _FIT = struct.Struct("!I"), struct.Struct("!QQ?d"), struct.Struct("!HHBBH")
+LENGTHS = struct.Struct("!II")  # of an answer: of its document, and of the pixels behind it
+
+# What a decoder says first. A service whose files were replaced while it ran starts those of another
+# version: raise the number where something else is sent than the structures above say.
+READY = f"decoder 2 {_HEAD.format}{_FIT.format}{LENGTHS.format}\n".encode()
+
+_RESIZES: tuple[Resize, ...] = ("mnist", "crop", "stretch")
 
 MOST_DATA_BYTES = 768 * 1024 * 1024  # of memory, should `budget` have missed something
 # A JPEG of one scan is scaled while it is decoded: so many of its pixels take the time of one of others'.
@@ -41,6 +48,7 @@ MOST_SECONDS_TOGETHER = (
     0.02  # of computing, after which no other picture of those that came together is begun
 )
 
+_PIXELS = "pixels"  # in an answer; they are sent behind it
 _YIELDING = 5  # niceness: the event loop and the models go before
 _ERRORS = {
     error.__name__: error
@@ -49,7 +57,7 @@ _ERRORS = {
 
 
 class Task(NamedTuple):
-    """What is asked: a file, and whether it is left where it is a large one.
+    """What is asked: a file, whether it is left where it is a large one, and what the model reads of it.
 
     Beyond so many `seconds` of computing the process is ended by SIGPROF, whatever it does: those of the
     first hold for all tasks that come together.
@@ -59,16 +67,19 @@ class Task(NamedTuple):
     max_pixels: int
     only_small: bool
     seconds: float
-
-
-_COUNT, _HEAD = struct.Struct("!I"), struct.Struct("!QQ?d")
+    fit: Fit
 
 
 def packed(tasks: Sequence[Task]) -> bytes:
     """As they are sent."""
     parts = [_COUNT.pack(len(tasks))]
     for task in tasks:
-        parts += _HEAD.pack(len(task.data), *task[1:]), task.data
+        height, width, channels, resize, resize_to = task.fit
+        parts += [
+            _HEAD.pack(len(task.data), task.max_pixels, task.only_small, task.seconds),
+            _FIT.pack(height, width, channels, _RESIZES.index(resize), resize_to),
+            task.data,
+        ]
     return b"".join(parts)
 
 
@@ -87,9 +98,9 @@ def main(descriptor: int) -> None:
         _send(connection, READY)
         while tasks := _next_tasks(stream):
             signal.setitimer(signal.ITIMER_PROF, tasks[0].seconds)
-            document = json.dumps(list(answers(tasks))).encode()
+            answer = packed_answers(list(answers(tasks)))
             signal.setitimer(signal.ITIMER_PROF, 0)
-            _send(connection, LENGTH.pack(len(document)) + document)
+            _send(connection, answer)
 
 
 def answers(tasks: list[Task], seconds: float = MOST_SECONDS_TOGETHER) -> Iterator[Any]:
@@ -99,6 +110,24 @@ def answers(tasks: list[Task], seconds: float = MOST_SECONDS_TOGETHER) -> Iterat
     while tasks:
         task = tasks.pop(0)
         yield _answer(task) if time.process_time() < end else None
+
+
+def packed_answers(answers: Sequence[Any]) -> bytes:
+    """As they are sent: what JSON can say, and all pixels behind it."""
+    pixels = [answer.pop(_PIXELS) if answer and _PIXELS in answer else b"" for answer in answers]
+    document = json.dumps([answers, [len(piece) for piece in pixels]]).encode()
+    return b"".join([LENGTHS.pack(len(document), sum(map(len, pixels))), document, *pixels])
+
+
+def unpacked_answers(document: bytes, pixels: bytes) -> list[Any]:
+    """Raises LookupError, TypeError or ValueError where it is none."""
+    answers, lengths = json.loads(document)
+    at = 0
+    for answer, length in zip(answers, lengths, strict=True):
+        if length:
+            answer[_PIXELS] = pixels[at : at + length]
+        at += length
+    return list(answers)
 
 
 def found_in(document: Any) -> Finding:
@@ -112,8 +141,11 @@ def found_in(document: Any) -> Finding:
         raise error
     if not document:
         raise NotSmall
-    pixels, size = bytes.fromhex(document["pixels"]), tuple(document["size"])
-    return Finding(Prepared(pixels, document["ink_is_light"], tuple(document["box"])), size)
+    pixels, (width, height) = document[_PIXELS], document["size"]
+    if "box" not in document:
+        return Finding(pixels, (width, height))
+    prepared = Prepared(pixels, document["ink_is_light"], tuple(document["box"]))
+    return Finding(pixels, (width, height), prepared)
 
 
 def _settle_in() -> None:
@@ -145,11 +177,13 @@ def _next_tasks(stream: BufferedReader) -> list[Task]:
         return []
     tasks = []
     for _ in range(*_COUNT.unpack(head)):
-        head = stream.read(_HEAD.size)
-        if len(head) < _HEAD.size:
+        head = stream.read(_HEAD.size + _FIT.size)
+        if len(head) < _HEAD.size + _FIT.size:
             return []
-        size, *rest = _HEAD.unpack(head)
-        tasks.append(Task(stream.read(size), *rest))
+        size, max_pixels, only_small, seconds = _HEAD.unpack_from(head)
+        height, width, channels, resize, resize_to = _FIT.unpack_from(head, _HEAD.size)
+        fit = Fit(height, width, channels, _RESIZES[resize], resize_to)
+        tasks.append(Task(stream.read(size), max_pixels, only_small, seconds, fit))
     return tasks
 
 
@@ -157,20 +191,21 @@ def _answer(task: Task) -> dict[str, Any]:
     """Nothing says that the picture is not small."""
     try:
         (picture,) = open_pictures([Upload("", task.data)], task.max_pixels)
-        if task.only_small and not _is_small(picture):
+        if task.only_small and not _is_small(picture, task.fit):
             return {}
-        prepared, size = find_digit(picture)
+        pixels, size, prepared = find(picture, task.fit)
     except MemoryError:
         return {"error": PictureTooCostly.__name__, "detail": "Reading the picture takes too much memory."}
     except (InvalidImage, UnsupportedMediaType) as error:
         return {"error": type(error).__name__, "detail": error.detail}
-    return prepared._asdict() | {"pixels": prepared.pixels.hex(), "size": size}
+    return (prepared._asdict() if prepared else {}) | {_PIXELS: pixels, "size": size}
 
 
-def _is_small(picture: Picture) -> bool:
+def _is_small(picture: Picture, fit: Fit) -> bool:
     width, height = picture.size
     content = picture.content
-    scaled = content.format == "JPEG" and not content.info.get("progressive")
+    plain_jpeg = content.format == "JPEG" and not content.info.get("progressive")
+    scaled = plain_jpeg and fit.factor(upright_size(picture.size, picture.orientation), is_jpeg=True) > 1
     return width * height <= SMALL_PIXELS * (SCALED_JPEG if scaled else 1)
 
 

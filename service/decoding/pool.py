@@ -12,10 +12,12 @@ from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
+from service.artifacts.interface import PictureInput
 from service.decoding.decoder import NotSmall, NotYet, Task, found_in
 from service.decoding.process import DecoderProcess
 from service.decoding.turns import Turns
 from service.errors import FieldError, InternalError, NotReady, ServiceError
+from service.pictures.fitting import Fit
 from service.pictures.images import Finding, Upload
 
 # A picture that nobody waits for any longer may still be finished within this time: most are, and a new
@@ -49,12 +51,15 @@ class Decoding:
         """How many processes read a picture."""
         return len(self._all) - len(self._idle)
 
-    async def find(self, uploads: Sequence[Upload], client: str) -> list[Finding]:
-        """What is on them, in their order. Whoever is cancelled has given them up.
+    async def find(self, uploads: Sequence[Upload], client: str, rows: PictureInput) -> list[Finding]:
+        """What a model that takes such `rows` reads of them, in their order.
+
+        Whoever is cancelled has given them up.
 
         Raises what the first one that cannot be read is refused for, naming its field; or NotReady.
         """
-        jobs = [_Job(upload, client) for upload in uploads]
+        fit = Fit(rows.height, rows.width, rows.channels, rows.resize, rows.resize_to or 0)
+        jobs = [_Job(upload, client, fit) for upload in uploads]
         for job in jobs:
             (self._waiting if len(job.upload.data) <= SMALL_BYTES else self._large).add(client, job)
         self._dispatch()
@@ -120,7 +125,7 @@ class Decoding:
     async def _run(self, jobs: list["_Job"], decoder: DecoderProcess, any_size: bool) -> None:
         try:
             seconds = MOST_SECONDS if any_size else MOST_SECONDS_OF_SMALL
-            tasks = [Task(job.upload.data, self._max_pixels, not any_size, seconds) for job in jobs]
+            tasks = [job.task(self._max_pixels, not any_size, seconds) for job in jobs]
             answers = await decoder.read(tasks)
             for job, answer in zip(jobs, answers, strict=True):
                 self._take_up(job, answer)
@@ -163,12 +168,16 @@ class Decoding:
 class _Job:
     """One picture that somebody waits for."""
 
-    def __init__(self, upload: Upload, client: str) -> None:
+    def __init__(self, upload: Upload, client: str, fit: Fit) -> None:
         self.upload = upload
         self.client = client
+        self._fit = fit
         self.found: asyncio.Future[Finding] = asyncio.get_running_loop().create_future()
         self.decoder: DecoderProcess | None = None
         self.is_light = len(upload.data) <= LIGHT_BYTES
+
+    def task(self, max_pixels: int, only_small: bool, seconds: float) -> Task:
+        return Task(self.upload.data, max_pixels, only_small, seconds, self._fit)
 
     def settle(self, finding: Finding) -> None:
         if not self.found.done():

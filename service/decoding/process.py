@@ -1,7 +1,6 @@
 """A process that reads pictures (`decoder`), seen from the service's side."""
 
 import asyncio
-import json
 import logging
 import signal
 import socket
@@ -10,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from service.decoding.decoder import LENGTH, READY, NotSmall, Task, packed
+from service.decoding.decoder import LENGTHS, READY, NotSmall, Task, packed, unpacked_answers
 from service.errors import InternalError, InvalidImage, NotReady, PictureTooCostly, ServiceError
 
 logger = logging.getLogger(__name__)
@@ -34,12 +33,12 @@ class DecoderProcess:
         assert self._socket
         try:
             await asyncio.get_running_loop().sock_sendall(self._socket, packed(tasks))
-            (length,) = LENGTH.unpack(await self._receive(LENGTH.size))
-            answer = await self._receive(length)
+            of_document, of_pixels = LENGTHS.unpack(await self._receive(LENGTHS.size))
+            document = await self._receive(of_document)
+            pixels = await self._receive(of_pixels)
         except (EOFError, OSError):
             raise _why_it_ended(await self.end(), tasks[0]) from None
-        answers: list[Any] = json.loads(answer)
-        return answers
+        return unpacked_answers(document, pixels)
 
     async def start(self) -> None:
         """Raises NotReady."""
@@ -50,7 +49,7 @@ class DecoderProcess:
         spawning = asyncio.create_task(asyncio.to_thread(_spawn, theirs))
         try:
             self._process = await asyncio.shield(spawning)
-            await self._receive(len(READY))
+            greeting = await self._receive_greeting()
         except asyncio.CancelledError:
             self._process = await spawning  # so that it can be ended
             raise
@@ -58,17 +57,37 @@ class DecoderProcess:
             await self.end()
             logger.error("no process that reads pictures could be started: %r", error)
             raise NotReady("No process that reads pictures could be started.") from error
+        if greeting != READY:
+            await self.end()
+            logger.error(
+                "the process that reads pictures says %r, not %r: the service's files were replaced while"
+                " it ran; start it again",
+                greeting,
+                READY,
+            )
+            raise NotReady("The service was updated while it ran, and has to be started again.")
+
+    async def _receive_greeting(self) -> bytes:
+        """Or what comes instead of it. Raises EOFError."""
+        received = b""
+        while received != READY and READY.startswith(received):
+            received += await self._receive_some(len(READY) - len(received))
+        return received
 
     async def _receive(self, size: int) -> bytes:
         """Raises EOFError."""
-        assert self._socket
-        received = b""
+        received = bytearray()
         while len(received) < size:
-            piece = await asyncio.get_running_loop().sock_recv(self._socket, size - len(received))
-            if not piece:
-                raise EOFError
-            received += piece
-        return received
+            received += await self._receive_some(size - len(received))
+        return bytes(received)
+
+    async def _receive_some(self, at_most: int) -> bytes:
+        """Raises EOFError."""
+        assert self._socket
+        piece = await asyncio.get_running_loop().sock_recv(self._socket, at_most)
+        if not piece:
+            raise EOFError
+        return piece
 
     def kill(self) -> None:
         if self._process:

@@ -34,7 +34,7 @@ def explanation(finding: Finding, probabilities: Sequence[Sequence[float]]) -> d
     whole = probabilities[0]
     digit = max(range(len(whole)), key=whole.__getitem__)
     drops = [max(0.0, whole[digit] - row[digit]) for row in probabilities[1:]]
-    prepared = finding.prepared
+    prepared = finding.digit
     return {
         "image": _data_url(Image.frombytes("L", (SIDE, SIDE), prepared.pixels)),
         "polarity": "light-on-dark" if prepared.ink_is_light else "dark-on-light",

@@ -14,6 +14,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
+from service.artifacts.interface import PictureInput
 from service.endpoints import explain
 from service.endpoints.answer import JsonAnswer
 from service.endpoints.documents import MAX_DOCUMENT_BYTES, SMALL_BYTES
@@ -105,8 +106,15 @@ async def _read(call: Call, posted: Posted) -> tuple[Pictures, Rows]:
         (pictures,) = read_pictures([posted])
     rows = pictures.known(call.backend.max_image_pixels)
     if rows is None:
-        rows = rows_of([finding.prepared.pixels for finding in await call.find(posted.uploads())])
+        rows = rows_of([finding.pixels for finding in await call.find(posted.uploads(), _taken_by(call))])
     return pictures, rows
+
+
+def _taken_by(call: Call) -> PictureInput:
+    """The rows that the live model takes. Raises NotReady."""
+    rows = call.backend.registry.get(call.model).manifest.input
+    assert isinstance(rows, PictureInput)
+    return rows
 
 
 async def _explain_digit(call: Call, posted: Posted) -> Response:
@@ -114,9 +122,9 @@ async def _explain_digit(call: Call, posted: Posted) -> Response:
         raise InvalidInput("Only one picture a request can be explained.")
     call.admit(explain.ROWS)
     started = time.perf_counter()
-    (finding,) = await call.find(posted.uploads())
+    (finding,) = await call.find(posted.uploads(), _taken_by(call))
     decode_s = time.perf_counter() - started
-    rows = explain.occluded(finding.prepared.pixels)
+    rows = explain.occluded(finding.pixels)
     answer = await call.predict(rows)
     results = digits(answer)
     why = await asyncio.to_thread(explain.explanation, finding, [row["probabilities"] for row in results])

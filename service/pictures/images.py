@@ -1,4 +1,4 @@
-"""Upload bytes → the 28×28 picture that the digit model reads.
+"""Upload bytes → what a model reads of a picture: the digit on it, or a row of the model's own size.
 
 `formats` knows which files are read, `containers` what of them is looked at. The size is read from the
 header and limited before a pixel is decoded.
@@ -8,8 +8,8 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from io import BytesIO
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,30 +24,28 @@ from service.errors import (
     UnsupportedMediaType,
 )
 from service.pictures.budget import MeteredFile, check_budget
+from service.pictures.fitting import (
+    Fit,
+    in_channels,
+    is_resized_first,
+    resized,
+    row_of,
+    upright,
+    upright_size,
+)
 from service.pictures.formats.containers import stripped
-from service.pictures.formats.deep_colour import low_bytes_of, with_all_bits
 from service.pictures.formats.recognition import recognise
 from service.pictures.formats.stripping import not_read, orientation_of
-from service.pictures.formats.truncated import load
-from service.pictures.formats.webp import has_alpha, read_scaled
 from service.pictures.ground import WORK_SIDE
+from service.pictures.loading import loaded
 from service.pictures.modes import opaque
 from service.pictures.preparation import SIDE, Prepared, prepare
-from service.pictures.reduction import factor_for, reduced, smaller
+from service.pictures.reduction import factor_for, reduced
+from service.pictures.transparency import on_white
 
 MAX_SIDE = 65_535  # as in JPEG; decoders hold whole rows, several times over
-
-# What undoes an orientation of Exif, and those of them that exchange width and height.
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_SIDEWAYS = (5, 6, 7, 8)
+DIGIT = Fit(SIDE, SIDE, 1, "mnist")
+ENOUGH_FOR_DIGIT = (2 * WORK_SIDE, 2 * WORK_SIDE)
 
 # What Pillow's decoders raise for bytes that are no picture; found by reading and by fuzzing them.
 _DECODER_ERRORS = (
@@ -99,31 +97,46 @@ def open_pictures(uploads: Sequence[Upload], max_pixels: int) -> list[Picture]:
 
 
 class Finding(NamedTuple):
-    """What was found on a picture of so many pixels, width and height, when upright."""
+    """What a model reads of a picture.
 
-    prepared: Prepared
+    `pixels`: its row, `uint8 [channels, height, width]`. `size`: of the picture, width and height, when
+    upright. `prepared`: of a digit, how it was found.
+    """
+
+    pixels: bytes
     size: tuple[int, int]
+    prepared: Prepared | None = None
+
+    @property
+    def digit(self) -> Prepared:
+        """Of a digit alone."""
+        assert self.prepared
+        return self.prepared
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """Where the ink was: left, top, right, bottom in those pixels."""
-        left, top, right, bottom = self.prepared.box
+        """Where the ink of a digit was: left, top, right, bottom in pixels of the upright picture."""
+        left, top, right, bottom = self.digit.box
         width, height = self.size
         return round(left * width), round(top * height), round(right * width), round(bottom * height)
 
 
-def find_digit(picture: Picture) -> Finding:
-    """Decode one picture and prepare it. Raises InvalidImage or BlankImage, naming the field."""
+def find(picture: Picture, fit: Fit) -> Finding:
+    """Decode one picture and make it a row. Raises InvalidImage, naming the field; or BlankImage."""
     try:
-        upright, size = _decoded(picture)
-        return Finding(prepare(upright), size)
+        return _found_digit(picture) if fit.resize == "mnist" else _fitted(picture, fit)
     except InvalidImage as error:
         raise _blamed_on(picture.field, error) from error.__cause__
 
 
+def find_digit(picture: Picture) -> Finding:
+    """Likewise, of a digit."""
+    return find(picture, DIGIT)
+
+
 def read_digits(pictures: Sequence[Picture]) -> NDArray[np.uint8]:
     """`images_u8 [N, 1, 28, 28]`, light ink on a dark ground. Raises what `find_digit` raises."""
-    return rows_of([find_digit(picture).prepared.pixels for picture in pictures])
+    return rows_of([find_digit(picture).pixels for picture in pictures])
 
 
 def rows_of(prepared: Sequence[bytes]) -> NDArray[np.uint8]:
@@ -136,58 +149,30 @@ def _blamed_on(field: str, error: ServiceError) -> ServiceError:
     return error
 
 
-def _decoded(picture: Picture) -> tuple[Image.Image, tuple[int, int]]:
-    """L or RGB, upright, perhaps smaller than it came; and its size, upright, as it came."""
-    image, (width, height) = picture.content, picture.size
+def _found_digit(picture: Picture) -> Finding:
+    image, size, orientation = picture.content, picture.size, picture.orientation
     with _decoder_errors_translated(image.format or ""):
-        plain = opaque(reduced(_loaded(image)))
+        pixels = loaded(image, factor_for(image.size), ENOUGH_FOR_DIGIT)
+        plain = opaque(reduced(pixels, factor_for(pixels.size)))
         if plain is not image:
             image.close()  # whoever holds it, its pixels are no longer held
-        turn = _TURNS.get(picture.orientation)
-        upright = plain if turn is None else plain.transpose(turn)
-        return upright, (height, width) if picture.orientation in _SIDEWAYS else (width, height)
+        turned = upright(plain, orientation)
+    prepared = prepare(turned)
+    return Finding(prepared.pixels, upright_size(size, orientation), prepared)
 
 
-def _loaded(image: ImageFile) -> Image.Image:
-    """Its pixels, or fewer where they can be had without all of them."""
-    file = image.fp.getvalue() if isinstance(image.fp, BytesIO) else b""
-    factor = factor_for(image.size)
-    if image.format == "WEBP" and factor > 1 and has_alpha(file) is not None:
-        return read_scaled(file, smaller(image.size, factor))
-    if hasattr(image, "_decoder"):
-        image._decoder = _FrameDecoder(image._decoder)
-    low_bytes = low_bytes_of(image)
-    loaded = load(_drafted(image), lambda end: _drafted(_reopened(image, file + end)))
-    return with_all_bits(loaded, low_bytes, lambda: _reopened(image, file)) if low_bytes else loaded
-
-
-class _FrameDecoder:
-    """Pillow's decoder of WebP or AVIF, which ends with its first frame, as it holds that once more."""
-
-    def __init__(self, decoder: Any) -> None:
-        self._decoder = decoder
-
-    def get_next(self) -> Any:
-        return self._decoder_once().get_next()
-
-    def get_frame(self, number: int) -> Any:
-        return self._decoder_once().get_frame(number)
-
-    def _decoder_once(self) -> Any:
-        decoder, self._decoder = self._decoder, None
-        return decoder
-
-
-def _drafted(image: ImageFile) -> ImageFile:
-    """A JPEG is decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of its size that will do."""
-    image.draft(None, (2 * WORK_SIDE, 2 * WORK_SIDE))
-    return image
-
-
-def _reopened(image: ImageFile, data: bytes) -> ImageFile:
-    again = Image.open(BytesIO(data), formats=[image.format or ""])
-    again.info.update(image.info)
-    return again
+def _fitted(picture: Picture, fit: Fit) -> Finding:
+    image, size, orientation = picture.content, picture.size, picture.orientation
+    turned = upright_size(size, orientation)
+    factor = fit.factor(turned, image.format == "JPEG")
+    cut = partial(resized, size=size, factor=factor, orientation=orientation, fit=fit)
+    with _decoder_errors_translated(image.format or ""):
+        pixels = loaded(image, factor, (size[0] // factor, size[1] // factor))
+        if is_resized_first(pixels):
+            return Finding(row_of(opaque(cut(pixels)), fit), turned)
+        whole = reduced(pixels, factor if pixels.size == size else 1)
+        plain = opaque(whole, lambda whole: on_white(whole, factor if whole.size == size else 1))
+    return Finding(row_of(cut(in_channels(plain, fit)), fit), turned)
 
 
 def _open(field: str, data: bytes, max_pixels: int) -> Picture:

@@ -8,7 +8,7 @@ import math
 
 from PIL import Image
 
-ROOM = 4_000_000  # pixels, which is more than any digit needs: its preparation looks at 140 × 140 of them
+ROOM = 4_000_000  # pixels, which is more than most models need: of a digit 140 × 140 are looked at
 BAND = 1 << 18  # pixels that are converted at a time
 
 _LEAN = ("1", "L", "F")  # of these, and of whole numbers, copies are small or made band by band
@@ -25,12 +25,11 @@ def smaller(size: tuple[int, int], factor: int) -> tuple[int, int]:
     return -(-size[0] // factor), -(-size[1] // factor)
 
 
-def reduced(picture: Image.Image) -> Image.Image:
-    """At most ROOM pixels, each the mean of those in its place. A palette's colours become RGB.
+def reduced(picture: Image.Image, factor: int) -> Image.Image:
+    """Smaller by this factor, each pixel the mean of those in its place. A palette's colours become RGB.
 
     Or the picture itself, where it is lean or has transparent parts.
     """
-    factor = factor_for(picture.size)
     keyed, deep = _KEY in picture.info, picture.mode.startswith("I")
     if factor == 1 or (not keyed if deep else keyed or picture.mode in (*_LEAN, *_ALPHA)):
         return picture

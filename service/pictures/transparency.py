@@ -1,7 +1,8 @@
-"""What is behind a picture's transparent parts: paper that its ink shows on, or its own ground, continued.
+"""What is behind a picture's transparent parts: white; or paper that its ink shows on, or its own ground.
 
-Ink drawn on nothing needs a paper. A drawing that has a ground of its own and a transparent margin needs
-that ground, or its sheet would be the ink. They differ in width: a sheet is wide where strokes are narrow.
+Most pictures are shown on white (`on_white`). A digit that is drawn on nothing needs a paper. A drawing
+that has a ground of its own and a transparent margin needs that ground, or its sheet would be the ink. They
+differ in width: a sheet is wide where strokes are narrow.
 """
 
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ SAME, OTHER = 24, 60
 DRAWN_SHARE, RIM_SHARE, FILLED_SHARE = 0.01, 0.8, 0.1
 COMMON_SHARE = 0.3  # of what is opaque has the colour of its ground
 
+_WHITE = [255, 255, 255]
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 Mask = NDArray[np.bool_]
@@ -51,7 +53,7 @@ def on_its_ground(picture: Image.Image) -> Image.Image:
     Alpha that is 0 everywhere says nothing: some programs leave it so, and viewers show what is there.
     """
     factor = ceil((picture.width * picture.height / WHOLE) ** 0.5)
-    if factor == 1 and picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (255, 255):
+    if factor == 1 and _is_opaque(picture):
         return picture.convert("RGB")
     scale = min(1.0, SAMPLE_SIDE / max(picture.size))
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
@@ -60,7 +62,26 @@ def on_its_ground(picture: Image.Image) -> Image.Image:
     if sample.getchannel("A").getbbox() or any(_alpha_of(picture, box).getbbox() for box in boxes):
         ground = _ground_of(sample)
     else:
-        ground = _plain([255, 255, 255])._replace(cover=[255] * 256)
+        ground = _plain(_WHITE)._replace(cover=[255] * 256)
+    return _all_on(ground, picture, boxes, factor)
+
+
+def on_white(picture: Image.Image, factor: int) -> Image.Image:
+    """Likewise, on white whatever is drawn; smaller by this factor."""
+    if factor == 1 and _is_opaque(picture):
+        return picture.convert("RGB")
+    boxes = list(_strips(picture, factor))
+    seen = any(_alpha_of(picture, box).getbbox() for box in boxes)
+    ground = _plain(_WHITE)._replace(cover=None if seen else [255] * 256)
+    return _all_on(ground, picture, boxes, factor)
+
+
+def _is_opaque(picture: Image.Image) -> bool:
+    return picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (255, 255)
+
+
+def _all_on(ground: _Ground, picture: Image.Image, boxes: list[Box], factor: int) -> Image.Image:
+    """The picture, RGB, smaller by this factor."""
     if len(boxes) == 1 and factor == 1:
         return _put_on(ground, picture, boxes[0])
     canvas = Image.new("RGB", (-(-picture.width // factor), -(-picture.height // factor)))
@@ -108,7 +129,7 @@ def _ground_of(sample: Image.Image) -> _Ground:
     cover = pixels[..., 3]
     core = cover >= max(1, int(cover.max()) // 2)
     if not core.any():
-        return _plain([255, 255, 255])
+        return _plain(_WHITE)
     colours = pixels[core][:, :3].astype(np.int16)
     inner = ~dilated(~core, 1)
     of_inner = colours[inner[core]]
@@ -160,7 +181,7 @@ def _plain(colour: list[int]) -> _Ground:
 
 def _paper(colours: Colours) -> list[int]:
     """White, or black under ink that is light itself."""
-    return [0, 0, 0] if np.median(colours @ _LUMA) > LIGHT_INK else [255, 255, 255]
+    return [0, 0, 0] if np.median(colours @ _LUMA) > LIGHT_INK else _WHITE
 
 
 def _outline(colours: Colours, rim: Colours) -> list[int] | None:

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
+from service.artifacts.interface import PictureInput
 from service.decoding.pool import Decoding
 from service.errors import DeadlineExceeded, FieldError, InvalidInput, RequestTimeout
 from service.pictures.images import Finding, Upload
@@ -140,10 +141,13 @@ class Call(Admitted):
         work = partial(function, *arguments, **named)
         return await asyncio.get_running_loop().run_in_executor(self.backend.documents, work)
 
-    async def find(self, uploads: Sequence[Upload]) -> list[Finding]:
-        """What is on pictures, each read in turn with those of other callers. Raises ServiceError."""
+    async def find(self, uploads: Sequence[Upload], rows: PictureInput) -> list[Finding]:
+        """What a model that takes such `rows` reads of pictures, each in turn with those of other callers.
+
+        Raises ServiceError.
+        """
         caller = self.scope["state"].get("caller") or (self.scope["client"] or ("",))[0]
-        return await self.backend.decoding.find(uploads, caller)
+        return await self.backend.decoding.find(uploads, caller, rows)
 
     def look(self, now: float) -> None:
         """Cut it off when its time is over or nobody waits for it any longer."""

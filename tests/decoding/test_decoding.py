@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from service.artifacts.interface import PictureInput
 from service.decoding import decoder, pool
 from service.decoding.decoder import NotYet, Task
 from service.decoding.pool import Decoding
@@ -23,7 +24,8 @@ from service.errors import (
     TooManyPixels,
     UnsupportedMediaType,
 )
-from service.pictures.images import Finding, Upload, find_digit, open_pictures
+from service.pictures.fitting import Fit
+from service.pictures.images import Finding, Upload, find, find_digit, open_pictures
 from tests.conftest import Digits, png
 from tests.reliability.costly import seven, slow_bitmap
 
@@ -31,6 +33,7 @@ pytestmark = pytest.mark.alone  # whoever takes the processors from the children
 
 MAX_PIXELS = 25_000_000
 GUARD_S = 60
+DIGIT = PictureInput(height=28, width=28, channels=1, resize="mnist")
 
 
 @pytest.fixture
@@ -62,7 +65,7 @@ async def test_it_finds_what_is_found_here(processes: Decoding, digits: Digits) 
     ]
     uploads = [Upload(f"file.{number}", file) for number, file in enumerate(files)]
     here = [find_digit(picture) for picture in open_pictures(uploads, MAX_PIXELS)]
-    assert await processes.find(uploads, "me") == here
+    assert await processes.find(uploads, "me", DIGIT) == here
 
 
 @pytest.mark.parametrize(
@@ -82,9 +85,38 @@ async def test_it_refuses_what_is_refused_here(
     with pytest.raises(ServiceError) as here:
         find_digit(open_pictures([Upload("file", data)], MAX_PIXELS)[0])
     with pytest.raises(kind) as there:
-        await processes.find([Upload("file", data)], "me")
+        await processes.find([Upload("file", data)], "me", DIGIT)
     assert type(there.value) is type(here.value)
     assert (there.value.detail, there.value.errors) == (here.value.detail, here.value.errors)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        PictureInput(height=224, width=224, channels=3, resize="crop", resize_to=256),
+        PictureInput(height=40, width=60, channels=1, resize="stretch"),
+        PictureInput(height=1024, width=1024, channels=3, resize="crop"),
+    ],
+    ids=str,
+)
+async def test_it_makes_rows_of_any_size(processes: Decoding, rows: PictureInput) -> None:
+    """Beside digits, and for each model its own, of one picture; a blank one is a picture too."""
+    files = [png(seven(300).convert("RGB"), "JPEG"), png(seven(100).point(lambda _: 7)), png(seven(280))]
+    uploads = [Upload(f"file.{number}", file) for number, file in enumerate(files)]
+    fit = Fit(rows.height, rows.width, rows.channels, rows.resize, rows.resize_to or 0)
+    here = [find(picture, fit) for picture in open_pictures(uploads, MAX_PIXELS)]
+    there, digits = await asyncio.gather(
+        processes.find(uploads, "me", rows), processes.find(uploads[2:], "me", DIGIT)
+    )
+    assert there == here
+    assert {len(finding.pixels) for finding in there} == {rows.height * rows.width * rows.channels}
+    assert digits == [find_digit(open_pictures(uploads[2:], MAX_PIXELS)[0])]
+
+
+@pytest.mark.parametrize("size", [(224, 224), (1024, 1024)], ids=["", "control"])
+def test_a_jpeg_is_small_where_it_is_read_at_a_part_of_its_size(size: tuple[int, int]) -> None:
+    (picture,) = open_pictures([Upload("", png(seven(1500).convert("RGB"), "JPEG"))], MAX_PIXELS)
+    assert decoder._is_small(picture, Fit(*size, 3, "crop")) == (size == (224, 224))
 
 
 async def test_the_first_that_is_wrong_is_named(processes: Decoding) -> None:
@@ -93,7 +125,7 @@ async def test_the_first_that_is_wrong_is_named(processes: Decoding) -> None:
     uploads = [Upload(f"file.{i}", data) for i, data in enumerate([good, good, bad, bad, good])]
     for _ in range(3):
         with pytest.raises(UnsupportedMediaType) as caught:
-            await processes.find(uploads, "me")
+            await processes.find(uploads, "me", DIGIT)
         assert [error.field for error in caught.value.errors] == ["file.2"]
     await until_idle(processes)
 
@@ -101,8 +133,8 @@ async def test_the_first_that_is_wrong_is_named(processes: Decoding) -> None:
 async def test_what_takes_too_long_is_refused(processes: Decoding, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "MOST_SECONDS", 1)
     with pytest.raises(PictureTooCostly, match="1 s"):
-        await processes.find([Upload("file", slow_bitmap())], "me")
-    assert await processes.find([Upload("file", png(seven(100)))], "me")
+        await processes.find([Upload("file", slow_bitmap())], "me", DIGIT)
+    assert await processes.find([Upload("file", png(seven(100)))], "me", DIGIT)
 
 
 @pytest.mark.parametrize("grace_s", [0.2, 60], ids=["", "control"])
@@ -113,7 +145,7 @@ async def test_a_process_is_free_soon_after_nobody_waits(
     processes.start()
     await until_idle(processes)
     (child,) = children()
-    waiting = asyncio.create_task(processes.find([Upload("file", slow_bitmap())], "me"))
+    waiting = asyncio.create_task(processes.find([Upload("file", slow_bitmap())], "me", DIGIT))
     while not processes.busy:
         await asyncio.sleep(0.01)
     waiting.cancel()
@@ -132,7 +164,7 @@ async def test_what_is_read_quickly_is_finished_though_nobody_waits(processes: D
     processes.start()
     await until_idle(processes)
     before = children()
-    waiting = asyncio.create_task(processes.find([Upload("file", png(seven(280)))] * 8, "me"))
+    waiting = asyncio.create_task(processes.find([Upload("file", png(seven(280)))] * 8, "me", DIGIT))
     await asyncio.sleep(0)
     waiting.cancel()
     await until_idle(processes)
@@ -147,11 +179,11 @@ async def test_small_pictures_find_a_process_beside_large_ones(processes: Decodi
     processes.start()
     await until_idle(processes)
     large = [
-        asyncio.create_task(processes.find([Upload("file", slow_bitmap())] * 3, "them")),
-        asyncio.create_task(processes.find([Upload("file", slow_bitmap())] * 3, "me")),
+        asyncio.create_task(processes.find([Upload("file", slow_bitmap())] * 3, "them", DIGIT)),
+        asyncio.create_task(processes.find([Upload("file", slow_bitmap())] * 3, "me", DIGIT)),
     ]
     await asyncio.sleep(0.1)
-    small = asyncio.create_task(processes.find([Upload("file", png(seven(280)))], "me"))
+    small = asyncio.create_task(processes.find([Upload("file", png(seven(280)))], "me", DIGIT))
     done, _ = await asyncio.wait([small, *large], return_when=asyncio.FIRST_COMPLETED, timeout=3)
     if reserved:
         await small
@@ -173,7 +205,7 @@ async def test_large_pictures_are_read_in_turn_over_clients(
     read: list[str] = []
 
     async def ask(client: str, name: str) -> None:
-        await processes.find([picture], client)
+        await processes.find([picture], client, DIGIT)
         read.append(name)
 
     flood, other = clients
@@ -188,7 +220,7 @@ async def test_large_pictures_are_read_in_turn_over_clients(
 async def test_a_decoder_that_dies_fails_one_picture(processes: Decoding) -> None:
     processes.start()
     await until_idle(processes)
-    waiting = asyncio.create_task(processes.find([Upload("file", slow_bitmap())], "me"))
+    waiting = asyncio.create_task(processes.find([Upload("file", slow_bitmap())], "me", DIGIT))
     while not processes.busy:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.3)
@@ -196,7 +228,7 @@ async def test_a_decoder_that_dies_fails_one_picture(processes: Decoding) -> Non
         child.send_signal(signal.SIGSEGV)
     with pytest.raises(InvalidImage, match="its decoder failed"):
         await waiting
-    assert await processes.find([Upload("file", png(seven(100)))], "me")
+    assert await processes.find([Upload("file", png(seven(100)))], "me", DIGIT)
 
 
 async def test_light_pictures_are_read_together(
@@ -212,20 +244,20 @@ async def test_light_pictures_are_read_together(
 
     monkeypatch.setattr(DecoderProcess, "read", counted)
     light, heavy = png(seven(100)), png(seven(300), compress_level=0)
-    await processes.find([Upload("file", light)] * 24, "me")
+    await processes.find([Upload("file", light)] * 24, "me", DIGIT)
     assert together[0] == pool.TOGETHER
     assert sum(together) == 24
     together.clear()
-    await processes.find([Upload("file", heavy)] * 6, "me")
+    await processes.find([Upload("file", heavy)] * 6, "me", DIGIT)
     assert together == [1] * 6
     together.clear()
-    await processes.find([Upload("file", png(seven(1100), compress_level=0))] * 6, "me")
+    await processes.find([Upload("file", png(seven(1100), compress_level=0))] * 6, "me", DIGIT)
     assert together == [1] * 6
 
 
 async def test_of_those_that_are_read_together_each_has_its_own_answer(processes: Decoding) -> None:
     files = [png(seven(100)), b"no picture", png(seven(1500)), png(seven(100).point(lambda _: 7))] * 4
-    asked = [processes.find([Upload("file", file)], str(number % 3)) for number, file in enumerate(files)]
+    asked = [processes.find([Upload("file", f)], str(i % 3), DIGIT) for i, f in enumerate(files)]
     answers = await asyncio.gather(*asked, return_exceptions=True)
     for number, answer in enumerate(answers):
         if number % 2:
@@ -237,7 +269,7 @@ async def test_of_those_that_are_read_together_each_has_its_own_answer(processes
 @pytest.mark.parametrize("seconds", [0.0, 60.0], ids=["", "control"])
 async def test_what_follows_one_that_takes_its_time_goes_to_another_process(seconds: float) -> None:
     """Nothing is begun once the time of those that come together is over; the control has more."""
-    tasks = [Task(png(seven(100)), MAX_PIXELS, True, 5.0)] * 3
+    tasks = [Task(png(seven(100)), MAX_PIXELS, True, 5.0, Fit(28, 28, 1, "mnist"))] * 3
     answers = list(decoder.answers(list(tasks), seconds))
     assert [answer is None for answer in answers] == [False] + [seconds == 0] * 2
     with pytest.raises(NotYet):
@@ -258,7 +290,7 @@ async def test_what_was_left_is_read_after_all(
     monkeypatch.setattr(DecoderProcess, "read", hurried)
     uploads = [Upload(f"file.{number}", png(seven(100 + number))) for number in range(20)]
     here = [find_digit(picture) for picture in open_pictures(uploads, MAX_PIXELS)]
-    assert await processes.find(uploads, "me") == here
+    assert await processes.find(uploads, "me", DIGIT) == here
     left = sum(number - 1 for number in together)
     assert left > 0
     assert sum(together) == 20 + left
@@ -274,7 +306,7 @@ async def eight_together(processes: Decoding) -> tuple[psutil.Process, list[asyn
     child.suspend()
     idle = processes._idle.pop()
     uploads = [Upload("file", png(seven(100 + number))) for number in range(8)]
-    waiting = [asyncio.create_task(processes.find([upload], "me")) for upload in uploads]
+    waiting = [asyncio.create_task(processes.find([upload], "me", DIGIT)) for upload in uploads]
     await asyncio.sleep(0)
     processes._idle.append(idle)
     processes._dispatch()
@@ -307,9 +339,23 @@ async def test_where_no_process_starts_pictures_wait(
 ) -> None:
     monkeypatch.setattr("sys.executable", "/nonexistent")
     with pytest.raises(NotReady):
-        await processes.find([Upload("file", png(seven(100)))], "me")
+        await processes.find([Upload("file", png(seven(100)))], "me", DIGIT)
     monkeypatch.undo()
-    assert await processes.find([Upload("file", png(seven(100)))], "me")
+    assert await processes.find([Upload("file", png(seven(100)))], "me", DIGIT)
+
+
+@pytest.mark.parametrize("says", [b"+", decoder.READY.replace(b"2", b"3", 1)])
+async def test_a_process_of_another_version_is_told_from_ours(
+    processes: Decoding, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, says: bytes
+) -> None:
+    """The service's files were replaced while it runs: what it starts does not understand what it sends."""
+    other = f"import os, time; os.write({{descriptor}}, {says!r}); time.sleep(60); {{path!r}}"
+    monkeypatch.setattr("service.decoding.process._START", other)
+    with pytest.raises(NotReady, match="updated while it ran"):
+        await processes.find([Upload("file", png(seven(100)))], "me", DIGIT)
+    assert "files were replaced" in caplog.text
+    monkeypatch.undo()
+    assert await processes.find([Upload("file", png(seven(100)))], "me", DIGIT)
 
 
 async def test_a_decoder_outlives_signals_to_the_group_but_not_the_service(processes: Decoding) -> None:
@@ -318,7 +364,7 @@ async def test_a_decoder_outlives_signals_to_the_group_but_not_the_service(proce
     (child,) = children()
     child.send_signal(signal.SIGTERM)
     child.send_signal(signal.SIGINT)
-    assert await processes.find([Upload("file", png(seven(100)))], "me")
+    assert await processes.find([Upload("file", png(seven(100)))], "me", DIGIT)
     assert os.getpgid(child.pid) != os.getpgid(0)
     await processes.close()
     assert not child.is_running()
@@ -331,7 +377,7 @@ async def test_damaged_files_do_not_fill_the_log(
     whole = png(seven(100), "TIFF", compression="tiff_adobe_deflate")
     damaged = [Upload("file", whole.replace(b"\x78\x9c", b"\x00\x00", 1).replace(b"\x78\xda", b"\0\0", 1))]
     with pytest.raises(InvalidImage):
-        await processes.find(damaged, "me")
+        await processes.find(damaged, "me", DIGIT)
     assert capfd.readouterr().err == ""
     with pytest.raises(InvalidImage):
         find_digit(open_pictures(damaged, MAX_PIXELS)[0])

@@ -81,7 +81,7 @@ def on_the_loop() -> None:
     async def here(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
 
-    async def find(_: Decoding, uploads: Sequence[Upload], __: str) -> list[Finding]:
+    async def find(_: Decoding, uploads: Sequence[Upload], *__: Any) -> list[Finding]:
         return [find_digit(picture) for picture in open_pictures(uploads, 25_000_000)]
 
     plant(Decoding, find=find)

@@ -26,7 +26,8 @@ import sys
 from io import BytesIO
 from pathlib import Path
 from PIL import Image
-from service.pictures.images import Upload, find_digit, open_pictures
+from service.pictures.fitting import Fit
+from service.pictures.images import Upload, find, find_digit, open_pictures
 
 def memory(name):
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -35,12 +36,16 @@ def memory(name):
 def read(data):
     find_digit(open_pictures([Upload("file", data)], 25_000_000)[0])
 
+def read_for_imagenet(data):
+    find(open_pictures([Upload("file", data)], 25_000_000)[0], Fit(224, 224, 3, "crop", 256))
+
 def read_at_once(data):
     Image.open(BytesIO(data)).convert("RGB")
 
 warming = BytesIO()
 Image.radial_gradient("L").save(warming, "PNG")
 read(warming.getvalue())  # makes what is made once
+read_for_imagenet(warming.getvalue())
 data = sys.stdin.buffer.read()
 before = memory("VmRSS")
 Path("/proc/self/clear_refs").write_text("5")
@@ -67,6 +72,8 @@ def test_the_memory_of_large_pictures(long: bool, figure: Report) -> None:
     )
     assert {name: mib for name, mib in grown.items() if mib > MOST_MIB} == {}
     assert control > MOST_MIB
+    for name in pictures if long else ("RGB, turned", "TIFF of mode CMYK", "WebP"):
+        assert grown_mib(pictures[name], "read_for_imagenet") <= MOST_MIB, name
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "JPEG", "GIF"])

@@ -101,4 +101,4 @@ def read_scaled(data: bytes, size: tuple[int, int]) -> Image.Image:
     config.output.planes.stride, config.output.planes.size = row, len(pixels)
     if library.WebPDecode(data, len(data), byref(config)) != _OK:
         raise OSError("the WebP file is damaged")
-    return Image.frombytes(mode, size, bytes(pixels))
+    return Image.frombytes(mode, size, pixels)

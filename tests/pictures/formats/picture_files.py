@@ -15,7 +15,7 @@ MAX_PIXELS = 1_000_000
 def read(data: bytes) -> NDArray[np.uint8]:
     """`u8 [28, 28]`, as the model sees it. Raises ServiceError."""
     (picture,) = open_pictures([Upload("file", data)], MAX_PIXELS)
-    return find_digit(picture).prepared.image_u8()
+    return find_digit(picture).digit.image_u8()
 
 
 def assert_same(data: bytes, plain: NDArray[np.uint8], within: float = 0.0) -> None:

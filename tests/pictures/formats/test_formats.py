@@ -98,7 +98,7 @@ def test_avif_is_read_whatever_it_names_first(digits: Digits, major: bytes, loss
     data = png(sheet, "AVIF", quality=100 if lossless else 60, subsampling="4:4:4")
     data = data[:8] + major + data[12:]
     (read,), (plain,) = (open_pictures([Upload("file", file)], 10**6) for file in (data, png(sheet)))
-    off = find_digit(read).prepared.image_u8() - find_digit(plain).prepared.image_u8().astype(int)
+    off = find_digit(read).digit.image_u8() - find_digit(plain).digit.image_u8().astype(int)
     assert np.abs(off).mean() < 3
 
 
@@ -110,7 +110,7 @@ def test_a_turned_avif_is_upright(digits: Digits) -> None:
     (plain,) = open_pictures([Upload("file", png(sheet))], 10**6)
     found = find_digit(read)
     assert found.size == (260, 280)
-    assert np.abs(found.prepared.image_u8() - find_digit(plain).prepared.image_u8().astype(int)).mean() < 3
+    assert np.abs(found.digit.image_u8() - find_digit(plain).digit.image_u8().astype(int)).mean() < 3
 
 
 def test_bytesio_is_not_what_is_looked_at() -> None:
