@@ -152,13 +152,13 @@ async def test_only_a_few_of_mnists_own_pictures_are_read_on_the_event_loop(
 ) -> None:
     """What has not MNIST's form is prepared, which takes 40 times as long, in another process."""
     loops_own, threads = threading.get_ident(), set()
-    for module, name in (("decoding.decoder", "find_digit"), ("pictures.mnist", "in_mnist_form")):
+    for module, name in (("decoding.decoder", "find"), ("pictures.mnist", "in_mnist_form")):
         honest = getattr(import_module(f"service.{module}"), name)
 
-        def seen(argument: Any, honest: Any = honest, name: str = name) -> Any:
-            if name == "find_digit" or len(argument) > 1:
+        def seen(*arguments: Any, honest: Any = honest, name: str = name) -> Any:
+            if name == "find" or len(arguments[0]) > 1:
                 threads.add(threading.get_ident())
-            return honest(argument)
+            return honest(*arguments)
 
         monkeypatch.setattr(f"service.{module}.{name}", seen)
     images = digits.images_u8[:pictures] if of_mnist else 255 - digits.images_u8[:pictures]
