@@ -1,16 +1,8 @@
 """The composition root: settings in, application out. Nothing happens at import."""
 
-import asyncio
-import gc
-import logging
-import sys
-import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import Awaitable, Callable
 from functools import partial
 
-import torch
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -19,21 +11,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
 from service.artifacts.signatures import TrustedKeys
-from service.artifacts.store import ArtifactStore
 from service.connections.direct import DirectWay
-from service.decoding.pool import Decoding
-from service.endpoints.predict import ASKED, BATCH_ROWS, ENDPOINTS, FULL_ROWS, INTERFACES
-from service.engine.cpus import usable_cpus
-from service.engine.devices import resolve_device
-from service.engine.predictor import Predictor
+from service.endpoints.predict import ASKED, ENDPOINTS
 from service.http import reference
 from service.http.auth import ApiKeys
-from service.http.draining import draining
 from service.http.keys import KeyFile
 from service.http.methods import Methods
 from service.http.middleware import Ledger, RequestContext
 from service.http.openapi import describe_problems
 from service.http.routes import router
+from service.lifespan import lifespan
 from service.problems import (
     found_in,
     http_problem_response,
@@ -41,19 +28,9 @@ from service.problems import (
     problem_response,
     request_id_of,
 )
-from service.serving.admission import Admission
-from service.serving.batching import Batcher
-from service.serving.call import Backend, Patrol
 from service.serving.metrics import Metrics
-from service.serving.registry import Registry
-from service.serving.reload import Reloader
-from service.serving.watchdog import Watchdog
 from service.settings import KeyContents, Settings, Traces
 
-logger = logging.getLogger(__name__)
-
-SWITCH_INTERVAL_S = 0.00005
-MOST_DECODERS = 8  # each may take 150 MB for a picture
 EXPOSED_FIELDS = ("X-Request-ID", "Server-Timing", "Retry-After")  # to pages of other origins
 
 
@@ -71,7 +48,7 @@ class Abacus(FastAPI):
             title="Abacus",
             summary="PyTorch models over HTTP",
             version=__version__,
-            lifespan=partial(_lifespan, settings=settings, trusted=trusted),
+            lifespan=partial(lifespan, settings=settings, trusted=trusted),
             docs_url=None,  # reference.py has it
             redoc_url=None,
         )
@@ -164,80 +141,6 @@ def _asgi(endpoint: Callable[[Scope, Receive], Awaitable[Response]]) -> ASGIApp:
         await response(scope, receive, send)
 
     return call
-
-
-@asynccontextmanager
-async def _lifespan(app: FastAPI, settings: Settings, trusted: TrustedKeys | None) -> AsyncIterator[None]:
-    # Pillow remarks on damaged uploads. The client is answered; whoever uploads must not fill our log.
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-    cpus = usable_cpus()
-    threads = settings.threads or max(1, cpus // settings.workers - 1)
-    torch.set_num_threads(threads)
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(cpus, "elsewhere"))
-    device = resolve_device(settings.device)
-    logger.info("device %s, artifacts in %s, %d thread(s)", device, settings.artifacts, threads)
-    store = ArtifactStore(settings.artifacts)
-    registry = Registry(store, INTERFACES, device, settings.precision, trusted, settings.max_model_bytes)
-    backend, reloader = _backend(registry, app.state.metrics, settings)
-    app.state.backend = backend
-    watchdog = Watchdog(lambda: reloader.computing, registry.hang, settings.batch_timeout_s)
-    watchdog.start()
-    # A thread that computes can hand over its answers only with the interpreter lock, which the event loop
-    # gives up after this long: by default 5 ms, as much as a whole batch takes.
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    await reloader.start(settings.reload_s)
-    # What is loaded stays: a full collection of torch's 300,000 objects would hold up requests for 60 ms.
-    gc.freeze()
-    gc.enable()
-    backend.decoding.start()
-    with _keys_kept_up(app.state.keys, app.state.metrics), draining(registry.stop, settings.drain_s):
-        yield
-    backend.documents.shutdown(wait=False)
-    await backend.decoding.close()
-    gc.unfreeze()
-    app.state.stuck = not await reloader.close()
-    watchdog.stop()
-
-
-def _keys_kept_up(keys: KeyFile | None, metrics: Metrics) -> AbstractContextManager[None]:
-    return keys.kept_up(metrics.api_keys_read_failures.inc) if keys else nullcontext()
-
-
-def _backend(registry: Registry, metrics: Metrics, settings: Settings) -> tuple[Backend, Reloader]:
-    places = {
-        name: Admission(
-            settings.max_queued_batches * rows, f"rows of {name!r}", metrics.queue_rows(name).set
-        )
-        for name, rows in FULL_ROWS.items()
-    }
-
-    def make_batcher(predictor: Predictor) -> Batcher:
-        name = predictor.manifest.name
-        batch_rows = metrics.batch_rows(name)
-
-        def on_batch(rows: int, seconds: float) -> None:
-            batch_rows.observe(rows)
-            places[name].measure(rows, seconds)
-
-        return Batcher(predictor, BATCH_ROWS[name], on_batch)
-
-    reloader = Reloader(registry, make_batcher, metrics, settings.load_timeout_s)
-    cpus = usable_cpus() // settings.workers
-    metrics.show(registry.manifests)
-    backend = Backend(
-        registry=registry,
-        batchers=reloader.batchers,
-        documents=ThreadPoolExecutor(1, "documents"),
-        decoding=Decoding(min(MOST_DECODERS, 1 + cpus), settings.max_image_pixels),
-        places=places,
-        pending_bytes=Admission(settings.max_pending_bytes, "bytes of bodies"),
-        patrol=Patrol(),
-        metrics=metrics,
-        max_body_bytes=settings.max_body_bytes,
-        max_image_pixels=settings.max_image_pixels,
-        request_timeout_s=settings.request_timeout_s,
-    )
-    return backend, reloader
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

@@ -44,15 +44,15 @@ def _load(answer: Connection, root: Path, settings: Settings, name: str, version
     import torch
 
     from service.artifacts.signatures import TrustedKeys
-    from service.endpoints.predict import INTERFACES
+    from service.endpoints.predict import endpoint_of
     from service.serving.registry import Registry
 
     answer.send(_BEGUN)
     trusted = TrustedKeys(settings.trusted_keys) if settings.trusted_keys else None
     registry = Registry(
-        ArtifactStore(root), INTERFACES, torch.device("cpu"), "float32", trusted, settings.max_model_bytes
+        ArtifactStore(root), (name,), torch.device("cpu"), "float32", trusted, settings.max_model_bytes
     )
-    loaded = outcome(registry.load_version, name, version)
+    loaded = outcome(lambda: endpoint_of(registry.load_version(name, version).manifest))
     if isinstance(loaded, ArtifactError):
         answer.send(str(loaded))
     elif isinstance(loaded, Exception):

@@ -25,6 +25,7 @@ ROOMS = (
     "endpoints",
     "http",
     "connections",
+    "lifespan",
     "app",
     "server",
     "workers",
@@ -32,7 +33,7 @@ ROOMS = (
     "commands",
     "__main__",
 )
-WEB_ROOMS = {"problems", "http", "connections", "app", "server"}
+WEB_ROOMS = {"problems", "http", "connections", "lifespan", "app", "server"}
 WEB_FILES = {"serving/body", "serving/call", "endpoints/predict", "endpoints/answer"}  # what ASGI calls
 SHARED_WITH_TRAINING = {"errors", "artifacts", "engine", "pictures"}
 MOST_FILES = 15

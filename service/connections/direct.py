@@ -16,7 +16,7 @@ from starlette.types import Scope
 
 from service.endpoints.predict import Ask, Read, respond
 from service.endpoints.questions import Question, Whole
-from service.errors import PayloadTooLarge, ServiceError
+from service.errors import Overloaded, PayloadTooLarge, ServiceError
 from service.http.auth import check
 from service.http.keys import KeyFile
 from service.http.middleware import CLIENT_CLOSED_REQUEST, Entry, Ledger, request_id_of
@@ -102,10 +102,14 @@ class DirectCall(Admitted):
         """Raises NotReady, PayloadTooLarge, Overloaded or InvalidInput."""
         self._started = time.perf_counter()
         self._headers = fields
-        super().__init__(scope, self._headers, model, backend)
         if len(body) > backend.max_body_bytes:
             raise PayloadTooLarge("")
-        backend.pending_bytes.admit(len(body))
+        super().__init__(scope, self._headers, model, backend)
+        try:
+            backend.pending_bytes.admit(len(body))
+        except Overloaded:
+            self.release()
+            raise
         self.body = body
         self._ledger = ledger
         self._on_done = on_done
@@ -125,8 +129,7 @@ class DirectCall(Admitted):
             self._leave_to_asgi()
             return
         self._question: Question = question
-        batcher = self.backend.batchers[self.model]
-        self._job = batcher.submit(question.rows, self._on_answer, self.expires_at)
+        self._job = self.served.batcher.submit(question.rows, self._on_answer, self.expires_at)
         self.backend.patrol.watch(self)
 
     def look(self, now: float) -> None:

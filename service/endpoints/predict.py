@@ -7,14 +7,15 @@ without it, because the framework's general way costs more than a prediction (do
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
-from service.artifacts.interface import PictureInput
+from service.artifacts.interface import PictureInput, TableInput
+from service.artifacts.manifest import ArtifactError, Kind, Manifest, printable
 from service.endpoints import explain
 from service.endpoints.answer import JsonAnswer
 from service.endpoints.documents import MAX_DOCUMENT_BYTES, SMALL_BYTES
@@ -34,26 +35,52 @@ from service.endpoints.questions import (
     read_pictures,
     read_whole,
 )
-from service.endpoints.schemas import MAX_HOURS_PER_REQUEST
-from service.engine.predictor import MAX_BATCH_ROWS
 from service.errors import FieldError, InvalidInput, UnsupportedMediaType
 from service.pictures.images import rows_of
 from service.serving.body import Body
 from service.serving.call import Admitted, Backend, Call, ServedBy
 from service.serving.job import Answer, Rows
-from service.serving.registry import Interface
 
 PASS, DIGIT = "pass", "digit"
+
+
+class Interface(NamedTuple):
+    """What a route sends to its model and expects of it, a score aside."""
+
+    kind: Kind
+    input: str
+    output: str
+    labels: tuple[str, ...]
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "Interface":
+        rows, answers = manifest.input, manifest.output
+        names = [column.name for column in rows.columns] if isinstance(rows, TableInput) else rows.row_shape
+        return cls(manifest.kind, f"{rows.dtype} {list(names)}", answers.kind, answers.labels)
+
 
 INTERFACES = {
     PASS: Interface("table", "float32 ['hours']", "binary", ("passed",)),
     DIGIT: Interface("digit", "uint8 [1, 28, 28]", "classes", tuple("0123456789")),
 }
 
-# The most rows of one batch, and how many count as one where places are limited. Some hundred hours are
-# computed and answered in a fraction of a millisecond, which others can wait.
-BATCH_ROWS = {PASS: 400, DIGIT: MAX_BATCH_ROWS}
-FULL_ROWS = {PASS: MAX_HOURS_PER_REQUEST, DIGIT: MAX_BATCH_ROWS}
+
+def endpoint_of(manifest: Manifest) -> Any:
+    """What reads the requests to a model and writes its answers. Raises ArtifactError: nothing does."""
+    if manifest.name not in INTERFACES:
+        raise ArtifactError(f"{printable(manifest.name)!r} is no model of this service")
+    has, needs = Interface.of(manifest), INTERFACES[manifest.name]
+    wrong = [
+        f"{field} {printable(repr(a))}, not {b!r}"
+        for field, a, b in zip(Interface._fields, has, needs, strict=True)
+        if a != b
+    ]
+    if wrong:
+        raise ArtifactError(
+            f"{manifest.name}/{manifest.version} has another interface than its route: {'; '.join(wrong)}"
+        )
+    return None
+
 
 # Answers of up to so many rows are written on the event loop; of others so many at a time.
 INLINE_ROWS = 256
@@ -112,7 +139,7 @@ async def _read(call: Call, posted: Posted) -> tuple[Pictures, Rows]:
 
 def _taken_by(call: Call) -> PictureInput:
     """The rows that the live model takes. Raises NotReady."""
-    rows = call.backend.registry.get(call.model).manifest.input
+    rows = call.served.manifest.input
     assert isinstance(rows, PictureInput)
     return rows
 

@@ -27,8 +27,6 @@ from service.serving.job import Answer, Job, OnAnswer, Outputs, Part, Rows
 
 logger = logging.getLogger(__name__)
 
-DRAIN_LOOK_S = 0.05
-
 # Of a batch: what a request of few rows has at most, and what is kept for those of more while any waits.
 FEW, KEPT = 1 / 16, 1 / 4
 
@@ -101,11 +99,6 @@ class Batcher:
             return await answered
         finally:
             job.drop()
-
-    async def drained(self) -> None:
-        """Wait until every request is answered."""
-        while self.unanswered:
-            await asyncio.sleep(DRAIN_LOOK_S)
 
     def close(self) -> None:
         """Have the thread end after the batch that it computes, which nobody need wait for."""

@@ -17,11 +17,11 @@ from service.decoding.pool import Decoding
 from service.errors import DeadlineExceeded, FieldError, InvalidInput, RequestTimeout
 from service.pictures.images import Finding, Upload
 from service.serving.admission import Admission
-from service.serving.batching import Batcher
 from service.serving.body import LEAST_BYTES, PATIENCE_S, Body
 from service.serving.job import Answer, Rows
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
+from service.serving.served import Served
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,15 +41,12 @@ class Abandoned(Exception):
 class Backend:
     """What the endpoints stand on; `create_app` puts it on the application's state.
 
-    `batchers` has those of the live versions, and changes when they do; `places` outlive them. Large
-    documents are read and written by `documents`, in turn; pictures are read by `decoding`.
+    Large documents are read and written by `documents`, in turn; pictures are read by `decoding`.
     """
 
     registry: Registry
-    batchers: Mapping[str, Batcher]
     documents: Executor
     decoding: Decoding
-    places: Mapping[str, Admission]
     pending_bytes: Admission
     patrol: "Patrol"
     metrics: Metrics
@@ -57,22 +54,26 @@ class Backend:
     max_image_pixels: int
     request_timeout_s: float
 
+    def served(self, name: str) -> Served:
+        """What is live of a model. Raises UnknownModel or NotReady."""
+        return self.registry.get(name)
+
 
 class Admitted:
-    """The places that a request to one model takes up, and the time that it has.
+    """What a request to one model is answered by, the places that it takes up, and the time that it has.
 
+    Whatever becomes live meanwhile, `served` answers it; until `release` that version is not closed.
     `expires_at`, in the event loop's time, is kept in the request's state: it holds whoever goes on.
     """
 
-    __slots__ = ("_places", "_rows", "backend", "expires_at", "model", "scope")
+    __slots__ = ("_places", "_rows", "backend", "expires_at", "scope", "served")
 
     def __init__(self, scope: Scope, headers: Mapping[bytes, bytes], model: str, backend: Backend) -> None:
         """Raises NotReady or Overloaded, before a body is read, or InvalidInput."""
-        backend.registry.get(model)
-        self.model = model
+        self.served = backend.served(model)
         self.backend = backend
         self.scope = scope
-        self._places = backend.places[model]
+        self._places = self.served.places
         self._places.check()
         self._rows = 0
         expires_at: float | None = scope["state"].get("expires_at")
@@ -80,6 +81,7 @@ class Admitted:
             expires_at = time.monotonic() + _timeout_s(headers, backend.request_timeout_s)
             scope["state"]["expires_at"] = expires_at
         self.expires_at = expires_at
+        self.served.users += 1
 
     def admit(self, rows: int) -> None:
         """Take places for all rows of this request, or all there are. Raises Overloaded."""
@@ -88,9 +90,10 @@ class Admitted:
         self._rows = rows
 
     def release(self) -> None:
-        """Give the places back."""
+        """Give the places back, once it is over: it asks for nothing more."""
         self._places.release(self._rows)
         self._rows = 0
+        self.served.users -= 1
 
     def record(self, served_by: ServedBy, stages: Mapping[str, float]) -> None:
         """For the metrics, the log and the trace: which version answered, and the seconds of each stage."""
@@ -133,8 +136,7 @@ class Call(Admitted):
 
     async def predict(self, rows: Rows) -> Answer:
         """Raises InferenceFailed."""
-        batcher = self.backend.batchers[self.model]
-        return await batcher.predict(rows, self.expires_at)
+        return await self.served.batcher.predict(rows, self.expires_at)
 
     async def elsewhere(self, function: "Callable[P, T]", *arguments: "P.args", **named: "P.kwargs") -> "T":
         """What `function` returns: for large documents, so that the event loop goes on meanwhile."""

@@ -1,80 +1,63 @@
 """The live models by name, and why a model is missing."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
 
 import torch
 
-from service.artifacts.interface import TableInput
-from service.artifacts.manifest import ArtifactError, Kind, Manifest, printable
+from service.artifacts.manifest import ArtifactError, Manifest
 from service.artifacts.signatures import TrustedKeys
 from service.artifacts.store import MAX_MODEL_BYTES, ArtifactStore
 from service.engine.predictor import Artifact, Predictor, prepare, read
 from service.errors import NotReady, UnknownModel
+from service.serving.served import Served
 from service.settings import Precision
 
 logger = logging.getLogger(__name__)
 
 
-class Interface(NamedTuple):
-    """What a route sends to its model and expects of it, a score aside."""
-
-    kind: Kind
-    input: str
-    output: str
-    labels: tuple[str, ...]
-
-    @classmethod
-    def of(cls, manifest: Manifest) -> "Interface":
-        rows, answers = manifest.input, manifest.output
-        names = [column.name for column in rows.columns] if isinstance(rows, TableInput) else rows.row_shape
-        return cls(manifest.kind, f"{rows.dtype} {list(names)}", answers.kind, answers.labels)
-
-
 class Registry:
-    """Holds one Predictor for each configured model, and serves only those that fit their route."""
+    """Holds what is live of each model, and what stands in the way of what should be."""
 
     def __init__(
         self,
         store: ArtifactStore,
-        interfaces: Mapping[str, Interface],
+        names: Iterable[str],
         device: torch.device,
         precision: Precision = "float32",
         trusted: TrustedKeys | None = None,
         max_model_bytes: int = MAX_MODEL_BYTES,
     ) -> None:
-        self.names = tuple(interfaces)
+        self.names = tuple(names)
         self.device = device
         self.store = store
         self._stopping = False
         self._precision = precision
         self._trusted = trusted
         self._max_model_bytes = max_model_bytes
-        self._interfaces = interfaces
-        self._live: dict[str, Predictor] = {}
+        self._live: dict[str, Served] = {}
         self._refused: dict[str, str] = dict.fromkeys(self.names, "not loaded yet")
         self._available: dict[str, tuple[int, ...]] = {}
         self._silent_since: dict[str, datetime] = {}
         self._hung: dict[str, str] = {}
 
-    def get(self, name: str) -> Predictor:
-        """The live predictor of `name`. Raises UnknownModel or NotReady."""
-        predictor = self._live.get(name) or self.live(name)
-        if predictor is None:
+    def get(self, name: str) -> Served:
+        """What is live of `name`. Raises UnknownModel or NotReady."""
+        served = self._live.get(name) or self.live(name)
+        if served is None:
             raise NotReady(f"Model {name!r} is not ready to serve.")
-        return predictor
+        return served
 
-    def live(self, name: str) -> Predictor | None:
-        """The live predictor of `name`, or None while there is none. Raises UnknownModel."""
+    def live(self, name: str) -> Served | None:
+        """What is live of `name`, or None while nothing is. Raises UnknownModel."""
         if name not in self.names:
             raise UnknownModel(f"There is no model {name!r}; there are {', '.join(self.names)}.")
         return self._live.get(name)
 
     def manifests(self) -> list[Manifest]:
         """Of every live model."""
-        return [predictor.manifest for predictor in self._live.values()]
+        return [served.manifest for served in self._live.values()]
 
     def refused(self, name: str) -> str | None:
         """Why the version that should be live is not, or None; an older one may be serving."""
@@ -109,12 +92,21 @@ class Registry:
         """Be ready no more; what is asked nevertheless is answered."""
         self._stopping = True
 
-    def adopt(self, predictor: Predictor) -> None:
-        """Make it the live one of its name: from here on every new request is answered by it."""
-        manifest = predictor.manifest
-        self._live[manifest.name] = predictor
+    def adopt(self, served: Served) -> Served | None:
+        """Make it the live one of its name: from here on every new request is answered by it.
+
+        Returns what it replaces.
+        """
+        manifest = served.manifest
+        replaced = self._live.get(manifest.name)
+        self._live[manifest.name] = served
         self._refused.pop(manifest.name, None)
         logger.info("model %s version %d ready on %s", manifest.name, manifest.version, self.device)
+        return replaced
+
+    def all_served(self) -> list[Served]:
+        """Whatever a request may be answered by."""
+        return list(self._live.values())
 
     def refuse(self, name: str, error: BaseException, tell: bool = True) -> None:
         """Keep a version out, and `tell` the log; what is live stays."""
@@ -143,23 +135,11 @@ class Registry:
         self._hung = hung
 
     def read_version(self, name: str, version: int) -> Artifact:
-        """Raises ArtifactError unless it is whole, signed if need be, and fits its route."""
-        if name not in self._interfaces:
-            raise ArtifactError(f"{printable(name)!r} is no model of this service")
+        """Raises ArtifactError unless it is whole, signed if need be, and its own."""
         artifact = read(self.store.folder(name, version), self._trusted, self._max_model_bytes)
         stated = (artifact.manifest.name, artifact.manifest.version)
         if stated != (name, version):
             raise ArtifactError(f"{name}/{version} holds the manifest of {stated[0]}/{stated[1]}")
-        has, needs = Interface.of(artifact.manifest), self._interfaces[name]
-        wrong = [
-            f"{field} {printable(repr(a))}, not {b!r}"
-            for field, a, b in zip(Interface._fields, has, needs, strict=True)
-            if a != b
-        ]
-        if wrong:
-            raise ArtifactError(
-                f"{name}/{version} has another interface than its route: {'; '.join(wrong)}"
-            )
         return artifact
 
     def prepare(self, artifact: Artifact) -> Predictor:

@@ -13,29 +13,30 @@ from service.serving.batching import Batcher
 from service.serving.following import Follower, Loads
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
+from service.serving.served import Served
 
 # How long a stop waits for models that are being loaded or are answering nobody any longer.
 CLOSE_S = 5.0
-WAIT_LOOK_S = 0.02
+WAIT_LOOK_S, DRAIN_LOOK_S = 0.02, 0.05
 
 # At most so long a start waits for every model to be live or refused; then it serves those that are.
 START_S = 30.0
 
 
 class Reloader:
-    """Keeps `batchers` and the registry at the versions that the store calls live."""
+    """Keeps the registry at the versions that the store calls live."""
 
     def __init__(
         self,
         registry: Registry,
-        make_batcher: Callable[[Predictor], Batcher],
+        make_served: Callable[[Predictor], Served],
         metrics: Metrics,
         load_timeout_s: float,
     ) -> None:
-        self.batchers: dict[str, Batcher] = {}
-        self.computing: set[Batcher] = set()  # and those that are replaced, until they have answered
+        """`make_served` raises ArtifactError for what is not fit for its endpoint."""
+        self.computing: set[Batcher] = set()  # also of what is replaced, until it has answered
         self._registry = registry
-        self._make_batcher = make_batcher
+        self._make_served = make_served
         self._metrics = metrics
         self._loads = Loads(load_timeout_s)
         self._following: list[asyncio.Task[None]] = []
@@ -56,8 +57,8 @@ class Reloader:
             task.cancel()
         for follower in self._followers:
             follower.close()
-        for batcher in self.batchers.values():
-            self._retire(batcher)
+        for served in self._registry.all_served():
+            self._retire(served)
         loads = self._loads
         await _until(lambda: not (self.computing or loads.underway - loads.overdue), CLOSE_S)
         for task in self._retiring:
@@ -66,22 +67,23 @@ class Reloader:
 
     def _take_up(self, predictor: Predictor) -> None:
         """Nothing is awaited here: a request sees either the old version or the new one."""
-        name = predictor.manifest.name
-        replaced = self.batchers.get(name)
-        self.batchers[name] = self._make_batcher(predictor)
-        self.computing.add(self.batchers[name])
-        self._registry.adopt(predictor)
-        self._metrics.reloads(name, "loaded").inc()
+        served = self._make_served(predictor)
+        self.computing.add(served.batcher)
+        replaced = self._registry.adopt(served)
+        self._metrics.reloads(predictor.manifest.name, "loaded").inc()
         if replaced:
             self._retire(replaced)
 
-    def _retire(self, batcher: Batcher) -> None:
-        retiring = asyncio.create_task(self._end(batcher))
+    def _retire(self, served: Served) -> None:
+        retiring = asyncio.create_task(self._end(served))
         self._retiring.add(retiring)
         retiring.add_done_callback(self._retiring.discard)
 
-    async def _end(self, batcher: Batcher) -> None:
-        await batcher.drained()
+    async def _end(self, served: Served) -> None:
+        """Close it once nobody may ask it any more: whoever has resolved it may still be sending."""
+        batcher = served.batcher
+        while not served.idle:
+            await asyncio.sleep(DRAIN_LOOK_S)
         batcher.close()
         while not batcher.ended:
             await asyncio.sleep(WAIT_LOOK_S)

@@ -22,7 +22,7 @@ from service.decoding.pool import Decoding
 from service.endpoints import questions
 from service.pictures.images import Finding, Upload, find_digit, open_pictures
 from service.problems import found_in, invalid_payload
-from service.serving import batching
+from service.serving import batching, capacity
 from service.serving.body import Body
 from service.serving.call import Call
 
@@ -118,7 +118,7 @@ def announced() -> None:
 def in_turn() -> None:
     """Rows go in the order in which they came, ten thousand at a time."""
     plant(batching, FEW=1.0)
-    app.__dict__["BATCH_ROWS"]["pass"] = 10_000
+    capacity.BATCH_ROWS["table"] = 10_000
 
 
 def unpaced() -> None:

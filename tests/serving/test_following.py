@@ -18,6 +18,7 @@ from service.artifacts.store import CURRENT_FILE, ArtifactStore, Look
 from service.engine.predictor import Artifact, Predictor
 from service.serving import following
 from service.serving.registry import Registry
+from service.serving.served import Served
 from service.settings import Settings
 from tests.conftest import COMMITTED, running
 
@@ -269,10 +270,10 @@ async def test_a_version_that_cannot_be_taken_up_does_not_end_the_following(
     monkeypatch.setattr(following, "RETRY_S", 0.05)
     adopt, failures = Registry.adopt, [True]
 
-    def failing(registry: Registry, predictor: Predictor) -> None:
+    def failing(registry: Registry, served: Served) -> Served | None:
         if failures and failures.pop():
             raise RuntimeError("can't start new thread")
-        adopt(registry, predictor)
+        return adopt(registry, served)
 
     monkeypatch.setattr(Registry, "adopt", failing)
     async with running(app_of(store)) as client:

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import shutil
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -13,6 +14,7 @@ import pytest
 from service.app import create_app
 from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE
 from service.artifacts.store import ArtifactStore
+from service.engine import predictor
 from service.engine.predictor import Artifact, Predictor
 from service.serving.registry import Registry
 from service.settings import Settings
@@ -119,6 +121,39 @@ async def test_a_load_that_fails_unexpectedly_does_not_end_the_looking(
             assert info["available"][-1] == version
             assert info["version"] == (1 if version == 2 else 3)
             assert (info["refused"] is None) == (version == 3)
+
+
+async def test_who_sends_slowly_is_answered_by_the_version_that_it_came_to(
+    store: ArtifactStore, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else asks the replaced version, which has a thread: it is there until the request is over."""
+    monkeypatch.setattr(predictor, "QUICK_S", 0)
+    picture = png(digits.images_u8[0])
+    settings = Settings(artifacts=store.root, reload_s=0.05, request_timeout_s=20)
+    async with running(create_app(settings)) as client:
+
+        def replaced() -> int:
+            return sum(thread.name == "inference" for thread in threading.enumerate())
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield picture[:100]
+            publish_digit(store.root, digits)
+            while (await client.get("/models/digit")).json()["version"] != 2:
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.5)
+            yield picture[100:]
+
+        headers = {"Content-Type": "image/png"}
+        threads = replaced()
+        answer = await client.post("/predict/digit", content=slowly(), headers=headers)
+        assert (answer.status_code, answer.json()["version"]) == (200, 1)
+        after = await client.post("/predict/digit", content=picture, headers=headers)
+        assert after.json()["version"] == 2
+        for _ in range(500):
+            if replaced() == threads:
+                break
+            await asyncio.sleep(0.02)
+        assert replaced() == threads  # and then it is closed
 
 
 def test_a_pointer_to_nothing_changes_nothing(service: Served, store: ArtifactStore) -> None:

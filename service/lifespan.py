@@ -1,0 +1,124 @@
+"""What lives as long as the application serves: the models and all that computes their answers."""
+
+import asyncio
+import gc
+import logging
+import sys
+import warnings
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+
+import torch
+from fastapi import FastAPI
+
+from service.artifacts.signatures import TrustedKeys
+from service.artifacts.store import ArtifactStore
+from service.decoding.pool import Decoding
+from service.endpoints.predict import INTERFACES, endpoint_of
+from service.engine.cpus import usable_cpus
+from service.engine.devices import resolve_device
+from service.engine.predictor import Predictor
+from service.http.draining import draining
+from service.http.keys import KeyFile
+from service.serving.admission import Admission
+from service.serving.batching import Batcher
+from service.serving.call import Backend, Patrol
+from service.serving.capacity import Capacity
+from service.serving.metrics import Metrics
+from service.serving.registry import Registry
+from service.serving.reload import Reloader
+from service.serving.served import Served
+from service.serving.watchdog import Watchdog
+from service.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+SWITCH_INTERVAL_S = 0.00005
+MOST_DECODERS = 8  # each may take 150 MB for a picture
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI, settings: Settings, trusted: TrustedKeys | None) -> AsyncIterator[None]:
+    # Pillow remarks on damaged uploads. The client is answered; whoever uploads must not fill our log.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    cpus = usable_cpus()
+    threads = settings.threads or max(1, cpus // settings.workers - 1)
+    torch.set_num_threads(threads)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(cpus, "elsewhere"))
+    device = resolve_device(settings.device)
+    logger.info("device %s, artifacts in %s, %d thread(s)", device, settings.artifacts, threads)
+    store = ArtifactStore(settings.artifacts)
+    registry = Registry(store, INTERFACES, device, settings.precision, trusted, settings.max_model_bytes)
+    metrics: Metrics = app.state.metrics
+    metrics.show(registry.manifests)
+    making = Making(settings.max_queued_batches, metrics)
+    reloader = Reloader(registry, making.served, metrics, settings.load_timeout_s)
+    backend = app.state.backend = _backend(registry, metrics, settings)
+    watchdog = Watchdog(lambda: reloader.computing, registry.hang, settings.batch_timeout_s)
+    watchdog.start()
+    # A thread that computes can hand over its answers only with the interpreter lock, which the event loop
+    # gives up after this long: by default 5 ms, as much as a whole batch takes.
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    await reloader.start(settings.reload_s)
+    # What is loaded stays: a full collection of torch's 300,000 objects would hold up requests for 60 ms.
+    gc.freeze()
+    gc.enable()
+    backend.decoding.start()
+    with _keys_kept_up(app.state.keys, metrics), draining(registry.stop, settings.drain_s):
+        yield
+    backend.documents.shutdown(wait=False)
+    await backend.decoding.close()
+    gc.unfreeze()
+    app.state.stuck = not await reloader.close()
+    watchdog.stop()
+
+
+class Making:
+    """Makes what is served of a version, with the places of its model."""
+
+    def __init__(self, max_queued_batches: int, metrics: Metrics) -> None:
+        self._max_queued_batches = max_queued_batches
+        self._metrics = metrics
+        self._places: dict[str, Admission] = {}
+
+    def served(self, predictor: Predictor) -> Served:
+        """Raises ArtifactError when it is not fit for its endpoint."""
+        manifest = predictor.manifest
+        endpoint = endpoint_of(manifest)
+        capacity = Capacity.of(manifest, self._max_queued_batches)
+        places = self._places_of(manifest.name, capacity.queue_rows)
+        batch_rows = self._metrics.batch_rows(manifest.name)
+
+        def on_batch(rows: int, seconds: float) -> None:
+            batch_rows.observe(rows)
+            places.measure(rows, seconds)
+
+        return Served(predictor, Batcher(predictor, capacity.batch_rows, on_batch), endpoint, places)
+
+    def _places_of(self, name: str, limit: int) -> Admission:
+        """They outlive versions: what is under way with an older one counts."""
+        if name not in self._places:
+            on_change = self._metrics.queue_rows(name).set
+            self._places[name] = Admission(limit, f"rows of {name!r}", on_change)
+        self._places[name].limit = limit
+        return self._places[name]
+
+
+def _keys_kept_up(keys: KeyFile | None, metrics: Metrics) -> AbstractContextManager[None]:
+    return keys.kept_up(metrics.api_keys_read_failures.inc) if keys else nullcontext()
+
+
+def _backend(registry: Registry, metrics: Metrics, settings: Settings) -> Backend:
+    cpus = usable_cpus() // settings.workers
+    return Backend(
+        registry=registry,
+        documents=ThreadPoolExecutor(1, "documents"),
+        decoding=Decoding(min(MOST_DECODERS, 1 + cpus), settings.max_image_pixels),
+        pending_bytes=Admission(settings.max_pending_bytes, "bytes of bodies"),
+        patrol=Patrol(),
+        metrics=metrics,
+        max_body_bytes=settings.max_body_bytes,
+        max_image_pixels=settings.max_image_pixels,
+        request_timeout_s=settings.request_timeout_s,
+    )
