@@ -90,6 +90,16 @@ def test_curl(address: str, how: str) -> None:
         assert answer.get("passed", True) is True
 
 
+@pytest.mark.parametrize("names", [("file[]", "file[]"), ("file[0]", "file[1]")], ids=" ".join)
+def test_curl_with_the_names_of_a_list(address: str, names: tuple[str, str]) -> None:
+    """As axios, Faraday and PHP call files; and, as browsers do, an input where none was chosen."""
+    files = [option for name in names for option in ("-F", f"{name}=@{PICTURE};type=image/png")]
+    unchosen = ("-F", "file=@/dev/null;filename=;type=application/octet-stream")
+    body, status, _ = curl(*files, *unchosen, f"{address}/predict/digit")
+    assert status == "200 1"
+    assert [prediction["digit"] for prediction in json.loads(body)["predictions"]] == [7, 7]
+
+
 def test_curl_asks_for_the_head_alone(address: str) -> None:
     head = "\n".join(curl("-I", f"{address}/health/ready"))
     assert "HTTP/1.1 200 OK" in head

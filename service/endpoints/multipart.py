@@ -1,5 +1,9 @@
 """The files of a multipart/form-data body (RFC 7578), read as they come, by python-multipart.
 
+Clients that write a list of files call them `file[]` or `file[0]`, `file[1]`: they are taken in the order
+in which they come. A browser sends an input of files where none was chosen as one without a name and
+content.
+
 A small form in the usual spelling, as nearly all are, is recognised without the parser, which would take
 a quarter of the time of a request (docs/decisions/0005).
 """
@@ -21,12 +25,14 @@ HELD_BYTES = 64 * 1024  # so much of a form is held until all of it is there; mo
 MOST_BOUNDARIES, MOST_BLANKS, MOST_PARAMETERS = 4 * MAX_FILES, 64, 32
 
 _FILE_NAME = FILE_FIELD.encode()
+_FILE_NAMES = re.compile(rb"file(?:\[[0-9]{0,4}\])?")
 
 # What nearly every client sends: the content type, a part's disposition, and the head of a part.
 _USUAL_CONTENT_TYPE = re.compile(r"multipart/form-data; boundary=([\w'+.-]+)", re.ASCII)
-_USUAL_DISPOSITION = re.compile(rb'form-data; name="file"(; filename="[^"\\]*")?')
+_USUAL_DISPOSITION = re.compile(rb'form-data; name="file"(?:; filename="[^"\\]+")?')
 _USUAL_PART_HEAD = re.compile(
-    rb'\r\nContent-Disposition: form-data; name="file"(?:; filename="[^"\\\r\n]{0,500}")?'
+    rb'\r\nContent-Disposition: form-data; name="file(?:\[[0-9]{0,4}\])?"'
+    rb'(?:; filename="([^"\\\r\n]{0,500})")?'
     rb"(?:\r\nContent-Type: [ -~]{1,100})?\r\n\r\n"
 )
 
@@ -69,6 +75,8 @@ class _Boundaries:
 class FileForm:
     """Collects the `file` parts of a form, 1 to 64 of them, and refuses any other part.
 
+    One that is as browsers send an input without a file does not count beside others.
+
     Up to `held_bytes` of it are held until all of it is there; of more, a part is refused at its header.
     Every method raises InvalidInput.
     """
@@ -86,6 +94,7 @@ class FileForm:
         self._files: list[bytearray] = []
         self._complete = False
         self._name = self._header = self._value = b""
+        self._is_nameless = self._none_chosen = False
 
     def write(self, chunk: bytes) -> None:
         """Take in the next bytes of the body."""
@@ -107,6 +116,8 @@ class FileForm:
             (self._parser or self._parse_held()).finalize()
         if not self._complete:
             raise InvalidInput("The form is cut short: its closing boundary is missing.")
+        if self._none_chosen and not self._files:
+            return [b""]
         if not self._files:
             raise InvalidInput(
                 "The form has no file.", (FieldError(FILE_FIELD, "at least one file is required"),)
@@ -124,6 +135,7 @@ class FileForm:
                 "on_header_end": self._on_header_end,
                 "on_headers_finished": self._on_headers_finished,
                 "on_part_data": self._on_part_data,
+                "on_part_end": self._on_part_end,
                 "on_end": self._on_end,
             },
         )
@@ -142,23 +154,37 @@ class FileForm:
             if _USUAL_DISPOSITION.fullmatch(self._value):
                 self._name = _FILE_NAME
             else:
-                self._name = _parameters(self._value).get(b"name", b"")
+                parameters = _parameters(self._value)
+                self._name = parameters.get(b"name", b"")
+                self._is_nameless = parameters.get(b"filename") == b""
         self._header = self._value = b""
 
     def _on_headers_finished(self) -> None:
-        if self._name != _FILE_NAME:
+        if not _FILE_NAMES.fullmatch(self._name):
             name = self._name[:80].decode("utf-8", "replace")
             raise InvalidInput(
                 f"The form has a field {name!r} that is not known.",
                 (FieldError(name, f"unknown field; send pictures in {FILE_FIELD!r}"),),
             )
+        self._name = b""
+        if self._is_nameless:
+            self._none_chosen = True
+        else:
+            self._begin_file()
+
+    def _begin_file(self) -> None:
         if len(self._files) == MAX_FILES:
             raise InvalidInput(f"The form has more than {MAX_FILES} files.")
-        self._name = b""
+        self._is_nameless = False
         self._files.append(bytearray())
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._is_nameless:
+            self._begin_file()
         self._files[-1] += data[start:end]
+
+    def _on_part_end(self) -> None:
+        self._is_nameless = False
 
     def _on_end(self) -> None:
         self._complete = True
@@ -192,9 +218,11 @@ def usual_files(form: bytes, boundary: bytes) -> list[bytes]:
         return []
     files: list[bytes] = []
     while head := _USUAL_PART_HEAD.match(form, at):
-        end = form.find(delimiter, head.end())
+        start = head.end()
+        end = form.find(delimiter, start)
         if end < 0:
             return []
-        files.append(form[head.end() : end])
+        if start < end or head[1] != b"":
+            files.append(form[start:end])
         at = end + len(delimiter)
     return files if form[at:] in (b"--\r\n", b"--") and len(files) <= MAX_FILES else []

@@ -87,6 +87,8 @@ def requests(picture: bytes, key: str) -> st.SearchStrategy[Request]:
 
     part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="7.png"\r\n\r\n' + picture
     bare = b"--b\r\ncontent-disposition: form-data; name=file\r\nX: y\r\n\r\n" + picture
+    listed = part.replace(b'"file"', b'"file[0]"') + b"\r\n" + part.replace(b'"file"', b'"file[]"')
+    unchosen = b'\r\n--b\r\nContent-Disposition: form-data; name="file"; filename=""\r\n\r\n'
     umlaut = part.replace(b"--b", b"--\xfc", 1) + b"\r\n--\xfc--\r\n"
     form = part + b"\r\n--b--\r\n"
     kind = b"multipart/form-data; boundary=b"
@@ -107,6 +109,9 @@ def requests(picture: bytes, key: str) -> st.SearchStrategy[Request]:
             [
                 form,
                 part + b"\r\n" + part + b"\r\n--b--",
+                listed + b"\r\n--b--",
+                part + unchosen + b"\r\n--b--",
+                unchosen[2:] + b"\r\n--b--",
                 bare + b"\r\n--b--\r\nepilogue",
                 umlaut,
                 part,

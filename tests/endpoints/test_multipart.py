@@ -54,6 +54,56 @@ def test_the_files_of_a_form(form: bytes, files: list[bytes]) -> None:
     assert parsed(*in_bytes(form)) == files
 
 
+def part(name: str, content: bytes, filename: str | None = "7.png") -> bytes:
+    named = "" if filename is None else f'; filename="{filename}"'
+    head = f'--b\r\nContent-Disposition: form-data; name="{name}"{named}\r\n\r\n'
+    return head.encode() + content + b"\r\n"
+
+
+END = b"--b--\r\n"
+
+
+@pytest.mark.parametrize(
+    ("form", "files"),
+    [
+        (part("file[]", b"x") + part("file[]", b"y") + END, [b"x", b"y"]),
+        (part("file[0]", b"x") + part("file[1]", b"y") + END, [b"x", b"y"]),
+        (part("file[1]", b"x") + part("file[0]", b"y") + END, [b"x", b"y"]),
+        (part("file", b"x") + part("file[]", b"y") + part("file[17]", b"z") + END, [b"x", b"y", b"z"]),
+        (part("file", b"x") + part("file", b"", "") + END, [b"x"]),
+        (part("file[]", b"", "") + part("file[]", b"x") + part("file[]", b"", "") + END, [b"x"]),
+        (part("file", b"", "") + END, [b""]),
+        (part("file", b"", "") + part("file", b"", "") + END, [b""]),
+        (part("file", b"x", "") + END, [b"x"]),
+        (part("file", b"x") + part("file", b"", "7.png") + END, [b"x", b""]),
+        (part("file", b"x") + part("file", b"", None) + END, [b"x", b""]),
+    ],
+    ids=range(11),
+)
+def test_lists_of_files_and_inputs_without_one(form: bytes, files: list[bytes]) -> None:
+    """As PHP, axios, Faraday and jQuery call them; as a browser sends an input where none was chosen."""
+    assert read(form) == files
+    assert read(*in_bytes(form)) == files
+    assert parsed(form) == files
+    assert parsed(*in_bytes(form)) == files
+    assert usual_files(form, BOUNDARY.encode()) == (files if files != [b""] else [])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["files", "files[]", "file[", "file[a]", "file[0][]", "file[-1]", "file[12345]", "File", "image"],
+)
+def test_other_names_are_told(name: str) -> None:
+    assert read(part(name, b"x") + END) == f"The form has a field {name!r} that is not known."
+
+
+def test_an_input_without_a_file_takes_no_place() -> None:
+    none, of_64 = part("file", b"", ""), part("file", b"x", "") * 64
+    assert read(none * 3 + of_64 + END) == parsed(none * 3 + of_64 + END) == [b"x"] * 64
+    one_more = none + of_64 + part("file[]", b"x") + END
+    assert read(one_more) == parsed(one_more) == "The form has more than 64 files."
+
+
 def test_what_comes_after_a_form_that_looked_whole_is_ignored() -> None:
     assert read(USUAL + b"x\r\n--b--", b"\r\n", b"epilogue") == [b"x"]
 
@@ -69,6 +119,9 @@ PIECES = st.sampled_from(
         b'; filename="7.png"',
         b'; filename="a\\"b"',
         b'; filename="\xff"',
+        b'; filename=""',
+        b'Content-Disposition: form-data; name="file[]"; filename=""',
+        b'--b\r\nContent-Disposition: form-data; name="file[0]"\r\n\r\n',
         b'Content-Disposition: form-data; name="File"',
         b"Content-Type: image/png",
         b"Content-Type:",
