@@ -29,6 +29,7 @@ from service.serving.metrics import Metrics
 from service.serving.registry import Registry
 from service.serving.reload import Reloader
 from service.serving.served import Served
+from service.serving.steps import Stepping
 from service.serving.watchdog import Watchdog
 from service.settings import Settings
 
@@ -67,7 +68,6 @@ async def lifespan(app: FastAPI, settings: Settings, trusted: TrustedKeys | None
     backend.decoding.start()
     with _keys_kept_up(app.state.keys, metrics), draining(registry.stop, settings.drain_s):
         yield
-    backend.documents.shutdown(wait=False)
     await backend.decoding.close()
     gc.unfreeze()
     app.state.stuck = not await reloader.close()
@@ -113,7 +113,7 @@ def _backend(registry: Registry, metrics: Metrics, settings: Settings) -> Backen
     cpus = usable_cpus() // settings.workers
     return Backend(
         registry=registry,
-        documents=ThreadPoolExecutor(1, "documents"),
+        documents=Stepping(),
         decoding=Decoding(min(MOST_DECODERS, 1 + cpus), settings.max_image_pixels),
         pending_bytes=Admission(settings.max_pending_bytes, "bytes of bodies"),
         patrol=Patrol(),

@@ -32,6 +32,7 @@ from service.endpoints.questions import (
     ask_pass,
     digits,
     hours_of,
+    long_hours_of,
     read_pictures,
     read_whole,
 )
@@ -40,6 +41,7 @@ from service.pictures.images import rows_of
 from service.serving.body import Body
 from service.serving.call import Admitted, Backend, Call, ServedBy
 from service.serving.job import Answer, Rows
+from service.serving.steps import Steps, taken
 
 PASS, DIGIT = "pass", "digit"
 
@@ -82,8 +84,8 @@ def endpoint_of(manifest: Manifest) -> Any:
     return None
 
 
-# Answers of up to so many rows are written on the event loop; of others so many at a time.
-INLINE_ROWS = 256
+# Answers of up to so many rows are written at once; of others so many in a step.
+INLINE_ROWS, STEP_ROWS = 256, 128
 
 
 async def answer_pass(scope: Scope, receive: Receive) -> Response:
@@ -111,7 +113,7 @@ async def _answer_pass(call: Call) -> Response:
     document = bytes(received)
     admit_hours(call, document)
     small = len(document) <= SMALL_BYTES
-    question = hours_of(document) if small else await call.elsewhere(hours_of, document)
+    question = hours_of(document) if small else await call.take(long_hours_of(document))
     return await _response(call, question, await call.predict(question.rows))
 
 
@@ -196,7 +198,7 @@ async def _response(call: Call, question: Question, answer: Answer) -> Response:
     if len(question.rows) <= INLINE_ROWS:
         return JsonAnswer(*respond(call, question, answer), call.backend.pending_bytes)
     served_by = _served_by(answer)
-    body = await call.elsewhere(_written, question, answer, served_by)
+    body = await call.take(_written_long(question, answer, served_by))
     return JsonAnswer(body, _recorded(call, question, answer, served_by), call.backend.pending_bytes)
 
 
@@ -212,9 +214,14 @@ def _written(question: Question, answer: Answer, served_by: ServedBy) -> bytes:
         return to_json({**question.results(answer, ALL)[0], **served_by})
     if len(question.rows) <= INLINE_ROWS:
         return to_json({"predictions": question.results(answer, ALL), **served_by})
-    # One call for all of them would keep the interpreter lock from the event loop for as long as it takes.
-    parts = [slice(at, at + INLINE_ROWS) for at in range(0, len(question.rows), INLINE_ROWS)]
-    pieces = [to_json(question.results(answer, part))[1:-1] for part in parts]
+    return taken(_written_long(question, answer, served_by))
+
+
+def _written_long(question: Question, answer: Answer, served_by: ServedBy) -> Steps[bytes]:
+    pieces = []
+    for at in range(0, len(question.rows), STEP_ROWS):
+        pieces.append(to_json(question.results(answer, slice(at, at + STEP_ROWS)))[1:-1])
+        yield
     return b'{"predictions":[' + b",".join(pieces) + b"]," + to_json(served_by)[1:]
 
 

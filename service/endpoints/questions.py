@@ -1,6 +1,7 @@
 """What a request asks: rows for a model, and what is answered to the model's outputs for them."""
 
 import time
+from array import array
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from service.artifacts.interface import Output, TableInput
-from service.endpoints.documents import BYTES_A_VALUE, SMALL_BYTES, read
+from service.endpoints.documents import BYTES_A_VALUE, SMALL_BYTES, read, reading
 from service.endpoints.multipart import FILE_FIELD, FORM, whole_form
 from service.endpoints.schemas import MAX_HOURS_PER_REQUEST, PassRequest
 from service.errors import UnsupportedMediaType
@@ -19,6 +20,7 @@ from service.pictures.preparation import SIDE
 from service.serving.body import media_type_of
 from service.serving.call import Admitted
 from service.serving.job import Answer, Rows
+from service.serving.steps import Steps
 
 # Up to so many of MNIST's own pictures are decoded on the event loop: a thread's round trip costs more than
 # they do. Any other picture may take long, and is read elsewhere.
@@ -132,8 +134,21 @@ def hours_of(document: bytes) -> Question:
     started = time.perf_counter()
     hours = read(PassRequest, document, MAX_HOURS_PER_REQUEST).hours
     values = hours if isinstance(hours, list) else [hours]
-    rows = np.array(values, dtype=np.float32).reshape(-1, 1)
-    return Question(rows, values is hours, partial(_passes, values), time.perf_counter() - started)
+    return _question_of(values, values is hours, started)
+
+
+def long_hours_of(document: bytes) -> Steps[Question]:
+    """`hours_of`, of a large document. Raises InvalidInput or PayloadTooLarge."""
+    started = time.perf_counter()
+    hours = (yield from reading(PassRequest, document, MAX_HOURS_PER_REQUEST)).hours
+    yield
+    values = hours if isinstance(hours, list) else [hours]
+    return _question_of(array("d", values), values is hours, started)
+
+
+def _question_of(hours: Sequence[float], many: bool, started: float) -> Question:
+    rows = np.array(hours, dtype=np.float32).reshape(-1, 1)
+    return Question(rows, many, partial(_passes, hours), time.perf_counter() - started)
 
 
 def _passes(hours: Sequence[float], answer: Answer, part: slice) -> list[dict[str, Any]]:

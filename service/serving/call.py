@@ -4,10 +4,8 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope
@@ -22,8 +20,8 @@ from service.serving.job import Answer, Rows
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
 from service.serving.served import Served
+from service.serving.steps import Stepping, Steps
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 ServedBy = Mapping[str, str | int]
@@ -41,11 +39,11 @@ class Abandoned(Exception):
 class Backend:
     """What the endpoints stand on; `create_app` puts it on the application's state.
 
-    Large documents are read and written by `documents`, in turn; pictures are read by `decoding`.
+    Large documents are read and written by `documents`, step by step; pictures are read by `decoding`.
     """
 
     registry: Registry
-    documents: Executor
+    documents: Stepping
     decoding: Decoding
     pending_bytes: Admission
     patrol: "Patrol"
@@ -138,10 +136,9 @@ class Call(Admitted):
         """Raises InferenceFailed."""
         return await self.served.batcher.predict(rows, self.expires_at)
 
-    async def elsewhere(self, function: "Callable[P, T]", *arguments: "P.args", **named: "P.kwargs") -> "T":
-        """What `function` returns: for large documents, so that the event loop goes on meanwhile."""
-        work = partial(function, *arguments, **named)
-        return await asyncio.get_running_loop().run_in_executor(self.backend.documents, work)
+    async def take(self, steps: "Steps[T]") -> "T":
+        """What they return: for large documents, so that the event loop goes on meanwhile."""
+        return await self.backend.documents.take(steps)
 
     async def find(self, uploads: Sequence[Upload], rows: PictureInput) -> list[Finding]:
         """What a model that takes such `rows` reads of pictures, each in turn with those of other callers.

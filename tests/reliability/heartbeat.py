@@ -6,6 +6,7 @@ other processes do on the machine does not count. Faults are named in PLANTED, b
 """
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -22,9 +23,8 @@ from service.decoding.pool import Decoding
 from service.endpoints import questions
 from service.pictures.images import Finding, Upload, find_digit, open_pictures
 from service.problems import found_in, invalid_payload
-from service.serving import batching, capacity
+from service.serving import batching, capacity, steps
 from service.serving.body import Body
-from service.serving.call import Call
 
 BEAT_S = 0.001
 PLANTED = "PLANTED"
@@ -76,7 +76,7 @@ def plant(where: object, **faults: Any) -> None:
 
 
 def on_the_loop() -> None:
-    """Whatever goes to a thread or to a process is done by the event loop."""
+    """Whatever goes in steps, to a thread or to a process is done at once, by the event loop."""
 
     async def here(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
@@ -86,7 +86,7 @@ def on_the_loop() -> None:
 
     plant(Decoding, find=find)
     plant(asyncio, to_thread=here)
-    plant(Call, elsewhere=lambda _, *work: here(*work))
+    plant(steps, STEPS_S=math.inf)
 
 
 def every_error() -> None:
@@ -98,7 +98,11 @@ def every_error() -> None:
         except ValidationError as error:
             raise invalid_payload(found_in(error)) from None
 
-    plant(questions, read=read)
+    def reading(*whole: Any) -> Any:
+        yield
+        return read(*whole)
+
+    plant(questions, read=read, reading=reading)
     on_the_loop()
 
 

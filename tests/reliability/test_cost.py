@@ -237,7 +237,7 @@ def test_small_requests_beside_long_lists(service: Served, faulty: Served, figur
     alone, beside, control = p99_s(service, 0), p99_s(service, 32), p99_s(faulty, 32)
     figure(
         "small requests beside 32 lists of 10,000 hours at a time",
-        "p99 at most 3 × undisturbed, of the time that the service computes meanwhile",
+        "p99 at most a few times undisturbed, of the time that the service computes meanwhile",
         f"{1e3 * alone:.1f} ms, beside them {1e3 * beside:.1f} ms (control {1e3 * control:.0f} ms)",
     )
-    assert beside < control / 4
+    assert beside < min(control / 4, 6 * alone)
