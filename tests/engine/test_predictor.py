@@ -202,11 +202,13 @@ def test_each_batch_size_takes_the_quickest_way() -> None:
     assert [quickest(torch.zeros(n, 1)).item() for n in (1, 2, 9, 64, 500)] == [2, 1, 1, 1, 1]
 
 
-def test_an_answer_that_is_no_number_fails(version: Path) -> None:
-    real = load(version, CPU)
-    broken = Predictor(lambda rows: torch.full((len(rows), 10), torch.nan), real.manifest, CPU)
+@pytest.mark.parametrize("rows", [1, 64])
+def test_an_answer_that_is_no_number_fails(version: Path, rows: int) -> None:
+    real, answers = load(version, CPU), torch.zeros(rows, 10)
+    answers[-1, -1] = torch.nan
+    broken = Predictor(lambda _: answers, real.manifest, CPU)
     with pytest.raises(InferenceFailed, match="finite"):
-        broken.predict(torch.zeros(1, 1, 28, 28, dtype=torch.uint8))
+        broken.predict(torch.zeros(rows, 1, 28, 28, dtype=torch.uint8))
 
 
 def test_answers_outlive_the_next_batch(version: Path) -> None:
