@@ -22,6 +22,7 @@ ROOMS = (
     "pictures",
     "decoding",
     "serving",
+    "uploads",
     "endpoints",
     "http",
     "connections",

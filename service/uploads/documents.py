@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
-from service.endpoints.multipart import MAX_FILES
 from service.errors import FieldError, InvalidInput
 from service.pictures.images import Upload
 from service.problems import invalid_payload
 from service.serving.steps import Steps
+
+MAX_PICTURES = 64  # of one request
 
 IMAGE, IMAGES, PIXELS = "image", "images", "pixels"
 FIELDS = (IMAGE, IMAGES, PIXELS)
@@ -94,7 +95,7 @@ def _value(field: str, document: bytes, at: int) -> tuple[Said, int]:
         return Said(field, [], document[at:end]), end
     expected = {
         IMAGE: "a picture in Base64, or its pixels as nested lists",
-        IMAGES: f"a list of 1 to {MAX_FILES} pictures in Base64, or of their pixels as nested lists",
+        IMAGES: f"a list of 1 to {MAX_PICTURES} pictures in Base64, or of their pixels as nested lists",
         PIXELS: "nested lists of numbers",
     }
     raise _wrong(field, f"must be {expected[field]}")
@@ -105,8 +106,8 @@ def _texts(document: bytes, at: int) -> tuple[Said, int]:
     if closed := _CLOSED.match(document, at):
         raise _wrong(IMAGES, "at least one picture is required")
     while not closed:
-        if len(texts) == MAX_FILES:
-            raise InvalidInput(f"The document has more than {MAX_FILES} pictures.")
+        if len(texts) == MAX_PICTURES:
+            raise InvalidInput(f"The document has more than {MAX_PICTURES} pictures.")
         name = f"{IMAGES}.{len(texts)}"
         if not document.startswith(b'"', at):
             raise _wrong(name, "must be a picture in Base64, as the one before it")

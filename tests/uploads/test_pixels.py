@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.endpoints import pixels
 from service.errors import InvalidInput
 from service.serving.steps import taken
+from service.uploads import pixels
 
 GREY, COLOUR = (1, 4, 3), (3, 4, 5)
 RANDOM = np.random.default_rng(3)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.endpoints import picture_documents
-from service.endpoints.picture_documents import Said, decoded, files_of, said_in
 from service.errors import InvalidInput
 from service.serving.steps import taken
+from service.uploads import documents
+from service.uploads.documents import Said, decoded, files_of, said_in
 
 FILE = np.random.default_rng(4).integers(0, 256, 1000, dtype=np.uint8).tobytes()
 USUAL = base64.b64encode(FILE).decode()
@@ -54,7 +54,7 @@ ESCAPES = {
 def test_base64_in_every_spelling(
     monkeypatch: pytest.MonkeyPatch, spelling: str, writer: str, piece: int
 ) -> None:
-    monkeypatch.setattr(picture_documents, "PIECE", max(8, piece))
+    monkeypatch.setattr(documents, "PIECE", max(8, piece))
     text = ESCAPES[writer](SPELLINGS[spelling])
     assert files(f'{{"image": {text}}}') == [("image", FILE)]
     several = [("images.0", FILE), ("images.1", FILE)]
@@ -79,7 +79,7 @@ def test_large_files_are_decoded_in_many_steps() -> None:
     large = FILE * 1000
     text = base64.b64encode(large)
     assert taken(decoded("image", text)) == large
-    assert len(list(decoded("image", text))) == -(-len(text) // picture_documents.PIECE)
+    assert len(list(decoded("image", text))) == -(-len(text) // documents.PIECE)
 
 
 @pytest.mark.parametrize("field", ["pixels", "image", "images"])
