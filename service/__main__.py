@@ -54,6 +54,7 @@ def serve(
     host: Annotated[str | None, _option("host")] = None,
     port: Annotated[int | None, _option("port")] = None,
     artifacts: Annotated[Path | None, _option("artifacts")] = None,
+    models: Annotated[str | None, _option("models")] = None,
     device: Annotated[str | None, _option("device")] = None,
     workers: Annotated[int | None, _option("workers")] = None,
     threads: Annotated[int | None, _option("threads")] = None,

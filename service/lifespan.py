@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from service.artifacts.signatures import TrustedKeys
 from service.artifacts.store import ArtifactStore
 from service.decoding.pool import Decoding
-from service.endpoints.predict import INTERFACES, endpoint_of
+from service.endpoints.predict import endpoint_of
 from service.engine.cpus import usable_cpus
 from service.engine.devices import resolve_device
 from service.engine.predictor import Predictor
@@ -50,11 +50,12 @@ async def lifespan(app: FastAPI, settings: Settings, trusted: TrustedKeys | None
     device = resolve_device(settings.device)
     logger.info("device %s, artifacts in %s, %d thread(s)", device, settings.artifacts, threads)
     store = ArtifactStore(settings.artifacts)
-    registry = Registry(store, INTERFACES, device, settings.precision, trusted, settings.max_model_bytes)
+    precision, names = settings.precision, settings.models
+    registry = Registry(store, device, precision, trusted, settings.max_model_bytes, names)
     metrics: Metrics = app.state.metrics
-    metrics.show(registry.manifests)
+    metrics.show(registry)
     making = Making(settings.max_queued_batches, metrics)
-    reloader = Reloader(registry, making.served, metrics, settings.load_timeout_s)
+    reloader = Reloader(registry, making.served, metrics, settings.load_timeout_s, names, making.forget)
     backend = app.state.backend = _backend(registry, metrics, settings)
     watchdog = Watchdog(lambda: reloader.computing, registry.hang, settings.batch_timeout_s)
     watchdog.start()
@@ -95,6 +96,12 @@ class Making:
             places.measure(rows, seconds)
 
         return Served(predictor, Batcher(predictor, capacity.batch_rows, on_batch), endpoint, places)
+
+    def forget(self, name: str, version: int | None) -> None:
+        """There is no such model any longer, or that version of it is not loaded."""
+        if version is None:
+            self._places.pop(name, None)
+        self._metrics.forget(name, version)
 
     def _places_of(self, name: str, limit: int) -> Admission:
         """They outlive versions: what is under way with an older one counts."""

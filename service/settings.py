@@ -53,6 +53,13 @@ def _origin(value: str) -> str:
     return value
 
 
+def _model(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", value):
+        raise ValueError(f"must be names of models, such as digit,pass, not {value!r}")
+    return value
+
+
+Names = tuple[Annotated[str, AfterValidator(_model)], ...]
 Paths = tuple[Annotated[str, AfterValidator(_path)], ...]
 Origins = tuple[Annotated[str, AfterValidator(_origin)], ...]
 
@@ -72,6 +79,10 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
     artifacts: Annotated[Path, BeforeValidator(_named)] = Field(
         Path("artifacts"), description="Folder of published models."
+    )
+    models: Annotated[Names, NoDecode, BeforeValidator(_split)] = Field(
+        (),
+        description="Models to serve, comma-separated; all must be there. By default all there are.",
     )
     device: Annotated[str, AfterValidator(_device)] = Field(
         "auto",

@@ -50,7 +50,7 @@ def _load(answer: Connection, root: Path, settings: Settings, name: str, version
     answer.send(_BEGUN)
     trusted = TrustedKeys(settings.trusted_keys) if settings.trusted_keys else None
     registry = Registry(
-        ArtifactStore(root), (name,), torch.device("cpu"), "float32", trusted, settings.max_model_bytes
+        ArtifactStore(root), torch.device("cpu"), "float32", trusted, settings.max_model_bytes
     )
     loaded = outcome(lambda: endpoint_of(registry.load_version(name, version).manifest))
     if isinstance(loaded, ArtifactError):

@@ -37,6 +37,11 @@ class Unreadable(Exception):
         """Whether there is nothing."""
         return isinstance(self.__cause__, FileNotFoundError)
 
+    @property
+    def reason(self) -> str:
+        """Without the path."""
+        return str(self.__cause__.strerror) if isinstance(self.__cause__, OSError) else str(self)
+
 
 def read_regular(path: Path, at_most: int) -> bytes:
     """A file that the operator named, up to so many bytes; links to it are followed. Raises OSError."""
@@ -72,6 +77,12 @@ def folder_below(root: Path, *names: str) -> Iterator[int]:
         os.close(folder)
 
 
+def folders_and_links_in(root: Path, at_most: int) -> tuple[list[str], list[str]]:
+    """The names of the folders in `root`, and of the links, of so many entries. Raises Unreadable."""
+    links = _named(lambda entry: entry.is_symlink(), root, (), at_most)
+    return folders_in(root, at_most=at_most), links
+
+
 def folders_in(root: Path, *names: str, at_most: int | None = None) -> list[str]:
     """The names of the folders in the folder `names` below `root`, in no order.
 
@@ -94,6 +105,20 @@ def stamp_below(root: Path, *names: str) -> tuple[int, ...] | None:
     except (Unreadable, OSError):
         return None
     return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
+
+
+def must_be_there(root: Path, *names: str) -> None:
+    """Whatever it is. Raises Unreadable: it is missing, or nobody can tell."""
+    *folders, name = names
+    with folder_below(root, *folders) as folder, _explained("/".join(names)):
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+
+
+def identity(root: Path) -> tuple[int, int]:
+    """Of a folder: another that takes its place has another. Raises Unreadable."""
+    with folder_below(root) as folder, _explained(str(root)):
+        found = os.fstat(folder)
+    return found.st_dev, found.st_ino
 
 
 def write_durably(path: Path, data: bytes) -> None:

@@ -48,7 +48,7 @@ MAX_MODEL_BYTES = 512 * 1024 * 1024
 # A look goes through so many entries of a model's folder, and keeps so many versions.
 MAX_ENTRIES, MAX_VERSIONS = 10_000, 1_000
 
-_is_name = re.compile(r"[a-z][a-z0-9-]{0,62}").fullmatch
+is_name = re.compile(r"[a-z][a-z0-9-]{0,62}").fullmatch
 _is_version = re.compile(r"[1-9][0-9]{0,8}").fullmatch
 
 Stamp = tuple[object, ...]
@@ -80,7 +80,7 @@ class ArtifactStore:
     def names(self) -> list[str]:
         """Whatever may be a model, in order. Raises ArtifactUnreadable."""
         with _explained():
-            return sorted(filter(_is_name, folders_in(self.root)))
+            return sorted(filter(is_name, folders_in(self.root)))
 
     def versions(self, name: str) -> list[int]:
         """Published versions, ascending; staging folders and stray files do not count.
@@ -91,7 +91,7 @@ class ArtifactStore:
 
     def current(self, name: str) -> int:
         """The live version. Raises ArtifactError when none is published or `current` is not a number."""
-        if not _is_name(name):
+        if not is_name(name):
             raise ArtifactError(f"{printable(name)!r} is no name of a model")
         try:
             with _explained():
@@ -154,7 +154,7 @@ class ArtifactStore:
 
     def _versions(self, name: str, entries: int | None) -> list[int]:
         """In no order, among so many entries of the folder. Raises ArtifactUnreadable."""
-        if not _is_name(name):
+        if not is_name(name):
             return []
         try:
             with _explained():

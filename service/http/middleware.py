@@ -5,7 +5,7 @@ import logging
 import re
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -70,11 +70,14 @@ class Ledger:
                     _log(entry)
 
     def _record_stages(self, predictions: Sequence[Prediction]) -> None:
-        """Of one route, and so of one model."""
-        for served_by, stages, _ in predictions[:1]:
-            for stage in stages:
-                spent = [of_one[stage] for _, of_one, _ in predictions]
-                self._metrics.stages(served_by["model"], stage).observe_all(spent)
+        versions: dict[tuple[str | int, str | int], list[Mapping[str, float]]] = defaultdict(list)
+        for served_by, stages, _ in predictions:
+            versions[served_by["model"], served_by["version"]].append(stages)
+        for (model, version), spent in versions.items():
+            self._metrics.predictions(model, version).inc(len(spent))
+            for stage in spent[0]:
+                of_stage = self._metrics.stages(model, version, stage)
+                of_stage.observe_all([stages[stage] for stages in spent])
 
 
 def _log(entry: Entry) -> None:

@@ -6,26 +6,17 @@ does not get ready in its time is given up, and its thread left to it.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import TypeVar
 
 from service.artifacts.manifest import ArtifactError, ArtifactUnreadable
 from service.artifacts.store import Look, Stamp
 from service.engine.predictor import Artifact, Predictor
 from service.errors import outcome
+from service.serving.asking import Asking
 from service.serving.lone_thread import LoneThread
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
-
-logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-# From when on a store is said not to answer.
-STORE_ANSWERS_S = 2.0
 
 # What could not be read is tried again after so long, twice as long each time, up to the most.
 RETRY_S, MAX_RETRY_S = 1.0, 60.0
@@ -100,12 +91,12 @@ class Follower:
         loads: Loads,
     ) -> None:
         self.name = name
-        self.tried = asyncio.Event()  # set when what was there at the start is live or refused
+        self._gone = False
         self._registry = registry
         self._take_up = take_up
         self._metrics = metrics
         self._loads = loads
-        self._thread = LoneThread(f"store-{name}")
+        self._store = Asking(name, lambda since: registry.silent(name, since))
         self._tried: Look | None = None
         self._failure: Exception | None = None
         self._told: tuple[Stamp, str] | None = None
@@ -113,17 +104,29 @@ class Follower:
         self._files: Stamp = ()
         self._retry_s, self._retry_at = RETRY_S, 0.0
 
+    @property
+    def tried(self) -> asyncio.Event:
+        """Set when what was there at the start is live or refused, or the store does not answer."""
+        return self._store.told
+
     async def follow(self, every_s: float) -> None:
-        while True:
+        while not self._gone:
             await self.look()
             await asyncio.sleep(every_s)
+        self.close()
+
+    def leave(self) -> None:
+        """The model is gone: what is being asked or loaded for it ends, and nothing comes of it."""
+        self._gone = True
 
     async def look(self) -> None:
         """Take up what became live since the last look, and what failed and may not do so any more."""
-        look = await self._of_store(lambda: self._registry.store.look(self.name))
+        look = await self._store.ask(lambda: self._registry.store.look(self.name))
+        if self._gone:
+            return
         if isinstance(look, Exception):
             self._refuse(look, ())
-        else:
+        elif not (isinstance(look.current, ArtifactUnreadable) and look.current.missing):  # it is going
             self._registry.see(self.name, look.available)
             wrong = str(look.current) if isinstance(look.current, ArtifactError) else None
             if isinstance(look.current, ArtifactError):
@@ -141,7 +144,7 @@ class Follower:
         self.tried.set()
 
     def close(self) -> None:
-        self._thread.close()
+        self._store.close()
 
     def _due(self, look: Look) -> bool:
         """Whether to try it: it is new; or, once more, its files have changed and come to rest."""
@@ -162,6 +165,8 @@ class Follower:
     async def _try(self, look: Look, version: int) -> None:
         self._tried = look
         loaded = await self._loaded(version)
+        if self._gone:
+            return
         failure = loaded if isinstance(loaded, Exception) else outcome(self._take_up, loaded)
         if failure:
             self._failure = failure
@@ -171,12 +176,12 @@ class Follower:
             self._failure = self._told = None
 
     async def _loaded(self, version: int) -> Predictor | Exception:
-        read = await self._of_store(lambda: self._registry.read_version(self.name, version))
+        read = await self._store.ask(lambda: self._registry.read_version(self.name, version))
         if isinstance(read, Exception):
             return read
         artifact: Artifact = read
         return await self._loads.ready(
-            artifact.title, self._thread, lambda: self._registry.prepare(artifact)
+            artifact.title, self._store.thread, lambda: self._registry.prepare(artifact)
         )
 
     def _refuse(self, error: Exception, written: Stamp) -> None:
@@ -186,16 +191,3 @@ class Follower:
         if news != self._told:
             self._metrics.reloads(self.name, "refused").inc()
         self._told = news
-
-    async def _of_store(self, function: Callable[[], T]) -> T | Exception:
-        asked_at = datetime.now(UTC)
-        answer = self._thread.call(function)
-        await asyncio.wait({answer}, timeout=STORE_ANSWERS_S)
-        if not answer.done():
-            self._registry.silent(self.name, asked_at)
-            logger.warning("the store does not answer; what is live of %s stays so", self.name)
-            self.tried.set()
-            await asyncio.wait({answer})
-            self._registry.silent(self.name, None)
-            logger.info("the store answers again for %s", self.name)
-        return answer.result()

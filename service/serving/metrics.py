@@ -7,12 +7,13 @@ and names in PROMETHEUS_MULTIPROC_DIR; whichever worker is asked adds them up.
 import asyncio
 import struct
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import _lru_cache_wrapper, cache
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import InfoMetricFamily, Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
@@ -20,6 +21,7 @@ from prometheus_client.samples import Sample
 from service.artifacts.manifest import Manifest
 
 SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+ROUTE = "/predict/"  # and then the name of the model
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 1_024, 10_000)
 
 
@@ -79,6 +81,17 @@ class BurstGauge(Gauge):
         return super()._child_samples()
 
 
+class Models(Protocol):
+    """Which models there are, what is live of them, and what is loaded."""
+
+    @property
+    def names(self) -> Iterable[str]: ...
+
+    def manifests(self) -> Iterable[Manifest]: ...
+
+    def loaded(self) -> Iterable[Manifest]: ...
+
+
 class Metrics:
     """One set of metrics of one application; `folder` is where several workers share theirs.
 
@@ -88,7 +101,7 @@ class Metrics:
     def __init__(self, folder: str | None = None) -> None:
         self._folder = folder
         self._own = CollectorRegistry()
-        self._live: Callable[[], Iterable[Manifest]] = tuple
+        self._models: Models | None = None
         registry = None if folder else self._own
         requests = Counter(
             "abacus_requests", "Requests answered.", ("method", "route", "status"), registry=registry
@@ -103,7 +116,7 @@ class Metrics:
         stages = BurstHistogram(
             "abacus_stage_duration_seconds",
             "Parts of a prediction: decode, queue, infer.",
-            ("model", "stage"),
+            ("model", "version", "stage"),
             buckets=SECONDS,
             registry=registry,
         )
@@ -115,6 +128,12 @@ class Metrics:
             "Rows admitted and not yet answered.",
             ("model",),
             multiprocess_mode="livesum",
+            registry=registry,
+        )
+        predictions = Counter(
+            "abacus_predictions",
+            "Requests answered by a version of a model.",
+            ("model", "version"),
             registry=registry,
         )
         rejections = Counter(
@@ -140,12 +159,38 @@ class Metrics:
         self.queue_rows = cache(queue_rows.labels)
         self.rejections = cache(rejections.labels)
         self.reloads = cache(reloads.labels)
-        self._live_versions = _LiveVersions(lambda: self._live())
+        self.predictions = cache(predictions.labels)
+        self._by_route = (requests, seconds, rejections)
+        self._by_version = (stages, predictions)
+        self._by_model = (*self._by_version, batch_rows, queue_rows, reloads)
+        self._caches: tuple[_lru_cache_wrapper[Any], ...] = (
+            *(self.requests, self.seconds, self.stages, self.batch_rows, self.queue_rows),
+            *(self.rejections, self.reloads, self.predictions),
+        )
+        self._live_versions = _LiveVersions(lambda: self._models)
         self._own.register(self._live_versions)
 
-    def show(self, live: Callable[[], Iterable[Manifest]]) -> None:
-        """Name what is live, as `abacus_model_info`."""
-        self._live = live
+    def show(self, models: "Models") -> None:
+        """Name what is live, as `abacus_model_info`; and show figures of what there is alone."""
+        self._models = models
+
+    def forget(self, name: str, version: int | None = None) -> None:
+        """Free what was counted of a model, or of one version of it.
+
+        Shared files keep it: there it is only shown no longer.
+        """
+        if self._folder:
+            return
+        if version is None:
+            for metric in self._by_model:
+                metric.remove_by_labels({"model": name})
+            for metric in self._by_route:
+                metric.remove_by_labels({"route": ROUTE + name})
+        else:
+            for metric in self._by_version:
+                metric.remove_by_labels({"model": name, "version": str(version)})
+        for cached in self._caches:
+            cached.cache_clear()
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The text to answer and its content type, in the exposition format that `accept` asks for."""
@@ -157,7 +202,7 @@ class Metrics:
         encode, content_type = choose_encoder(accept)
         while True:
             try:
-                return encode(registry), content_type
+                return encode(_Shown(registry, self._models) if self._models else registry), content_type
             except (FileNotFoundError, struct.error):
                 continue  # a worker has just taken over a file of one that died, or makes its own
 
@@ -169,15 +214,43 @@ def worker_restarts(registry: CollectorRegistry | None) -> Counter:
     )
 
 
+class _Shown(Collector):
+    """What is counted of the models that there are, and of the versions of them that are loaded."""
+
+    def __init__(self, registry: Collector, models: "Models") -> None:
+        self._registry = registry
+        self._versions = {(manifest.name, str(manifest.version)) for manifest in models.loaded()}
+        self._names = set(models.names)
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._registry.collect():
+            metric.samples = [sample for sample in metric.samples if self._shows(sample.labels)]
+            yield metric
+
+    def _shows(self, labels: Mapping[str, str]) -> bool:
+        route = labels.get("route", "")
+        name = labels.get("model")
+        if name is None and route.startswith(ROUTE) and "{" not in route:
+            name = route.removeprefix(ROUTE).partition("/")[0]
+        if name is None:
+            return True
+        version = labels.get("version")
+        return name in self._names and (version is None or (name, version) in self._versions)
+
+
 class _LiveVersions(Collector):
     """Read when asked for, so that a version that was swapped out is gone at once."""
 
-    def __init__(self, live: Callable[[], Iterable[Manifest]]) -> None:
-        self._manifests = live
+    def __init__(self, models: Callable[[], Models | None]) -> None:
+        self._models = models
 
     def collect(self) -> Iterator[Metric]:
         info = InfoMetricFamily("abacus_model", "The live version of a model.", labels=("model",))
-        for manifest in self._manifests():
+        models = self._models()
+        live = list(models.manifests()) if models else []
+        missing = len(list(models.names)) - len(live) if models else 0
+        yield GaugeMetricFamily("abacus_models_missing", "Models that are not served.", value=missing)
+        for manifest in live:
             version = {"version": str(manifest.version), "sha256": manifest.sha256}
             info.add_metric((manifest.name,), version)
         yield info

@@ -1,4 +1,4 @@
-"""The live models by name, and why a model is missing."""
+"""The models by name: what is live of each, and why it is missing."""
 
 import logging
 from collections.abc import Iterable
@@ -16,31 +16,45 @@ from service.settings import Precision
 
 logger = logging.getLogger(__name__)
 
+SHOWN_NAMES = 20  # in a message
+
 
 class Registry:
-    """Holds what is live of each model, and what stands in the way of what should be."""
+    """Holds what is live of each model, and what stands in the way of what should be.
+
+    The store says which models there are; those in `required` must be among them.
+    """
 
     def __init__(
         self,
         store: ArtifactStore,
-        names: Iterable[str],
         device: torch.device,
         precision: Precision = "float32",
         trusted: TrustedKeys | None = None,
         max_model_bytes: int = MAX_MODEL_BYTES,
+        required: Iterable[str] = (),
     ) -> None:
-        self.names = tuple(names)
         self.device = device
         self.store = store
+        self.generation = 0  # another whenever another version, or none, is live of a model
+        self._required = tuple(required)
+        self._found: set[str] = set()
+        self._unlisted: str | None = "the store has not been looked at yet"
         self._stopping = False
         self._precision = precision
         self._trusted = trusted
         self._max_model_bytes = max_model_bytes
         self._live: dict[str, Served] = {}
-        self._refused: dict[str, str] = dict.fromkeys(self.names, "not loaded yet")
+        self._refused: dict[str, str] = {}
         self._available: dict[str, tuple[int, ...]] = {}
         self._silent_since: dict[str, datetime] = {}
+        self._store_silent_since: datetime | None = None
         self._hung: dict[str, str] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is found or required, in order."""
+        return tuple(sorted(self._found.union(self._required)))
 
     def get(self, name: str) -> Served:
         """What is live of `name`. Raises UnknownModel or NotReady."""
@@ -50,18 +64,31 @@ class Registry:
         return served
 
     def live(self, name: str) -> Served | None:
-        """What is live of `name`, or None while nothing is. Raises UnknownModel."""
-        if name not in self.names:
-            raise UnknownModel(f"There is no model {name!r}; there are {', '.join(self.names)}.")
+        """What is live of `name`, or None while nothing is. Raises UnknownModel, or NotReady.
+
+        NotReady: nobody knows yet which models there are.
+        """
+        if name not in self._found and name not in self._required:
+            if not self._found and self._unlisted:
+                raise NotReady(f"Which models there are is not known: {self._why_unlisted()}.")
+            raise UnknownModel(f"There is no model {name!r}; there are {_some(self.names)}.")
         return self._live.get(name)
 
     def manifests(self) -> list[Manifest]:
         """Of every live model."""
         return [served.manifest for served in self._live.values()]
 
+    def loaded(self) -> list[Manifest]:
+        """Of every version that a request may be answered by."""
+        return [served.manifest for served in self.all_served()]
+
+    def all_served(self) -> list[Served]:
+        """Whatever a request may be answered by."""
+        return list(self._live.values())
+
     def refused(self, name: str) -> str | None:
         """Why the version that should be live is not, or None; an older one may be serving."""
-        return self._refused.get(name)
+        return None if name in self._live and name not in self._refused else self._why_refused(name)
 
     def available(self, name: str) -> tuple[int, ...]:
         """The newest versions that were published when the store was last looked at, ascending."""
@@ -79,18 +106,45 @@ class Registry:
         """What stands in the way of serving, each with the reason. Empty means ready."""
         if self._stopping:
             return {"service": "stopping"}
+        if not self.names:
+            return {"store": self._why_unlisted() or "there is no model in it"}
         missing = {name: self._why_missing(name) for name in self.names if name not in self._live}
         return missing | self._hung
 
     def _why_missing(self, name: str) -> str:
         since = self.silent_since(name)
-        return (
-            f"the store has not answered since {since:%Y-%m-%dT%H:%M:%SZ}" if since else self._refused[name]
-        )
+        return _silent(since) if since else self._why_refused(name)
+
+    def _why_refused(self, name: str) -> str:
+        if name in self._found:
+            return self._refused.get(name, "not loaded yet")
+        return self._why_unlisted() or f"there is no model {name!r} in the store"
+
+    def _why_unlisted(self) -> str | None:
+        since = self._store_silent_since
+        return _silent(since) if since else self._unlisted
 
     def stop(self) -> None:
         """Be ready no more; what is asked nevertheless is answered."""
         self._stopping = True
+
+    def find(self, name: str) -> None:
+        """There is a model of that name, of which nothing is live yet."""
+        self._found.add(name)
+
+    def lose(self, name: str) -> list[Served]:
+        """There is none any longer. Returns what was loaded of it."""
+        self._found.discard(name)
+        for known in (self._refused, self._available, self._silent_since):
+            known.pop(name, None)
+        self.generation += 1
+        served = self._live.pop(name, None)
+        logger.info("model %s is gone from the store, and served no longer", name)
+        return [served] if served else []
+
+    def list_(self, failure: str | None) -> None:
+        """The store was asked for its models, or why that could not be."""
+        self._unlisted = failure
 
     def adopt(self, served: Served) -> Served | None:
         """Make it the live one of its name: from here on every new request is answered by it.
@@ -101,12 +155,9 @@ class Registry:
         replaced = self._live.get(manifest.name)
         self._live[manifest.name] = served
         self._refused.pop(manifest.name, None)
+        self.generation += 1
         logger.info("model %s version %d ready on %s", manifest.name, manifest.version, self.device)
         return replaced
-
-    def all_served(self) -> list[Served]:
-        """Whatever a request may be answered by."""
-        return list(self._live.values())
 
     def refuse(self, name: str, error: BaseException, tell: bool = True) -> None:
         """Keep a version out, and `tell` the log; what is live stays."""
@@ -123,9 +174,11 @@ class Registry:
         """Note what the store has."""
         self._available[name] = available
 
-    def silent(self, name: str, since: datetime | None) -> None:
-        """Note that the store does not answer, or does so again."""
-        if since:
+    def silent(self, name: str | None, since: datetime | None) -> None:
+        """Note that the store does not answer what is asked of a model, or does so again; None: of all."""
+        if name is None:
+            self._store_silent_since = since
+        elif since:
             self._silent_since[name] = since
         else:
             self._silent_since.pop(name, None)
@@ -149,3 +202,13 @@ class Registry:
     def load_version(self, name: str, version: int) -> Predictor:
         """Raises ArtifactError when it is not fit to serve."""
         return self.prepare(self.read_version(name, version))
+
+
+def _silent(since: datetime) -> str:
+    return f"the store has not answered since {since:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _some(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:SHOWN_NAMES]) or "none"
+    more = len(names) - SHOWN_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -6,10 +6,12 @@ container mounts, and a look costs microseconds.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any
 
 from service.engine.predictor import Predictor
 from service.serving.batching import Batcher
+from service.serving.finding import Finder
 from service.serving.following import Follower, Loads
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
@@ -32,38 +34,63 @@ class Reloader:
         make_served: Callable[[Predictor], Served],
         metrics: Metrics,
         load_timeout_s: float,
+        only: Collection[str] = (),
+        forget: Callable[[str, int | None], None] | None = None,
     ) -> None:
-        """`make_served` raises ArtifactError for what is not fit for its endpoint."""
+        """`make_served` raises ArtifactError for what is not fit for its endpoint.
+
+        `only`: the names to follow; none: all. `forget` is told which models there are no longer, and which
+        versions are loaded no longer.
+        """
         self.computing: set[Batcher] = set()  # also of what is replaced, until it has answered
         self._registry = registry
         self._make_served = make_served
+        self._forget = forget
         self._metrics = metrics
         self._loads = Loads(load_timeout_s)
-        self._following: list[asyncio.Task[None]] = []
-        self._followers: list[Follower] = []
+        self._finder = Finder(registry, only, self._come, self._gone)
+        self._following: set[asyncio.Task[None]] = set()
+        self._followers: dict[str, Follower] = {}
+        self._every_s = 0.0
         self._retiring: set[asyncio.Task[None]] = set()
 
     async def start(self, every_s: float) -> None:
         """Follow the store for every model. Returns when each is live or refused, or its time is over."""
-        for name in self._registry.names:
-            follower = Follower(name, self._registry, self._take_up, self._metrics, self._loads)
-            self._followers.append(follower)
-            self._following.append(asyncio.create_task(follower.follow(every_s)))
-        await _until(lambda: all(f.tried.is_set() for f in self._followers), START_S)
+        self._every_s = every_s
+        self._follow(self._finder.follow(every_s))
+        await _until(lambda: self._finder.looked.is_set() and self._all_tried(), START_S)
+
+    def _all_tried(self) -> bool:
+        return all(follower.tried.is_set() for follower in self._followers.values())
 
     async def close(self) -> bool:
         """Answer what is waiting, and free every thread. False: there are some that do not end."""
         for task in self._following:
             task.cancel()
-        for follower in self._followers:
+        self._finder.close()
+        for follower in self._followers.values():
             follower.close()
-        for served in self._registry.all_served():
-            self._retire(served)
+        self._retire(*self._registry.all_served())
         loads = self._loads
         await _until(lambda: not (self.computing or loads.underway - loads.overdue), CLOSE_S)
         for task in self._retiring:
             task.cancel()
         return not (self.computing or loads.underway)
+
+    def _come(self, name: str) -> None:
+        self._registry.find(name)
+        follower = Follower(name, self._registry, self._take_up, self._metrics, self._loads)
+        self._followers[name] = follower
+        self._follow(follower.follow(self._every_s))
+
+    def _gone(self, name: str) -> None:
+        self._followers.pop(name).leave()
+        self._retire(*self._registry.lose(name))
+
+    def _follow(self, following: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(following)
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
 
     def _take_up(self, predictor: Predictor) -> None:
         """Nothing is awaited here: a request sees either the old version or the new one."""
@@ -74,10 +101,11 @@ class Reloader:
         if replaced:
             self._retire(replaced)
 
-    def _retire(self, served: Served) -> None:
-        retiring = asyncio.create_task(self._end(served))
-        self._retiring.add(retiring)
-        retiring.add_done_callback(self._retiring.discard)
+    def _retire(self, *replaced: Served) -> None:
+        for served in replaced:
+            retiring = asyncio.create_task(self._end(served))
+            self._retiring.add(retiring)
+            retiring.add_done_callback(self._retiring.discard)
 
     async def _end(self, served: Served) -> None:
         """Close it once nobody may ask it any more: whoever has resolved it may still be sending."""
@@ -88,6 +116,15 @@ class Reloader:
         while not batcher.ended:
             await asyncio.sleep(WAIT_LOOK_S)
         self.computing.discard(batcher)
+        self._forget_what_is_gone(served.manifest.name, served.manifest.version)
+
+    def _forget_what_is_gone(self, name: str, version: int) -> None:
+        """Not before: the last answers are counted too."""
+        loaded = {manifest.version for manifest in self._registry.loaded() if manifest.name == name}
+        if self._forget and name not in self._registry.names:
+            self._forget(name, None)
+        elif self._forget and version not in loaded:
+            self._forget(name, version)
 
 
 async def _until(condition: Callable[[], bool], at_most_s: float) -> None:

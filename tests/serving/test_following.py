@@ -16,7 +16,7 @@ from service.app import create_app
 from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ArtifactError, ArtifactUnreadable
 from service.artifacts.store import CURRENT_FILE, ArtifactStore, Look
 from service.engine.predictor import Artifact, Predictor
-from service.serving import following
+from service.serving import asking, following
 from service.serving.registry import Registry
 from service.serving.served import Served
 from service.settings import Settings
@@ -137,7 +137,7 @@ async def test_a_store_that_does_not_answer_holds_up_nothing(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stand-in for a mount that hangs: its looks do not return. The control: they then do."""
-    monkeypatch.setattr(following, "STORE_ANSWERS_S", 0.1)
+    monkeypatch.setattr(asking, "STORE_ANSWERS_S", 0.1)
     answers = threading.Event()
     answers.set()
     look = ArtifactStore.look
@@ -175,7 +175,7 @@ async def test_a_store_that_does_not_answer_holds_up_nothing(
 async def test_a_store_that_never_answered_leaves_the_service_alive_and_not_ready(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "STORE_ANSWERS_S", 0.1)
+    monkeypatch.setattr(asking, "STORE_ANSWERS_S", 0.1)
     answers = threading.Event()
     monkeypatch.setattr(ArtifactStore, "look", lambda *_: answers.wait())
     async with running(app_of(store)) as client:

@@ -42,7 +42,9 @@ def test_counts_equal_the_client_s_own(published: Path, digits: Digits, workers:
         rejected = {"route": "/predict/pass", "reason": "invalid-input"}
         assert value(text, "abacus_rejections_total", **rejected) == 40
         for stage in ("decode", "queue", "infer"):
-            assert value(text, "abacus_stage_duration_seconds_count", model="digit", stage=stage) == 40
+            labels = {"model": "digit", "version": "1", "stage": stage}
+            assert value(text, "abacus_stage_duration_seconds_count", **labels) == 40
+        assert value(text, "abacus_predictions_total", model="digit", version="1") == 40
         assert value(text, "abacus_batch_rows_sum", model="digit") == 40
         assert value(text, "abacus_queue_rows", model="digit") == 0
         manifest = service.client.get("/models/digit").json()["manifest"]
