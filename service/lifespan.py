@@ -21,13 +21,13 @@ from service.engine.devices import resolve_device
 from service.engine.predictor import Predictor
 from service.http.draining import draining
 from service.http.keys import KeyFile
+from service.rollout.reload import Reloader
 from service.serving.admission import Admission
 from service.serving.batching import Batcher
 from service.serving.call import Backend, Patrol
 from service.serving.capacity import Capacity
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
-from service.serving.reload import Reloader
 from service.serving.served import Served
 from service.serving.steps import Stepping
 from service.serving.watchdog import Watchdog

@@ -22,6 +22,7 @@ ROOMS = (
     "pictures",
     "decoding",
     "serving",
+    "rollout",
     "uploads",
     "endpoints",
     "http",

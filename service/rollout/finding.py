@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Collection
 
 from service.artifacts.listing import Listing, listed
-from service.serving.asking import Asking
+from service.rollout.asking import Asking
 from service.serving.registry import Registry
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from service.app import create_app
 from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ArtifactError, ArtifactUnreadable
 from service.artifacts.store import CURRENT_FILE, ArtifactStore, Look
 from service.engine.predictor import Artifact, Predictor
-from service.serving import asking, following
+from service.rollout import asking, following
 from service.serving.registry import Registry
 from service.serving.served import Served
 from service.settings import Settings

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from service.app import create_app
 from service.artifacts.listing import Listing, listed
 from service.artifacts.store import CURRENT_FILE, ArtifactStore
-from service.serving import asking, finding
+from service.rollout import asking, finding
 from service.settings import Settings
 from tests.conftest import Digits, metric_sum, png, running, served, wait_for
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from service.serving.lone_thread import LoneThread
+from service.rollout.lone_thread import LoneThread
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from service.engine.predictor import Predictor
+from service.rollout.finding import Finder
+from service.rollout.following import Follower, Loads
 from service.serving.batching import Batcher
-from service.serving.finding import Finder
-from service.serving.following import Follower, Loads
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
 from service.serving.served import Served

@@ -13,8 +13,8 @@ from service.artifacts.manifest import ArtifactError, ArtifactUnreadable
 from service.artifacts.store import Look, Stamp
 from service.engine.predictor import Artifact, Predictor
 from service.errors import outcome
-from service.serving.asking import Asking
-from service.serving.lone_thread import LoneThread
+from service.rollout.asking import Asking
+from service.rollout.lone_thread import LoneThread
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
 
