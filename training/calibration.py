@@ -4,6 +4,7 @@ Both are fitted on validation images (the feature statistics on training images)
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -19,9 +20,19 @@ PART_WEIGHTS = (0.5, 1.0, 0.5)
 SHRINKAGE = 1e-3  # of the covariance towards a multiple of the identity, so that it can be inverted
 DISTORTED_SHARE, DISTORTED_BATCH = 0.2, 128
 BINS = 15
+# A handful of rows that are all right would make it 0.
+LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.1, 10.0
 
 
-def fit_temperature(net: DigitNet, validation: Rows) -> float:
+class Tempered(Protocol):
+    """A net whose logits are divided by a temperature before they become probabilities."""
+
+    temperature: Tensor
+
+    def logits(self, images: Tensor) -> Tensor: ...
+
+
+def fit_temperature(net: Tempered, validation: Rows) -> float:
     """Set the temperature by which logits are divided to the one of least negative log-likelihood.
 
     Guo, Pleiss, Sun and Weinberger (2017), section 4.2. It changes no decision.
@@ -37,7 +48,7 @@ def fit_temperature(net: DigitNet, validation: Rows) -> float:
         return value.item()
 
     optimizer.step(loss)
-    temperature = log_temperature.exp().item()
+    temperature = log_temperature.exp().clamp(LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE).item()
     net.temperature.fill_(temperature)
     return temperature
 
@@ -45,7 +56,7 @@ def fit_temperature(net: DigitNet, validation: Rows) -> float:
 def calibration_error(probabilities: Tensor, labels: Tensor) -> float:
     """Expected calibration error (Guo et al. 2017), over 15 bins of equal mass.
 
-    `probabilities f32 [N, 10]`, `labels i64 [N]`.
+    `probabilities f32 [N, C]`, `labels i64 [N]`.
     """
     return sum(
         len(confidence) / len(labels) * abs(confidence.mean().item() - right.mean().item())
@@ -58,7 +69,8 @@ def calibration_bins(probabilities: Tensor, labels: Tensor) -> list[tuple[Tensor
     confidence, predicted = probabilities.double().max(1)
     order = confidence.argsort()
     right = (predicted == labels).double()
-    return list(zip(confidence[order].tensor_split(BINS), right[order].tensor_split(BINS), strict=True))
+    groups = min(BINS, len(order))
+    return list(zip(confidence[order].tensor_split(groups), right[order].tensor_split(groups), strict=True))
 
 
 def fit_detector(

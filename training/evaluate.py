@@ -1,5 +1,6 @@
 """Metrics on the test split, taken once, and the pictures of a report."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -12,11 +13,14 @@ from training.data import Rows
 from training.fit import History, batched
 
 WORST_MISTAKES = 40
+MOST_WRITTEN = 30  # classes, of whose confusion matrix the numbers can be read
+LONG_TITLE = 16  # characters, beside which others have no room
+DIGITS = tuple("0123456789")
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Of a classifier on one split: `probabilities f32 [N, 10]` and `labels i64 [N]`, on the CPU.
+    """Of a classifier on one split: `probabilities f32 [N, C]` and `labels i64 [N]`, on the CPU.
 
     `score f32 [N]`: of those that give one, how little each image looks like a digit.
     """
@@ -24,6 +28,7 @@ class Evaluation:
     probabilities: Tensor
     labels: Tensor
     score: Tensor | None = None
+    names: Sequence[str] = DIGITS
 
     @property
     def predicted(self) -> Tensor:
@@ -39,15 +44,16 @@ class Evaluation:
         return -chosen.clamp_min(1e-12).log().mean().item()
 
     def confusion(self) -> Tensor:
-        """`i64 [10, 10]`: rows are true digits, columns predicted ones."""
-        return torch.bincount(self.labels * 10 + self.predicted, minlength=100).reshape(10, 10)
+        """`i64 [C, C]`: rows are true classes, columns predicted ones."""
+        n = len(self.names)
+        return torch.bincount(self.labels * n + self.predicted, minlength=n * n).reshape(n, n)
 
 
-def evaluate(net: nn.Module, rows: Rows) -> Evaluation:
+def evaluate(net: nn.Module, rows: Rows, names: Sequence[str] = DIGITS) -> Evaluation:
     """Ask the net, as it will be published, for every row."""
-    answers = batched(net, rows.inputs).cpu()
-    score = answers[:, 10] if answers.shape[1] > 10 else None
-    return Evaluation(answers[:, :10], rows.targets.cpu(), score)
+    answers, n = batched(net, rows.inputs).cpu(), len(names)
+    score = answers[:, n] if answers.shape[1] > n else None
+    return Evaluation(answers[:, :n], rows.targets.cpu(), score, names)
 
 
 def curves_figure(history: History) -> Figure:
@@ -72,16 +78,22 @@ def confusion_figure(evaluation: Evaluation) -> Figure:
     """The confusion matrix. Only mistakes are shaded, so that they can be seen."""
     counts = evaluation.confusion()
     mistakes = counts - counts.diag().diag()
-    figure = Figure(figsize=(7, 6), layout="constrained")
+    names, n = evaluation.names, len(evaluation.names)
+    side = max(7.0, n / 2) if n <= MOST_WRITTEN else 10
+    figure = Figure(figsize=(side, side - 1), layout="constrained")
     axes = figure.subplots()
-    shading = axes.imshow(mistakes, cmap="Reds", vmin=0)
-    for true in range(10):
-        for predicted in range(10):
+    shading = axes.imshow(mistakes.numpy(), cmap="Reds", vmin=0)
+    for true in range(n if n <= MOST_WRITTEN else 0):
+        for predicted in range(n):
             count = int(counts[true, predicted])
             dark = true != predicted and count > mistakes.max() / 2
             color = "white" if dark else "black"
             axes.text(predicted, true, str(count or ""), ha="center", va="center", color=color)
-    axes.set(xticks=range(10), yticks=range(10), xlabel="Predicted", ylabel="True")
+    axes.set(xlabel="Predicted", ylabel="True")
+    if n <= MOST_WRITTEN:
+        long = any(len(name) > 2 for name in names)
+        axes.set_xticks(range(n), names, rotation=90 if long else 0)
+        axes.set_yticks(range(n), names)
     axes.set_title(f"{len(evaluation.labels):,} images, {evaluation.accuracy:.2%} right")
     figure.colorbar(shading, label="Mistakes")
     return figure
@@ -97,9 +109,15 @@ def mistakes_figure(evaluation: Evaluation, images_u8: Tensor) -> Figure:
     for axes in figure.subplots(5, 8).flat:
         axes.axis("off")
     for axes, index in zip(figure.axes, worst.tolist(), strict=False):
-        true, predicted = int(evaluation.labels[index]), int(evaluation.predicted[index])
-        axes.imshow(images_u8[index, 0].cpu(), cmap="gray", vmin=0, vmax=255)
-        axes.set_title(f"{true} → {predicted}, {confidence[index]:.0%}", fontsize=9)
+        true, predicted = (
+            evaluation.names[int(c[index])] for c in (evaluation.labels, evaluation.predicted)
+        )
+        image = images_u8[index].permute(1, 2, 0).cpu()
+        axes.imshow(
+            (image.squeeze(2) if image.shape[2] == 1 else image).numpy(), cmap="gray", vmin=0, vmax=255
+        )
+        title = f"{true} → {predicted}, {confidence[index]:.0%}".replace("$", r"\$")  # no formulae
+        axes.set_title(title, fontsize=9 if len(title) < LONG_TITLE else 6)
     return figure
 
 
@@ -115,7 +133,8 @@ def reliability_figure(evaluation: Evaluation) -> Figure:
     )
     left.set(xlabel="Mean confidence", ylabel="Accuracy", title=f"Expected calibration error {error:.2%}")
     left.legend()
-    right.hist(evaluation.probabilities.amax(1), bins=50, log=True)
+    confidence, least = evaluation.probabilities.amax(1), 1 / len(evaluation.names)
+    right.hist(confidence.numpy(), bins=50, range=(least, 1), log=True)
     right.set(xlabel="Confidence", ylabel="Images", title="How sure")
     for axes in (left, right):
         axes.grid(alpha=0.3)
