@@ -1,27 +1,21 @@
-"""The commands: `pass` and `digit` fit a model and publish it, `keys` makes keys to sign with."""
+"""The commands: `pass`, `digit` and `picture` fit a model and publish it, `keys` makes keys."""
 
 import os
 from enum import StrEnum
-from errno import EDQUOT, ENOSPC
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 from rich.console import Console
 
 from service.artifacts.signatures import SigningKey, make_keys
 from service.artifacts.store import ArtifactStore, read_manifest
-from service.engine.devices import resolve_device
 from training.activation import Activation
-from training.checkpoint import Checkpoint
 from training.digits.digit_evaluation import evaluate_digit
 from training.digits.digit_recipe import CNN, RECIPES
 from training.digits.digit_training import recalibrate_digit, train_digit
 from training.failures import errors_explained, fail
 from training.options import (
-    CHECKPOINTS,
     Activate,
     Checkpoints,
     Data,
@@ -33,10 +27,13 @@ from training.options import (
     Sign,
 )
 from training.pass_recipe import probability_at, train_pass
-from training.publish import check_publishable, publish_again
+from training.pictures import picture_command
+from training.places import checkpoint_in, device_of, store_in
+from training.publish import publish_again
 from training.tables import print_result, print_robustness
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+cli.add_typer(picture_command.cli)
 
 RecipeName = StrEnum("RecipeName", {name: name for name in RECIPES})  # type: ignore[misc]
 DEFAULT_RECIPE = RecipeName(CNN.name)
@@ -62,10 +59,10 @@ def pass_(
 ) -> None:
     """Logistic regression: hours studied → probability of passing."""
     console, told = Console(), list[str]()
-    checkpoint = _checkpoint(checkpoints, resume)
+    checkpoint = checkpoint_in(checkpoints, resume)
     with errors_explained(checkpoint):
         key = SigningKey(sign) if sign else None
-        store = _store(out, "pass")
+        store = store_in(out, "pass", BYTES_NEEDED["pass"])
         checkpoint.check("pass", required=checkpoints is not None)
         manifest, net = train_pass(
             store,
@@ -73,7 +70,7 @@ def pass_(
             csv=csv,
             epochs=epochs,
             seed=seed,
-            device=_device(device),
+            device=device_of(device),
             key=key,
             activation=Activation(activate, told.append),
             checkpoint=checkpoint,
@@ -101,10 +98,10 @@ def digit(
 ) -> None:
     """Handwritten digits, from MNIST."""
     console, told = Console(), list[str]()
-    checkpoint = _checkpoint(checkpoints, resume)
+    checkpoint = checkpoint_in(checkpoints, resume)
     with errors_explained(checkpoint):
         key = SigningKey(sign) if sign else None
-        store = _store(out, "digit")
+        store = store_in(out, "digit", BYTES_NEEDED["digit"])
         checkpoint.check("digit", required=checkpoints is not None)
         manifest = train_digit(
             RECIPES[recipe.value],
@@ -113,7 +110,7 @@ def digit(
             console,
             epochs=epochs,
             seed=seed,
-            device=_device(device),
+            device=device_of(device),
             key=key,
             activation=Activation(activate, told.append),
             checkpoint=checkpoint,
@@ -134,7 +131,7 @@ def recalibrate(
     told = list[str]()
     with errors_explained():
         key = SigningKey(sign) if sign else None
-        store = _store(out, "digit")
+        store = store_in(out, "digit", BYTES_NEEDED["digit"])
         number = version if version is not None else store.current("digit")
         manifest = recalibrate_digit(number, store, data, key, Activation(activate, told.append))
     print_result(Console(), manifest, {})
@@ -163,7 +160,7 @@ def evaluate_(
     console = Console()
     with errors_explained():
         key = SigningKey(sign) if sign else None
-        store = _store(out, "digit") if publish else ArtifactStore(out)
+        store = store_in(out, "digit", BYTES_NEEDED["digit"]) if publish else ArtifactStore(out)
         number = version if version is not None else store.current(name)
         read_manifest(store.folder(name, number))
         _write_report(report, {})
@@ -197,28 +194,6 @@ def keys(
         fail(f"{error.filename or out} cannot be written: {error.strerror}", code=2)
     typer.echo(f"{signing}: keep it secret; `--sign {signing}` signs what is published")
     typer.echo(f"{trusted}: `--trusted-keys {trusted}` has the service load nothing else")
-
-
-def _checkpoint(folder: Path | None, resume: bool) -> Checkpoint:
-    return Checkpoint(folder or CHECKPOINTS, resume=resume, tell=partial(typer.echo, err=True))
-
-
-def _store(out: Path, name: str) -> ArtifactStore:
-    """The store to publish into; one that cannot be written is refused before training, not after."""
-    store = ArtifactStore(out)
-    try:
-        check_publishable(name, store, BYTES_NEEDED[name])
-    except OSError as error:
-        code = 1 if error.errno in (ENOSPC, EDQUOT) else 2
-        fail(f"--out {out} cannot be written: {error.strerror}: {error.filename}", code)
-    return store
-
-
-def _device(choice: str) -> torch.device:
-    try:
-        return resolve_device(choice)
-    except RuntimeError:  # torch's own, which lists every kind of device that there is anywhere
-        fail(f"--device {choice!r} is none of auto, cpu, cuda and cuda:N", code=2)
 
 
 def _write_report(folder: Path, files: dict[str, bytes]) -> None:

@@ -1,0 +1,1 @@
+"""A classifier of anybody's pictures: one subfolder a class."""

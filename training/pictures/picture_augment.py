@@ -1,0 +1,19 @@
+"""How training pictures are varied: mirrored, and moved by up to two pixels."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+SHIFT = 2  # pixels, each way
+
+
+def flip_and_shift(images: Tensor) -> Tensor:
+    """`u8 [N, C, H, W]` → the same; half are mirrored, and what a shift uncovers is reflected."""
+    n, channels, height, width = images.shape
+    wide = pad(images.to(torch.float32), (SHIFT,) * 4, mode="reflect").to(torch.uint8)
+    top, left = torch.randint(0, 2 * SHIFT + 1, (2, n, 1))
+    rows, columns = top + torch.arange(height), torch.arange(width).expand(n, width)
+    columns = left + torch.where(torch.rand(n, 1) < 0.5, columns.flip(1), columns)
+    places = rows.unsqueeze(2) * wide.shape[3] + columns.unsqueeze(1)
+    places = places.view(n, 1, -1).expand(n, channels, -1)
+    return wide.flatten(2).gather(2, places).view(n, channels, height, width)

@@ -1,0 +1,83 @@
+"""The command `picture`."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from service.artifacts.manifest import printable
+from service.artifacts.signatures import SigningKey
+from training.activation import Activation
+from training.failures import errors_explained, fail
+from training.options import Activate, Checkpoints, Device, Epochs, Out, Resume, Seed, Sign
+from training.pictures.picture_data import load_cifar10, load_pictures
+from training.pictures.picture_recipe import SIZE
+from training.pictures.picture_training import train_picture
+from training.places import checkpoint_in, device_of, store_in
+from training.tables import print_result
+
+cli = typer.Typer()
+
+BYTES_NEEDED = 16 << 20  # a version folder, generously
+NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+NAMES_OF_OTHERS = ("pass", "digit")
+DOWNLOADED_TO = Path("data")
+MOST_TOLD = 3  # files that cannot be read
+
+Pictures = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder, or .zip of it, with a subfolder of pictures for each class; under train/, val/ and"
+        f" test/ if there are such splits. By default CIFAR-10, downloaded to {DOWNLOADED_TO}.",
+    ),
+]
+
+
+@cli.command()
+def picture(
+    data: Pictures = None,
+    name: Annotated[str, typer.Option(help="Of the model: its address is /predict/NAME.")] = "object",
+    out: Out = Path("artifacts"),
+    epochs: Epochs = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    sign: Sign = None,
+    activate: Activate = None,
+    resume: Resume = False,
+    checkpoints: Checkpoints = None,
+) -> None:
+    """Pictures of anything, told apart by the folders that they lie in."""
+    console, told = Console(), list[str]()
+    checkpoint = checkpoint_in(checkpoints, resume)
+    if not NAME.fullmatch(name) or name in NAMES_OF_OTHERS:
+        fail(f"--name {name!r:.80} is none for a model of pictures: a-z, 0-9 and -, a letter first", code=2)
+    with errors_explained(checkpoint):
+        key = SigningKey(sign) if sign else None
+        store = store_in(out, name, BYTES_NEEDED)
+        checkpoint.check(name, required=checkpoints is not None)
+        if data:
+            pictures = load_pictures(data, SIZE, console)
+        else:
+            pictures = load_cifar10(DOWNLOADED_TO, SIZE, download=True)
+        counts = " and ".join(f"{len(rows.inputs):,} to {use}" for use, rows in pictures.uses())
+        typer.echo(printable(f"{len(pictures.labels):,} classes of pictures; {counts} with"))
+        for line in pictures.skipped[:MOST_TOLD]:
+            typer.echo(printable(f"left out: {line}"), err=True)
+        if more := pictures.skipped[MOST_TOLD:]:
+            typer.echo(f"left out: {len(more):,} more", err=True)
+        manifest = train_picture(
+            name,
+            store,
+            pictures,
+            console,
+            epochs=epochs,
+            seed=seed,
+            device=device_of(device),
+            key=key,
+            activation=Activation(activate, told.append),
+            checkpoint=checkpoint,
+        )
+    print_result(console, manifest, {})
+    typer.echo("\n".join(told))

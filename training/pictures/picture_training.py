@@ -1,0 +1,164 @@
+"""The picture recipe carried out: fit, then what is fitted after the weights, then publish."""
+
+import io
+import time
+
+import torch
+from PIL import Image
+from rich.console import Console
+from torch import Tensor
+
+from service.artifacts.interface import Output, PictureInput
+from service.artifacts.manifest import Manifest, Metric, TrainingRecord
+from service.artifacts.signatures import SigningKey
+from service.artifacts.store import ArtifactStore
+from training import nets
+from training.activation import IF_AS_GOOD, Activation
+from training.calibration import calibration_error, fit_temperature
+from training.checkpoint import Checkpoint, Settings
+from training.evaluate import (
+    Evaluation,
+    confusion_figure,
+    curves_figure,
+    evaluate,
+    mistakes_figure,
+    png,
+    reliability_figure,
+)
+from training.fit import History, Hyperparameters, fit
+from training.pictures.picture_archive import StoredPictureNet
+from training.pictures.picture_card import picture_card
+from training.pictures.picture_data import PictureData
+from training.pictures.picture_net import WIDTHS, PictureNet
+from training.pictures.picture_recipe import (
+    OBJECTIVE,
+    RECIPE,
+    SIZE,
+    data_steps,
+    hyperparameters,
+    phases,
+    start,
+)
+from training.publish import Candidate, publish
+from training.record import training_record
+
+INPUT = PictureInput(height=SIZE, width=SIZE, channels=3, resize="crop")
+PROOF_ROWS, MOST_CHECK_ROWS = 1_000, 20
+
+
+def train_picture(
+    name: str,
+    store: ArtifactStore,
+    data: PictureData,
+    console: Console,
+    *,
+    device: torch.device,
+    epochs: int | None = None,
+    seed: int = 0,
+    key: SigningKey | None = None,
+    activation: Activation = IF_AS_GOOD,
+    checkpoint: Checkpoint | None = None,
+) -> Manifest:
+    """Fit and publish. Raises CheckpointUnusable, Diverged, PublishFailed or ArtifactError."""
+    started = time.monotonic()
+    hp = hyperparameters(len(data.train.inputs), epochs)
+    net, history = fitted(name, data, hp, console, seed=seed, device=device, checkpoint=checkpoint)
+    stored = StoredPictureNet(net.cpu()).eval()
+    further: Settings = {
+        "widths": ", ".join(map(str, WIDTHS)),
+        "parameters": nets.parameter_count(net),
+        "selected_epoch": history.selected_epoch,
+        "temperature": fit_temperature(stored, data.validation),
+    }
+    record = training_record(
+        recipe=RECIPE,
+        hyperparameters={**hp.as_dict(), **data_steps(), **further},
+        seed=seed,
+        device=device,
+        data_sha256=data.sha256(),
+        started=checkpoint.began if checkpoint else started,
+    )
+    candidate = _candidate(name, stored, record, data, png(curves_figure(history)))
+    manifest = publish(candidate, store, key, activation)
+    if checkpoint:
+        checkpoint.discard()
+    return manifest
+
+
+def fitted(
+    name: str,
+    data: PictureData,
+    hp: Hyperparameters,
+    console: Console,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint: Checkpoint | None,
+) -> tuple[PictureNet, History]:
+    """The net of the best epoch. Raises CheckpointUnusable or Diverged."""
+    if checkpoint:
+        settings: Settings = {
+            "recipe": RECIPE,
+            "seed": seed,
+            "device": device.type,
+            "data": data.sha256(),
+            "size": SIZE,
+        }
+        checkpoint.open(name, {**settings, **hp.as_dict(), **data_steps()})
+    net = start(data.train.inputs, len(data.labels), seed).to(device)
+    train, validation = data.train.to(device), data.validation.to(device)
+    best, history = fit(net, OBJECTIVE, train, phases(hp), console, validation, checkpoint)
+    assert isinstance(best, PictureNet)
+    return best, history
+
+
+def _candidate(
+    name: str, net: StoredPictureNet, record: TrainingRecord, data: PictureData, curves: bytes
+) -> Candidate:
+    """The test pictures are read here, and nowhere else."""
+    test = evaluate(net, data.test, data.labels)
+    metrics = _metrics("validation", evaluate(net, data.validation, data.labels)) + _metrics("test", test)
+    check_rows = _one_of_each_class(data)
+    report = {
+        "report.md": picture_card(name, record, metrics, data, test).encode(),
+        "curves.png": curves,
+        "confusion.png": png(confusion_figure(test)),
+        "mistakes.png": png(mistakes_figure(test, data.test.inputs)),
+        "reliability.png": png(reliability_figure(test)),
+    }
+    samples = {f"samples/{place}.png": _png(image) for place, image in enumerate(check_rows)}
+    return Candidate(
+        name=name,
+        kind="picture",
+        net=net,
+        input=INPUT,
+        output=Output(kind="classes", labels=data.labels),
+        metrics=metrics,
+        training=record,
+        check_rows=check_rows,
+        proof_rows=data.validation.inputs[:PROOF_ROWS],
+        files={f"report/{file}": content for file, content in report.items()} | samples,
+    )
+
+
+def _metrics(split: str, evaluation: Evaluation) -> tuple[Metric, ...]:
+    values = {
+        "accuracy": evaluation.accuracy,
+        "negative-log-likelihood": evaluation.negative_log_likelihood,
+        "expected-calibration-error": calibration_error(evaluation.probabilities, evaluation.labels),
+    }
+    n = len(evaluation.labels)
+    return tuple(Metric(name=k, value=v, split=split, n=n) for k, v in values.items())
+
+
+def _one_of_each_class(data: PictureData) -> Tensor:
+    """`images_u8 [C, 3, S, S]`: the first validation picture of each class, of twenty at most."""
+    targets = data.validation.targets
+    classes = range(min(len(data.labels), MOST_CHECK_ROWS))
+    return data.validation.inputs[[int((targets == place).nonzero()[0]) for place in classes]]
+
+
+def _png(image_u8: Tensor) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image_u8.permute(1, 2, 0).numpy()).save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -1,0 +1,37 @@
+"""What options name, found out before a training: the store, the checkpoint, the device."""
+
+from errno import EDQUOT, ENOSPC
+from functools import partial
+from pathlib import Path
+
+import torch
+import typer
+
+from service.artifacts.store import ArtifactStore
+from service.engine.devices import resolve_device
+from training.checkpoint import Checkpoint
+from training.failures import fail
+from training.options import CHECKPOINTS
+from training.publish import check_publishable
+
+
+def checkpoint_in(folder: Path | None, resume: bool) -> Checkpoint:
+    return Checkpoint(folder or CHECKPOINTS, resume=resume, tell=partial(typer.echo, err=True))
+
+
+def store_in(out: Path, name: str, bytes_needed: int) -> ArtifactStore:
+    """The store to publish into; one that cannot be written is refused before training, not after."""
+    store = ArtifactStore(out)
+    try:
+        check_publishable(name, store, bytes_needed)
+    except OSError as error:
+        code = 1 if error.errno in (ENOSPC, EDQUOT) else 2
+        fail(f"--out {out} cannot be written: {error.strerror}: {error.filename}", code)
+    return store
+
+
+def device_of(choice: str) -> torch.device:
+    try:
+        return resolve_device(choice)
+    except RuntimeError:  # torch's own, which lists every kind of device that there is anywhere
+        fail(f"--device {choice!r} is none of auto, cpu, cuda and cuda:N", code=2)
