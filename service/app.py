@@ -11,14 +11,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
 from service.artifacts.signatures import TrustedKeys
-from service.connections.direct import DirectWay
-from service.endpoints.predict import ASKED, ENDPOINTS
+from service.connections.direct import DirectWays
+from service.endpoints import predict
 from service.http import reference
 from service.http.auth import ApiKeys
 from service.http.keys import KeyFile
 from service.http.methods import Methods
 from service.http.middleware import Ledger, RequestContext
-from service.http.openapi import describe_problems
+from service.http.openapi import describe
 from service.http.routes import router
 from service.lifespan import lifespan
 from service.problems import (
@@ -70,32 +70,33 @@ class Abacus(FastAPI):
                 )
             return app
 
-        self._hot = {path: surrounded(_asgi(endpoint)) for path, endpoint in ENDPOINTS.items()}
+        self._predict = surrounded(_asgi(predict.answer))
         self.add_middleware(Methods)
         self.add_middleware(surrounded)
         self.state.metrics = metrics
         self.state.stuck = False  # True when it has stopped and a thread still computes
         self.state.keys = keys
-        # By path; none where every request needs more than an answer.
-        self.direct: dict[bytes, DirectWay] = {}
+        # None where every request needs more than an answer.
+        self.direct: DirectWays | None = None
         if settings.traces == "off" and not settings.cors_origins:
-            self.direct = {
-                path.encode(): DirectWay(model, read, ask, lambda: self.state.backend, ledger, keys)
-                for path, (model, read, ask) in ASKED.items()
-            }
+            self.direct = DirectWays(lambda: self.state.backend, ledger, keys)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._prefix and scope["type"] == "http":
             scope["root_path"] = self._prefix
             # Most proxies take their prefix away; this is from one that leaves it.
             scope["path"] = _below(self._prefix, scope["path"])
-        if scope["type"] == "http" and scope["method"] == "POST":
-            endpoint = self._hot.get(scope["path"])
-            if endpoint:
-                scope["app"] = self
-                await endpoint(scope, receive, send)
-                return
+        if scope["type"] == "http" and self._asks_a_model(scope):
+            scope["app"] = self
+            await self._predict(scope, receive, send)
+            return
         await super().__call__(scope, receive, send)
+
+    def _asks_a_model(self, scope: Scope) -> bool:
+        """Or means to ask one that there is not; what else may be done to a model, the router knows."""
+        target = predict.target_of(scope["path"])
+        posted = target is not None and scope["method"] == "POST"
+        return posted or (target is not None and target.name not in self.state.backend.registry.names)
 
 
 def create_app(
@@ -118,7 +119,7 @@ def create_app(
     app.include_router(reference.router)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
-    describe_problems(app, needs_key=settings.api_keys_file is not None)
+    describe(app, needs_key=settings.api_keys_file is not None)
     return app
 
 

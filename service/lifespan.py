@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from service.artifacts.signatures import TrustedKeys
 from service.artifacts.store import ArtifactStore
 from service.decoding.pool import Decoding
-from service.endpoints.predict import endpoint_of
+from service.endpoints.kinds import endpoint_of
 from service.engine.cpus import usable_cpus
 from service.engine.devices import resolve_device
 from service.engine.predictor import Predictor
@@ -25,7 +25,7 @@ from service.rollout.reload import Reloader
 from service.serving.admission import Admission
 from service.serving.batching import Batcher
 from service.serving.call import Backend, Patrol
-from service.serving.capacity import Capacity
+from service.serving.capacity import queue_rows
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
 from service.serving.served import Served
@@ -87,15 +87,16 @@ class Making:
         """Raises ArtifactError when it is not fit for its endpoint."""
         manifest = predictor.manifest
         endpoint = endpoint_of(manifest)
-        capacity = Capacity.of(manifest, self._max_queued_batches)
-        places = self._places_of(manifest.name, capacity.queue_rows)
+        batch, full = endpoint.batch_rows, endpoint.full_rows
+        limit = queue_rows(manifest, batch, full, self._max_queued_batches)
+        places = self._places_of(manifest.name, limit)
         batch_rows = self._metrics.batch_rows(manifest.name)
 
         def on_batch(rows: int, seconds: float) -> None:
             batch_rows.observe(rows)
             places.measure(rows, seconds)
 
-        return Served(predictor, Batcher(predictor, capacity.batch_rows, on_batch), endpoint, places)
+        return Served(predictor, Batcher(predictor, batch, on_batch), endpoint, places)
 
     def forget(self, name: str, version: int | None) -> None:
         """There is no such model any longer, or that version of it is not loaded."""

@@ -78,12 +78,18 @@ def bare_problem(status: int, detail: str, request_id: str) -> bytes:
     return problem.model_dump_json(exclude_none=True).encode()
 
 
-def found_in(error: ValidationError | RequestValidationError, first: int = 0) -> list[FieldError]:
-    """Pydantic's findings as ours, without the values. `first`: the place of a list's first item."""
+def found_in(
+    error: ValidationError | RequestValidationError, first: int = 0, least_depth: int = 0
+) -> list[FieldError]:
+    """Pydantic's findings as ours, without the values.
+
+    `first`: the place of a list's first item. Only those that lie so deep are told.
+    """
     if isinstance(error, ValidationError):
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        return [FieldError(_field(item["loc"], first), _message(item["msg"])) for item in found]
-    return [FieldError(_field(item["loc"]), _message(item["msg"])) for item in error.errors()]
+        deep = [item for item in found if len(item["loc"]) >= least_depth]
+        return [FieldError(_field(item["loc"], first), _message(item["msg"])) for item in deep]
+    return [FieldError(_field(item["loc"][1:]), _message(item["msg"])) for item in error.errors()]
 
 
 def invalid_payload(errors: Sequence[FieldError], more: int = 0) -> InvalidInput:
@@ -130,9 +136,7 @@ def _field_of(error: FieldError) -> ProblemField:
 
 
 def _field(location: tuple[int | str, ...], first: int = 0) -> str:
-    # "one" and "many" are the tags of PassRequest's two forms: no client wrote them.
-    parts = [part for part in location if part not in ("body", "one", "many")]
-    return ".".join(str(part + first) if isinstance(part, int) else shortened(part) for part in parts)
+    return ".".join(str(part + first) if isinstance(part, int) else shortened(part) for part in location)
 
 
 def _message(message: str) -> str:

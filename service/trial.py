@@ -44,7 +44,7 @@ def _load(answer: Connection, root: Path, settings: Settings, name: str, version
     import torch
 
     from service.artifacts.signatures import TrustedKeys
-    from service.endpoints.predict import endpoint_of
+    from service.endpoints.kinds import endpoint_of
     from service.serving.registry import Registry
 
     answer.send(_BEGUN)

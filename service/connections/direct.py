@@ -9,13 +9,14 @@ it as if it had just come: so every error has one place.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from starlette.types import Scope
 
-from service.endpoints.predict import Ask, Read, respond
-from service.endpoints.questions import Question, Whole
+from service.endpoints.answer import accepted, respond
+from service.endpoints.endpoint import Decoded, Endpoint, Whole
+from service.endpoints.predict import PREFIX, route_of
 from service.errors import Overloaded, PayloadTooLarge, ServiceError
 from service.http.auth import check
 from service.http.keys import KeyFile
@@ -23,8 +24,11 @@ from service.http.middleware import CLIENT_CLOSED_REQUEST, Entry, Ledger, reques
 from service.problems import new_request_id
 from service.serving.call import Admitted, Backend
 from service.serving.job import Answer, Job
+from service.serving.served import Served
 
 logger = logging.getLogger(__name__)
+
+_PREFIX = PREFIX.encode()
 
 T = TypeVar("T")
 
@@ -37,21 +41,34 @@ _FIELDS = (
 )
 
 
+class DirectWays:
+    """By the path of a model: found when it is first asked for, and kept."""
+
+    def __init__(self, backend: Callable[[], Backend], ledger: Ledger, keys: KeyFile | None) -> None:
+        self._backend = backend
+        self._ledger = ledger
+        self._keys = keys
+        self._ways: dict[bytes, DirectWay] = {}
+
+    def get(self, path: bytes) -> "DirectWay | None":
+        """None: its requests need more than an answer."""
+        way = self._ways.get(path)
+        if way or not path.startswith(_PREFIX):
+            return way
+        name = path[len(_PREFIX) :].decode("latin-1")
+        if name in self._backend().registry.names:
+            way = self._ways[path] = DirectWay(name, self._backend, self._ledger, self._keys)
+        return way
+
+
 class DirectWay:
-    """The way to one endpoint; with `keys`, for those who show one."""
+    """The way to one model; with `keys`, for those who show one."""
 
     def __init__(
-        self,
-        model: str,
-        read: Read,
-        ask: Ask,
-        backend: Callable[[], Backend],
-        ledger: Ledger,
-        keys: KeyFile | None,
+        self, model: str, backend: Callable[[], Backend], ledger: Ledger, keys: KeyFile | None
     ) -> None:
         self._model = model
-        self._read = read
-        self._ask = ask
+        self._route = route_of(model)
         self._backend = backend
         self._ledger = ledger
         self._keys = keys
@@ -65,29 +82,43 @@ class DirectWay:
         if call:
             self._arrived.append(call)
             if len(self._arrived) == 1:
-                asyncio.get_running_loop().call_soon(self._ask_all)
+                asyncio.get_running_loop().call_soon(self._decode_all)
         return call
 
     def _admitted(
         self, scope: Scope, fields: Mapping[bytes, bytes], body: bytes, on_done: OnDone
-    ) -> "DirectCall":
+    ) -> "DirectCall | None":
         """Raises ServiceError."""
+        if accepted(fields.get(b"accept")) != "json":
+            return None
         if self._keys:
             check(self._keys, scope)
-        return DirectCall(scope, fields, body, on_done, self._model, self._backend(), self._ledger)
+        backend = self._backend()
+        served = backend.served(self._model)
+        scope["state"]["route"] = self._route
+        return DirectCall(scope, fields, body, on_done, served, backend, self._ledger)
 
-    def _ask_all(self) -> None:
-        """Decode what has arrived, all of it before any is answered."""
+    def _decode_all(self) -> None:
+        """Read what has arrived, all of it before any is answered."""
         arrived, self._arrived = self._arrived, []
-        read = _attempt(self._read, [call.whole for call in arrived]) or [None] * len(arrived)
-        for call, whole in zip(arrived, read, strict=True):
-            call.ask(self._ask, whole)
+        served = arrived[0].served
+        if any(call.served is not served for call in arrived):  # another version became live meanwhile
+            for call in arrived:
+                _decode(call.served.endpoint, [call])
+        else:
+            _decode(served.endpoint, arrived)
+
+
+def _decode(endpoint: Endpoint, calls: "Sequence[DirectCall]") -> None:
+    read = _attempt(endpoint.read, [call.whole for call in calls]) or [None] * len(calls)
+    for call, of_call in zip(calls, read, strict=True):
+        call.decode(endpoint, of_call)
 
 
 class DirectCall(Admitted):
     """One request under way."""
 
-    __slots__ = ("_headers", "_job", "_ledger", "_on_done", "_over", "_question", "_started", "body")
+    __slots__ = ("_decoded", "_headers", "_job", "_ledger", "_on_done", "_over", "_started", "body")
 
     def __init__(
         self,
@@ -95,16 +126,16 @@ class DirectCall(Admitted):
         fields: Mapping[bytes, bytes],
         body: bytes,
         on_done: OnDone,
-        model: str,
+        served: Served,
         backend: Backend,
         ledger: Ledger,
     ) -> None:
-        """Raises NotReady, PayloadTooLarge, Overloaded or InvalidInput."""
+        """Raises PayloadTooLarge, Overloaded or InvalidInput."""
         self._started = time.perf_counter()
         self._headers = fields
         if len(body) > backend.max_body_bytes:
             raise PayloadTooLarge("")
-        super().__init__(scope, self._headers, model, backend)
+        super().__init__(scope, self._headers, served, backend)
         try:
             backend.pending_bytes.admit(len(body))
         except Overloaded:
@@ -120,16 +151,16 @@ class DirectCall(Admitted):
     def whole(self) -> Whole:
         return self._headers.get(b"content-type", b"").decode("latin-1"), self.body
 
-    def ask(self, ask: Ask, whole: Any) -> None:
-        """Have it answered by the next batch. `whole`: as it was read, or None if that failed."""
+    def decode(self, endpoint: Endpoint, read: Any) -> None:
+        """Have it answered by the next batch. `read`: by the endpoint, or None if that failed."""
         if self._over:
             return
-        question = None if whole is None else _attempt(ask, self, whole)
-        if question is None:
+        decoded = None if read is None else _attempt(endpoint.decode, self, read)
+        if decoded is None:
             self._leave_to_asgi()
             return
-        self._question: Question = question
-        self._job = self.served.batcher.submit(question.rows, self._on_answer, self.expires_at)
+        self._decoded: Decoded = decoded
+        self._job = self.served.batcher.submit(decoded.rows, self._on_answer, self.expires_at)
         self.backend.patrol.watch(self)
 
     def look(self, now: float) -> None:
@@ -152,7 +183,7 @@ class DirectCall(Admitted):
             self._leave_to_asgi()
 
     def _written(self, answer: Answer) -> Written:
-        body, timing = respond(self, self._question, answer)
+        body, timing = respond(self, self._decoded, answer)
         request_id = self._name()
         self._ledger.record_soon(self._entry(200))
         return _FIELDS % (len(body), timing, request_id.encode()), body

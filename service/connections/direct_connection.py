@@ -9,7 +9,7 @@ from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from service.connections.connection import MAX_HEAD_BYTES, Connection
-from service.connections.direct import DirectCall, DirectWay, Written
+from service.connections.direct import DirectCall, DirectWay, DirectWays, Written
 from service.connections.head import MAX_FIELDS, is_authority
 from service.endpoints.multipart import HELD_BYTES
 
@@ -57,7 +57,7 @@ class DirectConnection(Connection):
     to ASGI, which knows how long a request may take and how much may be under way.
     """
 
-    _ways: Mapping[bytes, DirectWay]
+    _ways: DirectWays | None
     _way: DirectWay
     _fields: Mapping[bytes, bytes]
     _host = b" "  # that was seen to be one; no field has this value
@@ -69,7 +69,7 @@ class DirectConnection(Connection):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._ways = getattr(self.app, "direct", {})
+        self._ways = getattr(self.app, "direct", None)
         self._last_fields = b"%b: %b\r\n\r\n" % self._kept
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -83,7 +83,7 @@ class DirectConnection(Connection):
         super().shutdown()
 
     def on_headers_complete(self) -> None:
-        way = self._ways.get(self.url)
+        way = self._ways.get(self.url) if self._ways else None
         if not (way and self._may_go_directly()):
             super().on_headers_complete()
             return

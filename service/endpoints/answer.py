@@ -1,28 +1,58 @@
-"""What is sent for an answer."""
+"""What is sent for an answer: JSON; or, where a client asks for it, lines of JSON or CSV (`Accept`)."""
 
 import asyncio
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any, Literal
 
+from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from service.endpoints.endpoint import Decoded
 from service.serving.admission import Admission
+from service.serving.call import Admitted, Call, ServedBy
+from service.serving.job import Answer
+from service.serving.steps import Steps, taken
+
+Format = Literal["json", "ndjson", "csv"]
+MEDIA_TYPES: dict[Format, bytes] = {
+    "json": b"application/json",
+    "ndjson": b"application/x-ndjson",
+    "csv": b"text/csv; charset=utf-8; header=present",
+}
+_ASKED_AS: dict[str, Format] = {
+    "application/json": "json",
+    "application/x-ndjson": "ndjson",
+    "application/jsonl": "ndjson",
+    "text/csv": "csv",
+}
+_MOST_ACCEPTED = 32  # of the types that a client lists
 
 PIECE_BYTES = 64 * 1024  # of a large one
 
+# Answers of up to so many rows are written at once; of others so many in a step.
+INLINE_ROWS, STEP_ROWS = 256, 128
 
-class JsonAnswer(Response):
-    """200 with a JSON body; made without the general constructor, which costs as much as decoding.
+_ALL = slice(None)
+
+
+class WrittenAnswer(Response):
+    """200 with a body; made without the general constructor, which costs as much as decoding.
 
     A large one is sent piece by piece, as its client takes it, and counts among the `pending` bytes.
     """
 
-    def __init__(self, body: bytes, server_timing: bytes, pending: Admission) -> None:
+    def __init__(
+        self, body: bytes, server_timing: bytes, pending: Admission, written_as: Format = "json"
+    ) -> None:
         self._pending = pending
         self.status_code = 200
         self.background = None
         self.body = body
         self.raw_headers = [
-            (b"content-type", b"application/json"),
+            (b"content-type", MEDIA_TYPES[written_as]),
             (b"content-length", b"%d" % len(body)),
             (b"server-timing", server_timing),
         ]
@@ -43,3 +73,112 @@ class JsonAnswer(Response):
                 await asyncio.sleep(0)  # others may be written to
         finally:
             self._pending.release(size)
+
+
+def accepted(accept: bytes | None) -> Format:
+    """The format that is asked for before all others; JSON unless another is (RFC 9110, section 12.5.1)."""
+    if accept is None or not (b"csv" in accept or b"json" in accept):
+        return "json"
+    best, best_weight = "json", 0.0
+    for item in accept.decode("latin-1").lower().split(",")[:_MOST_ACCEPTED]:
+        media_type, *parameters = (part.strip() for part in item.split(";"))
+        weight = _weight(parameters)
+        if media_type in _ASKED_AS and weight > best_weight:
+            best, best_weight = _ASKED_AS[media_type], weight
+    return best  # type: ignore[return-value]
+
+
+def _weight(parameters: list[str]) -> float:
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return float(parameter[2:])
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+async def response(call: Call, decoded: Decoded, answer: Answer) -> Response:
+    """As the client asks for it. Raises ServiceError."""
+    written_as = accepted(call.body.headers.get(b"accept"))
+    pending = call.backend.pending_bytes
+    if len(decoded.rows) <= INLINE_ROWS:
+        return WrittenAnswer(*respond(call, decoded, answer, written_as), pending, written_as)
+    served_by = _served_by(answer)
+    body = await call.take(_writing(decoded, answer, served_by, written_as))
+    return WrittenAnswer(body, _recorded(call, decoded, answer, served_by), pending, written_as)
+
+
+def respond(
+    call: Admitted, decoded: Decoded, answer: Answer, written_as: Format = "json"
+) -> tuple[bytes, bytes]:
+    """The body of the answer, and its `Server-Timing`; both are recorded."""
+    served_by = _served_by(answer)
+    return _written(decoded, answer, served_by, written_as), _recorded(call, decoded, answer, served_by)
+
+
+def _written(decoded: Decoded, answer: Answer, served_by: ServedBy, written_as: Format) -> bytes:
+    """One result as it is, or several as `predictions`, with the model and its version."""
+    if written_as != "json" or len(decoded.rows) > INLINE_ROWS:
+        return taken(_writing(decoded, answer, served_by, written_as))
+    results = decoded.results(answer, _ALL)
+    return to_json({"predictions": results, **served_by} if decoded.many else {**results[0], **served_by})
+
+
+def _writing(decoded: Decoded, answer: Answer, served_by: ServedBy, written_as: Format) -> Steps[bytes]:
+    """`_written`, in steps."""
+    pieces = []
+    for at in range(0, len(decoded.rows), STEP_ROWS):
+        results = decoded.results(answer, slice(at, at + STEP_ROWS))
+        if written_as == "json":
+            pieces.append(to_json(results)[1:-1])
+        elif written_as == "ndjson":
+            pieces += [to_json({**result, **served_by}) + b"\n" for result in results]
+        else:
+            pieces.append(_table(results, served_by, with_names=not pieces))
+        yield
+    if written_as != "json":
+        return b"".join(pieces)
+    if not decoded.many:
+        return b"%b,%b" % (pieces[0][:-1], to_json(served_by)[1:])
+    return b'{"predictions":[' + b",".join(pieces) + b"]," + to_json(served_by)[1:]
+
+
+def _table(results: list[dict[str, Any]], served_by: ServedBy, with_names: bool) -> bytes:
+    """A row for each result (RFC 4180), under a row of names; what is nested has dotted ones."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    for result in results:
+        flat = dict(_flat("", {**result, **served_by}))
+        if with_names:
+            writer.writerow(flat)
+            with_names = False
+        writer.writerow([_cell(value) for value in flat.values()])
+    return text.getvalue().encode()
+
+
+def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            yield from _flat(f"{prefix}.{key}" if prefix else str(key), item)
+    else:
+        yield prefix, value
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    # A spreadsheet takes text that begins so for a formula.
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
+
+
+def _recorded(call: Admitted, decoded: Decoded, answer: Answer, served_by: ServedBy) -> bytes:
+    stages = {"decode": decoded.decode_s, "queue": answer.queue_s, "infer": answer.infer_s}
+    call.record(served_by, stages)
+    timings = 1000 * decoded.decode_s, 1000 * answer.queue_s, 1000 * answer.infer_s
+    return b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f" % timings
+
+
+def _served_by(answer: Answer) -> ServedBy:
+    return {"model": answer.manifest.name, "version": answer.manifest.version}

@@ -1,33 +1,46 @@
-"""JSON documents → models, at a bounded cost.
+"""JSON documents → what they say, at a bounded cost.
 
 One call of pydantic holds up everyone until it returns, and makes an error of everything that is wrong. So
-a document is parsed once, its lists are validated piece by piece, and no more is told than helps. Of one
-that is larger than any right one no more than the head is parsed: for what to say.
+a document is parsed once, validated piece by piece, and no more is told than helps. Of one that is larger
+than any right one no more than the head is parsed: for what to say.
 """
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from service.errors import SHOWN_ERRORS, FieldError, InvalidInput, PayloadTooLarge
 from service.problems import found_in, invalid_payload
 from service.serving.steps import Steps, taken
 
-M = TypeVar("M", bound=BaseModel)
-
-# So much is parsed and validated in one go; of a list so many items at a time.
+# So much is parsed and validated in one go; of a list so many values at a time.
 SMALL_BYTES, PIECE = 2 * 1024, 128
 
-# A document is read whole up to so many bytes for each of its values, with so many keys, lists and objects.
-# Of any other so many bytes are looked at.
+# A document is read whole up to so many bytes for each of its values, with so many keys, lists and objects
+# beside those that it needs. Of any other so many bytes are looked at.
 BYTES_A_VALUE, MAX_KEYS, MAX_NESTED, HEAD_BYTES = 40, 512, 64, 2 * 1024
 
-# More is not even received.
-MAX_DOCUMENT_BYTES = 2 * 1024 * 1024
-
 _COUNTED_BYTES = 64 * 1024  # at a time
+
+
+class Form(NamedTuple):
+    """One way to say something: an object with a value for each of the `fields`, an object with a list for
+    each of them (`columns`), or a list of objects (`rows`).
+
+    At most `max_rows` of them; `max_values` numbers and strings, which take up to `bytes_a_value`.
+    """
+
+    adapter: TypeAdapter[Any]
+    fields: Sequence[str]
+    shape: Literal["row", "columns", "rows"]
+    max_rows: int
+    bytes_a_value: int = BYTES_A_VALUE
+
+    @property
+    def max_values(self) -> int:
+        return self.max_rows * len(self.fields)
 
 
 class _Size(NamedTuple):
@@ -36,115 +49,132 @@ class _Size(NamedTuple):
     nested: int
 
 
-def read(model: type[M], document: bytes, max_values: int) -> M:
-    """Validate a document of at most `max_values` numbers and strings, at once: it should be small.
+def read(form: Form, document: bytes) -> list[Any]:
+    """The valid pieces of a document, in order, at once: it should be small.
 
     Raises InvalidInput, which lists SHOWN_ERRORS at most and says how many there are, or PayloadTooLarge.
     """
-    if len(document) > SMALL_BYTES:
-        return taken(reading(model, document, max_values))
-    try:
-        return model.model_validate_json(document)
-    except ValidationError as error:
-        taken(_check_pieces(model, _parsed(document)))
-        raise invalid_payload(found_in(error)) from None
+    if len(document) <= SMALL_BYTES:
+        try:
+            value = form.adapter.validate_json(document)
+        except ValidationError:
+            value = None
+        if value is not None and not any(_wrong_lengths(form, value)):
+            return [value]
+    return taken(reading(form, document))
 
 
-def reading(model: type[M], document: bytes, max_values: int) -> Steps[M]:
+def reading(form: Form, document: bytes) -> Steps[list[Any]]:
     """`read`, in steps."""
-    yield from _check_size(model, document, max_values)
-    value = _parsed(document)
+    if len(document) > SMALL_BYTES:
+        yield from _check_size(form, document)
+    value = parsed(document)
     yield
-    yield from _check_pieces(model, value)
-    try:
-        return model.model_validate(value)
-    except ValidationError:
-        pass  # of a list that is too long, as of all that is wrong, pydantic tells as it does of JSON
-    try:
-        return model.model_validate_json(document)
-    except ValidationError as error:
-        raise invalid_payload(found_in(error)) from None
-
-
-def _check_size(model: type[BaseModel], document: bytes, max_values: int) -> Steps[None]:
-    """Raises InvalidInput or PayloadTooLarge where parsing it whole might take long."""
-    size, most_bytes = (yield from _size(document)), max_values * BYTES_A_VALUE
-    # A value too many, or a key, is told better by the model itself.
-    too_many = size.values > max_values + MAX_KEYS
-    if not too_many and size.keys <= MAX_KEYS and size.nested <= MAX_NESTED and len(document) <= most_bytes:
-        return
-    errors, _ = taken(_errors(model, _parsed(document[:HEAD_BYTES], partial=True), partial=True))
-    if errors:
-        raise invalid_payload(errors, size.values - len(errors))
-    if too_many:
-        raise InvalidInput(f"The document has {size.values:,} values; at most {max_values:,} are read.")
-    if len(document) > most_bytes:
-        raise PayloadTooLarge(f"The document is over the limit of {most_bytes:,} bytes.")
-    raise InvalidInput("The document has more keys, lists or objects than any that is understood.")
-
-
-def _check_pieces(model: type[BaseModel], value: Any) -> Steps[None]:
-    """Raises InvalidInput for what is wrong with any part of a document."""
-    errors, more = yield from _errors(model, value)
+    pieces, errors, more = yield from _validated(form, value)
     if errors:
         raise invalid_payload(errors, more)
+    return pieces
 
 
-def _parsed(document: bytes, partial: bool = False) -> Any:
+def parsed(document: bytes, partial: bool = False) -> Any:
+    """Raises InvalidInput."""
     try:
         return from_json(document, allow_partial=partial)
     except ValueError as error:
         raise invalid_payload([FieldError("", f"invalid JSON: {error}")]) from None
 
 
-def _errors(
-    model: type[BaseModel], value: Any, partial: bool = False
-) -> Steps[tuple[list[FieldError], int]]:
-    """The first of what is wrong with a value, and how much more is. `partial`: keys may come behind it."""
-    errors: list[FieldError] = []
+def _check_size(form: Form, document: bytes) -> Steps[None]:
+    """Raises InvalidInput or PayloadTooLarge where parsing it whole might take long."""
+    size, most_bytes = (yield from _size(document)), form.max_values * form.bytes_a_value
+    keys, nested = MAX_KEYS + len(form.fields), MAX_NESTED + len(form.fields)
+    if form.shape == "rows":
+        keys, nested = keys + form.max_values, nested + form.max_rows
+    # A value too many, or a key, is told better by the form itself.
+    too_many = size.values > form.max_values + MAX_KEYS
+    if not too_many and size.keys <= keys and size.nested <= nested and len(document) <= most_bytes:
+        return
+    _, errors, _ = taken(_validated(form, parsed(document[:HEAD_BYTES], partial=True), partial=True))
+    if errors:
+        raise invalid_payload(errors, size.values - len(errors))
+    if too_many:
+        raise InvalidInput(
+            f"The document has {size.values:,} values; at most {form.max_values:,} are read."
+        )
+    if len(document) > most_bytes:
+        raise PayloadTooLarge(f"The document is over the limit of {most_bytes:,} bytes.")
+    raise InvalidInput("The document has more keys, lists or objects than any that is understood.")
+
+
+def _validated(
+    form: Form, value: Any, partial: bool = False
+) -> Steps[tuple[list[Any], list[FieldError], int]]:
+    """Its pieces; the first of what is wrong with them, and how much more is.
+
+    `partial`: keys may come behind it.
+    """
+    pieces: list[Any] = []
+    errors = [] if partial else list(_wrong_lengths(form, value))
     more = 0
-    for key, first, piece in _pieces(model, value):
+    if errors:
+        return pieces, errors[:SHOWN_ERRORS], len(errors[SHOWN_ERRORS:])
+    for first, piece in _pieces(form, value):
         yield
-        if error := _refusal(model, piece):
-            if len(errors) == SHOWN_ERRORS:
-                more += error.error_count()
-                continue
-            found = found_in(error, first)
-            if first:  # of the other keys the first piece has told
-                found = [e for e in found if e.field.startswith(f"{key}.")]
-            if partial:
-                found = [e for e in found if e.field not in model.model_fields]
-            room = SHOWN_ERRORS - len(errors)
-            errors += found[:room]
-            more += len(found[room:])
-    return errors, more
+        valid, found = _valid(form, piece, first)
+        pieces.append(valid)
+        if partial:
+            found = [e for e in found if e.field not in form.fields]
+        room = SHOWN_ERRORS - len(errors)
+        errors += found[:room]
+        more += len(found[room:])
+    return pieces, errors, more
 
 
-def _refusal(model: type[BaseModel], piece: Any) -> ValidationError | None:
-    """What pydantic says of a piece, as JSON. It takes a right one quicker as it is."""
+def _valid(form: Form, piece: Any, first: int) -> tuple[Any, list[FieldError]]:
     try:
-        model.model_validate(piece)
+        return form.adapter.validate_python(piece), []
     except ValidationError:
         pass
-    else:
-        return None
     try:
-        model.model_validate_json(to_json(piece, inf_nan_mode="constants"))
+        # In the words of JSON, where a list is an array and a missing value no None.
+        return form.adapter.validate_json(to_json(piece, inf_nan_mode="constants")), []
     except ValidationError as error:
-        return error
-    return None
+        # The first piece tells of what lies beside the lists.
+        return None, found_in(error, first, least_depth=2 if first and form.shape == "columns" else 0)
 
 
-def _pieces(model: type[BaseModel], value: Any) -> Iterator[tuple[str, int, Any]]:
-    """A document, its lists cut to PIECE items; then what was cut off, with its key and place."""
-    if not isinstance(value, dict):
-        yield "", 0, value
+def _wrong_lengths(form: Form, value: Any) -> Iterator[FieldError]:
+    lists = {}
+    if form.shape == "columns" and isinstance(value, dict):
+        lists = {key: value[key] for key in form.fields if isinstance(value.get(key), list)}
+    elif form.shape == "rows" and isinstance(value, list):
+        lists = {"": value}
+    lengths = {key: len(items) for key, items in lists.items()}
+    for key, length in lengths.items():
+        if not length:
+            yield FieldError(key, "list should have at least 1 item after validation, not 0")
+        elif length > form.max_rows:
+            yield FieldError(
+                key, f"list should have at most {form.max_rows} items after validation, not {length}"
+            )
+        elif length != max(lengths.values()):
+            yield FieldError(key, f"has {length} values, where others have {max(lengths.values())}")
+
+
+def _pieces(form: Form, value: Any) -> Iterator[tuple[int, Any]]:
+    """A document cut to pieces of so many rows, each with the number of its first row."""
+    rows = max(1, PIECE // len(form.fields))
+    if form.shape == "rows" and isinstance(value, list):
+        for first in range(0, len(value), rows):
+            yield first, value[first : first + rows]
         return
-    lists = {key: value[key] for key in model.model_fields if isinstance(value.get(key), list)}
-    yield "", 0, value | {key: items[:PIECE] for key, items in lists.items()}
-    for key, items in lists.items():
-        for first in range(PIECE, len(items), PIECE):
-            yield key, first, {key: items[first : first + PIECE]}
+    if form.shape != "columns" or not isinstance(value, dict):
+        yield 0, value
+        return
+    lists = {key: value[key] for key in form.fields if isinstance(value.get(key), list)}
+    yield 0, value | {key: items[:rows] for key, items in lists.items()}
+    for first in range(rows, max(map(len, lists.values()), default=0), rows):
+        yield first, {key: items[first : first + rows] for key, items in lists.items()}
 
 
 def _size(document: bytes) -> Steps[_Size]:

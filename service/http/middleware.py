@@ -12,7 +12,6 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.endpoints.predict import ENDPOINTS
 from service.errors import InternalError, ServiceError
 from service.problems import new_request_id, problem_response
 from service.serving.call import Abandoned, Prediction
@@ -144,8 +143,8 @@ class RequestContext:
 
 def _route(scope: Scope) -> str:
     """The path as it is declared, so that what clients make up does not fill the metrics."""
-    if scope["path"] in ENDPOINTS:
-        return str(scope["path"])
+    if known := scope["state"].get("route"):
+        return str(known)
     route = scope.get("route")
     return str(route.path) if route else "unmatched"
 

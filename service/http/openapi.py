@@ -1,35 +1,141 @@
-"""The OpenAPI document, made true about keys and errors."""
+"""The OpenAPI document, true to the models that are live, about keys, and about errors."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
 
-from service.errors import Unauthorized
+from service import errors
+from service.endpoints.endpoint import Endpoint, Operation
+from service.endpoints.predict import route_of
 from service.problems import Problem, error_responses
+from service.serving.call import Backend
+
+_PREDICTION_ERRORS = (
+    errors.UnknownModel,
+    errors.RequestTimeout,
+    errors.LengthRequired,
+    errors.PayloadTooLarge,
+    errors.UnsupportedMediaType,
+    errors.UnsupportedCoding,
+    errors.InvalidInput,
+    errors.Overloaded,
+    errors.InferenceFailed,
+    errors.NotReady,
+    errors.DeadlineExceeded,
+)
+
+_VERSION = {
+    "name": "version",
+    "in": "path",
+    "required": True,
+    "description": "Of those that are loaded: `GET /models` lists them.",
+    "schema": {"type": "integer", "minimum": 1},
+}
 
 
-def describe_problems(app: FastAPI, needs_key: bool) -> None:
-    """Our errors are Problems; FastAPI's own never occur."""
-    generate = app.openapi
+class Description:
+    """Made anew when what is live has changed."""
 
-    def openapi() -> dict[str, Any]:
-        document = generate()
+    def __init__(self, app: FastAPI, needs_key: bool) -> None:
+        self._app = app
+        self._needs_key = needs_key
+        self._generate = app.openapi
+        self._live: list[Endpoint] | None = None
+        self._document: dict[str, Any] = {}
+
+    def __call__(self) -> dict[str, Any]:
+        backend: Backend | None = getattr(self._app.state, "backend", None)
+        live = [served.endpoint for served in backend.registry.all_served()] if backend else []
+        if live != self._live:
+            self._document = self._described(live)
+            self._live = live
+        return self._document
+
+    def _described(self, live: list[Endpoint]) -> dict[str, Any]:
+        general = self._generate()
+        document = {**general, "paths": {**dict(_paths(live)), **general["paths"]}}
         schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        components = document.setdefault("components", {}).setdefault("schemas", {})
-        components.update(schema.pop("$defs", {}), Problem=schema)
-        if needs_key:
-            document["components"]["securitySchemes"] = {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            }
-            document["security"] = [{"bearer": []}, {"key": []}]
-            for path in document["paths"].values():
-                for operation in path.values():
-                    operation["responses"] |= {str(k): v for k, v in error_responses(Unauthorized).items()}
-        if components.pop("HTTPValidationError", None):
+        components = dict(general.get("components", {}))
+        schemas = {**components.get("schemas", {}), **schema.pop("$defs", {}), "Problem": schema}
+        if schemas.pop("HTTPValidationError", None):
             # FastAPI adds it to every route with a parameter; ours is a path segment, which any text fits.
-            del components["ValidationError"]
-            del document["paths"]["/models/{name}"]["get"]["responses"]["422"]
+            del schemas["ValidationError"]
+            path = document["paths"]["/models/{name}"]["get"]
+            responses = {k: v for k, v in path["responses"].items() if k != "422"}
+            document["paths"]["/models/{name}"] = {"get": {**path, "responses": responses}}
+        components["schemas"] = schemas
+        document["components"] = components
+        return self._with_keys(document) if self._needs_key else document
+
+    def _with_keys(self, document: dict[str, Any]) -> dict[str, Any]:
+        refused = {str(k): v for k, v in error_responses(errors.Unauthorized).items()}
+        document["components"]["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        }
+        document["security"] = [{"bearer": []}, {"key": []}]
+        document["paths"] = {
+            path: {
+                method: {**operation, "responses": {**operation["responses"], **refused}}
+                for method, operation in operations.items()
+            }
+            for path, operations in document["paths"].items()
+        }
         return document
 
-    app.openapi = openapi  # type: ignore[method-assign]
+
+def describe(app: FastAPI, needs_key: bool) -> None:
+    """Our errors are Problems; FastAPI's own never occur."""
+    app.openapi = Description(app, needs_key)  # type: ignore[method-assign]
+
+
+def _paths(live: list[Endpoint]) -> Iterator[tuple[str, Any]]:
+    for endpoint in live:
+        name, operation = endpoint.manifest.name, endpoint.operation()
+        described = _described(operation)
+        path = route_of(name)
+        query = list(operation.query)
+        yield path, {"post": {"operationId": f"predict_{name}", **described, "parameters": query}}
+        yield (
+            f"{path}/versions/{{version}}",
+            {
+                "post": {
+                    "operationId": f"predict_version_of_{name}",
+                    **described,
+                    "summary": f"{operation.summary}, by a given version",
+                    "parameters": [_VERSION, *query],
+                }
+            },
+        )
+
+
+def _described(operation: Operation) -> dict[str, Any]:
+    result = operation.result
+    served_by = {
+        "model": {"type": "string", "description": "Name of the model that answered."},
+        "version": {"type": "integer", "description": "Version of the model that answered."},
+    }
+    one = {
+        **result,
+        "properties": {**result["properties"], **served_by},
+        "required": [*result["required"], *served_by],
+    }
+    many = {
+        "type": "object",
+        "properties": {"predictions": {"type": "array", "items": result}, **served_by},
+        "required": ["predictions", *served_by],
+    }
+    content = {
+        "application/json": {"schema": {"anyOf": [one, many]}},
+        "application/x-ndjson": {"schema": {"type": "string", "description": "A prediction a line."}},
+        "text/csv": {"schema": {"type": "string", "description": "A prediction a row, under their names."}},
+    }
+    responses = {str(status): answer for status, answer in error_responses(*_PREDICTION_ERRORS).items()}
+    return {
+        "tags": ["predict"],
+        "summary": operation.summary,
+        "description": operation.description,
+        "requestBody": {"required": True, "content": operation.requests},
+        "responses": {"200": {"description": "Successful Response", "content": content}, **responses},
+    }

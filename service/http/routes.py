@@ -1,25 +1,14 @@
 """The HTTP surface, declared: every route, what it takes, what it answers, and its errors."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from service import errors
 from service.endpoints import predict
-from service.endpoints.multipart import MAX_FILES
-from service.endpoints.predict import backend_of
-from service.endpoints.schemas import (
-    DigitPrediction,
-    DigitPredictions,
-    Live,
-    ModelInfo,
-    Models,
-    PassPrediction,
-    PassPredictions,
-    PassRequest,
-    Ready,
-)
+from service.endpoints.predict import PREFIX, backend_of
+from service.endpoints.schemas import Live, ModelInfo, Models, Ready
 from service.errors import FieldError, NotLive, NotReady
 from service.problems import error_responses
 from service.serving.call import Backend
@@ -34,73 +23,12 @@ async def _backend(request: Request) -> Backend:  # async: FastAPI runs plain fu
 
 BackendDep = Annotated[Backend, Depends(_backend)]
 
-_BODY_ERRORS = (
-    errors.RequestTimeout,
-    errors.LengthRequired,
-    errors.PayloadTooLarge,
-    errors.UnsupportedMediaType,
-    errors.UnsupportedCoding,
-    errors.InvalidInput,
-    errors.Overloaded,
-    errors.InferenceFailed,
-    errors.NotReady,
-    errors.DeadlineExceeded,
-)
 
-
-def _request_body(content: dict[str, Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": content}}
-
-
-@router.post(
-    "/predict/pass",
-    tags=["predict"],
-    summary="Probability of passing after some hours of study",
-    response_model=PassPrediction | PassPredictions,
-    responses=error_responses(*_BODY_ERRORS),
-    openapi_extra=_request_body({"application/json": {"schema": PassRequest.model_json_schema()}}),
-)
-async def predict_pass(request: Request) -> Response:
-    """`hours` is one number, answered by one prediction, or a list, answered by a list in its order."""
-    return await predict.answer_pass(request.scope, request.receive)
-
-
-@router.post(
-    "/predict/digit",
-    tags=["predict"],
-    summary="The handwritten digit on a picture",
-    response_model=DigitPrediction | DigitPredictions,
-    responses=error_responses(*_BODY_ERRORS),
-    openapi_extra=_request_body(
-        {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "file": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "binary"},
-                            "minItems": 1,
-                            "maxItems": MAX_FILES,
-                        }
-                    },
-                    "required": ["file"],
-                    "additionalProperties": False,
-                }
-            },
-            "image/*": {"schema": {"type": "string", "format": "binary"}},
-        }
-    ),
-)
-async def predict_digit(
-    request: Request,
-    explain: Annotated[bool, Query(description="Add what the model saw, and which ink mattered.")] = False,
-) -> Response:
-    """PNG, JPEG, WebP, AVIF, BMP, GIF or TIFF. One picture as the body itself or as the form field `file`
-    is answered by one prediction; several `file` fields by a list in their order.
-    """
-    del explain  # read from the request itself: `app` calls the endpoint without FastAPI
-    return await predict.answer_digit(request.scope, request.receive)
+@router.post(PREFIX + "{name}", include_in_schema=False)
+@router.post(PREFIX + "{name}/versions/{version}", include_in_schema=False)
+async def predict_with(request: Request) -> Response:
+    """`openapi` describes them, a path for each model."""
+    return await predict.answer(request.scope, request.receive)
 
 
 @router.get(

@@ -139,9 +139,9 @@ def read_digits(pictures: Sequence[Picture]) -> NDArray[np.uint8]:
     return rows_of([find_digit(picture).pixels for picture in pictures])
 
 
-def rows_of(prepared: Sequence[bytes]) -> NDArray[np.uint8]:
-    """The pixels of prepared pictures as `images_u8 [N, 1, 28, 28]`."""
-    return np.frombuffer(bytearray().join(prepared), np.uint8).reshape(-1, 1, SIDE, SIDE)
+def rows_of(prepared: Sequence[bytes], shape: tuple[int, ...] = (1, SIDE, SIDE)) -> NDArray[np.uint8]:
+    """The pixels of prepared pictures as `images_u8 [N, channels, height, width]`."""
+    return np.frombuffer(bytearray().join(prepared), np.uint8).reshape(-1, *shape)
 
 
 def _blamed_on(field: str, error: ServiceError) -> ServiceError:

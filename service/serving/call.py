@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope
 
 from service.artifacts.interface import PictureInput
 from service.decoding.pool import Decoding
-from service.errors import DeadlineExceeded, FieldError, InvalidInput, RequestTimeout
+from service.errors import DeadlineExceeded, FieldError, InvalidInput, RequestTimeout, UnknownModel
 from service.pictures.images import Finding, Upload
 from service.serving.admission import Admission
 from service.serving.body import LEAST_BYTES, PATIENCE_S, Body
@@ -52,9 +52,12 @@ class Backend:
     max_image_pixels: int
     request_timeout_s: float
 
-    def served(self, name: str) -> Served:
-        """What is live of a model. Raises UnknownModel or NotReady."""
-        return self.registry.get(name)
+    def served(self, name: str, version: str | None = None) -> Served:
+        """What is live of a model, or a version of it. Raises UnknownModel or NotReady."""
+        served = self.registry.get(name)
+        if version is not None and version != str(served.manifest.version):
+            raise UnknownModel(f"Version {version!r} of {name!r} is not loaded.")
+        return served
 
 
 class Admitted:
@@ -66,9 +69,11 @@ class Admitted:
 
     __slots__ = ("_places", "_rows", "backend", "expires_at", "scope", "served")
 
-    def __init__(self, scope: Scope, headers: Mapping[bytes, bytes], model: str, backend: Backend) -> None:
-        """Raises NotReady or Overloaded, before a body is read, or InvalidInput."""
-        self.served = backend.served(model)
+    def __init__(
+        self, scope: Scope, headers: Mapping[bytes, bytes], served: Served, backend: Backend
+    ) -> None:
+        """Raises Overloaded, before a body is read, or InvalidInput."""
+        self.served = served
         self.backend = backend
         self.scope = scope
         self._places = self.served.places
@@ -105,11 +110,11 @@ class Call(Admitted):
     __slots__ = ("_cut_off", "_task", "body")
 
     def __init__(
-        self, scope: Scope, receive: Receive, model: str, backend: Backend, max_body_bytes: int
+        self, scope: Scope, receive: Receive, served: Served, backend: Backend, max_body_bytes: int
     ) -> None:
-        """Raises NotReady or Overloaded, before a body is read, or InvalidInput."""
+        """Raises Overloaded, before a body is read, or InvalidInput."""
         self.body = Body(scope, receive, min(max_body_bytes, backend.max_body_bytes), backend.pending_bytes)
-        super().__init__(scope, self.body.headers, model, backend)
+        super().__init__(scope, self.body.headers, served, backend)
         self._task: asyncio.Task[Any] | None = None
         self._cut_off: Exception | None = None
 

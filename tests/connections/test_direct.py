@@ -383,7 +383,7 @@ def test_an_unforeseen_failure_is_a_500_with_nothing_internal(
     def broken(*_: object) -> None:
         raise TypeError("a secret")
 
-    monkeypatch.setattr("service.endpoints.questions._passes", broken)
+    monkeypatch.setattr("service.endpoints.table.TableEndpoint._results", broken)
     response = service.client.post("/predict/pass", json={"hours": 4})
     assert response.status_code == 500
     assert "secret" not in response.text

@@ -347,7 +347,7 @@ def test_a_form_of_any_media_type_would_be_found(
     ways: tuple[Watched, Watched], digits: Digits, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: read directly, a form is one under any media type that has a boundary."""
-    monkeypatch.setattr("service.endpoints.questions._is_form", lambda _: True)
+    monkeypatch.setattr("service.endpoints.uploads._is_form", lambda _: True)
     with pytest.raises(pytest.fail.Exception, match="status=415"):
         check(ways, requests(png(digits.images_u8[0]), key), SHORT)
 

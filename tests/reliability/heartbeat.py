@@ -20,10 +20,12 @@ from service import app
 from service.__main__ import cli
 from service.connections import direct, pacing
 from service.decoding.pool import Decoding
-from service.endpoints import questions
+from service.endpoints import columns
+from service.endpoints.documents import Form
+from service.endpoints.table import TableEndpoint
 from service.pictures.images import Finding, Upload, find_digit, open_pictures
 from service.problems import found_in, invalid_payload
-from service.serving import batching, capacity, steps
+from service.serving import batching, steps
 from service.serving.body import Body
 
 BEAT_S = 0.001
@@ -92,9 +94,9 @@ def on_the_loop() -> None:
 def every_error() -> None:
     """All that is wrong with a document is found at once, by the event loop."""
 
-    def read(model: Any, document: bytes, _: int) -> Any:
+    def read(form: Form, document: bytes) -> Any:
         try:
-            return model.model_validate_json(document)
+            return [form.adapter.validate_json(document)]
         except ValidationError as error:
             raise invalid_payload(found_in(error)) from None
 
@@ -102,7 +104,7 @@ def every_error() -> None:
         yield
         return read(*whole)
 
-    plant(questions, read=read, reading=reading)
+    plant(columns, read=read, reading=reading)
     on_the_loop()
 
 
@@ -122,7 +124,7 @@ def announced() -> None:
 def in_turn() -> None:
     """Rows go in the order in which they came, ten thousand at a time."""
     plant(batching, FEW=1.0)
-    capacity.BATCH_ROWS["table"] = 10_000
+    plant(TableEndpoint, batch_rows=10_000)
 
 
 def unpaced() -> None:

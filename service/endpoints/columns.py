@@ -1,0 +1,185 @@
+"""The columns of a table's rows: which values each may have, and what a request says → numbers.
+
+A row reaches the archive as float32: numbers as they are, a category as its place among the categories, and
+what is missing, where it may be, as NaN.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, NotRequired, Required
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+    with_config,
+)
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
+
+from service.artifacts.interface import Column
+from service.endpoints.documents import BYTES_A_VALUE, PIECE, Form, parsed, read, reading
+from service.endpoints.records import records
+from service.errors import SHOWN_ERRORS, FieldError, InvalidInput
+from service.problems import found_in, invalid_payload, shortened
+from service.serving.steps import Steps
+
+MAX_ROWS = 10_000
+FLOAT32_MAX = 3.4028234e38
+MAX_NAMED = 10  # of the categories, in an error
+
+_BLANKS = b" \t\r\n"
+_HEAD_BYTES = 64 * 1024  # that tell whether lists or values are named
+
+Values = NDArray[np.float64]
+
+
+class Columns:
+    """Those of one model: `values` and `rows_in` read what a request says of them."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.columns = tuple(columns)
+        self.names = tuple(column.name for column in columns)
+        self._places = [
+            {category: float(place) for place, category in enumerate(column.categories)}
+            for column in columns
+        ]
+        values = {column.name: _value_of(column) for column in columns}
+        needed = {column.name: not column.optional for column in columns}
+        row = _object({n: _key(v, needed[n]) for n, v in values.items()})
+        lists = _object({n: _key(list[v], needed[n]) for n, v in values.items()})  # type: ignore[valid-type]
+        longest = max((len(c) for column in columns for c in column.categories), default=0)
+        a_value = max(BYTES_A_VALUE, longest + 8)
+        a_pair = a_value + max(len(name.encode()) for name in self.names) + 4
+        self._row = Form(TypeAdapter(row), self.names, "row", MAX_ROWS, a_value)
+        self._lists = Form(TypeAdapter(lists), self.names, "columns", MAX_ROWS, a_value)
+        self._rows = Form(TypeAdapter(list[row]), self.names, "rows", MAX_ROWS, a_pair)  # type: ignore[valid-type]
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema of what `values_in` reads: a row, a list for each column, or a list of rows."""
+        row, lists = self._row.adapter.json_schema(), self._lists.adapter.json_schema()
+        for items in lists["properties"].values():
+            items |= {"minItems": 1, "maxItems": MAX_ROWS}
+        return {"anyOf": [row, lists, {"type": "array", "minItems": 1, "maxItems": MAX_ROWS, "items": row}]}
+
+    def most_rows(self, document: bytes) -> int:
+        """Only commas between values can stand in a valid body: they count its rows before it is parsed."""
+        values = document.count(b",", 0, self._lists.max_values * self._rows.bytes_a_value) + 1
+        return max(1, min(math.ceil(values / len(self.columns)), MAX_ROWS))
+
+    def values_in(self, document: bytes) -> tuple[Values, bool]:
+        """The values of a small JSON document, [rows, columns], and whether several rows were asked for.
+
+        NaN stands for what is missing. Raises InvalidInput or PayloadTooLarge.
+        """
+        form = self._form_of(document)
+        return self._gathered(form, read(form, document)), form.shape != "row"
+
+    def reading(self, document: bytes) -> Steps[tuple[Values, bool]]:
+        """`values_in`, of any document, in steps."""
+        form = self._form_of(document)
+        pieces = yield from reading(form, document)
+        values = []
+        for piece in pieces:
+            values.append(self._gathered(form, [piece]))
+            yield
+        return np.concatenate(values), form.shape != "row"
+
+    def reading_table(self, table: bytes) -> Steps[Values]:
+        """Likewise of a CSV document (RFC 4180, in UTF-8, with a row of names). Raises InvalidInput."""
+        values: list[Values] = []
+        errors: list[FieldError] = []
+        more = 0
+        for line, rows in records(table, self.columns, MAX_ROWS, max(1, PIECE // len(self.columns))):
+            yield
+            try:
+                values.append(self._of_rows(self._rows.adapter.validate_python(rows)))
+            except ValidationError as error:
+                found = [_of_line(e) for e in found_in(error, line)]
+                room = SHOWN_ERRORS - len(errors)
+                errors += found[:room]
+                more += len(found[room:])
+        if errors:
+            raise invalid_payload(errors, more)
+        if not values:
+            raise InvalidInput("The table has no row below its names.")
+        return np.concatenate(values)
+
+    def _gathered(self, form: Form, pieces: Sequence[Any]) -> Values:
+        if form.shape == "row":
+            return self._of_rows(pieces)
+        of_piece = self._of_rows if form.shape == "rows" else self._of_lists
+        return np.concatenate([of_piece(piece) for piece in pieces])
+
+    def _form_of(self, document: bytes) -> Form:
+        if document.lstrip(_BLANKS).startswith(b"["):
+            return self._rows
+        if b"[" not in document:
+            return self._row
+        # It may stand in a name or a category.
+        value = parsed(document[:_HEAD_BYTES], partial=True)
+        known = [value[name] for name in self.names if name in value] if isinstance(value, dict) else []
+        return self._lists if any(isinstance(items, list) for items in known) else self._row
+
+    def _of_rows(self, rows: Sequence[dict[str, Any]]) -> Values:
+        plain: list[list[Any]] = [[row.get(name) for name in self.names] for row in rows]
+        if any(self._places):
+            for row in plain:
+                for at, places in enumerate(self._places):
+                    if places and row[at] is not None:
+                        row[at] = places[row[at]]
+        return np.array(plain, dtype=np.float64)  # None becomes NaN
+
+    def _of_lists(self, lists: dict[str, list[Any]]) -> Values:
+        count = max(len(items) for items in lists.values())
+        values = np.full((count, len(self.columns)), np.nan)
+        for at, (name, places) in enumerate(zip(self.names, self._places, strict=True)):
+            if items := lists.get(name):
+                values[:, at] = [None if i is None else places[i] for i in items] if places else items
+        return values
+
+
+def _value_of(column: Column) -> Any:
+    if column.categories:
+        known = frozenset(column.categories)
+
+        def check(value: Any) -> Any:
+            text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+            if text not in known if isinstance(text, str) else True:
+                raise PydanticCustomError("category", "Input should be " + _named(column.categories))
+            return text
+
+        schema = WithJsonSchema({"type": "string", "enum": list(column.categories)})
+        value: Any = Annotated[str, BeforeValidator(check), schema]
+    else:
+        low = -FLOAT32_MAX if column.minimum is None else max(column.minimum, -FLOAT32_MAX)
+        high = FLOAT32_MAX if column.maximum is None else min(column.maximum, FLOAT32_MAX)
+        value = Annotated[
+            float,
+            Field(ge=low, le=high, allow_inf_nan=False, strict=True, description=column.units or None),
+        ]
+    return value | None if column.optional else value
+
+
+def _key(value: Any, needed: bool) -> Any:
+    return Required[value] if needed else NotRequired[value]
+
+
+def _object(fields: dict[str, Any]) -> Any:
+    return with_config(ConfigDict(extra="forbid"))(TypedDict("Row", fields))  # type: ignore[operator]
+
+
+def _named(categories: Sequence[str]) -> str:
+    told = ", ".join(repr(shortened(c)) for c in categories[:MAX_NAMED])
+    others = len(categories) - MAX_NAMED
+    return f"one of {told}" + (f" and {others} more" if others > 0 else "")
+
+
+def _of_line(error: FieldError) -> FieldError:
+    line, _, name = error.field.partition(".")
+    return FieldError(f"line {line}: {name}", error.message)

@@ -1,0 +1,153 @@
+"""Pictures of handwritten digits, prepared as MNIST's were → which digit, and why."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+from starlette.responses import Response
+
+from service.artifacts.interface import Output
+from service.endpoints import explain
+from service.endpoints.answer import response
+from service.endpoints.endpoint import Decoded, Operation, Whole
+from service.endpoints.picture import PictureEndpoint, parameter
+from service.endpoints.schemas import DigitResult, Explanation
+from service.endpoints.uploads import INLINE_PICTURES, Uploads, requests_schema, uploaded, uploads_in
+from service.errors import FieldError, InvalidInput
+from service.pictures.images import rows_of
+from service.pictures.mnist import digits_of_mnist
+from service.pictures.preparation import SIDE
+from service.serving.call import Admitted, Call
+from service.serving.job import Answer, Rows
+
+_ALL = slice(None)
+
+_RESULT = DigitResult.model_json_schema()
+_EXPLANATION = {**Explanation.model_json_schema(), "description": "Only with `?explain=true`."}
+_EXPLAIN = {
+    "name": "explain",
+    "in": "query",
+    "description": "Add what the model saw, and which ink mattered.",
+    "schema": {"type": "boolean", "default": False},
+}
+
+
+class Pictures(NamedTuple):
+    """Those of one request.
+
+    `digits`: the pixels of each that is one of MNIST's, else b"". `started`: when they began to be decoded,
+    with those of the requests that came with it; by `time.perf_counter`.
+    """
+
+    uploads: Uploads
+    digits: list[bytes]
+    started: float
+
+    def known(self, max_pixels: int) -> Rows | None:
+        """Rows for the model, where all are MNIST's."""
+        return rows_of(self.digits) if all(self.digits) and max_pixels >= SIDE * SIDE else None
+
+    def decoded(self, rows: Rows) -> Decoded:
+        return Decoded(rows, len(rows) > 1, digits, time.perf_counter() - self.started)
+
+
+class DigitEndpoint(PictureEndpoint):
+    """A classifier of digits: MNIST's own pictures take the shortest way, any other is prepared."""
+
+    def read(self, requests: Sequence[Whole]) -> Sequence[Pictures]:
+        return _decode_known([uploads_in(whole) for whole in requests])
+
+    def decode(self, call: Admitted, read: Pictures) -> Decoded | None:
+        if not read.digits:
+            return None
+        rows = read.known(call.backend.max_image_pixels)
+        if rows is None:
+            return None
+        call.admit(len(rows))
+        return read.decoded(rows)
+
+    async def answer(self, call: Call) -> Response:
+        explained = _flag(call.scope["query_string"], "explain")
+        uploads = await uploaded(call.body)
+        if explained:
+            return await self._explain(call, uploads)
+        call.admit(len(uploads.files))
+        pictures, rows = await self._read(call, uploads)
+        return await response(call, pictures.decoded(rows), await call.predict(rows))
+
+    def operation(self) -> Operation:
+        return Operation(
+            summary=f"{self.manifest.name}: the handwritten digit on a picture",
+            description=self._description(),
+            requests=requests_schema(),
+            result={
+                **_RESULT,
+                "properties": {**_RESULT["properties"], "explanation": _EXPLANATION},
+            },
+            query=(_EXPLAIN,),
+        )
+
+    async def _read(self, call: Call, uploads: Uploads) -> tuple[Pictures, Rows]:
+        """The pictures and their rows. Raises ServiceError."""
+        if len(uploads.files) > INLINE_PICTURES:
+            (pictures,) = await asyncio.to_thread(_decode_known, [uploads])
+        else:
+            (pictures,) = _decode_known([uploads])
+        rows = pictures.known(call.backend.max_image_pixels)
+        if rows is None:
+            rows = rows_of([finding.pixels for finding in await call.find(uploads.named(), self.input)])
+        return pictures, rows
+
+    async def _explain(self, call: Call, uploads: Uploads) -> Response:
+        if len(uploads.files) > 1:
+            raise InvalidInput("Only one picture a request can be explained.")
+        call.admit(explain.ROWS)
+        started = time.perf_counter()
+        (finding,) = await call.find(uploads.named(), self.input)
+        decode_s = time.perf_counter() - started
+        rows = explain.occluded(finding.pixels)
+        answer = await call.predict(rows)
+        results = digits(answer)
+        probabilities = [row["probabilities"] for row in results]
+        why = await asyncio.to_thread(explain.explanation, finding, probabilities)
+        explained = [{**results[0], "explanation": why}]
+        decoded = Decoded(rows[:1], False, lambda _answer, _part: explained, decode_s)
+        return await response(call, decoded, answer)
+
+
+def digits(answer: Answer, part: slice = _ALL) -> list[dict[str, Any]]:
+    """What is answered to the outputs for pictures."""
+    output = answer.manifest.output
+    return [_digit(row, output) for row in answer.outputs[part].tolist()]
+
+
+def _digit(row: list[float], output: Output) -> dict[str, Any]:
+    score = output.score
+    out_of_distribution = row.pop() > score.threshold if score else None
+    confidence = max(row)
+    return {
+        "digit": int(output.labels[row.index(confidence)]),
+        "confidence": confidence,
+        "probabilities": row,
+        "out_of_distribution": out_of_distribution,
+    }
+
+
+def _decode_known(requests: Sequence[Uploads]) -> list[Pictures]:
+    """The pictures of some requests; MNIST's own are decoded, all of them at once."""
+    started = time.perf_counter()
+    read = iter(digits_of_mnist([file for uploads in requests for file in uploads.files]))
+    return [Pictures(uploads, list(islice(read, len(uploads.files))), started) for uploads in requests]
+
+
+def _flag(query: bytes, name: str) -> bool:
+    """A boolean of the query string, false when it is not there. Raises InvalidInput."""
+    given = parameter(query, name)
+    value = "false" if given is None else given.lower()
+    if value not in ("true", "1", "false", "0"):
+        raise InvalidInput(
+            f"The query parameter {name} must be true or false.", (FieldError(name, "is no boolean"),)
+        )
+    return value in ("true", "1")

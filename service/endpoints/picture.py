@@ -1,0 +1,120 @@
+"""Pictures → the class of what is on them."""
+
+import time
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.responses import Response
+
+from service.artifacts.interface import PictureInput
+from service.artifacts.manifest import Manifest
+from service.endpoints.answer import response
+from service.endpoints.endpoint import Decoded, Endpoint, Operation
+from service.endpoints.multipart import MAX_FILES, MOST_PARAMETERS
+from service.endpoints.uploads import requests_schema, uploaded
+from service.engine.predictor import MAX_BATCH_ROWS
+from service.errors import FieldError, InvalidInput
+from service.pictures.images import rows_of
+from service.serving.call import Call
+from service.serving.job import Answer
+
+TOP, MOST_TOP = 5, 100
+
+
+class PictureEndpoint(Endpoint):
+    """Any classifier of pictures, which are resized as its manifest says."""
+
+    batch_rows = full_rows = MAX_BATCH_ROWS
+    max_body_bytes = 2**53  # as far as the service's own limit goes
+
+    def __init__(self, manifest: Manifest) -> None:
+        super().__init__(manifest)
+        assert isinstance(manifest.input, PictureInput)
+        self.input = manifest.input
+
+    async def answer(self, call: Call) -> Response:
+        top = self._top(call.scope["query_string"])
+        uploads = await uploaded(call.body)
+        call.admit(len(uploads.files))
+        started = time.perf_counter()
+        findings = await call.find(uploads.named(), self.input)
+        rows = rows_of([finding.pixels for finding in findings], self.input.row_shape)
+        decode_s = time.perf_counter() - started
+        decoded = Decoded(rows, len(rows) > 1, partial(self._results, top), decode_s)
+        return await response(call, decoded, await call.predict(rows))
+
+    def operation(self) -> Operation:
+        labels = list(self.manifest.output.labels)
+        probability = {"type": "number", "minimum": 0, "maximum": 1}
+        one = {
+            "type": "object",
+            "properties": {"label": {"type": "string"}, "probability": probability},
+            "required": ["label", "probability"],
+        }
+        properties = {
+            "label": {"type": "string", "enum": labels},
+            "confidence": {**probability, "description": "The probability of `label`."},
+            "top": {"type": "array", "items": one, "description": "The likeliest, the likeliest first."},
+            "out_of_distribution": {
+                "anyOf": [{"type": "boolean"}, {"type": "null"}],
+                "description": "Whether the picture looks like nothing that the model was trained on; null"
+                " when it cannot tell.",
+            },
+        }
+        top = {
+            "name": "top",
+            "in": "query",
+            "description": "How many of the likeliest labels to answer.",
+            "schema": {"type": "integer", "minimum": 1, "maximum": MOST_TOP, "default": TOP},
+        }
+        return Operation(
+            summary=f"{self.manifest.name}: what is on a picture",
+            description=self._description(),
+            requests=requests_schema(),
+            result={"type": "object", "properties": properties, "required": list(properties)},
+            query=(top,),
+        )
+
+    def _description(self) -> str:
+        return (
+            "PNG, JPEG, WebP, AVIF, BMP, GIF or TIFF. One picture as the body itself or as the form field"
+            f" `file` is answered by one prediction; several `file` fields, up to {MAX_FILES}, by a list in"
+            " their order."
+        )
+
+    def _results(self, top: int, answer: Answer, part: slice) -> list[dict[str, Any]]:
+        return [self._result(top, row) for row in answer.outputs[part].tolist()]
+
+    def _result(self, top: int, row: list[float]) -> dict[str, Any]:
+        output = self.manifest.output
+        odd = row.pop() > output.score.threshold if output.score else None
+        likeliest = sorted(range(len(row)), key=row.__getitem__, reverse=True)[:top]
+        return {
+            "label": output.labels[likeliest[0]],
+            "confidence": row[likeliest[0]],
+            "top": [{"label": output.labels[at], "probability": row[at]} for at in likeliest],
+            "out_of_distribution": odd,
+        }
+
+    def _top(self, query: bytes) -> int:
+        text = parameter(query, "top")
+        if text is None:
+            return TOP
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= MOST_TOP):
+            raise InvalidInput(
+                f"The query parameter top must be a number from 1 to {MOST_TOP}.",
+                (FieldError("top", f"is no number from 1 to {MOST_TOP}"),),
+            )
+        return int(text)
+
+
+def parameter(query: bytes, name: str) -> str | None:
+    """A parameter of the query string; None when it is not there. Raises InvalidInput."""
+    if not query:
+        return None
+    try:
+        named = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
+    except ValueError as error:
+        raise InvalidInput(f"The query has more than {MOST_PARAMETERS} parameters.") from error
+    return named.get(name, [None])[-1]

@@ -1,0 +1,236 @@
+"""Rows of named columns → a class, a probability or numbers."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from starlette.responses import Response
+
+from service.artifacts.interface import Output, TableInput
+from service.artifacts.manifest import ArtifactError, Manifest, printable
+from service.endpoints.answer import response
+from service.endpoints.columns import MAX_ROWS, Columns, Values
+from service.endpoints.documents import SMALL_BYTES
+from service.endpoints.endpoint import Decoded, Endpoint, Operation, Whole
+from service.engine.tensors import decode_tensor
+from service.errors import UnsupportedMediaType
+from service.serving.body import media_type_of
+from service.serving.call import Admitted, Call
+from service.serving.job import Answer
+from service.serving.steps import Steps
+
+JSON, CSV = "application/json", "text/csv"
+
+# More is not even received.
+MAX_DOCUMENT_BYTES = 2 * 1024 * 1024
+
+# Some hundred rows are computed and answered in a fraction of a millisecond, which others can wait.
+BATCH_ROWS = 400
+
+Results = Callable[[list[float]], dict[str, Any]]
+
+
+class TableEndpoint(Endpoint):
+    """A model of named columns. One column is answered beside what is predicted from it."""
+
+    batch_rows = BATCH_ROWS
+    full_rows = MAX_ROWS
+    max_body_bytes = MAX_DOCUMENT_BYTES
+
+    def __init__(self, manifest: Manifest) -> None:
+        """Raises ArtifactError where an answer would have two fields of one name."""
+        super().__init__(manifest)
+        assert isinstance(manifest.input, TableInput)
+        columns = manifest.input.columns
+        self._columns = Columns(columns)
+        self._echoed = columns[0] if len(columns) == 1 else None
+        self._ranges = [
+            (at, column.training_minimum, column.training_maximum)
+            for at, column in enumerate(columns)
+            if column.training_minimum is not None and column.training_maximum is not None
+        ]
+        self._result = _results(manifest.output)
+        fields = [*self._result_fields(), "extrapolating", *self.RESERVED]
+        if len(set(fields)) != len(fields):
+            twice = ", ".join(sorted({printable(f) for f in fields if fields.count(f) > 1}))
+            raise ArtifactError(f"{manifest.name}/{manifest.version}: an answer would have {twice} twice")
+
+    def read(self, requests: Sequence[Whole]) -> Sequence[Whole]:
+        return requests
+
+    def decode(self, call: Admitted, read: Whole) -> Decoded | None:
+        content_type, document = read
+        if content_type != JSON and media_type_of(content_type) != JSON:
+            return None
+        if len(document) > SMALL_BYTES:
+            return None
+        call.admit(self._columns.most_rows(document))
+        return self._decoded(document)
+
+    async def answer(self, call: Call) -> Response:
+        if call.body.media_type not in (JSON, CSV):
+            raise UnsupportedMediaType(f"Send {JSON} or {CSV}.")
+        received = bytearray()  # not a list of chunks, which may be small and many
+        await call.body.read(received.extend)
+        document = bytes(received)
+        if call.body.media_type == CSV:
+            call.admit(max(1, min(document.count(b"\n"), MAX_ROWS)))
+            decoded = await call.take(self._decoding_table(document))
+        else:
+            call.admit(self._columns.most_rows(document))
+            small = len(document) <= SMALL_BYTES
+            decoded = self._decoded(document) if small else await call.take(self._decoding(document))
+        return await response(call, decoded, await call.predict(decoded.rows))
+
+    def operation(self) -> Operation:
+        schema = self._columns.schema()
+        examples = self._examples()
+        return Operation(
+            summary=f"{self.manifest.name}: {_said(self.manifest.output)}",
+            description="One row is answered by one prediction; columns of values, a list of rows or a CSV"
+            " table by a list in their order.",
+            requests={
+                JSON: {"schema": schema, "examples": examples},
+                CSV: {"schema": {"type": "string"}, "example": self._csv_example(examples["one"]["value"])},
+            },
+            result=self._result_schema(),
+        )
+
+    def _decoded(self, document: bytes) -> Decoded:
+        """Raises InvalidInput or PayloadTooLarge."""
+        started = time.perf_counter()
+        values, many = self._columns.values_in(document)
+        return self._of_values(values, many, started)
+
+    def _decoding(self, document: bytes) -> Steps[Decoded]:
+        started = time.perf_counter()
+        values, many = yield from self._columns.reading(document)
+        return self._of_values(values, many, started)
+
+    def _decoding_table(self, table: bytes) -> Steps[Decoded]:
+        started = time.perf_counter()
+        values = yield from self._columns.reading_table(table)
+        return self._of_values(values, True, started)
+
+    def _of_values(self, values: Values, many: bool, started: float) -> Decoded:
+        rows = values.astype(np.float32)
+        return Decoded(rows, many, partial(self._results, values), time.perf_counter() - started)
+
+    def _results(self, values: Values, answer: Answer, part: slice) -> list[dict[str, Any]]:
+        """A few rows at a time: lists of all of them would be work for the garbage collector."""
+        rows, outputs = values[part].tolist(), answer.outputs[part].tolist()
+        result = self._result
+        results = [
+            {**result(output), "extrapolating": self._extrapolates(row)}
+            for row, output in zip(rows, outputs, strict=True)
+        ]
+        if self._echoed is None:
+            return results
+        echo = partial(_echoed, self._echoed.name, self._echoed.categories)
+        return [{**echo(row[0]), **one} for row, one in zip(rows, results, strict=True)]
+
+    def _extrapolates(self, row: list[float]) -> bool:
+        return any(row[at] < low or row[at] > high for at, low, high in self._ranges)
+
+    def _result_fields(self) -> list[str]:
+        output = self.manifest.output
+        own = [self._echoed.name] if self._echoed else []
+        if output.kind == "binary":
+            return [*own, "probability", *output.labels]
+        if output.kind == "numbers":
+            return [*own, *output.labels]
+        return [*own, "label", "confidence", "probabilities", "out_of_distribution"]
+
+    def _examples(self) -> dict[str, Any]:
+        """From the check's rows: what the model is known to answer."""
+        rows = [self._named(row) for row in decode_tensor(self.manifest.check.inputs)[:2].tolist()]
+        names = [name for name in rows[0] if all(name in row for row in rows)]
+        return {
+            "one": {"summary": "One row", "value": rows[0]},
+            "columns": {"summary": "Columns", "value": {n: [row[n] for row in rows] for n in names}},
+            "rows": {"summary": "Rows", "value": rows},
+        }
+
+    def _named(self, row: list[float]) -> dict[str, Any]:
+        named = {}
+        for column, value in zip(self._columns.columns, row, strict=True):
+            if value == value:
+                named[column.name] = column.categories[int(value)] if column.categories else value
+        return named
+
+    def _csv_example(self, row: dict[str, Any]) -> str:
+        return ",".join(row) + "\n" + ",".join(map(str, row.values())) + "\n"
+
+    def _result_schema(self) -> dict[str, Any]:
+        output = self.manifest.output
+        properties: dict[str, Any] = {}
+        if self._echoed:
+            properties[self._echoed.name] = {"type": "string" if self._echoed.categories else "number"}
+        probability = {"type": "number", "minimum": 0, "maximum": 1}
+        if output.kind == "binary":
+            (label,) = output.labels
+            properties["probability"] = {**probability, "description": f"Of {label}."}
+            properties[label] = {
+                "type": "boolean",
+                "description": f"Whether the probability is at least {output.threshold:g}.",
+            }
+        elif output.kind == "numbers":
+            properties |= {
+                label: {"type": "number", "description": output.units} for label in output.labels
+            }
+        else:
+            each = {label: probability for label in output.labels}
+            properties["label"] = {"type": "string", "enum": list(output.labels)}
+            properties["confidence"] = {**probability, "description": "The probability of `label`."}
+            properties["probabilities"] = {
+                "type": "object",
+                "properties": each,
+                "required": list(each),
+                "additionalProperties": False,
+            }
+            if output.score:
+                properties["out_of_distribution"] = {"type": "boolean"}
+        properties["extrapolating"] = {
+            "type": "boolean",
+            "description": "Whether a value lies outside those that the model was fitted to.",
+        }
+        return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _echoed(name: str, categories: Sequence[str], value: float) -> dict[str, Any]:
+    if categories and value == value:
+        return {name: categories[int(value)]}
+    return {name: value if value == value else None}
+
+
+def _results(output: Output) -> Results:
+    """What one row of outputs says."""
+    labels = output.labels
+    if output.kind == "binary":
+        (label,), threshold = labels, output.threshold
+        assert threshold is not None
+        return lambda row: {"probability": row[0], label: row[0] >= threshold}
+    if output.kind == "numbers":
+        return lambda row: dict(zip(labels, row, strict=True))
+    score = output.score
+
+    def classes(row: list[float]) -> dict[str, Any]:
+        odd = {"out_of_distribution": row.pop() > score.threshold} if score else {}
+        confidence = max(row)
+        return {
+            "label": labels[row.index(confidence)],
+            "confidence": confidence,
+            "probabilities": dict(zip(labels, row, strict=True)),
+            **odd,
+        }
+
+    return classes
+
+
+def _said(output: Output) -> str:
+    if output.kind == "binary":
+        return f"the probability of {output.labels[0]}"
+    names = ", ".join(output.labels[:5]) + (", …" if len(output.labels) > 5 else "")
+    return f"which of {names}" if output.kind == "classes" else names
