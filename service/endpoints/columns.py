@@ -122,7 +122,10 @@ class Columns:
         if b"[" not in document:
             return self._row
         # It may stand in a name or a category.
-        value = parsed(document[:_HEAD_BYTES], partial=True)
+        try:
+            value = parsed(document[:_HEAD_BYTES], partial=True)
+        except InvalidInput:
+            return self._lists  # which is told what is wrong
         known = [value[name] for name in self.names if name in value] if isinstance(value, dict) else []
         return self._lists if any(isinstance(items, list) for items in known) else self._row
 

@@ -39,7 +39,9 @@ def route_of(name: str) -> str:
 
 async def answer(scope: Scope, receive: Receive) -> Response:
     """A request to a model, as ASGI has it. Raises ServiceError, Abandoned or ClientDisconnect."""
-    target = target_of(scope["path"])
+    # Mounted in another application, or called by its router, the path is longer.
+    routed = scope.get("path_params")
+    target = Target(**routed) if routed else target_of(scope["path"])
     assert target
     backend = backend_of(scope)
     if target.name in backend.registry.names:

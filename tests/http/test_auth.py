@@ -82,9 +82,11 @@ def _failures(service: Served) -> float:
     return metric_sum(service.client.get("/metrics").text, "abacus_api_keys_read_failures_total")
 
 
-def test_openapi_says_that_a_key_is_needed(tmp_path: Path) -> None:
+async def test_openapi_says_that_a_key_is_needed(published: Path, tmp_path: Path) -> None:
     add_key(tmp_path / "keys", "someone")
-    document = create_app(Settings(api_keys_file=tmp_path / "keys")).openapi()
+    app = create_app(Settings(artifacts=published, api_keys_file=tmp_path / "keys"))
+    async with running(app):
+        document = app.openapi()
     assert set(document["components"]["securitySchemes"]) == {"bearer", "key"}
     assert "401" in document["paths"]["/predict/pass"]["post"]["responses"]
     assert "security" not in create_app(Settings()).openapi()

@@ -41,18 +41,19 @@ async def test_models_tell_their_manifest_version_and_device(
         assert model["device"] in ("cpu", "cuda")
 
 
-async def test_a_model_that_does_not_fit_its_route_is_refused(published: Path, tmp_path: Path) -> None:
-    for name in ("pass", "digit"):
-        folder = tmp_path / name / "1"
-        folder.mkdir(parents=True)
-        for file in ("model.pt", "manifest.json"):
-            (folder / file).write_bytes((published / "pass" / "1" / file).read_bytes())
-        (tmp_path / name / "current").write_text("1\n")
-    path = tmp_path / "digit" / "1" / "manifest.json"
+async def test_a_name_says_nothing_of_what_a_model_is_asked(published: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "digit" / "1"
+    folder.mkdir(parents=True)
+    for file in ("model.pt", "manifest.json"):
+        (folder / file).write_bytes((published / "pass" / "1" / file).read_bytes())
+    (tmp_path / "digit" / "current").write_text("1\n")
+    path = folder / "manifest.json"
     path.write_text(path.read_text().replace('"name": "pass"', '"name": "digit"'))
     async with running(create_app(Settings(artifacts=tmp_path))) as client:
-        refused = (await client.get("/models/digit")).json()["refused"]
-    assert "interface" in refused
+        answer = (await client.post("/predict/digit", json={"hours": 4})).json()
+        assert (await client.post("/predict/pass", json={"hours": 4})).status_code == 404
+        assert (await client.get("/health/ready")).json()["models"] == {"digit": 1}
+    assert (answer["model"], answer["passed"]) == ("digit", True)
 
 
 @pytest.mark.parametrize("change", ['"name": "other"', '"name": "pass"'])
