@@ -63,8 +63,11 @@ def load_pictures(data: Path, size: int, console: Console) -> PictureData:
         return load_cifar10(data, size, download=False)
     files, fit = picture_files(data), Fit(size, size, 3, "crop")
     with ThreadPoolExecutor(DECODING_THREADS) as threads:
-        results = threads.map(partial(_read, fit=fit), files)
-        read = list(track(results, "reading", len(files), console=console))
+        try:
+            results = threads.map(partial(_read, fit=fit), files)
+            read = list(track(results, "reading", len(files), console=console))
+        finally:
+            threads.shutdown(cancel_futures=True)  # an interruption does not wait for all the others
     kept, skipped = list[tuple[PictureFile, Pixels]](), list[str]()
     for file, pixels in zip(files, read, strict=True):
         if isinstance(pixels, str):

@@ -2,6 +2,9 @@
 
 import hashlib
 import pickle
+import signal
+import time
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -11,10 +14,14 @@ import torch
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
+from service.pictures.fitting import Fit
 from tests.conftest import QUIET, png
 from tests.training.pictures.conftest import A_CLASS, COLOURS, picture, write, zipped
 from training.data import DataUnavailable
+from training.interruption import Interrupted
+from training.pictures import picture_data
 from training.pictures.picture_data import PictureData, load_pictures
+from training.pictures.picture_files import PictureFile
 
 SPLIT_WORDS = [("train", "val", "test"), ("training", "validation", "testing"), ("Train", "VALID", "Test")]
 
@@ -120,6 +127,27 @@ def test_a_damaged_record_of_a_zip_is_left_out(tmp_path: Path) -> None:
     content[content.index(picture("green", 3)) + 100] ^= 0xFF
     archive.write_bytes(content)
     assert [line.split(":")[0] for line in loaded(archive).skipped] == ["green/003.png"]
+
+
+def test_an_interruption_does_not_wait_for_all_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    def slowly(file: PictureFile, fit: Fit) -> str:
+        begun.append(file.path)
+        time.sleep(0.01)
+        return f"not read at {fit.width}"
+
+    def interrupted(results: Iterator[str], *_: object, **__: object) -> Iterator[str]:
+        yield next(results)
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr(picture_data, "_read", slowly)
+    monkeypatch.setattr(picture_data, "track", interrupted)
+    with pytest.raises(Interrupted):
+        loaded(write(tmp_path, count=100))
+    assert len(begun) < 150
 
 
 def nothing(folder: Path) -> Path:
