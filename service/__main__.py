@@ -55,6 +55,8 @@ def serve(
     port: Annotated[int | None, _option("port")] = None,
     artifacts: Annotated[Path | None, _option("artifacts")] = None,
     models: Annotated[str | None, _option("models")] = None,
+    keep: Annotated[int | None, _option("keep")] = None,
+    canary_share: Annotated[float | None, _option("canary_share")] = None,
     device: Annotated[str | None, _option("device")] = None,
     workers: Annotated[int | None, _option("workers")] = None,
     threads: Annotated[int | None, _option("threads")] = None,

@@ -3,6 +3,7 @@
     ServiceError
     ├── Unauthorized           401
     ├── UnknownModel           404
+    │   └── UnknownVersion     404
     ├── RequestTimeout         408
     ├── LengthRequired         411
     ├── PayloadTooLarge        413
@@ -65,6 +66,12 @@ class Unauthorized(ServiceError):
 
 class UnknownModel(ServiceError):
     status, title, slug = 404, "Unknown model", "unknown-model"
+
+
+class UnknownVersion(UnknownModel):
+    """It may be published, but is not loaded."""
+
+    title, slug = "Unknown version", "unknown-version"
 
 
 class RequestTimeout(ServiceError):

@@ -26,6 +26,7 @@ from service.serving.admission import Admission
 from service.serving.batching import Batcher
 from service.serving.call import Backend, Patrol
 from service.serving.capacity import queue_rows
+from service.serving.loading import Loader
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
 from service.serving.served import Served
@@ -50,12 +51,22 @@ async def lifespan(app: FastAPI, settings: Settings, trusted: TrustedKeys | None
     device = resolve_device(settings.device)
     logger.info("device %s, artifacts in %s, %d thread(s)", device, settings.artifacts, threads)
     store = ArtifactStore(settings.artifacts)
-    precision, names = settings.precision, settings.models
-    registry = Registry(store, device, precision, trusted, settings.max_model_bytes, names)
+    loader = Loader(store, device, settings.precision, trusted, settings.max_model_bytes)
+    registry = Registry(device, settings.models)
     metrics: Metrics = app.state.metrics
     metrics.show(registry)
     making = Making(settings.max_queued_batches, metrics)
-    reloader = Reloader(registry, making.served, metrics, settings.load_timeout_s, names, making.forget)
+    reloader = Reloader(
+        registry,
+        loader,
+        making.served,
+        metrics,
+        settings.load_timeout_s,
+        settings.keep,
+        settings.canary_share,
+        settings.models,
+        making.forget,
+    )
     backend = app.state.backend = _backend(registry, metrics, settings)
     watchdog = Watchdog(lambda: reloader.computing, registry.hang, settings.batch_timeout_s)
     watchdog.start()

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PREFIX = "SERVICE_"
 
 # No more than the clocks, counters and messages that values go into can hold; far beyond what is of use.
-MOST_SECONDS, MOST_PROCESSES, MOST = 1_000_000, 1_024, 2**53
+MOST_SECONDS, MOST_PROCESSES, MOST_KEPT, MOST = 1_000_000, 1_024, 64, 2**53
 
 Precision = Literal["float32", "bfloat16", "float16"]
 LogFormat = Literal["text", "json"]
@@ -83,6 +83,18 @@ class Settings(BaseSettings):
     models: Annotated[Names, NoDecode, BeforeValidator(_split)] = Field(
         (),
         description="Models to serve, comma-separated; all must be there. By default all there are.",
+    )
+    keep: int = Field(
+        1,
+        ge=1,
+        le=MOST_KEPT,
+        description="Versions of a model that are loaded: the live one, and the newest others.",
+    )
+    canary_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Share of the requests to a model that its version labelled canary answers.",
     )
     device: Annotated[str, AfterValidator(_device)] = Field(
         "auto",

@@ -45,14 +45,12 @@ def _load(answer: Connection, root: Path, settings: Settings, name: str, version
 
     from service.artifacts.signatures import TrustedKeys
     from service.endpoints.kinds import endpoint_of
-    from service.serving.registry import Registry
+    from service.serving.loading import Loader
 
     answer.send(_BEGUN)
     trusted = TrustedKeys(settings.trusted_keys) if settings.trusted_keys else None
-    registry = Registry(
-        ArtifactStore(root), torch.device("cpu"), "float32", trusted, settings.max_model_bytes
-    )
-    loaded = outcome(lambda: endpoint_of(registry.load_version(name, version).manifest))
+    loader = Loader(ArtifactStore(root), torch.device("cpu"), "float32", trusted, settings.max_model_bytes)
+    loaded = outcome(lambda: endpoint_of(loader.load_version(name, version).manifest))
     if isinstance(loaded, ArtifactError):
         answer.send(str(loaded))
     elif isinstance(loaded, Exception):

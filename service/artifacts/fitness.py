@@ -30,6 +30,23 @@ def contradictions(manifest: Manifest) -> list[str]:
     return [*found, *_of_answers(answers), *_of_check(manifest)]
 
 
+def exchangeable(one: Manifest, other: Manifest) -> bool:
+    """Whether whoever asks the one may be answered by the other: what is asked and answered has one form.
+
+    What each was trained on, and from which probability on it decides, is its own.
+    """
+    return _form_of(one) == _form_of(other)
+
+
+def _form_of(manifest: Manifest) -> tuple[object, ...]:
+    rows, answers = manifest.input, manifest.output
+    own = {"training_minimum": None, "training_maximum": None}
+    asked: object = rows
+    if isinstance(rows, TableInput):
+        asked = [column.model_copy(update=own) for column in rows.columns]
+    return manifest.kind, asked, answers.kind, answers.labels, answers.units, answers.score is None
+
+
 def improbable(answers: Sequence[Sequence[float]], manifest: Manifest, slack: float = 0) -> str | None:
     """Why these answers, [N, columns], are no probabilities; None: they are, or need not be.
 

@@ -9,7 +9,8 @@ from service.artifacts.files import (
     must_be_there,
 )
 from service.artifacts.manifest import ArtifactUnreadable
-from service.artifacts.store import CURRENT_FILE, MAX_ENTRIES, ArtifactStore, is_name
+from service.artifacts.pointers import CURRENT_FILE, is_name
+from service.artifacts.store import MAX_ENTRIES, ArtifactStore
 
 
 class Listing(NamedTuple):

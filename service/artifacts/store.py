@@ -1,6 +1,6 @@
 """The store of artifacts: the folders of published versions, and the file that names the live one.
 
-    <root>/<name>/current              text file: the live version
+    <root>/<name>/current              text file: the live version; `stable` and `canary` likewise
     <root>/<name>/<version>/           immutable: model.pt  manifest.json  [manifest.sig]  samples/  report/
 
 The layout of versions is that of a Triton model repository. Training writes it and the service reads
@@ -11,11 +11,9 @@ goes through `files`.
 import fcntl
 import hashlib
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -26,9 +24,9 @@ from service.artifacts.files import (
     open_lock,
     read_below,
     stamp_below,
-    sync_directory,
     write_durably,
 )
+from service.artifacts.look import Look, Stamp
 from service.artifacts.manifest import (
     MANIFEST_FILE,
     MODEL_FILE,
@@ -38,34 +36,20 @@ from service.artifacts.manifest import (
     Manifest,
     printable,
 )
+from service.artifacts.pointers import (
+    CURRENT_FILE,
+    LABELS,
+    is_name,
+    is_version,
+    point,
+    pointed,
+)
 
-CURRENT_FILE = "current"
-
-MAX_CURRENT_BYTES = 64
 MAX_MANIFEST_BYTES = 1024 * 1024
 MAX_MODEL_BYTES = 512 * 1024 * 1024
 
 # A look goes through so many entries of a model's folder, and keeps so many versions.
 MAX_ENTRIES, MAX_VERSIONS = 10_000, 1_000
-
-is_name = re.compile(r"[a-z][a-z0-9-]{0,62}").fullmatch
-_is_version = re.compile(r"[1-9][0-9]{0,8}").fullmatch
-
-Stamp = tuple[object, ...]
-
-
-class Look(NamedTuple):
-    """What the store says of one model at one moment.
-
-    `current`: the live version, or why there is none. `written` changes whenever the file that names it is
-    written, be it with the same version; `files` whenever any file of that version is. `available`: the
-    newest versions, ascending.
-    """
-
-    current: int | ArtifactError
-    written: Stamp
-    files: Stamp
-    available: tuple[int, ...]
 
 
 class ArtifactStore:
@@ -91,22 +75,23 @@ class ArtifactStore:
 
     def current(self, name: str) -> int:
         """The live version. Raises ArtifactError when none is published or `current` is not a number."""
-        if not is_name(name):
-            raise ArtifactError(f"{printable(name)!r} is no name of a model")
-        try:
-            with _explained():
-                content = read_below(self.root, name, CURRENT_FILE, at_most=MAX_CURRENT_BYTES)
-        except ArtifactUnreadable as error:
-            if error.missing:
-                raise ArtifactUnreadable(f"no version of {name!r} is published", missing=True) from None
-            raise
-        version = content.decode("latin-1").strip(" \t\r\n")
-        if not _is_version(version):
-            raise ArtifactError(f"{name}/current must hold a version number and nothing else")
-        return int(version)
+        return pointed(self.root, name, CURRENT_FILE)
 
-    def look(self, name: str) -> Look:
-        """See what there is. What cannot be read is told in its place."""
+    def labels(self, name: str) -> dict[str, int | ArtifactError]:
+        """The versions that have labels, or why one cannot be read."""
+        labels: dict[str, int | ArtifactError] = {}
+        for label in LABELS:
+            try:
+                labels[label] = pointed(self.root, name, label)
+            except ArtifactUnreadable as error:
+                if not error.missing:
+                    labels[label] = error
+            except ArtifactError as error:
+                labels[label] = error
+        return labels
+
+    def look(self, name: str, keep: int = 1) -> Look:
+        """See what there is. What cannot be read is told in its place. `keep`: `wanted` has so many."""
         current: int | ArtifactError
         try:
             current = self.current(name)
@@ -115,27 +100,33 @@ class ArtifactStore:
         written = stamp_below(self.root, name, CURRENT_FILE)
         files: Stamp = (written,)
         if isinstance(current, int):
-            of_version = (name, str(current))
-            paths = (of_version, *((*of_version, f) for f in (MANIFEST_FILE, SIGNATURE_FILE, MODEL_FILE)))
-            files += tuple(stamp_below(self.root, *path) for path in paths)
+            files += self._stamp(name, current)
         try:
             available = sorted(self._versions(name, MAX_ENTRIES))[-MAX_VERSIONS:]
         except ArtifactError:
             available = []
+        labels = self.labels(name)
+        newest = [version for version in reversed(available) if version != current][: keep - 1]
+        wanted = {version for version in (*newest, *labels.values()) if isinstance(version, int)}
+        beside = {version: self._stamp(name, version) for version in sorted(wanted - {current})}
         times = written and (written[0], written[2])  # its inode's own time changes with who may read it
-        return Look(current, (str(current), times), files, tuple(available))
+        return Look(current, (str(current), times), files, tuple(available), labels, beside)
 
     def activate(self, name: str, version: int) -> None:
         """Make `version` the live one, atomically. Raises ArtifactError when it is not published."""
+        self.label(name, version, CURRENT_FILE)
+
+    def label(self, name: str, version: int, label: str) -> None:
+        """Give a label to `version`, atomically. Raises ArtifactError when it is not published."""
         if version not in self.versions(name):
             raise ArtifactError(f"version {version} of {name!r} is not published")
-        staged = self.root / name / f".current-{os.getpid()}"
-        try:
-            write_durably(staged, f"{version}\n".encode("ascii"))
-            staged.replace(self.root / name / CURRENT_FILE)
-        finally:
-            staged.unlink(missing_ok=True)
-        sync_directory(self.root / name)
+        point(self.root / name, label, version)
+
+    def _stamp(self, name: str, version: int) -> Stamp:
+        """Changes whenever a file of that version does."""
+        of_version = (name, str(version))
+        paths = (of_version, *((*of_version, f) for f in (MANIFEST_FILE, SIGNATURE_FILE, MODEL_FILE)))
+        return tuple(stamp_below(self.root, *path) for path in paths)
 
     @contextmanager
     def publishing(self, name: str) -> Iterator[Path]:
@@ -158,7 +149,7 @@ class ArtifactStore:
             return []
         try:
             with _explained():
-                return [int(f) for f in folders_in(self.root, name, at_most=entries) if _is_version(f)]
+                return [int(f) for f in folders_in(self.root, name, at_most=entries) if is_version(f)]
         except ArtifactUnreadable as error:
             if error.missing:
                 return []

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Collection
 
 from service.artifacts.listing import Listing, listed
+from service.artifacts.store import ArtifactStore
 from service.rollout.asking import Asking
 from service.serving.registry import Registry
 
@@ -20,6 +21,7 @@ class Finder:
     def __init__(
         self,
         registry: Registry,
+        store: ArtifactStore,
         only: Collection[str],
         come: Callable[[str], None],
         gone: Callable[[str], None],
@@ -29,6 +31,7 @@ class Finder:
         self._only = frozenset(only)
         self._come = come
         self._gone = gone
+        self._artifacts = store
         self._store = Asking("names", lambda since: registry.silent(None, since))
         self._missing: set[str] = set()
         self._folder: tuple[int, int] | None = None
@@ -46,7 +49,7 @@ class Finder:
 
     async def look(self) -> None:
         """See what has come since the last look, and what is gone."""
-        listing = await self._store.ask(lambda: listed(self._registry.store))
+        listing = await self._store.ask(lambda: listed(self._artifacts))
         if isinstance(listing, Exception):
             self._registry.list_(str(listing))
             self._tell(f"{listing}; what is live stays so")

@@ -6,20 +6,20 @@ does not get ready in its time is given up, and its thread left to it.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
+from typing import Protocol
 
+from service.artifacts.look import Look, Stamp
 from service.artifacts.manifest import ArtifactError, ArtifactUnreadable
-from service.artifacts.store import Look, Stamp
 from service.engine.predictor import Artifact, Predictor
 from service.errors import outcome
 from service.rollout.asking import Asking
+from service.rollout.attempt import Attempt, NeverReady
 from service.rollout.lone_thread import LoneThread
+from service.serving.loading import Loader
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
-
-# What could not be read is tried again after so long, twice as long each time, up to the most.
-RETRY_S, MAX_RETRY_S = 1.0, 60.0
+from service.serving.served import Served
 
 # Models get ready in turn, for each finds its quickest way by the clock; one waits so long for another.
 TURN_S = 5.0
@@ -71,38 +71,49 @@ class Loads:
         return NeverReady(f"{title} was not ready within {self.at_most_s:g} s", ready)
 
 
-class NeverReady(ArtifactError):
-    """Loading takes too long, and goes on. `ready`: done if it ends after all."""
+class Rollout(Protocol):
+    """Whoever puts versions in their places."""
 
-    def __init__(self, message: str, ready: "asyncio.Future[Predictor | Exception]") -> None:
-        super().__init__(message)
-        self.ready = ready
+    def take_up(self, predictor: Predictor) -> None:
+        """Make it the live version."""
+
+    def promote(self, version: Served) -> None:
+        """Likewise of one that is loaded already."""
+
+    def take_beside(self, predictor: Predictor) -> None:
+        """Have it answer those who ask for this version."""
+
+    def settle(self, name: str, look: Look) -> None:
+        """Let go what is not wanted any more, and give the canary its share."""
 
 
 class Follower:
-    """Follows the store for one model, and has what becomes live taken up."""
+    """Follows the store for one model: what is live, and the versions that are loaded beside it."""
 
     def __init__(
         self,
         name: str,
         registry: Registry,
-        take_up: Callable[[Predictor], None],
+        loader: Loader,
+        rollout: Rollout,
         metrics: Metrics,
         loads: Loads,
+        keep: int,
     ) -> None:
+        """`keep`: so many versions are loaded, the live one and the newest others."""
         self.name = name
         self._gone = False
         self._registry = registry
-        self._take_up = take_up
+        self._loader = loader
+        self._rollout = rollout
         self._metrics = metrics
         self._loads = loads
+        self._keep = keep
         self._store = Asking(name, lambda since: registry.silent(name, since))
-        self._tried: Look | None = None
-        self._failure: Exception | None = None
+        self._live = Attempt()
+        self._beside: dict[int, Attempt] = {}
         self._told: tuple[Stamp, str] | None = None
         self._wrong: str | None = None
-        self._files: Stamp = ()
-        self._retry_s, self._retry_at = RETRY_S, 0.0
 
     @property
     def tried(self) -> asyncio.Event:
@@ -119,73 +130,91 @@ class Follower:
         """The model is gone: what is being asked or loaded for it ends, and nothing comes of it."""
         self._gone = True
 
+    def close(self) -> None:
+        self._store.close()
+
     async def look(self) -> None:
         """Take up what became live since the last look, and what failed and may not do so any more."""
-        look = await self._store.ask(lambda: self._registry.store.look(self.name))
+        look = await self._store.ask(lambda: self._loader.store.look(self.name, self._keep))
         if self._gone:
             return
         if isinstance(look, Exception):
             self._refuse(look, ())
         elif not (isinstance(look.current, ArtifactUnreadable) and look.current.missing):  # it is going
-            self._registry.see(self.name, look.available)
-            wrong = str(look.current) if isinstance(look.current, ArtifactError) else None
-            if isinstance(look.current, ArtifactError):
-                # Who writes it in two steps, as a shell does, is given until the next look for the second.
-                if wrong == self._wrong or not self.tried.is_set():
-                    self._refuse(look.current, look.written)
-            else:
-                if self._due(look):
-                    await self._try(look, look.current)
-                if self._failure:
-                    self._refuse(self._failure, look.written)
-                else:
-                    self._registry.clear(self.name)
-            self._wrong, self._files = wrong, look.files
+            self._registry.see(self.name, look)
+            await self._follow_live(look)
+            await self._follow_others(look)
         self.tried.set()
 
-    def close(self) -> None:
-        self._store.close()
-
-    def _due(self, look: Look) -> bool:
-        """Whether to try it: it is new; or, once more, its files have changed and come to rest."""
-        if self._tried is None or look.written != self._tried.written:
-            self._retry_s = RETRY_S
-            return True
-        if self._failure is None:
-            return False
-        if look.files != self._tried.files:
-            return look.files == self._files
-        passing = isinstance(self._failure, ArtifactUnreadable) or not isinstance(
-            self._failure, ArtifactError
-        )
-        if isinstance(self._failure, NeverReady):
-            passing = self._failure.ready.done()  # it was slow, and no more than that
-        return passing and time.monotonic() >= self._retry_at
+    async def _follow_live(self, look: Look) -> None:
+        wrong = str(look.current) if isinstance(look.current, ArtifactError) else None
+        self._live.see(look.files)
+        if isinstance(look.current, ArtifactError):
+            # Who writes it in two steps, as a shell does, is given until the next look for the second.
+            if wrong == self._wrong or not self.tried.is_set():
+                self._refuse(look.current, look.written)
+        else:
+            if self._live.due(look.written):
+                await self._try(look, look.current)
+            if self._live.failure:
+                self._refuse(self._live.failure, look.written)
+            elif not self._gone:
+                self._registry.clear(self.name)
+        self._wrong = wrong
 
     async def _try(self, look: Look, version: int) -> None:
-        self._tried = look
-        loaded = await self._loaded(version)
-        if self._gone:
-            return
-        failure = loaded if isinstance(loaded, Exception) else outcome(self._take_up, loaded)
-        if failure:
-            self._failure = failure
-            self._retry_at = time.monotonic() + self._retry_s
-            self._retry_s = min(2 * self._retry_s, MAX_RETRY_S)
+        self._live.begin(look.written)
+        known = self._registry.beside(self.name, version)
+        failure: Exception | None
+        if known:
+            failure = outcome(self._rollout.promote, known)
         else:
-            self._failure = self._told = None
+            failure = await self._placed(version, self._rollout.take_up)
+        self._live.end(failure)
+        if not failure:
+            self._told = None
+
+    async def _follow_others(self, look: Look) -> None:
+        """They keep nobody waiting, and are no reason not to be ready."""
+        self._settle(look)
+        for version in self._beside.keys() - look.beside.keys():
+            del self._beside[version]
+        for version, files in look.beside.items():
+            attempt = self._beside.setdefault(version, Attempt())
+            attempt.see(files)
+            if version in self._registry.versions(self.name) or self._gone or not attempt.due(()):
+                continue
+            attempt.begin(())
+            attempt.end(await self._placed(version, self._rollout.take_beside))
+            if attempt.failure and not self._gone:
+                self._registry.keep_out(self.name, version, attempt.failure)
+        self._settle(look)
+
+    def _settle(self, look: Look) -> None:
+        if not self._gone:
+            self._rollout.settle(self.name, look)
+
+    async def _placed(self, version: int, place: Callable[[Predictor], None]) -> Exception | None:
+        """Load it and have it put in its place; or why that could not be."""
+        loaded = await self._loaded(version)
+        if isinstance(loaded, Exception):
+            return loaded
+        placed = None if self._gone else outcome(place, loaded)
+        return placed if isinstance(placed, Exception) else None
 
     async def _loaded(self, version: int) -> Predictor | Exception:
-        read = await self._store.ask(lambda: self._registry.read_version(self.name, version))
+        read = await self._store.ask(lambda: self._loader.read_version(self.name, version))
         if isinstance(read, Exception):
             return read
         artifact: Artifact = read
         return await self._loads.ready(
-            artifact.title, self._store.thread, lambda: self._registry.prepare(artifact)
+            artifact.title, self._store.thread, lambda: self._loader.prepare(artifact)
         )
 
     def _refuse(self, error: Exception, written: Stamp) -> None:
         """Say why in `GET /models`; in the log once, until `current` is written or the reason changes."""
+        if self._gone:
+            return
         news = (written, str(error))
         self._registry.refuse(self.name, error, tell=news != self._told)
         if news != self._told:

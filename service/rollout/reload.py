@@ -5,17 +5,25 @@ container mounts, and a look costs microseconds.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
+from service.artifacts.fitness import exchangeable
+from service.artifacts.look import Look
+from service.artifacts.manifest import ArtifactError, Manifest
+from service.artifacts.pointers import CANARY
 from service.engine.predictor import Predictor
 from service.rollout.finding import Finder
 from service.rollout.following import Follower, Loads
 from service.serving.batching import Batcher
+from service.serving.loading import Loader
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
-from service.serving.served import Served
+from service.serving.served import Canary, Served
+
+logger = logging.getLogger(__name__)
 
 # How long a stop waits for models that are being loaded or are answering nobody any longer.
 CLOSE_S = 5.0
@@ -31,9 +39,12 @@ class Reloader:
     def __init__(
         self,
         registry: Registry,
+        loader: Loader,
         make_served: Callable[[Predictor], Served],
         metrics: Metrics,
         load_timeout_s: float,
+        keep: int = 1,
+        canary_share: float = 0,
         only: Collection[str] = (),
         forget: Callable[[str, int | None], None] | None = None,
     ) -> None:
@@ -44,11 +55,14 @@ class Reloader:
         """
         self.computing: set[Batcher] = set()  # also of what is replaced, until it has answered
         self._registry = registry
+        self._loader = loader
         self._make_served = make_served
         self._forget = forget
+        self._keep = keep
+        self._canary_share = canary_share
         self._metrics = metrics
         self._loads = Loads(load_timeout_s)
-        self._finder = Finder(registry, only, self._come, self._gone)
+        self._finder = Finder(registry, loader.store, only, self._come, self._gone)
         self._following: set[asyncio.Task[None]] = set()
         self._followers: dict[str, Follower] = {}
         self._every_s = 0.0
@@ -79,7 +93,9 @@ class Reloader:
 
     def _come(self, name: str) -> None:
         self._registry.find(name)
-        follower = Follower(name, self._registry, self._take_up, self._metrics, self._loads)
+        follower = Follower(
+            name, self._registry, self._loader, self, self._metrics, self._loads, self._keep
+        )
         self._followers[name] = follower
         self._follow(follower.follow(self._every_s))
 
@@ -92,12 +108,63 @@ class Reloader:
         self._following.add(task)
         task.add_done_callback(self._following.discard)
 
-    def _take_up(self, predictor: Predictor) -> None:
+    def take_up(self, predictor: Predictor) -> None:
         """Nothing is awaited here: a request sees either the old version or the new one."""
         served = self._make_served(predictor)
         self.computing.add(served.batcher)
+        self._adopt(served)
+
+    def promote(self, version: Served) -> None:
+        """It is loaded already: as the canary, or as one that is kept."""
+        self._adopt(version)
+
+    def take_beside(self, predictor: Predictor) -> None:
+        served = self._make_served(predictor)
+        self.computing.add(served.batcher)
+        if replaced := self._registry.load_beside(served):
+            self._retire(replaced)
+        manifest = served.manifest
+        logger.info("model %s version %d loaded beside the live one", manifest.name, manifest.version)
+
+    def settle(self, name: str, look: Look) -> None:
+        """What is wanted no longer is let go; the canary gets its share, if it is loaded and fits."""
+        self._retire(*self._registry.retain(name, look.beside))
+        live = self._registry.live(name)
+        version = self._registry.labels(name).get(CANARY)
+        if live:
+            candidate = self._registry.beside(name, version) if version and self._canary_share else None
+            self._share(live, candidate)
+
+    def _share(self, live: Served, candidate: Served | None) -> None:
+        if candidate and not exchangeable(live.manifest, candidate.manifest):
+            name, version = candidate.manifest.name, candidate.manifest.version
+            wrong = "gets no share, for it is asked or answers otherwise than the live version"
+            self._registry.keep_out(name, version, ArtifactError(f"{name}/{version} {wrong}"))
+            candidate = None
+        if candidate is None:
+            live.canary = None
+        elif live.canary is None or live.canary.served is not candidate:
+            live.canary = Canary(candidate, self._canary_share, self._on_failure(candidate.manifest))
+
+    def _on_failure(self, manifest: Manifest) -> Callable[[Exception], None]:
+        counter = self._metrics.canary_fallbacks(manifest.name, manifest.version)
+        told: list[bool] = []
+
+        def count(error: Exception) -> None:
+            counter.inc()
+            if not told:
+                told.append(True)
+                logger.error(
+                    "the canary %s/%d fails; the live version answers instead, each time: %r",
+                    *(manifest.name, manifest.version, error),
+                )
+
+        return count
+
+    def _adopt(self, served: Served) -> None:
         replaced = self._registry.adopt(served)
-        self._metrics.reloads(predictor.manifest.name, "loaded").inc()
+        served.canary = None
+        self._metrics.reloads(served.manifest.name, "loaded").inc()
         if replaced:
             self._retire(replaced)
 

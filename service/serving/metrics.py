@@ -7,21 +7,18 @@ and names in PROMETHEUS_MULTIPROC_DIR; whichever worker is asked adds them up.
 import asyncio
 import struct
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from functools import _lru_cache_wrapper, cache
-from typing import Any, Protocol
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from service.artifacts.manifest import Manifest
+from service.serving.exposition import ROUTE, LiveVersions, Models, Shown
 
 SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-ROUTE = "/predict/"  # and then the name of the model
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 1_024, 10_000)
 
 
@@ -81,17 +78,6 @@ class BurstGauge(Gauge):
         return super()._child_samples()
 
 
-class Models(Protocol):
-    """Which models there are, what is live of them, and what is loaded."""
-
-    @property
-    def names(self) -> Iterable[str]: ...
-
-    def manifests(self) -> Iterable[Manifest]: ...
-
-    def loaded(self) -> Iterable[Manifest]: ...
-
-
 class Metrics:
     """One set of metrics of one application; `folder` is where several workers share theirs.
 
@@ -136,6 +122,12 @@ class Metrics:
             ("model", "version"),
             registry=registry,
         )
+        canary_fallbacks = Counter(
+            "abacus_canary_fallbacks",
+            "Requests that the live version answered because the canary could not.",
+            ("model", "version"),
+            registry=registry,
+        )
         rejections = Counter(
             "abacus_rejections", "Requests not served, by reason.", ("route", "reason"), registry=registry
         )
@@ -161,16 +153,17 @@ class Metrics:
         self.reloads = cache(reloads.labels)
         self.predictions = cache(predictions.labels)
         self._by_route = (requests, seconds, rejections)
-        self._by_version = (stages, predictions)
+        self.canary_fallbacks = cache(canary_fallbacks.labels)
+        self._by_version = (stages, predictions, canary_fallbacks)
         self._by_model = (*self._by_version, batch_rows, queue_rows, reloads)
         self._caches: tuple[_lru_cache_wrapper[Any], ...] = (
             *(self.requests, self.seconds, self.stages, self.batch_rows, self.queue_rows),
-            *(self.rejections, self.reloads, self.predictions),
+            *(self.rejections, self.reloads, self.predictions, self.canary_fallbacks),
         )
-        self._live_versions = _LiveVersions(lambda: self._models)
+        self._live_versions = LiveVersions(lambda: self._models)
         self._own.register(self._live_versions)
 
-    def show(self, models: "Models") -> None:
+    def show(self, models: Models) -> None:
         """Name what is live, as `abacus_model_info`; and show figures of what there is alone."""
         self._models = models
 
@@ -202,7 +195,7 @@ class Metrics:
         encode, content_type = choose_encoder(accept)
         while True:
             try:
-                return encode(_Shown(registry, self._models) if self._models else registry), content_type
+                return encode(Shown(registry, self._models) if self._models else registry), content_type
             except (FileNotFoundError, struct.error):
                 continue  # a worker has just taken over a file of one that died, or makes its own
 
@@ -212,45 +205,3 @@ def worker_restarts(registry: CollectorRegistry | None) -> Counter:
     return Counter(
         "abacus_worker_restarts", "Workers that ended unasked or were killed.", registry=registry
     )
-
-
-class _Shown(Collector):
-    """What is counted of the models that there are, and of the versions of them that are loaded."""
-
-    def __init__(self, registry: Collector, models: "Models") -> None:
-        self._registry = registry
-        self._versions = {(manifest.name, str(manifest.version)) for manifest in models.loaded()}
-        self._names = set(models.names)
-
-    def collect(self) -> Iterator[Metric]:
-        for metric in self._registry.collect():
-            metric.samples = [sample for sample in metric.samples if self._shows(sample.labels)]
-            yield metric
-
-    def _shows(self, labels: Mapping[str, str]) -> bool:
-        route = labels.get("route", "")
-        name = labels.get("model")
-        if name is None and route.startswith(ROUTE) and "{" not in route:
-            name = route.removeprefix(ROUTE).partition("/")[0]
-        if name is None:
-            return True
-        version = labels.get("version")
-        return name in self._names and (version is None or (name, version) in self._versions)
-
-
-class _LiveVersions(Collector):
-    """Read when asked for, so that a version that was swapped out is gone at once."""
-
-    def __init__(self, models: Callable[[], Models | None]) -> None:
-        self._models = models
-
-    def collect(self) -> Iterator[Metric]:
-        info = InfoMetricFamily("abacus_model", "The live version of a model.", labels=("model",))
-        models = self._models()
-        live = list(models.manifests()) if models else []
-        missing = len(list(models.names)) - len(live) if models else 0
-        yield GaugeMetricFamily("abacus_models_missing", "Models that are not served.", value=missing)
-        for manifest in live:
-            version = {"version": str(manifest.version), "sha256": manifest.sha256}
-            info.add_metric((manifest.name,), version)
-        yield info

@@ -1,18 +1,15 @@
 """The models by name: what is live of each, and why it is missing."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 import torch
 
-from service.artifacts.manifest import ArtifactError, Manifest
-from service.artifacts.signatures import TrustedKeys
-from service.artifacts.store import MAX_MODEL_BYTES, ArtifactStore
-from service.engine.predictor import Artifact, Predictor, prepare, read
-from service.errors import NotReady, UnknownModel
+from service.artifacts.look import Look
+from service.artifacts.manifest import ArtifactError, Manifest, printable
+from service.errors import NotReady, UnknownModel, UnknownVersion
 from service.serving.served import Served
-from service.settings import Precision
 
 logger = logging.getLogger(__name__)
 
@@ -25,28 +22,18 @@ class Registry:
     The store says which models there are; those in `required` must be among them.
     """
 
-    def __init__(
-        self,
-        store: ArtifactStore,
-        device: torch.device,
-        precision: Precision = "float32",
-        trusted: TrustedKeys | None = None,
-        max_model_bytes: int = MAX_MODEL_BYTES,
-        required: Iterable[str] = (),
-    ) -> None:
+    def __init__(self, device: torch.device, required: Iterable[str] = ()) -> None:
         self.device = device
-        self.store = store
         self.generation = 0  # another whenever another version, or none, is live of a model
         self._required = tuple(required)
         self._found: set[str] = set()
         self._unlisted: str | None = "the store has not been looked at yet"
         self._stopping = False
-        self._precision = precision
-        self._trusted = trusted
-        self._max_model_bytes = max_model_bytes
         self._live: dict[str, Served] = {}
+        self._loaded: dict[str, dict[int, Served]] = {}
         self._refused: dict[str, str] = {}
-        self._available: dict[str, tuple[int, ...]] = {}
+        self._kept_out: dict[str, dict[int, str]] = {}
+        self._looks: dict[str, Look] = {}
         self._silent_since: dict[str, datetime] = {}
         self._store_silent_since: datetime | None = None
         self._hung: dict[str, str] = {}
@@ -78,13 +65,33 @@ class Registry:
         """Of every live model."""
         return [served.manifest for served in self._live.values()]
 
+    def version(self, name: str, version: str) -> Served:
+        """One that is loaded. Raises UnknownModel, UnknownVersion or NotReady."""
+        loaded = self._loaded.get(name, {})
+        if not loaded:
+            self.get(name)
+        for number, served in loaded.items():
+            if str(number) == version:
+                return served
+        there = ", ".join(map(str, sorted(loaded)))
+        raise UnknownVersion(f"Version {printable(version)} of {name!r} is not loaded; there is {there}.")
+
+    def versions(self, name: str) -> tuple[int, ...]:
+        """Those that are loaded, ascending."""
+        return tuple(sorted(self._loaded.get(name, {})))
+
+    def beside(self, name: str, version: int) -> Served | None:
+        """A version that is loaded and not live."""
+        served = self._loaded.get(name, {}).get(version)
+        return None if served is self._live.get(name) else served
+
     def loaded(self) -> list[Manifest]:
         """Of every version that a request may be answered by."""
         return [served.manifest for served in self.all_served()]
 
     def all_served(self) -> list[Served]:
         """Whatever a request may be answered by."""
-        return list(self._live.values())
+        return [served for loaded in self._loaded.values() for served in loaded.values()]
 
     def refused(self, name: str) -> str | None:
         """Why the version that should be live is not, or None; an older one may be serving."""
@@ -92,7 +99,16 @@ class Registry:
 
     def available(self, name: str) -> tuple[int, ...]:
         """The newest versions that were published when the store was last looked at, ascending."""
-        return self._available.get(name, ())
+        return self._looks[name].available if name in self._looks else ()
+
+    def labels(self, name: str) -> dict[str, int]:
+        """The versions that have labels, as the store says."""
+        labels = self._looks[name].labels if name in self._looks else {}
+        return {label: version for label, version in labels.items() if isinstance(version, int)}
+
+    def kept_out(self, name: str) -> dict[int, str]:
+        """Why versions that should be loaded beside the live one are not, or get no share."""
+        return self._kept_out.get(name, {})
 
     def silent_since(self, name: str) -> datetime | None:
         """Since when the store has not answered what it was asked of `name`, or None: it does."""
@@ -135,12 +151,12 @@ class Registry:
     def lose(self, name: str) -> list[Served]:
         """There is none any longer. Returns what was loaded of it."""
         self._found.discard(name)
-        for known in (self._refused, self._available, self._silent_since):
+        for known in (self._refused, self._kept_out, self._looks, self._silent_since):
             known.pop(name, None)
         self.generation += 1
-        served = self._live.pop(name, None)
+        self._live.pop(name, None)
         logger.info("model %s is gone from the store, and served no longer", name)
-        return [served] if served else []
+        return list(self._loaded.pop(name, {}).values())
 
     def list_(self, failure: str | None) -> None:
         """The store was asked for its models, or why that could not be."""
@@ -149,15 +165,43 @@ class Registry:
     def adopt(self, served: Served) -> Served | None:
         """Make it the live one of its name: from here on every new request is answered by it.
 
-        Returns what it replaces.
+        Returns what it replaces: the same version, as it was before.
         """
         manifest = served.manifest
-        replaced = self._live.get(manifest.name)
+        replaced = self.load_beside(served)
         self._live[manifest.name] = served
         self._refused.pop(manifest.name, None)
         self.generation += 1
         logger.info("model %s version %d ready on %s", manifest.name, manifest.version, self.device)
         return replaced
+
+    def load_beside(self, served: Served) -> Served | None:
+        """Have it answer who asks for its version. Returns what it replaces."""
+        manifest = served.manifest
+        loaded = self._loaded.setdefault(manifest.name, {})
+        replaced = loaded.get(manifest.version)
+        loaded[manifest.version] = served
+        self._kept_out.get(manifest.name, {}).pop(manifest.version, None)
+        return None if replaced is served else replaced
+
+    def retain(self, name: str, versions: Collection[int]) -> list[Served]:
+        """Let go all but these versions and the live one. Returns what was loaded of the others."""
+        kept_out = self._kept_out.get(name, {})
+        for version in kept_out.keys() - set(versions):
+            del kept_out[version]
+        loaded, live = self._loaded.get(name, {}), self._live.get(name)
+        unwanted = [v for v, served in loaded.items() if v not in versions and served is not live]
+        return [loaded.pop(version) for version in unwanted]
+
+    def keep_out(self, name: str, version: int, error: Exception) -> None:
+        """Do without a version beside the live one, and say so once."""
+        expected = isinstance(error, ArtifactError)
+        why = str(error) if expected else "it cannot be loaded; the log has the cause"
+        kept_out = self._kept_out.setdefault(name, {})
+        if kept_out.get(version) != why:
+            cause = None if expected else error
+            logger.error("model %s does without version %d: %s", name, version, error, exc_info=cause)
+        kept_out[version] = why
 
     def refuse(self, name: str, error: BaseException, tell: bool = True) -> None:
         """Keep a version out, and `tell` the log; what is live stays."""
@@ -170,9 +214,9 @@ class Registry:
         """There is nothing to refuse any longer: what is live is what should be."""
         self._refused.pop(name, None)
 
-    def see(self, name: str, available: tuple[int, ...]) -> None:
+    def see(self, name: str, look: Look) -> None:
         """Note what the store has."""
-        self._available[name] = available
+        self._looks[name] = look
 
     def silent(self, name: str | None, since: datetime | None) -> None:
         """Note that the store does not answer what is asked of a model, or does so again; None: of all."""
@@ -186,22 +230,6 @@ class Registry:
     def hang(self, hung: dict[str, str]) -> None:
         """Note what never ends; called on another thread."""
         self._hung = hung
-
-    def read_version(self, name: str, version: int) -> Artifact:
-        """Raises ArtifactError unless it is whole, signed if need be, and its own."""
-        artifact = read(self.store.folder(name, version), self._trusted, self._max_model_bytes)
-        stated = (artifact.manifest.name, artifact.manifest.version)
-        if stated != (name, version):
-            raise ArtifactError(f"{name}/{version} holds the manifest of {stated[0]}/{stated[1]}")
-        return artifact
-
-    def prepare(self, artifact: Artifact) -> Predictor:
-        """Make it ready to answer. Raises ArtifactError when it is not fit to serve."""
-        return prepare(artifact, self.device, self._precision)
-
-    def load_version(self, name: str, version: int) -> Predictor:
-        """Raises ArtifactError when it is not fit to serve."""
-        return self.prepare(self.read_version(name, version))
 
 
 def _silent(since: datetime) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from service.artifacts.manifest import ArtifactError, ArtifactUnreadable
-from service.artifacts.store import CURRENT_FILE, MAX_VERSIONS, ArtifactStore, read_further_files
+from service.artifacts.pointers import CURRENT_FILE
+from service.artifacts.store import MAX_VERSIONS, ArtifactStore, read_further_files
 
 
 @pytest.fixture

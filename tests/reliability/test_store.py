@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE
-from service.artifacts.store import CURRENT_FILE, ArtifactStore
+from service.artifacts.pointers import CURRENT_FILE
+from service.artifacts.store import ArtifactStore
 from service.serving.watchdog import EXIT_CODE
 from tests.conftest import Digits, digit_candidate, png, served, wait_for
 from tests.reliability.conftest import white_square

@@ -14,7 +14,8 @@ from fastapi import FastAPI
 
 from service.app import create_app
 from service.artifacts.listing import Listing, listed
-from service.artifacts.store import CURRENT_FILE, ArtifactStore
+from service.artifacts.pointers import CURRENT_FILE
+from service.artifacts.store import ArtifactStore
 from service.rollout import asking, finding
 from service.settings import Settings
 from tests.conftest import Digits, metric_sum, png, running, served, wait_for

@@ -13,10 +13,13 @@ import pytest
 from fastapi import FastAPI
 
 from service.app import create_app
+from service.artifacts.look import Look
 from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ArtifactError, ArtifactUnreadable
-from service.artifacts.store import CURRENT_FILE, ArtifactStore, Look
+from service.artifacts.pointers import CURRENT_FILE
+from service.artifacts.store import ArtifactStore
 from service.engine.predictor import Artifact, Predictor
-from service.rollout import asking, following
+from service.rollout import asking, attempt, following
+from service.serving.loading import Loader
 from service.serving.registry import Registry
 from service.serving.served import Served
 from service.settings import Settings
@@ -95,14 +98,14 @@ async def test_what_is_whole_and_bad_is_tried_again_only_when_it_changes(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[int] = []
-    read_version = Registry.read_version
+    read_version = Loader.read_version
 
-    def counted(registry: Registry, name: str, version: int) -> Artifact:
+    def counted(loader: Loader, name: str, version: int) -> Artifact:
         if name == "digit":
             reads.append(version)
-        return read_version(registry, name, version)
+        return read_version(loader, name, version)
 
-    monkeypatch.setattr(Registry, "read_version", counted)
+    monkeypatch.setattr(Loader, "read_version", counted)
     manifest = store.folder("digit", 3) / MANIFEST_FILE
     sound = manifest.read_text()
     manifest.write_text("{}")
@@ -119,15 +122,15 @@ async def test_what_could_not_be_read_is_tried_again(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though nothing about the files shows that it now can: descriptors were used up, say."""
-    monkeypatch.setattr(following, "RETRY_S", 0.05)
-    read_version, failures = Registry.read_version, [True, True]
+    monkeypatch.setattr(attempt, "RETRY_S", 0.05)
+    read_version, failures = Loader.read_version, [True, True]
 
-    def failing(registry: Registry, name: str, version: int) -> Artifact:
+    def failing(loader: Loader, name: str, version: int) -> Artifact:
         if name == "digit" and failures and failures.pop():
             raise ArtifactUnreadable("Too many open files")
-        return read_version(registry, name, version)
+        return read_version(loader, name, version)
 
-    monkeypatch.setattr(Registry, "read_version", failing)
+    monkeypatch.setattr(Loader, "read_version", failing)
     async with running(app_of(store)) as client:
         await until(serves(client, 3))
     assert failures == []
@@ -192,15 +195,15 @@ async def test_a_model_that_never_gets_ready_keeps_no_other_out(
     """And is given up after its time; the service serves on, and stops."""
     monkeypatch.setattr(following, "TURN_S", 0.1)
     goes_on = threading.Event()
-    prepare = Registry.prepare
+    prepare = Loader.prepare
 
-    def hanging(registry: Registry, artifact: Artifact) -> Predictor:
+    def hanging(loader: Loader, artifact: Artifact) -> Predictor:
         if artifact.manifest.name == "digit":
             goes_on.wait()
-        return prepare(registry, artifact)
+        return prepare(loader, artifact)
 
-    monkeypatch.setattr(Registry, "prepare", hanging)
-    monkeypatch.setattr(following, "RETRY_S", 0.05)
+    monkeypatch.setattr(Loader, "prepare", hanging)
+    monkeypatch.setattr(attempt, "RETRY_S", 0.05)
     async with running(app_of(store, load_timeout_s=2)) as client:
         await until(serves(client, 1, "pass"))
         await until(why(client, "digit/3 was not ready within 2 s"))
@@ -214,12 +217,12 @@ async def test_models_that_hang_take_only_so_many_threads(
     goes_on = threading.Event()
     tried: list[str] = []
 
-    def hanging(_registry: Registry, artifact: Artifact) -> Predictor:
+    def hanging(_loader: Loader, artifact: Artifact) -> Predictor:
         tried.append(artifact.manifest.name)
         goes_on.wait()
         raise AssertionError
 
-    monkeypatch.setattr(Registry, "prepare", hanging)
+    monkeypatch.setattr(Loader, "prepare", hanging)
     monkeypatch.setattr(following, "MAX_OVERDUE", 2)
     shutil.rmtree(store.root / "pass")
     async with running(app_of(store, load_timeout_s=0.2)) as client:
@@ -267,7 +270,7 @@ async def test_current_that_is_written_in_two_steps_is_not_refused_between_them(
 async def test_a_version_that_cannot_be_taken_up_does_not_end_the_following(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "RETRY_S", 0.05)
+    monkeypatch.setattr(attempt, "RETRY_S", 0.05)
     adopt, failures = Registry.adopt, [True]
 
     def failing(registry: Registry, served: Served) -> Served | None:

@@ -16,7 +16,7 @@ from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE
 from service.artifacts.store import ArtifactStore
 from service.engine import predictor
 from service.engine.predictor import Artifact, Predictor
-from service.serving.registry import Registry
+from service.serving.loading import Loader
 from service.settings import Settings
 from tests.conftest import Digits, Served, png, publish_digit, running, served, wait_for
 from training.nets import DigitNet, softmax_mlp
@@ -106,14 +106,14 @@ async def test_a_load_that_fails_unexpectedly_does_not_end_the_looking(
     store: ArtifactStore, digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running(create_app(Settings(artifacts=store.root, reload_s=0.05))) as client:
-        prepare = Registry.prepare
+        prepare = Loader.prepare
 
-        def fail(registry: Registry, artifact: Artifact) -> Predictor:
+        def fail(loader: Loader, artifact: Artifact) -> Predictor:
             if artifact.manifest.version == 2:
                 raise KeyError("not foreseen")
-            return prepare(registry, artifact)
+            return prepare(loader, artifact)
 
-        monkeypatch.setattr(Registry, "prepare", fail)
+        monkeypatch.setattr(Loader, "prepare", fail)
         for version in (2, 3):
             publish_digit(store.root, digits)
             await asyncio.sleep(1)

@@ -1,0 +1,50 @@
+"""The files beside the versions of a model that name one of them: `current`, which is live, and labels."""
+
+import os
+import re
+from pathlib import Path
+
+from service.artifacts.files import Unreadable, read_below, sync_directory, write_durably
+from service.artifacts.manifest import ArtifactError, ArtifactUnreadable, printable
+
+CURRENT_FILE = "current"
+STABLE, CANARY = LABELS = ("stable", "canary")
+
+MAX_POINTER_BYTES = 64
+
+is_name = re.compile(r"[a-z][a-z0-9-]{0,62}").fullmatch
+is_version = re.compile(r"[1-9][0-9]{0,8}").fullmatch
+
+
+def pointed(root: Path, name: str, pointer: str) -> int:
+    """The version that a pointer names. Raises ArtifactError where there is none, or it is no number."""
+    if not is_name(name):
+        raise ArtifactError(f"{printable(name)!r} is no name of a model")
+    try:
+        content = read_below(root, name, pointer, at_most=MAX_POINTER_BYTES)
+    except Unreadable as error:
+        why = str(error)
+        if error.missing:
+            why = f"no version of {name!r} is {'published' if pointer == CURRENT_FILE else pointer}"
+        raise ArtifactUnreadable(why, missing=error.missing) from error
+    version = content.decode("latin-1").strip(" \t\r\n")
+    if not is_version(version):
+        raise ArtifactError(f"{name}/{pointer} must hold a version number and nothing else")
+    return int(version)
+
+
+def point(folder: Path, pointer: str, version: int) -> None:
+    """Have a pointer in a model's folder name another version, atomically. Raises OSError."""
+    staged = folder / f".{pointer}-{os.getpid()}"
+    try:
+        write_durably(staged, f"{version}\n".encode("ascii"))
+        staged.replace(folder / pointer)
+    finally:
+        staged.unlink(missing_ok=True)
+    sync_directory(folder)
+
+
+def unpoint(folder: Path, pointer: str) -> None:
+    """Take a label away, if there is one. Raises OSError."""
+    (folder / pointer).unlink(missing_ok=True)
+    sync_directory(folder)

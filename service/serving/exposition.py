@@ -1,0 +1,64 @@
+"""What of the figures is shown: those of the models that there are, and of the versions that are loaded."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Protocol
+
+from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from service.artifacts.manifest import Manifest
+
+ROUTE = "/predict/"  # and then the name of the model
+
+
+class Models(Protocol):
+    """Which models there are, what is live of them, and what is loaded."""
+
+    @property
+    def names(self) -> Iterable[str]: ...
+
+    def manifests(self) -> Iterable[Manifest]: ...
+
+    def loaded(self) -> Iterable[Manifest]: ...
+
+
+class Shown(Collector):
+    """What is counted of the models that there are, and of the versions of them that are loaded."""
+
+    def __init__(self, registry: Collector, models: Models) -> None:
+        self._registry = registry
+        self._versions = {(manifest.name, str(manifest.version)) for manifest in models.loaded()}
+        self._names = set(models.names)
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._registry.collect():
+            metric.samples = [sample for sample in metric.samples if self._shows(sample.labels)]
+            yield metric
+
+    def _shows(self, labels: Mapping[str, str]) -> bool:
+        route = labels.get("route", "")
+        name = labels.get("model")
+        if name is None and route.startswith(ROUTE) and "{" not in route:
+            name = route.removeprefix(ROUTE).partition("/")[0]
+        if name is None:
+            return True
+        version = labels.get("version")
+        return name in self._names and (version is None or (name, version) in self._versions)
+
+
+class LiveVersions(Collector):
+    """Read when asked for, so that a version that was swapped out is gone at once."""
+
+    def __init__(self, models: Callable[[], Models | None]) -> None:
+        self._models = models
+
+    def collect(self) -> Iterator[Metric]:
+        info = InfoMetricFamily("abacus_model", "The live version of a model.", labels=("model",))
+        models = self._models()
+        live = list(models.manifests()) if models else []
+        missing = len(list(models.names)) - len(live) if models else 0
+        yield GaugeMetricFamily("abacus_models_missing", "Models that are not served.", value=missing)
+        for manifest in live:
+            version = {"version": str(manifest.version), "sha256": manifest.sha256}
+            info.add_metric((manifest.name,), version)
+        yield info

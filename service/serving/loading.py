@@ -1,0 +1,43 @@
+"""Versions of the store, loaded as the service serves them."""
+
+import torch
+
+from service.artifacts.manifest import ArtifactError
+from service.artifacts.signatures import TrustedKeys
+from service.artifacts.store import MAX_MODEL_BYTES, ArtifactStore
+from service.engine.predictor import Artifact, Predictor, prepare, read
+from service.settings import Precision
+
+
+class Loader:
+    """With `trusted` keys only what one of them signed; nothing of more than `max_model_bytes`."""
+
+    def __init__(
+        self,
+        store: ArtifactStore,
+        device: torch.device,
+        precision: Precision = "float32",
+        trusted: TrustedKeys | None = None,
+        max_model_bytes: int = MAX_MODEL_BYTES,
+    ) -> None:
+        self.store = store
+        self.device = device
+        self._precision = precision
+        self._trusted = trusted
+        self._max_model_bytes = max_model_bytes
+
+    def read_version(self, name: str, version: int) -> Artifact:
+        """Raises ArtifactError unless it is whole, signed if need be, and its own."""
+        artifact = read(self.store.folder(name, version), self._trusted, self._max_model_bytes)
+        stated = (artifact.manifest.name, artifact.manifest.version)
+        if stated != (name, version):
+            raise ArtifactError(f"{name}/{version} holds the manifest of {stated[0]}/{stated[1]}")
+        return artifact
+
+    def prepare(self, artifact: Artifact) -> Predictor:
+        """Make it ready to answer. Raises ArtifactError when it is not fit to serve."""
+        return prepare(artifact, self.device, self._precision)
+
+    def load_version(self, name: str, version: int) -> Predictor:
+        """Raises ArtifactError when it is not fit to serve."""
+        return self.prepare(self.read_version(name, version))
