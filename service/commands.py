@@ -1,13 +1,15 @@
 """`python -m service models …`: see, verify, sign and choose what is published and what is live."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, Literal, NoReturn, TypeVar
 
 import typer
 
 from service.artifacts.manifest import ArtifactError, printable
+from service.artifacts.pointers import CANARY, CURRENT_FILE, STABLE, pointed, unpoint
 from service.artifacts.signatures import KeyUnusable, SigningKey, TrustedKeys, sign_published
 from service.artifacts.store import ArtifactStore, read_manifest
 from service.settings import Settings, SettingsUnusable, read_settings
@@ -16,6 +18,8 @@ from service.trial import try_version
 T = TypeVar("T")
 
 MAX_LINE = 1000
+
+Label = Literal["stable", "canary"]
 
 cli = typer.Typer(no_args_is_help=True, help="See, verify, sign and choose what is live.")
 
@@ -27,13 +31,14 @@ Name = Annotated[str, typer.Argument(help="Model, such as digit.")]
 
 @cli.command("list")
 def list_(artifacts: Artifacts = None) -> None:
-    """Every published version; the live one has a star."""
+    """Every published version; the live one has a star, and labels stand behind."""
     store, _ = _opened(artifacts)
     for name in _read(store.names):
-        live = _current(store, name)
+        live, labels = _current(store, name), store.labels(name)
         for version in _read(partial(store.versions, name)):
             star = "*" if version == live else " "
-            _say(f"{star} {name}/{version}  {_summary(store, name, version)}")
+            named = "".join(f" [{label}]" for label in labels if labels[label] == version)
+            _say(f"{star} {name}/{version}{named}  {_summary(store, name, version)}")
 
 
 @cli.command()
@@ -73,6 +78,54 @@ def rollback(name: Name, artifacts: Artifacts = None) -> None:
         _say(f"{name}/{version} is live instead of {name}/{live}")
         return
     _fail(f"there is no version of {name} before {live} that is fit to serve")
+
+
+@cli.command()
+def label(
+    name: Name,
+    version: Annotated[int, typer.Argument()],
+    label: Annotated[Label, typer.Argument(help="stable or canary.")],
+    artifacts: Artifacts = None,
+) -> None:
+    """Verify a version and give it a label; running services take it up, and give a canary its share."""
+    store, settings = _opened(artifacts)
+    _read(lambda: try_version(store.root, settings, name, version))
+    with _publishing(store, name, label):
+        store.label(name, version, label)
+    _say(f"{name}/{version} is {label}")
+
+
+@cli.command()
+def unlabel(
+    name: Name,
+    label: Annotated[Label, typer.Argument(help="stable or canary.")],
+    artifacts: Artifacts = None,
+) -> None:
+    """Take a label away; a canary gets no share any more."""
+    store, _ = _opened(artifacts)
+    _read(lambda: pointed(store.root, name, label))
+    with _publishing(store, name, label) as folder:
+        unpoint(folder, label)
+    _say(f"no version of {name} is {label} any more")
+
+
+@cli.command()
+def promote(name: Name, artifacts: Artifacts = None) -> None:
+    """Verify the canary and make it live; the version that was live becomes stable.
+
+    Wherever it is broken off, what is live is whole, and doing it again ends it.
+    """
+    store, settings = _opened(artifacts)
+    canary = _read(lambda: pointed(store.root, name, CANARY))
+    _read(lambda: try_version(store.root, settings, name, canary))
+    with _publishing(store, name, CURRENT_FILE) as folder:
+        live = _current(store, name)
+        if live is not None and live != canary:
+            store.label(name, live, STABLE)
+        store.activate(name, canary)
+        unpoint(folder, CANARY)
+    instead = f" instead of {name}/{live}, which is stable" if live not in (None, canary) else ""
+    _say(f"{name}/{canary} is live{instead}; there is no canary any more")
 
 
 @cli.command()
@@ -135,12 +188,20 @@ def _read(function: Callable[[], T]) -> T:
 
 
 def _activate(store: ArtifactStore, name: str, version: int) -> None:
+    with _publishing(store, name, CURRENT_FILE):
+        store.activate(name, version)
+
+
+@contextmanager
+def _publishing(store: ArtifactStore, name: str, pointer: str) -> Iterator[Path]:
     """With the publishers' lock held: none compares what it publishes with what is live meanwhile."""
     try:
-        with store.publishing(name):
-            _read(lambda: store.activate(name, version))
+        with store.publishing(name) as folder:
+            yield folder
+    except ArtifactError as error:
+        _fail(str(error))
     except OSError as error:
-        _fail(f"{name}/current cannot be written: {error.strerror}")
+        _fail(f"{name}/{pointer} cannot be written: {error.strerror}")
 
 
 def _current(store: ArtifactStore, name: str) -> int | None:
