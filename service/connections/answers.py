@@ -5,7 +5,7 @@ import http
 from collections.abc import Callable
 
 from service.connections.head import Fields
-from service.http.middleware import request_id_of
+from service.serving.request_id import request_id_of
 from service.problems import MEDIA_TYPE, bare_problem
 
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"  # an answer comes after it

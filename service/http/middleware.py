@@ -13,13 +13,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import InternalError, ServiceError
-from service.problems import new_request_id, problem_response
+from service.problems import problem_response
 from service.serving.call import Abandoned, Prediction
 from service.serving.metrics import Metrics
+from service.serving.request_id import request_id_of
 
 logger = logging.getLogger("service.access")
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._~:/+=-]{1,128}")
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 CLIENT_CLOSED_REQUEST = 499
 
@@ -111,7 +111,6 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         request_id = request_id_of(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
         started, status = time.perf_counter(), 0
 
         async def send_with_id(message: Message) -> None:
@@ -155,11 +154,3 @@ def _trace_id(scope: Scope) -> str | None:
         if name == b"traceparent" and (match := _TRACEPARENT.fullmatch(value)):
             return str(match[1], "ascii")
     return None
-
-
-def request_id_of(scope: Scope) -> str:
-    """The caller's own when it is well formed."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return str(value, "ascii")
-    return new_request_id()

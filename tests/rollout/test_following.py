@@ -145,9 +145,9 @@ async def test_a_store_that_does_not_answer_holds_up_nothing(
     answers.set()
     look = ArtifactStore.look
 
-    def hanging(store: ArtifactStore, name: str) -> Look:
+    def hanging(store: ArtifactStore, name: str, keep: int) -> Look:
         answers.wait()
-        return look(store, name)
+        return look(store, name, keep)
 
     monkeypatch.setattr(ArtifactStore, "look", hanging)
     try:
@@ -247,9 +247,9 @@ async def test_current_that_is_written_in_two_steps_is_not_refused_between_them(
     """The control: what stays so is."""
     look, empty, looks = ArtifactStore.look, [False, True, False, True, True], 0
 
-    def seen(store: ArtifactStore, name: str) -> Look:
+    def seen(store: ArtifactStore, name: str, keep: int) -> Look:
         nonlocal looks
-        found = look(store, name)
+        found = look(store, name, keep)
         if name == "digit":
             looks += 1
             if looks <= len(empty) and empty[looks - 1]:
