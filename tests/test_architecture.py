@@ -36,7 +36,7 @@ ROOMS = (
     "__main__",
 )
 WEB_ROOMS = {"problems", "http", "connections", "lifespan", "app", "server"}
-WEB_FILES = {"serving/body", "serving/call"} | {  # what ASGI calls
+WEB_FILES = {"endpoints/canary", "serving/body", "serving/call"} | {  # what ASGI calls
     f"endpoints/{name}" for name in ("predict", "answer", "endpoint", "table", "picture", "digit")
 }
 SHARED_WITH_TRAINING = {"errors", "artifacts", "engine", "pictures"}

@@ -5,8 +5,8 @@ import http
 from collections.abc import Callable
 
 from service.connections.head import Fields
-from service.serving.request_id import request_id_of
 from service.problems import MEDIA_TYPE, bare_problem
+from service.serving.request_id import request_id_of
 
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"  # an answer comes after it
 

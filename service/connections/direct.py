@@ -20,10 +20,11 @@ from service.endpoints.predict import PREFIX, route_of
 from service.errors import Overloaded, PayloadTooLarge, ServiceError
 from service.http.auth import check
 from service.http.keys import KeyFile
-from service.http.middleware import CLIENT_CLOSED_REQUEST, Entry, Ledger, request_id_of
+from service.http.middleware import CLIENT_CLOSED_REQUEST, Entry, Ledger
 from service.problems import new_request_id
 from service.serving.call import Admitted, Backend
 from service.serving.job import Answer, Job
+from service.serving.request_id import request_id_of
 from service.serving.served import Served
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class DirectWays:
         if way or not path.startswith(_PREFIX):
             return way
         name = path[len(_PREFIX) :].decode("latin-1")
-        if name in self._backend().registry.names:
+        if self._backend().registry.knows(name):
             way = self._ways[path] = DirectWay(name, self._backend, self._ledger, self._keys)
         return way
 
@@ -95,6 +96,8 @@ class DirectWay:
             check(self._keys, scope)
         backend = self._backend()
         served = backend.served(self._model)
+        if served.canary and served.canary.takes(request_id_of(scope)):
+            return None
         scope["state"]["route"] = self._route
         return DirectCall(scope, fields, body, on_done, served, backend, self._ledger)
 
@@ -202,9 +205,9 @@ class DirectCall(Admitted):
 
     def _name(self) -> str:
         """Returns the request's id."""
-        named = b"x-request-id" in self._headers
-        request_id = request_id_of(self.scope) if named else new_request_id()
-        self.scope["state"]["request_id"] = request_id
+        if b"x-request-id" in self._headers or "request_id" in self.scope["state"]:
+            return request_id_of(self.scope)
+        request_id = self.scope["state"]["request_id"] = new_request_id()
         return request_id
 
     def _entry(self, status: int, reason: str | None = None) -> Entry:

@@ -9,8 +9,11 @@ from typing import NamedTuple
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
+from service.endpoints.canary import answered_by
 from service.endpoints.endpoint import Endpoint
 from service.serving.call import Backend, Call
+from service.serving.request_id import request_id_of
+from service.serving.served import Served
 
 PREFIX = "/predict/"
 _VERSIONS = "/versions/"
@@ -44,9 +47,21 @@ async def answer(scope: Scope, receive: Receive) -> Response:
     target = Target(**routed) if routed else target_of(scope["path"])
     assert target
     backend = backend_of(scope)
-    if target.name in backend.registry.names:
+    if backend.registry.knows(target.name):
         scope["state"]["route"] = route_of(target.name)  # so that what clients make up fills no metrics
     served = backend.served(target.name, target.version)
+    canary = None if target.version else served.canary
+    if canary and canary.takes(request_id_of(scope)):
+        return await answered_by(
+            canary,
+            receive,
+            lambda recorded: _answered(scope, recorded, canary.served, backend),
+            lambda recorded: _answered(scope, recorded, backend.served(target.name), backend),
+        )
+    return await _answered(scope, receive, served, backend)
+
+
+async def _answered(scope: Scope, receive: Receive, served: Served, backend: Backend) -> Response:
     endpoint: Endpoint = served.endpoint
     return await Call(scope, receive, served, backend, endpoint.max_body_bytes).answered(endpoint.answer)
 

@@ -48,6 +48,11 @@ class ModelInfo(BaseModel):
     ready: bool
     device: str
     version: int | None
+    loaded: list[int] = Field(description="The versions that can be asked for.")
+    labels: dict[str, int] = Field(description="The versions labelled stable and canary.")
+    without: dict[int, str] = Field(
+        description="Why versions that should be loaded beside the live one are not, or get no share."
+    )
     available: list[int] = Field(description="The published versions, the newest 1,000.")
     store_silent_since: datetime | None = Field(
         description="Since when the folder of models has not answered; null while it does."

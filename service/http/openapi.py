@@ -96,6 +96,7 @@ def _paths(live: list[Endpoint]) -> Iterator[tuple[str, Any]]:
         described = _described(operation)
         path = route_of(name)
         query = list(operation.query)
+        unknown = error_responses(errors.UnknownModel, errors.UnknownVersion)[404]
         yield path, {"post": {"operationId": f"predict_{name}", **described, "parameters": query}}
         yield (
             f"{path}/versions/{{version}}",
@@ -105,6 +106,7 @@ def _paths(live: list[Endpoint]) -> Iterator[tuple[str, Any]]:
                     **described,
                     "summary": f"{operation.summary}, by a given version",
                     "parameters": [_VERSION, *query],
+                    "responses": described["responses"] | {"404": unknown},
                 }
             },
         )

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope
 
 from service.artifacts.interface import PictureInput
 from service.decoding.pool import Decoding
-from service.errors import DeadlineExceeded, FieldError, InvalidInput, RequestTimeout, UnknownModel
+from service.errors import DeadlineExceeded, FieldError, InvalidInput, RequestTimeout
 from service.pictures.images import Finding, Upload
 from service.serving.admission import Admission
 from service.serving.body import LEAST_BYTES, PATIENCE_S, Body
@@ -53,11 +53,11 @@ class Backend:
     request_timeout_s: float
 
     def served(self, name: str, version: str | None = None) -> Served:
-        """What is live of a model, or a version of it. Raises UnknownModel or NotReady."""
-        served = self.registry.get(name)
-        if version is not None and version != str(served.manifest.version):
-            raise UnknownModel(f"Version {version!r} of {name!r} is not loaded.")
-        return served
+        """What is live of a model, or a version of it that is loaded.
+
+        Raises UnknownModel, UnknownVersion or NotReady.
+        """
+        return self.registry.get(name) if version is None else self.registry.version(name, version)
 
 
 class Admitted:

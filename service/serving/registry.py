@@ -43,6 +43,10 @@ class Registry:
         """What is found or required, in order."""
         return tuple(sorted(self._found.union(self._required)))
 
+    def knows(self, name: str) -> bool:
+        """Whether it is found or required."""
+        return name in self._found or name in self._required
+
     def get(self, name: str) -> Served:
         """What is live of `name`. Raises UnknownModel or NotReady."""
         served = self._live.get(name) or self.live(name)
@@ -55,7 +59,7 @@ class Registry:
 
         NotReady: nobody knows yet which models there are.
         """
-        if name not in self._found and name not in self._required:
+        if not self.knows(name):
             if not self._found and self._unlisted:
                 raise NotReady(f"Which models there are is not known: {self._why_unlisted()}.")
             raise UnknownModel(f"There is no model {name!r}; there are {_some(self.names)}.")
