@@ -25,7 +25,7 @@ HELD_BYTES = 64 * 1024  # so much of a form is held until all of it is there; mo
 MOST_BOUNDARIES, MOST_BLANKS, MOST_PARAMETERS = 4 * MAX_FILES, 64, 32
 
 _FILE_NAME = FILE_FIELD.encode()
-_FILE_NAMES = re.compile(rb"file(?:\[[0-9]{0,4}\])?")
+FILE_NAMES = re.compile(rb"file(?:\[[0-9]{0,4}\])?")
 
 # What nearly every client sends: the content type, a part's disposition, and the head of a part.
 _USUAL_CONTENT_TYPE = re.compile(r"multipart/form-data; boundary=([\w'+.-]+)", re.ASCII)
@@ -58,9 +58,9 @@ class _Boundaries:
         self._count = 0
 
     def count(self, chunk: bytes) -> None:
-        """Raises InvalidInput. One at the end of a chunk counts twice: there are few."""
+        """Raises InvalidInput. Each counts once, however it is cut."""
         seen = self._last + chunk
-        self._count += seen.count(self._line)
+        self._count += seen.count(self._line, max(0, len(self._last) - len(self._line) + 1))
         if self._count > MOST_BOUNDARIES:
             raise InvalidInput(f"The form's boundary is there more than {MOST_BOUNDARIES} times.")
         at = seen.find(self._line)
@@ -160,7 +160,7 @@ class FileForm:
         self._header = self._value = b""
 
     def _on_headers_finished(self) -> None:
-        if not _FILE_NAMES.fullmatch(self._name):
+        if not FILE_NAMES.fullmatch(self._name):
             name = self._name[:80].decode("utf-8", "replace")
             raise InvalidInput(
                 f"The form has a field {name!r} that is not known.",

@@ -148,6 +148,13 @@ def test_a_form_of_many_files_in_the_usual_spelling_needs_no_parser() -> None:
     assert read(*in_bytes(form)) == files
 
 
+def test_a_form_of_many_files_may_come_in_any_pieces() -> None:
+    """A boundary counts once, however it is cut."""
+    form = (USUAL + b"x\r\n") * 64 + b"--b--\r\n"
+    for size in (1, 7, 50, 200):
+        assert parsed(*(form[at : at + size] for at in range(0, len(form), size))) == [b"x"] * 64
+
+
 def test_one_file_too_many_is_refused_by_either_way() -> None:
     form = (USUAL + b"x\r\n") * 65 + b"--b--\r\n"
     assert read(form) == parsed(form) == "The form has more than 64 files."
