@@ -14,9 +14,18 @@ from service.endpoints.answer import response
 from service.endpoints.endpoint import Decoded, Operation, Whole
 from service.endpoints.picture import PictureEndpoint, parameter
 from service.endpoints.schemas import DigitResult, Explanation
-from service.endpoints.uploads import INLINE_PICTURES, Uploads, requests_schema, uploaded, uploads_in
+from service.endpoints.uploads import (
+    INLINE_PICTURES,
+    Document,
+    Pixels,
+    Uploads,
+    opened,
+    requests_schema,
+    uploaded,
+    uploads_in,
+)
 from service.errors import FieldError, InvalidInput
-from service.pictures.images import rows_of
+from service.pictures.images import given_digit, rows_of
 from service.pictures.mnist import digits_of_mnist
 from service.pictures.preparation import SIDE
 from service.serving.call import Admitted, Call
@@ -50,7 +59,7 @@ class Pictures(NamedTuple):
         return rows_of(self.digits) if all(self.digits) and max_pixels >= SIDE * SIDE else None
 
     def decoded(self, rows: Rows) -> Decoded:
-        return Decoded(rows, len(rows) > 1, digits, time.perf_counter() - self.started)
+        return Decoded(rows, self.uploads.many, digits, time.perf_counter() - self.started)
 
 
 class DigitEndpoint(PictureEndpoint):
@@ -70,18 +79,24 @@ class DigitEndpoint(PictureEndpoint):
 
     async def answer(self, call: Call) -> Response:
         explained = _flag(call.scope["query_string"], "explain")
-        uploads = await uploaded(call.body)
+        posted = await uploaded(call, self.input.row_shape)
         if explained:
-            return await self._explain(call, uploads)
-        call.admit(len(uploads.files))
-        pictures, rows = await self._read(call, uploads)
-        return await response(call, pictures.decoded(rows), await call.predict(rows))
+            return await self._explain(call, posted)
+        call.admit(posted.number)
+        started = time.perf_counter()
+        came = await opened(call, posted, self.input.row_shape)
+        if isinstance(came, Pixels):
+            decoded = Decoded(came.rows, came.many, digits, time.perf_counter() - started)
+        else:
+            pictures, rows = await self._read(call, came)
+            decoded = pictures.decoded(rows)
+        return await response(call, decoded, await call.predict(decoded.rows))
 
     def operation(self) -> Operation:
         return Operation(
             summary=f"{self.manifest.name}: the handwritten digit on a picture",
             description=self._description(),
-            requests=requests_schema(),
+            requests=requests_schema(self.input.row_shape, self.known_row()),
             result={
                 **_RESULT,
                 "properties": {**_RESULT["properties"], "explanation": _EXPLANATION},
@@ -100,12 +115,16 @@ class DigitEndpoint(PictureEndpoint):
             rows = rows_of([finding.pixels for finding in await call.find(uploads.named(), self.input)])
         return pictures, rows
 
-    async def _explain(self, call: Call, uploads: Uploads) -> Response:
-        if len(uploads.files) > 1:
-            raise InvalidInput("Only one picture a request can be explained.")
+    async def _explain(self, call: Call, posted: Uploads | Document) -> Response:
         call.admit(explain.ROWS)
         started = time.perf_counter()
-        (finding,) = await call.find(uploads.named(), self.input)
+        came = await opened(call, posted, self.input.row_shape)
+        if came.number > 1:
+            raise InvalidInput("Only one picture a request can be explained.")
+        if isinstance(came, Pixels):
+            finding = given_digit(came.rows.tobytes())
+        else:
+            (finding,) = await call.find(came.named(), self.input)
         decode_s = time.perf_counter() - started
         rows = explain.occluded(finding.pixels)
         answer = await call.predict(rows)
@@ -113,7 +132,7 @@ class DigitEndpoint(PictureEndpoint):
         probabilities = [row["probabilities"] for row in results]
         why = await asyncio.to_thread(explain.explanation, finding, probabilities)
         explained = [{**results[0], "explanation": why}]
-        decoded = Decoded(rows[:1], False, lambda _answer, _part: explained, decode_s)
+        decoded = Decoded(rows[:1], came.many, lambda _answer, _part: explained, decode_s)
         return await response(call, decoded, answer)
 
 

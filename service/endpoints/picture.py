@@ -5,6 +5,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
+import numpy as np
+from numpy.typing import NDArray
 from starlette.responses import Response
 
 from service.artifacts.interface import PictureInput
@@ -12,12 +14,13 @@ from service.artifacts.manifest import Manifest
 from service.endpoints.answer import response
 from service.endpoints.endpoint import Decoded, Endpoint, Operation
 from service.endpoints.multipart import MAX_FILES, MOST_PARAMETERS
-from service.endpoints.uploads import requests_schema, uploaded
+from service.endpoints.uploads import Pixels, Uploads, opened, requests_schema, uploaded
 from service.engine.predictor import MAX_BATCH_ROWS
+from service.engine.tensors import decode_tensor
 from service.errors import FieldError, InvalidInput
 from service.pictures.images import rows_of
 from service.serving.call import Call
-from service.serving.job import Answer
+from service.serving.job import Answer, Rows
 
 TOP, MOST_TOP = 5, 100
 
@@ -35,14 +38,21 @@ class PictureEndpoint(Endpoint):
 
     async def answer(self, call: Call) -> Response:
         top = self._top(call.scope["query_string"])
-        uploads = await uploaded(call.body)
-        call.admit(len(uploads.files))
+        posted = await uploaded(call, self.input.row_shape)
+        call.admit(posted.number)
         started = time.perf_counter()
-        findings = await call.find(uploads.named(), self.input)
-        rows = rows_of([finding.pixels for finding in findings], self.input.row_shape)
+        pictures = await opened(call, posted, self.input.row_shape)
+        rows = await self._rows(call, pictures)
         decode_s = time.perf_counter() - started
-        decoded = Decoded(rows, len(rows) > 1, partial(self._results, top), decode_s)
+        decoded = Decoded(rows, pictures.many, partial(self._results, top), decode_s)
         return await response(call, decoded, await call.predict(rows))
+
+    async def _rows(self, call: Call, pictures: Uploads | Pixels) -> Rows:
+        """Raises ServiceError."""
+        if isinstance(pictures, Pixels):
+            return pictures.rows
+        findings = await call.find(pictures.named(), self.input)
+        return rows_of([finding.pixels for finding in findings], self.input.row_shape)
 
     def operation(self) -> Operation:
         labels = list(self.manifest.output.labels)
@@ -71,16 +81,22 @@ class PictureEndpoint(Endpoint):
         return Operation(
             summary=f"{self.manifest.name}: what is on a picture",
             description=self._description(),
-            requests=requests_schema(),
+            requests=requests_schema(self.input.row_shape, self.known_row()),
             result={"type": "object", "properties": properties, "required": list(properties)},
             query=(top,),
         )
+
+    def known_row(self) -> NDArray[np.uint8]:
+        """The first of the check: what the model is known to answer."""
+        row: NDArray[np.uint8] = decode_tensor(self.manifest.check.inputs)[0].numpy()
+        return row
 
     def _description(self) -> str:
         return (
             "PNG, JPEG, WebP, AVIF, BMP, GIF or TIFF. One picture as the body itself or as the form field"
             f" `file` is answered by one prediction; several `file` fields, up to {MAX_FILES}, by a list in"
-            " their order."
+            " their order (`file[]`, `file[0]`, `file[1]` are as good). In JSON a picture is Base64, a data"
+            " URL, or nested lists of the pixels that the model takes, which are taken as they are."
         )
 
     def _results(self, top: int, answer: Answer, part: slice) -> list[dict[str, Any]]:

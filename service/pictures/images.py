@@ -134,6 +134,13 @@ def find_digit(picture: Picture) -> Finding:
     return find(picture, DIGIT)
 
 
+def given_digit(pixels: bytes) -> Finding:
+    """What came as the 28×28 bytes that the model reads."""
+    box = Image.frombytes("L", (SIDE, SIDE), pixels).getbbox() or (0, 0, SIDE, SIDE)
+    left, top, right, bottom = (edge / SIDE for edge in box)
+    return Finding(pixels, (SIDE, SIDE), Prepared(pixels, True, (left, top, right, bottom)))
+
+
 def read_digits(pictures: Sequence[Picture]) -> NDArray[np.uint8]:
     """`images_u8 [N, 1, 28, 28]`, light ink on a dark ground. Raises what `find_digit` raises."""
     return rows_of([find_digit(picture).pixels for picture in pictures])

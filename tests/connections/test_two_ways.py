@@ -1,18 +1,22 @@
 """Generated spellings of requests: one answer, whole and in pieces, with the direct way and without it."""
 
 import asyncio
+import base64
 import json
 import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from service.connections.connection import Connection
 from service.http.keys import add_key
@@ -91,6 +95,8 @@ def requests(picture: bytes, key: str) -> st.SearchStrategy[Request]:
     unchosen = b'\r\n--b\r\nContent-Disposition: form-data; name="file"; filename=""\r\n\r\n'
     umlaut = part.replace(b"--b", b"--\xfc", 1) + b"\r\n--\xfc--\r\n"
     form = part + b"\r\n--b--\r\n"
+    text = base64.b64encode(picture)
+    pixels = json.dumps(np.asarray(Image.open(BytesIO(picture))).tolist()).encode()
     kind = b"multipart/form-data; boundary=b"
     contents = {
         b"/predict/pass": (
@@ -119,6 +125,11 @@ def requests(picture: bytes, key: str) -> st.SearchStrategy[Request]:
                 b"",
                 picture[:40],
                 b"--b--\r\n",
+                b'{"image": "%b"}' % text,
+                b'{"images": ["%b", "data:image/png;base64,%b"]}' % (text, text),
+                b'{"pixels": %b}' % pixels,
+                b'{"images": [%b]}' % pixels,
+                b'{"image": "%b' % text,
             ],
             [
                 kind,
@@ -133,6 +144,9 @@ def requests(picture: bytes, key: str) -> st.SearchStrategy[Request]:
                 b"Image/PNG; boundary=b",
                 b"image/",
                 b"",
+                b"application/octet-stream",
+                b"application/json",
+                b"application/json; charset=utf-8",
                 b"multipart/form-data; charset=x; boundary=b",
             ],
         ),

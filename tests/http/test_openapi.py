@@ -68,9 +68,14 @@ async def test_the_pass_body_is_one_number_or_a_list(document: dict[str, Any]) -
     assert (rows["type"], rows["items"]) == ("array", row)
 
 
-async def test_the_digit_body_is_a_form_or_an_image(document: dict[str, Any]) -> None:
+async def test_the_digit_body_is_a_form_an_image_or_a_document(document: dict[str, Any]) -> None:
     content = document["paths"]["/predict/digit"]["post"]["requestBody"]["content"]
-    assert set(content) == {"multipart/form-data", "image/*"}
+    assert set(content) == {
+        "multipart/form-data",
+        "image/*",
+        "application/octet-stream",
+        "application/json",
+    }
 
 
 async def test_problems_have_the_documented_fields(
