@@ -3,6 +3,7 @@
 curl and Java's are among the tests that always run; `make test-clients` runs all.
 """
 
+import base64
 import json
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ PICTURE = COMMITTED / "digit" / "19" / "samples" / "7.png"
 CLIENTS = ROOT / "tests" / "clients"
 HOURS = '{"hours": 4}'
 AS_JSON = ("-H", "Content-Type: application/json", "-d", HOURS)
+IN_JSON = json.dumps({"image": base64.b64encode(PICTURE.read_bytes()).decode()})
 AS_PNG = ("-H", "Content-Type: image/png", "--data-binary", f"@{PICTURE}")
 
 
@@ -69,6 +71,9 @@ CURL = {
     "HTTP/1.0": (("--http1.0", *AS_JSON), "/predict/pass"),
     "a picture": (AS_PNG, "/predict/digit"),
     "a picture, offering HTTP/2": (("--http2", *AS_PNG), "/predict/digit"),
+    "bytes": (("-H", "Content-Type: application/octet-stream", *AS_PNG[2:]), "/predict/digit"),
+    "no type": (("-H", "Content-Type:", *AS_PNG[2:]), "/predict/digit"),
+    "Base64": (("-H", "Content-Type: application/json", "-d", IN_JSON), "/predict/digit"),
     "a form": (("-F", f"file=@{PICTURE}"), "/predict/digit"),
     "a form, offering HTTP/2": (("--http2", "-F", f"file=@{PICTURE}"), "/predict/digit"),
     "waiting to be asked": (("-H", "Expect: 100-continue", *AS_PNG), "/predict/digit"),

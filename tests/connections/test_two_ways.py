@@ -62,7 +62,7 @@ def both_ways(published: Path, keys: Path) -> Iterator[tuple[Watched, Watched]]:
         watched(published, api_keys_file=keys, open_paths="/health,/models") as direct,
         watched(published, api_keys_file=keys, open_paths="/health,/models") as usual,
     ):
-        vars(usual.app)["direct"].clear()
+        vars(usual.app)["direct"] = {}
         yield direct, usual
 
 
