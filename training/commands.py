@@ -1,4 +1,4 @@
-"""The commands: `pass`, `digit` and `picture` fit a model and publish it, `keys` makes keys."""
+"""The commands: `pass`, `digit`, `picture` and `table` fit a model and publish it, `keys` makes keys."""
 
 import os
 from enum import StrEnum
@@ -31,9 +31,11 @@ from training.pictures import picture_command
 from training.places import checkpoint_in, device_of, store_in
 from training.publish import publish_again
 from training.tables import print_result, print_robustness
+from training.tabular import table_command
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 cli.add_typer(picture_command.cli)
+cli.add_typer(table_command.cli)
 
 RecipeName = StrEnum("RecipeName", {name: name for name in RECIPES})  # type: ignore[misc]
 DEFAULT_RECIPE = RecipeName(CNN.name)

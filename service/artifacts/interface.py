@@ -14,6 +14,9 @@ Resize = Literal["crop", "stretch", "mnist"]
 
 MAX_COLUMNS, MAX_CATEGORIES, MAX_LABELS, MAX_SIDE = 1_000, 1_000, 10_000, 1_024
 
+# What stands for nothing in a table of text, beside an empty cell: in small letters.
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
+
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 

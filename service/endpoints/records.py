@@ -6,12 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from service.artifacts.interface import Column
+from service.artifacts.interface import MISSING, Column
 from service.errors import SHOWN_ERRORS, FieldError, InvalidInput
 from service.problems import invalid_payload
 
-# What stands for nothing, beside an empty cell.
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 MAX_CELL = 1_000  # characters
 
 

@@ -1,0 +1,173 @@
+"""Tables: what a CSV says, what is fitted to it, and that it is no worse than what everyone uses."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn import datasets
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from typer.testing import CliRunner
+
+from service.artifacts.interface import Column, Output
+from service.artifacts.store import ArtifactStore, read_manifest
+from service.engine.predictor import load
+from tests.conftest import CPU, QUIET
+from training.commands import cli
+from training.data import DataUnavailable
+from training.tabular.table_file import Table, read_table
+from training.tabular.table_recipe import Target, fitted, target_of, train_table
+
+LETTERS = """size;colour;id;always;grade
+1,5;red;a1;x;yes
+2;blue;a2;x;no
+NA;red;a3;x;yes
+4;;a4;x;no
+5;blue;a5;x;
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "rows.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_columns_are_found_in_their_values(tmp_path: Path) -> None:
+    many = LETTERS + "".join(f"{i};red;b{i};x;yes\n" for i in range(30))
+    told: list[str] = []
+    table = read_table(written(tmp_path, many), "grade", told.append)
+    assert table.columns == (
+        Column(name="size", training_minimum=0, training_maximum=29, optional=True),
+        Column(name="colour", dtype="category", categories=("blue", "red"), optional=True),
+    )
+    np.testing.assert_array_equal(table.values[:4], [[1.5, 1], [2, 0], [np.nan, 1], [4, np.nan]])
+    assert list(table.target[:4]) == ["yes", "no", "yes", "no"]
+    assert [line.split(" is left out")[0].split(" are left")[0] for line in told] == [
+        "the column id",
+        "the column always",
+        "1 rows without grade",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "is empty"),
+        ("a,y\n1\n", "line 2: 1 cells for 2 columns"),
+        ("a,a\n1,2\n", "'a' is there twice"),
+        ("a,,y\n1,2,3\n", "column 2 has no name"),
+        ("a,y\n1,0\n1e60,1\n", "line 3, column a: '1e60' is more than a float32 can hold"),
+        ("a,b\n1,2\n", "has no column 'y'"),
+        ('a,y\n"1,2\n', "not a CSV"),
+        ("a,y\n1,0\n1,1\n", "no column that could say anything of 'y'"),
+    ],
+)
+def test_what_is_no_table_is_told_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(DataUnavailable, match=problem):
+        read_table(written(tmp_path, text), "y", lambda _: None)
+
+
+def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes("größe,y\n1,0\n2,1\n".encode("latin-1"))
+    with pytest.raises(DataUnavailable, match=r"UTF-8|cannot be sent"):
+        read_table(path, "y", lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("texts", "output"),
+    [
+        (["0", "1"] * 10, Output(kind="binary", labels=("y",), threshold=0.5)),
+        (["no", "Yes"] * 10, Output(kind="binary", labels=("y",), threshold=0.5)),
+        (["b", "a"] * 10, Output(kind="classes", labels=("a", "b"))),
+        (["10", "9", "2"] * 10, Output(kind="classes", labels=("2", "9", "10"))),
+        ([f"{i / 7:.3f}" for i in range(30)], Output(kind="numbers", labels=("y",))),
+        ([str(i) for i in range(30)], Output(kind="numbers", labels=("y",))),
+    ],
+)
+def test_the_target_says_what_it_is(texts: list[str], output: Output) -> None:
+    numeric = texts[0].replace(".", "").isdigit()
+    table = Table((Column(name="x"),), np.zeros((len(texts), 1), np.float32), texts, numeric)
+    target = target_of(table, "y", "auto", None, 0.5, "")
+    assert target.output == output
+
+
+def test_what_is_missing_has_its_rule_in_the_archive(tmp_path: Path) -> None:
+    """A number is the mean, a category none; each is told apart from what is there."""
+    rows = "".join(f"{i % 7},{'red' if i % 3 else 'blue'},{int(i % 7 > 3)}\n" for i in range(60))
+    gaps = ",red,1\n,red,1\n3,,0\n2,,0\n"
+    path = written(tmp_path, "size,colour,y\n" + rows + gaps)
+    store = ArtifactStore(tmp_path / "artifacts")
+    train_table("gaps", store, read_table(path, "y", lambda _: None), "y", QUIET)
+    model = load(store.folder("gaps", 1), CPU)
+    whole = model.predict(torch.tensor([[6.0, 1.0], [0.0, 1.0]]))
+    assert whole[0].item() > 0.9 > 0.1 > whole[1].item()
+    without = model.predict(torch.tensor([[float("nan"), 1.0], [6.0, float("nan")]]))
+    assert without.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "diabetes"])
+def test_it_is_no_worse_than_scikit_learn_s(name: str) -> None:
+    """Five folds, the same for both."""
+    data = getattr(datasets, f"load_{name}")()
+    rows, values = data.data.astype(np.float32), data.target
+    numbers = name == "diabetes"
+    folds = KFold if numbers else StratifiedKFold
+    ours, theirs = [], []
+    for train, judged in folds(5, shuffle=True, random_state=0).split(rows, values):
+        table = Table(tuple(Column(name=f"c{i}") for i in range(rows.shape[1])), rows, [], numbers)
+        generator = torch.Generator().manual_seed(0)
+        if numbers:
+            target = Target(torch.tensor(values).unsqueeze(1), Output(kind="numbers", labels=("y",)))
+        else:
+            labels = tuple(map(str, sorted(set(values))))
+            target = Target(torch.tensor(values), Output(kind="classes", labels=labels))
+        net, _ = fitted(table, target, torch.from_numpy(train), generator)
+        answers = net(torch.from_numpy(rows[judged])).double().numpy()
+        theirs_now = make_pipeline(StandardScaler(), Ridge() if numbers else LogisticRegression())
+        theirs.append(theirs_now.fit(rows[train], values[train]).score(rows[judged], values[judged]))
+        if numbers:
+            spread = ((values[judged] - values[judged].mean()) ** 2).sum()
+            ours.append(1 - ((answers[:, 0] - values[judged]) ** 2).sum() / spread)
+        else:
+            ours.append((answers.argmax(1) == values[judged]).mean())
+    assert np.mean(ours) >= np.mean(theirs) - 1e-4
+
+
+def test_many_columns_and_classes_are_one_command(tmp_path: Path) -> None:
+    """The lecture's exercise, smaller: nine classes by 93 columns."""
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(1_500, 93)).round(3)
+    classes = (rows @ random.normal(size=(93, 9)) * 3).argmax(1)
+    path = tmp_path / "rows.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*(f"feat_{i}" for i in range(93)), "target"])
+        writer.writerows([*row, f"Class_{k}"] for row, k in zip(rows.tolist(), classes, strict=True))
+    out = tmp_path / "artifacts"
+    command = ["table", "--csv", str(path), "--target", "target", "--name", "nine", "--out", str(out)]
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == 0, result.output
+    manifest = read_manifest(out / "nine" / "1")
+    assert len(manifest.output.labels) == 9
+    assert manifest.metric("accuracy", "test").value > 0.7
+    assert (out / "nine" / "current").read_text() == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "problem"),
+    [
+        (["--csv", "nowhere.csv", "--target", "y"], 2, "nowhere.csv"),
+        (["--csv", "nowhere.csv", "--target", "y", "--name", "No Name"], 2, "--name"),
+        (["--csv", "nowhere.csv", "--target", "y", "--task", "guess"], 2, "guess"),
+    ],
+)
+def test_what_is_wrong_is_one_line(tmp_path: Path, arguments: list[str], code: int, problem: str) -> None:
+    result = CliRunner().invoke(cli, ["table", *arguments, "--out", str(tmp_path)])
+    assert result.exit_code == code, result.output
+    assert problem in result.output

@@ -1,0 +1,1 @@
+"""Tables: a CSV of anybody's → a model of its columns."""

@@ -1,0 +1,86 @@
+"""The command `table`."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from service.artifacts.manifest import printable
+from service.artifacts.signatures import SigningKey
+from training.activation import Activation
+from training.failures import errors_explained, fail
+from training.options import Activate, Out, Seed, Sign
+from training.places import store_in
+from training.tables import print_result
+from training.tabular.table_file import read_table
+from training.tabular.table_recipe import DECISION_THRESHOLD, train_table
+
+cli = typer.Typer()
+
+BYTES_NEEDED = 8 << 20  # a version folder, generously
+NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+
+
+class TaskName(StrEnum):
+    auto = "auto"
+    classes = "classes"
+    binary = "binary"
+    regression = "regression"
+
+
+@cli.command()
+def table(
+    csv: Annotated[Path, typer.Option(help="A table with a row of names; its columns may be anything.")],
+    target: Annotated[str, typer.Option(help="The column to predict.")],
+    name: Annotated[str, typer.Option(help="Of the model: its address is /predict/NAME.")] = "table",
+    task: Annotated[
+        TaskName, typer.Option(help="What the target is; by default found in it.")
+    ] = TaskName.auto,
+    positive: Annotated[
+        str | None, typer.Option(help="Of a binary target: the value that is true.")
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Of a binary target: the probability that is true.")
+    ] = DECISION_THRESHOLD,
+    units: Annotated[str, typer.Option(help="Of a target of numbers.")] = "",
+    out: Out = Path("artifacts"),
+    seed: Seed = 0,
+    sign: Sign = None,
+    activate: Activate = None,
+) -> None:
+    """Classes, yes or no, or a number, from the columns of a CSV file."""
+    console, told = Console(), list[str]()
+    if not NAME.fullmatch(name):
+        fail(f"--name {name!r:.80} is none for a model: a-z, 0-9 and -, a letter first", code=2)
+    with errors_explained():
+        key = SigningKey(sign) if sign else None
+        store = store_in(out, name, BYTES_NEEDED)
+        with Progress(console=console, transient=True) as progress:
+            size = 2 * csv.stat().st_size if csv.is_file() else None  # it is read twice
+            reading = progress.add_task("reading", total=size)
+            rows = read_table(
+                csv,
+                target,
+                lambda line: typer.echo(printable(line), err=True),
+                lambda count: progress.advance(reading, count),
+            )
+        manifest = train_table(
+            name,
+            store,
+            rows,
+            target,
+            console,
+            task=task.value,
+            positive=positive,
+            threshold=threshold,
+            units=units,
+            seed=seed,
+            key=key,
+            activation=Activation(activate, told.append),
+        )
+    print_result(console, manifest, {})
+    typer.echo("\n".join(told))

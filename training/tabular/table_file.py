@@ -1,0 +1,203 @@
+"""A CSV of anybody's, read twice: for what its columns are, then for their values.
+
+So no more of it is in memory than a few bytes a value, however large it is.
+"""
+
+import csv
+import re
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.artifacts.interface import MAX_CATEGORIES, MAX_COLUMNS, MISSING, Column
+from training.data import LARGEST, DataUnavailable
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+SEPARATORS = ",;\t|"
+LONGEST_LINE = 1_000_000  # characters
+MAX_ROWS = 10_000_000
+# A column of text with more values than this, most of them there but once, says who a row is, not what.
+FEW_VALUES, MOSTLY = 20, 0.5
+
+Told = Callable[[str], object]
+Read = Callable[[int], object]  # is told how many bytes have been read
+
+
+class _Seen:
+    """What a column holds: numbers alone, or which texts."""
+
+    def __init__(self) -> None:
+        self.numbers = True
+        self.low = self.high = None
+        self.missing = 0
+        self.count = 0
+        self.texts: Counter[str] = Counter()
+
+    def see(self, text: str, decimal_comma: bool) -> None:
+        if text.lower() in MISSING:
+            self.missing += 1
+            return
+        self.count += 1
+        if len(self.texts) <= MAX_CATEGORIES:
+            self.texts[text] += 1
+        if self.numbers and _number(text, decimal_comma) is None:
+            self.numbers = False
+
+
+class Table(NamedTuple):
+    """`values` f32 [rows, columns], a category as its place, NaN for what is missing; `target` by row."""
+
+    columns: tuple[Column, ...]
+    values: NDArray[np.float32]
+    target: Sequence[str]
+    target_is_numeric: bool
+
+
+def read_table(path: Path, target: str, tell: Told, progress: Read = lambda _: None) -> Table:
+    """`tell` hears what is left out, and why. Raises DataUnavailable, naming the line and the column."""
+    try:
+        shape = _Shape.of(path)
+        if target not in shape.header:
+            raise DataUnavailable(
+                f"{path} has no column {target!r:.60}; it has {', '.join(shape.header):.200}"
+            )
+        seen = [_Seen() for _ in shape.header]
+        for _, row in shape.rows(path, progress):
+            for column, text in zip(seen, row, strict=True):
+                column.see(text, shape.decimal_comma)
+        return _read_values(path, shape, seen, target, tell, progress)
+    except OSError as error:
+        raise DataUnavailable(f"{path} cannot be read: {error.strerror}") from error
+
+
+class _Shape(NamedTuple):
+    """How a file is written."""
+
+    header: tuple[str, ...]
+    separator: str
+
+    @property
+    def decimal_comma(self) -> bool:
+        return self.separator != ","
+
+    @classmethod
+    def of(cls, path: Path) -> "_Shape":
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            first = file.readline(LONGEST_LINE)
+        separator = max(SEPARATORS, key=first.count) if first else ","
+        if not first.strip():
+            raise DataUnavailable(f"{path} is empty: its first line has to name the columns")
+        header = tuple(name.strip() for name in next(csv.reader([first], delimiter=separator), []))
+        _check_header(path, header)
+        return cls(header, separator)
+
+    def rows(self, path: Path, progress: Read) -> Iterator[tuple[int, list[str]]]:
+        """Each with the number of its line, its cells without the blanks around them."""
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.reader(_lines(path, file, progress), delimiter=self.separator, strict=True)
+            next(reader)
+            try:
+                for count, row in enumerate(reader):
+                    if count == MAX_ROWS:
+                        raise DataUnavailable(f"{path} has more than {MAX_ROWS:,} rows")
+                    if not row or (len(row) == 1 and not row[0].strip()):
+                        continue
+                    if len(row) != len(self.header):
+                        where = f"{path}, line {reader.line_num}"
+                        raise DataUnavailable(f"{where}: {len(row)} cells for {len(self.header)} columns")
+                    yield reader.line_num, [text.strip() for text in row]
+            except csv.Error as error:
+                raise DataUnavailable(f"{path}, line {reader.line_num}: not a CSV: {error}") from error
+
+
+def _lines(path: Path, file: Iterator[str], progress: Read) -> Iterator[str]:
+    for number, line in enumerate(file, 1):
+        if len(line) > LONGEST_LINE:
+            raise DataUnavailable(f"{path}, line {number} is longer than {LONGEST_LINE:,} characters")
+        if not line.isascii() and any("\udc80" <= character <= "\udcff" for character in line):
+            raise DataUnavailable(f"{path}, line {number} is not UTF-8; save it as CSV in UTF-8")
+        progress(len(line))
+        yield line
+
+
+def _check_header(path: Path, header: Sequence[str]) -> None:
+    twice = [name for name, times in Counter(header).items() if times > 1]
+    wrong = [name for name in header if not name.isprintable() or len(name) > 200]
+    if "" in header:
+        raise DataUnavailable(f"{path}, line 1: column {header.index('') + 1} has no name")
+    if twice or wrong:
+        problem = "is there twice" if twice else "has a name that cannot be sent"
+        raise DataUnavailable(f"{path}, line 1: the column {(twice or wrong)[0]!r:.60} {problem}")
+    if len(header) > MAX_COLUMNS:
+        raise DataUnavailable(f"{path} has {len(header):,} columns; at most {MAX_COLUMNS:,} are read")
+
+
+def _read_values(
+    path: Path, shape: _Shape, seen: Sequence[_Seen], target: str, tell: Told, progress: Read
+) -> Table:
+    kept = [
+        (at, name)
+        for at, (name, column) in enumerate(zip(shape.header, seen, strict=True))
+        if name != target and _is_kept(name, column, tell)
+    ]
+    if not kept:
+        raise DataUnavailable(f"{path} has no column that could say anything of {target!r:.60}")
+    categories = {at: sorted(seen[at].texts) for at, _ in kept if not seen[at].numbers}
+    places = {at: {text: float(i) for i, text in enumerate(texts)} for at, texts in categories.items()}
+    at_target = shape.header.index(target)
+    values, targets, left_out = array("f"), list[str](), 0
+    for line, row in shape.rows(path, progress):
+        if row[at_target].lower() in MISSING:
+            left_out += 1
+            continue
+        targets.append(row[at_target])
+        for at, name in kept:
+            text = row[at]
+            if text.lower() in MISSING:
+                value: float | None = float("nan")
+            elif at in places:
+                value = places[at][text]
+            else:
+                value = _number(text, shape.decimal_comma)
+            if value is None or abs(value) > LARGEST:
+                raise DataUnavailable(
+                    f"{path}, line {line}, column {name}: {text!r:.60} is more than a float32 can hold"
+                )
+            values.append(value)
+    if left_out:
+        tell(f"{left_out:,} rows without {target} are left out")
+    table = np.frombuffer(values, np.float32).reshape(-1, len(kept))
+    columns = tuple(
+        _column(name, table[:, i], tuple(categories.get(at, ()))) for i, (at, name) in enumerate(kept)
+    )
+    return Table(columns, table, targets, seen[at_target].numbers)
+
+
+def _is_kept(name: str, column: _Seen, tell: Told) -> bool:
+    if not column.texts or (len(column.texts) == 1 and not column.missing):
+        tell(f"the column {name} is left out: it holds the same in every row")
+        return False
+    many = len(column.texts) > max(FEW_VALUES, MOSTLY * column.count)
+    if not column.numbers and (many or len(column.texts) > MAX_CATEGORIES):
+        tell(f"the column {name} is left out: a text that nearly every row has another of says nothing")
+        return False
+    return True
+
+
+def _column(name: str, values: NDArray[np.float32], categories: tuple[str, ...]) -> Column:
+    optional = bool(np.isnan(values).any())
+    if categories:
+        return Column(name=name, dtype="category", categories=categories, optional=optional)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    return Column(name=name, training_minimum=low, training_maximum=high, optional=optional)
+
+
+def _number(text: str, decimal_comma: bool) -> float | None:
+    """None: it is none. Python's own reading also takes 1_000, other scripts' digits, inf and nan."""
+    plain = text.replace(",", ".") if decimal_comma else text
+    return float(plain) if NUMBER.fullmatch(plain) else None

@@ -1,0 +1,268 @@
+"""The recipe for tables: what the target is, how rows are split, what is measured, and the model card."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
+
+from service.artifacts.interface import MAX_LABELS, Output, TableInput
+from service.artifacts.manifest import Manifest, Metric, TrainingRecord
+from service.artifacts.signatures import SigningKey
+from service.artifacts.store import ArtifactStore
+from training.activation import IF_AS_GOOD, Activation
+from training.calibration import calibration_error
+from training.data import DataUnavailable, Rows
+from training.publish import Candidate, publish
+from training.record import training_record
+from training.tabular.table_file import NUMBER, Table
+from training.tabular.table_fit import (
+    PENALTIES,
+    choose_penalty,
+    class_loss,
+    fit_classes,
+    fit_number,
+    number_loss,
+)
+from training.tabular.table_net import Features, TableNet
+
+RECIPE = "linear-table"
+TEST_SHARE = 0.2
+LEAST_ROWS = 10
+# Whole numbers of so few values are names of classes, unless it is said that they are numbers.
+FEW_CLASSES = 20
+DECISION_THRESHOLD = 0.5
+CHECK_ROWS, PROOF_ROWS = 5, 1_000
+
+# What says no and yes, in small letters.
+NO_AND_YES = ({"0", "1"}, {"no", "yes"}, {"false", "true"}, {"n", "y"}, {"f", "t"})
+YES = {"1", "yes", "true", "y", "t"}
+
+Task = Literal["auto", "classes", "binary", "regression"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be answered: `values` i64 or f64 [N, 1], and how an answer says it."""
+
+    values: Tensor
+    output: Output
+
+
+class Split(NamedTuple):
+    train: Tensor
+    test: Tensor
+
+
+def train_table(
+    name: str,
+    store: ArtifactStore,
+    table: Table,
+    target_name: str,
+    console: Console,
+    *,
+    task: Task = "auto",
+    positive: str | None = None,
+    threshold: float = DECISION_THRESHOLD,
+    units: str = "",
+    seed: int = 0,
+    key: SigningKey | None = None,
+    activation: Activation = IF_AS_GOOD,
+) -> Manifest:
+    """Fit and publish. Raises DataUnavailable, PublishFailed or ArtifactError."""
+    started = time.monotonic()
+    target = target_of(table, target_name, task, positive, threshold, units)
+    if len(table.values) < LEAST_ROWS:
+        raise DataUnavailable(f"there are {len(table.values)} rows; at least {LEAST_ROWS} are needed")
+    generator = torch.Generator().manual_seed(seed)
+    split = split_rows(target, generator)
+    with Progress(console=console, transient=True) as progress:
+        penalties = progress.add_task("penalties", total=len(PENALTIES) + 1)
+        net, penalty = fitted(table, target, split.train, generator, lambda: progress.advance(penalties))
+    rows = torch.from_numpy(table.values)
+    metrics = (
+        *_metrics("train", net, rows[split.train], target, split.train),
+        *_metrics("test", net, rows[split.test], target, split.test),
+    )
+    record = training_record(
+        recipe=RECIPE,
+        hyperparameters={"penalty": penalty, "features": net.features.count, "target": target_name},
+        seed=seed,
+        device=torch.device("cpu"),
+        data_sha256=Rows(rows, target.values).sha256(),
+        started=started,
+    )
+    check_rows = rows[split.test[:CHECK_ROWS]]
+    candidate = Candidate(
+        name=name,
+        kind="table",
+        net=net,
+        input=TableInput(columns=table.columns),
+        output=target.output,
+        metrics=metrics,
+        training=record,
+        check_rows=check_rows,
+        proof_rows=rows[:PROOF_ROWS],
+        files={"report/report.md": _card(name, table, target_name, record, metrics).encode()},
+    )
+    return publish(candidate, store, key, activation)
+
+
+def target_of(
+    table: Table, name: str, task: Task, positive: str | None, threshold: float, units: str
+) -> Target:
+    """What the column of the target is, found in it or as said. Raises DataUnavailable."""
+    texts = table.target
+    counts = Counter(texts)
+    if len(counts) < 2:
+        raise DataUnavailable(f"the column {name} holds the same in every row")
+    if task == "regression" or (task == "auto" and _are_amounts(table, counts)):
+        if not table.target_is_numeric:
+            raise DataUnavailable(f"the column {name} holds text, which is no amount: leave --task out")
+        values = torch.tensor([float(text.replace(",", ".")) for text in texts], dtype=torch.float64)
+        return Target(values.unsqueeze(1), Output(kind="numbers", labels=(name,), units=units))
+    yes = positive if positive is not None else _yes_of(counts)
+    if task == "binary" or (task == "auto" and yes is not None and len(counts) == 2):
+        if len(counts) != 2 or yes not in counts:
+            raise DataUnavailable(
+                f"the column {name} has {len(counts)} values; a binary target has 2, of which --positive"
+                " names one"
+            )
+        values = torch.tensor([int(text == yes) for text in texts])
+        return Target(values, Output(kind="binary", labels=(name,), threshold=threshold))
+    if len(counts) > MAX_LABELS or len(counts) > len(texts) / 2:
+        raise DataUnavailable(f"the column {name} has {len(counts):,} values for {len(texts):,} rows")
+    labels = sorted(counts, key=_numbers_first)
+    place = {label: i for i, label in enumerate(labels)}
+    return Target(
+        torch.tensor([place[text] for text in texts]), Output(kind="classes", labels=tuple(labels))
+    )
+
+
+def _are_amounts(table: Table, counts: Counter[str]) -> bool:
+    whole = all(text.lstrip("+-").isdigit() for text in counts)
+    return table.target_is_numeric and not (whole and len(counts) <= FEW_CLASSES)
+
+
+def _yes_of(counts: Counter[str]) -> str | None:
+    small = {text.lower() for text in counts}
+    return next(text for text in counts if text.lower() in YES) if small in NO_AND_YES else None
+
+
+def _numbers_first(label: str) -> tuple[bool, float, str]:
+    is_number = bool(NUMBER.fullmatch(label))
+    return not is_number, float(label) if is_number else 0.0, label
+
+
+def split_rows(target: Target, generator: torch.Generator) -> Split:
+    """A share of the rows, and of every class of several rows, is kept to test on."""
+    order = torch.randperm(len(target.values), generator=generator)
+    if target.output.kind == "numbers":
+        count = max(1, round(TEST_SHARE * len(order)))
+        return Split(order[count:], order[:count])
+    test = torch.zeros(len(order), dtype=torch.bool)
+    for value in target.values.unique():
+        rows = order[target.values[order] == value]
+        count = max(1, round(TEST_SHARE * len(rows))) if len(rows) > 1 else 0
+        test[rows[:count]] = True
+    return Split(order[~test[order]], order[test[order]])
+
+
+def fitted(
+    table: Table, target: Target, train: Tensor, generator: torch.Generator, done: Any = lambda: None
+) -> tuple[TableNet, float]:
+    """The net fitted to rows, and the penalty that was chosen for it."""
+    rows = table.values[train.numpy()]
+    features = Features(table.columns, rows)
+    values = target.values[train]
+    kind, outputs = target.output.kind, max(2, len(target.output.labels))
+    inputs = features(torch.from_numpy(rows)).double()
+    if kind == "numbers":
+        penalty = choose_penalty(inputs, values, fit_number, number_loss, generator, done)
+        weight, bias = fit_number(inputs, values, penalty)
+    else:
+
+        def fit(inputs: Tensor, values: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
+            return fit_classes(inputs, values, penalty, outputs)
+
+        penalty = choose_penalty(inputs, values, fit, class_loss, generator, done)
+        weight, bias = fit(inputs, values, penalty)
+    if kind == "binary":  # the softmax of two is the logistic function of their difference
+        weight, bias = weight[:, 1:] - weight[:, :1], bias[1:] - bias[:1]
+    done()
+    return TableNet(features, weight, bias, kind), penalty
+
+
+def _metrics(
+    split: Literal["train", "test"], net: TableNet, rows: Tensor, target: Target, which: Tensor
+) -> list[Metric]:
+    with torch.inference_mode():
+        answers = net(rows).double()
+    values = target.values[which]
+    figures = (
+        _of_numbers(answers, values)
+        if target.output.kind == "numbers"
+        else _of_classes(answers, values, target.output)
+    )
+    return [Metric(name=name, value=value, split=split, n=len(values)) for name, value in figures.items()]
+
+
+def _of_numbers(answers: Tensor, values: Tensor) -> dict[str, float]:
+    error = answers - values
+    spread = (values - values.mean()).square().sum().item()
+    return {
+        "r-squared": 1 - error.square().sum().item() / spread if spread else 0.0,
+        "root-mean-squared-error": error.square().mean().sqrt().item(),
+        "mean-absolute-error": error.abs().mean().item(),
+    }
+
+
+def _of_classes(answers: Tensor, values: Tensor, output: Output) -> dict[str, float]:
+    if output.kind == "binary":
+        assert output.threshold is not None
+        right = (answers[:, 0] >= output.threshold) == (values == 1)
+        answers = torch.cat([1 - answers, answers], dim=1)
+    else:
+        right = answers.argmax(1) == values
+    of_true = answers[torch.arange(len(values)), values]
+    return {
+        "accuracy": right.double().mean().item(),
+        "negative-log-likelihood": -of_true.clamp_min(1e-12).log().mean().item(),
+        "expected-calibration-error": calibration_error(answers, values),
+    }
+
+
+def _card(name: str, table: Table, target: str, record: TrainingRecord, metrics: Sequence[Metric]) -> str:
+    figures = "\n".join(f"| {m.name} | {m.value:.4f} | {m.split}, {m.n:,} rows |" for m in metrics)
+    columns = "\n".join(
+        f"| {c.name} | {_said(c.categories, c.training_minimum, c.training_maximum)} |"
+        f" {'may be missing' if c.optional else ''} |"
+        for c in table.columns
+    )
+    return f"""# {name}: {target} from {len(table.columns)} columns
+
+A linear model of standardised numbers and one-hot categories, fitted by least loss with a penalty of
+{record.hyperparameters["penalty"]:g} on the squares of its weights, chosen by cross-validation. A number
+that is missing is taken for the mean of the training rows, and a category for none.
+
+| figure | value | on |
+| --- | --- | --- |
+{figures}
+
+| column | training | |
+| --- | --- | --- |
+{columns}
+
+Trained by `{record.recipe}` with seed {record.seed} in {record.seconds:g} s; digest of the data
+`{record.data_sha256}`. Rows to test on were drawn by the seed and never fitted to. Outside the ranges above
+it extrapolates.
+"""
+
+
+def _said(categories: Sequence[str], low: float | None, high: float | None) -> str:
+    return ", ".join(categories[:10]) if categories else f"{low:g} to {high:g}"
