@@ -162,7 +162,7 @@ REQUESTS = [
     ("/predict/digit", "image/png", b"", 422),
     ("/predict/digit", "multipart/form-data; boundary=x", b"--x--\r\n", 422),
     ("/predict/digit", 'multipart/form-data; boundary="x"', b"no form", 422),
-    ("/predict/digit", JSON, b"{}", 415),
+    ("/predict/digit", JSON, b"{}", 422),
     ("/predict/digit?explain=no", "image/png", b"", 422),
     ("/predict/nothing", "image/png", b"", 404),
 ]
@@ -268,7 +268,7 @@ def test_where_every_request_needs_more_none_goes_directly(published: Path) -> N
         answer = service.client.post("/predict/pass", json={"hours": 4}, headers={"Origin": "http://x"})
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert service.by_asgi == ["/predict/pass"]
-    assert vars(create_app(Settings(artifacts=published, traces="console")))["direct"] == {}
+    assert vars(create_app(Settings(artifacts=published, traces="console")))["direct"] is None
 
 
 def test_more_than_fits_in_places_and_bytes_is_refused(published: Path) -> None:
