@@ -34,12 +34,20 @@ Pictures = Annotated[
     ),
 ]
 
+Mirror = Annotated[
+    bool,
+    typer.Option(
+        "--mirror/--no-mirror", help="Whether what is mirrored is of the same class: not so for letters."
+    ),
+]
+
 
 @cli.command()
 def picture(
     data: Pictures = None,
     name: Annotated[str, typer.Option(help="Of the model: its address is /predict/NAME.")] = "object",
     out: Out = Path("artifacts"),
+    mirror: Mirror = True,
     epochs: Epochs = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -72,6 +80,7 @@ def picture(
             store,
             pictures,
             console,
+            mirror=mirror,
             epochs=epochs,
             seed=seed,
             device=device_of(device),

@@ -6,6 +6,7 @@
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -38,8 +39,6 @@ LEAST_STEPS, LEAST_BATCH = 300, 16
 BATCHES_AN_EPOCH = 64
 AVERAGED_SHARE = 0.1  # of all steps, at most: what is older is not in the average
 
-AUGMENT = picture_augment.flip_and_shift
-
 
 def _logits(net: nn.Module, images: Tensor) -> Tensor:
     assert isinstance(net, PictureNet)
@@ -65,13 +64,17 @@ def hyperparameters(rows: int, epochs: int | None) -> Hyperparameters:
     )
 
 
-def data_steps() -> dict[str, str | float]:
+def data_steps(mirror: bool) -> dict[str, str | float]:
     """What becomes of pictures and labels before the net learns from them, for the manifest."""
-    return {"augmentation": AUGMENT.__name__, "label_smoothing": LABEL_SMOOTHING}
+    return {"augmentation": _augment(mirror).__name__, "label_smoothing": LABEL_SMOOTHING}
 
 
-def phases(hp: Hyperparameters) -> tuple[Phase, ...]:
-    return (Phase(hp, AUGMENT),)
+def phases(hp: Hyperparameters, mirror: bool) -> tuple[Phase, ...]:
+    return (Phase(hp, _augment(mirror)),)
+
+
+def _augment(mirror: bool) -> Callable[[Tensor], Tensor]:
+    return picture_augment.flip_and_shift if mirror else picture_augment.shift
 
 
 def start(images_u8: Tensor, classes: int, seed: int) -> PictureNet:

@@ -54,15 +54,21 @@ def train_picture(
     *,
     device: torch.device,
     epochs: int | None = None,
+    mirror: bool = True,
     seed: int = 0,
     key: SigningKey | None = None,
     activation: Activation = IF_AS_GOOD,
     checkpoint: Checkpoint | None = None,
 ) -> Manifest:
-    """Fit and publish. Raises CheckpointUnusable, Diverged, PublishFailed or ArtifactError."""
+    """Fit and publish. `mirror`: what is turned left to right is of the same class.
+
+    Raises CheckpointUnusable, Diverged, PublishFailed or ArtifactError.
+    """
     started = time.monotonic()
     hp = hyperparameters(len(data.train.inputs), epochs)
-    net, history = fitted(name, data, hp, console, seed=seed, device=device, checkpoint=checkpoint)
+    net, history = fitted(
+        name, data, hp, console, mirror=mirror, seed=seed, device=device, checkpoint=checkpoint
+    )
     stored = StoredPictureNet(net.cpu()).eval()
     further: Settings = {
         "widths": ", ".join(map(str, WIDTHS)),
@@ -72,7 +78,7 @@ def train_picture(
     }
     record = training_record(
         recipe=RECIPE,
-        hyperparameters={**hp.as_dict(), **data_steps(), **further},
+        hyperparameters={**hp.as_dict(), **data_steps(mirror), **further},
         seed=seed,
         device=device,
         data_sha256=data.sha256(),
@@ -91,6 +97,7 @@ def fitted(
     hp: Hyperparameters,
     console: Console,
     *,
+    mirror: bool,
     seed: int,
     device: torch.device,
     checkpoint: Checkpoint | None,
@@ -104,10 +111,10 @@ def fitted(
             "data": data.sha256(),
             "size": SIZE,
         }
-        checkpoint.open(name, {**settings, **hp.as_dict(), **data_steps()})
+        checkpoint.open(name, {**settings, **hp.as_dict(), **data_steps(mirror)})
     net = start(data.train.inputs, len(data.labels), seed).to(device)
     train, validation = data.train.to(device), data.validation.to(device)
-    best, history = fit(net, OBJECTIVE, train, phases(hp), console, validation, checkpoint)
+    best, history = fit(net, OBJECTIVE, train, phases(hp, mirror), console, validation, checkpoint)
     assert isinstance(best, PictureNet)
     return best, history
 

@@ -25,7 +25,7 @@ from training.commands import cli
 from training.data import Rows
 from training.learner import Hyperparameters, Learner
 from training.pictures.picture_archive import StoredPictureNet
-from training.pictures.picture_augment import SHIFT, flip_and_shift
+from training.pictures.picture_augment import SHIFT, flip_and_shift, shift
 from training.pictures.picture_data import load_pictures
 from training.pictures.picture_net import PictureNet, picture_net
 from training.pictures.picture_recipe import HYPERPARAMETERS, hyperparameters
@@ -45,10 +45,11 @@ def test_every_variation_is_the_picture_moved_and_perhaps_mirrored() -> None:
     wide = pad(image.float(), (SHIFT,) * 4, mode="reflect").to(torch.uint8)[0]
     moves = range(2 * SHIFT + 1)
     possible = [part for y in moves for x in moves for part in mirrored(wide[:, y : y + 32, x : x + 32])]
-    seen = set[int]()
-    for varied in flip_and_shift(image.expand(2_000, -1, -1, -1)):
-        seen |= {place for place, part in enumerate(possible) if torch.equal(part, varied)} or {-1}
-    assert seen == set(range(2 * len(moves) ** 2))
+    for vary, step in ((flip_and_shift, 1), (shift, 2)):
+        seen = set[int]()
+        for varied in vary(image.expand(2_000, -1, -1, -1)):
+            seen |= {place for place, part in enumerate(possible) if torch.equal(part, varied)} or {-1}
+        assert seen == set(range(0, 2 * len(moves) ** 2, step))
 
 
 def mirrored(part: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -184,7 +185,7 @@ class StopsAfterOne(Checkpoint):
 
 def fitted_weights(folder: Path, seed: int, checkpoint: Checkpoint | None) -> torch.Tensor:
     data, hp = load_pictures(folder, 32, QUIET), hyperparameters(24, 3)
-    net, _ = fitted("object", data, hp, QUIET, seed=seed, device=CPU, checkpoint=checkpoint)
+    net, _ = fitted("object", data, hp, QUIET, mirror=True, seed=seed, device=CPU, checkpoint=checkpoint)
     return torch.cat([value.flatten().double() for value in net.state_dict().values()])
 
 
