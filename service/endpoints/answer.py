@@ -28,6 +28,8 @@ _ASKED_AS: dict[str, Format] = {
     "application/jsonl": "ndjson",
     "text/csv": "csv",
 }
+# What most clients send, for which no list need be read.
+_USUAL = frozenset({b"*/*", b"application/json", b"application/json, text/plain, */*"})
 _MOST_ACCEPTED = 32  # of the types that a client lists
 
 PIECE_BYTES = 64 * 1024  # of a large one
@@ -77,7 +79,7 @@ class WrittenAnswer(Response):
 
 def accepted(accept: bytes | None) -> Format:
     """The format that is asked for before all others; JSON unless another is (RFC 9110, section 12.5.1)."""
-    if accept is None or not (b"csv" in accept or b"json" in accept):
+    if accept is None or accept in _USUAL:
         return "json"
     best, best_weight = "json", 0.0
     for item in accept.decode("latin-1").lower().split(",")[:_MOST_ACCEPTED]:

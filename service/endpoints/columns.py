@@ -4,6 +4,7 @@ A row reaches the archive as float32: numbers as they are, a category as its pla
 what is missing, where it may be, as NaN.
 """
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Annotated, Any, NotRequired, Required
@@ -23,7 +24,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from service.artifacts.interface import Column
-from service.endpoints.documents import BYTES_A_VALUE, PIECE, Form, parsed, read, reading
+from service.endpoints.documents import BYTES_A_VALUE, PIECE, Form, Size, parsed, read, reading
 from service.endpoints.records import records
 from service.errors import SHOWN_ERRORS, FieldError, InvalidInput
 from service.problems import found_in, invalid_payload, shortened
@@ -53,12 +54,13 @@ class Columns:
         needed = {column.name: not column.optional for column in columns}
         row = _object({n: _key(v, needed[n]) for n, v in values.items()})
         lists = _object({n: _key(list[v], needed[n]) for n, v in values.items()})  # type: ignore[valid-type]
-        longest = max((len(c) for column in columns for c in column.categories), default=0)
-        a_value = max(BYTES_A_VALUE, longest + 8)
-        a_pair = a_value + max(len(name.encode()) for name in self.names) + 4
-        self._row = Form(TypeAdapter(row), self.names, "row", MAX_ROWS, a_value)
-        self._lists = Form(TypeAdapter(lists), self.names, "columns", MAX_ROWS, a_value)
-        self._rows = Form(TypeAdapter(list[row]), self.names, "rows", MAX_ROWS, a_pair)  # type: ignore[valid-type]
+        categories = [category for column in columns for category in column.categories]
+        a_value = max([BYTES_A_VALUE, *map(_bytes_of, categories)])
+        a_pair = a_value + max(map(_bytes_of, self.names))
+        within = _within(columns)
+        self._row = Form(TypeAdapter(row), self.names, "row", MAX_ROWS, a_value, within)
+        self._lists = Form(TypeAdapter(lists), self.names, "columns", MAX_ROWS, a_value, within)
+        self._rows = Form(TypeAdapter(list[row]), self.names, "rows", MAX_ROWS, a_pair, within)  # type: ignore[valid-type]
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema of what `values_in` reads: a row, a list for each column, or a list of rows."""
@@ -68,9 +70,15 @@ class Columns:
         return {"anyOf": [row, lists, {"type": "array", "minItems": 1, "maxItems": MAX_ROWS, "items": row}]}
 
     def most_rows(self, document: bytes) -> int:
-        """Only commas between values can stand in a valid body: they count its rows before it is parsed."""
-        values = document.count(b",", 0, self._lists.max_values * self._rows.bytes_a_value) + 1
-        return max(1, min(math.ceil(values / len(self.columns)), MAX_ROWS))
+        """By its brackets and commas, before it is parsed: columns that are optional may not be there."""
+        end = self._lists.max_values * self._rows.bytes_a_value
+        if document.lstrip(_BLANKS).startswith(b"["):
+            rows = document.count(b"{", 0, end)
+        elif lists := min(document.count(b"[", 0, end), len(self.columns)):
+            rows = math.ceil((document.count(b",", 0, end) + 1) / lists)
+        else:
+            rows = 1
+        return max(1, min(rows, MAX_ROWS))
 
     def values_in(self, document: bytes) -> tuple[Values, bool]:
         """The values of a small JSON document, [rows, columns], and whether several rows were asked for.
@@ -95,12 +103,14 @@ class Columns:
         values: list[Values] = []
         errors: list[FieldError] = []
         more = 0
-        for line, rows in records(table, self.columns, MAX_ROWS, max(1, PIECE // len(self.columns))):
+        for lines, rows in records(table, self.columns, MAX_ROWS, max(1, PIECE // len(self.columns))):
             yield
+            if not rows:
+                continue
             try:
                 values.append(self._of_rows(self._rows.adapter.validate_python(rows)))
             except ValidationError as error:
-                found = [_of_line(e) for e in found_in(error, line)]
+                found = [_of_line(e, lines) for e in found_in(error)]
                 room = SHOWN_ERRORS - len(errors)
                 errors += found[:room]
                 more += len(found[room:])
@@ -169,6 +179,19 @@ def _value_of(column: Column) -> Any:
     return value | None if column.optional else value
 
 
+def _bytes_of(text: str) -> int:
+    """In JSON, quoted and escaped, with what stands around it."""
+    return len(json.dumps(text)) + 8
+
+
+def _within(columns: Sequence[Column]) -> Size:
+    """The most commas, colons and brackets that the names and categories of one row have."""
+    texts = [(column.name, *column.categories) for column in columns]
+    return Size(
+        *(sum(max(sum(map(t.count, marks)) for t in of) for of in texts) for marks in (",", ":", "[{"))
+    )
+
+
 def _key(value: Any, needed: bool) -> Any:
     return Required[value] if needed else NotRequired[value]
 
@@ -183,6 +206,6 @@ def _named(categories: Sequence[str]) -> str:
     return f"one of {told}" + (f" and {others} more" if others > 0 else "")
 
 
-def _of_line(error: FieldError) -> FieldError:
-    line, _, name = error.field.partition(".")
-    return FieldError(f"line {line}: {name}", error.message)
+def _of_line(error: FieldError, lines: Sequence[int]) -> FieldError:
+    place, _, name = error.field.partition(".")
+    return FieldError(f"line {lines[int(place)]}: {name}", error.message)

@@ -25,11 +25,20 @@ BYTES_A_VALUE, MAX_KEYS, MAX_NESTED, HEAD_BYTES = 40, 512, 64, 2 * 1024
 _COUNTED_BYTES = 64 * 1024  # at a time
 
 
+class Size(NamedTuple):
+    """By the commas, the colons, and the brackets that open."""
+
+    values: int
+    keys: int
+    nested: int
+
+
 class Form(NamedTuple):
     """One way to say something: an object with a value for each of the `fields`, an object with a list for
     each of them (`columns`), or a list of objects (`rows`).
 
     At most `max_rows` of them; `max_values` numbers and strings, which take up to `bytes_a_value`.
+    `within`: what the names and strings of a row may have in themselves.
     """
 
     adapter: TypeAdapter[Any]
@@ -37,16 +46,11 @@ class Form(NamedTuple):
     shape: Literal["row", "columns", "rows"]
     max_rows: int
     bytes_a_value: int = BYTES_A_VALUE
+    within: Size = Size(0, 0, 0)
 
     @property
     def max_values(self) -> int:
         return self.max_rows * len(self.fields)
-
-
-class _Size(NamedTuple):
-    values: int
-    keys: int
-    nested: int
 
 
 def read(form: Form, document: bytes) -> list[Any]:
@@ -87,11 +91,12 @@ def parsed(document: bytes, partial: bool = False) -> Any:
 def _check_size(form: Form, document: bytes) -> Steps[None]:
     """Raises InvalidInput or PayloadTooLarge where parsing it whole might take long."""
     size, most_bytes = (yield from _size(document)), form.max_values * form.bytes_a_value
-    keys, nested = MAX_KEYS + len(form.fields), MAX_NESTED + len(form.fields)
+    within = Size(*(form.max_rows * marks for marks in form.within))
+    keys, nested = MAX_KEYS + len(form.fields) + within.keys, MAX_NESTED + len(form.fields) + within.nested
     if form.shape == "rows":
         keys, nested = keys + form.max_values, nested + form.max_rows
     # A value too many, or a key, is told better by the form itself.
-    too_many = size.values > form.max_values + MAX_KEYS
+    too_many = size.values > form.max_values + MAX_KEYS + within.values
     if not too_many and size.keys <= keys and size.nested <= nested and len(document) <= most_bytes:
         return
     _, errors, _ = taken(_validated(form, parsed(document[:HEAD_BYTES], partial=True), partial=True))
@@ -177,7 +182,7 @@ def _pieces(form: Form, value: Any) -> Iterator[tuple[int, Any]]:
         yield first, {key: items[first : first + rows] for key, items in lists.items()}
 
 
-def _size(document: bytes) -> Steps[_Size]:
+def _size(document: bytes) -> Steps[Size]:
     values, keys, nested = 1, 0, 0
     for at in range(0, len(document), _COUNTED_BYTES):
         yield
@@ -185,4 +190,4 @@ def _size(document: bytes) -> Steps[_Size]:
         values += piece.count(b",")
         keys += piece.count(b":")
         nested += piece.count(b"[") + piece.count(b"{")
-    return _Size(values, keys, nested)
+    return Size(values, keys, nested)

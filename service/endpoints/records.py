@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -15,8 +16,8 @@ MAX_CELL = 1_000  # characters
 
 def records(
     table: bytes, columns: Sequence[Column], most_rows: int, at_once: int
-) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """Some rows at a time, by name, with the number of the line that the first of them is on.
+) -> Iterator[tuple[Sequence[int], list[dict[str, Any]]]]:
+    """Some rows at a time, by name, and the lines that they begin on; now and then none.
 
     Numbers are read; what is none is left to be told of. Raises InvalidInput.
     """
@@ -24,32 +25,54 @@ def records(
         text = table.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidInput(f"The table is no UTF-8: byte {error.start} cannot be read.") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        _check_header(header, columns)
-        by_name = {column.name: column for column in columns}
-        count = 0
-        while rows := list(islice((row for row in reader if row), at_once)):
-            for row in rows:
-                if len(row) != len(header):
-                    raise InvalidInput(f"A row has {len(row)} cells, and the row of names {len(header)}.")
-            yield (
-                count + 2,
-                [
-                    {
-                        n: v
-                        for n, cell in zip(header, row, strict=True)
-                        if (v := _cell(cell, by_name[n])) is not None
-                    }
-                    for row in rows
-                ],
-            )
-            count += len(rows)
-            if count > most_rows:
-                raise InvalidInput(f"The table has more than {most_rows:,} rows.")
-    except csv.Error as error:
-        raise InvalidInput(f"The table cannot be read: line {reader.line_num}: {error}.") from error
+    rows = _rows(text, longest=MAX_CELL + sum(map(_longest, columns)))
+    _, names = next(rows, (1, []))
+    header = [name.strip() for name in names]
+    _check_header(header, columns)
+    by_name = {column.name: column for column in columns}
+    count = 0
+    while some := list(islice(rows, at_once)):
+        filled = [(line, row) for line, row in some if row]
+        for line, row in filled:
+            if len(row) != len(header):
+                raise _unreadable(f"line {line} has {len(row)} cells, not {len(header)}")
+        count += len(filled)
+        if count > most_rows:
+            raise InvalidInput(f"The table has more than {most_rows:,} rows.")
+        yield [line for line, _ in filled], [_record(header, row, by_name) for _, row in filled]
+
+
+def _rows(text: str, longest: int) -> Iterator[tuple[int, list[str]]]:
+    """Each with the line that it begins on: a cell in quotes may have several. No more is read of one."""
+    taken = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal taken
+        for line in io.StringIO(text, newline=""):
+            taken += len(line)
+            if taken > longest:
+                raise csv.Error(f"a row has {longest:,} characters at most")
+            yield line
+
+    reader = csv.reader(lines(), strict=True)
+    while True:
+        line, taken = reader.line_num + 1, 0
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise _unreadable(f"line {line}: {error}") from error
+        yield line, row
+
+
+def _longest(column: Column) -> int:
+    """Characters of what a row says of it, or the row of names."""
+    return 2 * max(MAX_CELL // 10, len(column.name), *map(len, column.categories), 0) + len('"",')
+
+
+def _unreadable(why: str) -> InvalidInput:
+    return InvalidInput(f"The table cannot be read: {why}.")
 
 
 def _record(header: Sequence[str], row: Sequence[str], columns: Mapping[str, Column]) -> dict[str, Any]:
@@ -58,10 +81,10 @@ def _record(header: Sequence[str], row: Sequence[str], columns: Mapping[str, Col
 
 
 def _check_header(header: Sequence[str], columns: Sequence[Column]) -> None:
-    names = [column.name for column in columns]
-    wrong = [FieldError(n, "is there twice") for n in dict.fromkeys(header) if header.count(n) > 1]
-    wrong += [FieldError(n, "is no column of this model") for n in header if n not in names]
-    wrong += [FieldError(c.name, "is missing") for c in columns if c.name not in header and not c.optional]
+    names, there = {column.name for column in columns}, Counter(header)
+    wrong = [FieldError(n, "is there twice") for n, count in there.items() if count > 1]
+    wrong += [FieldError(n, "is no column of this model") for n in there if n not in names]
+    wrong += [FieldError(c.name, "is missing") for c in columns if c.name not in there and not c.optional]
     if wrong:
         raise invalid_payload(wrong[:SHOWN_ERRORS], len(wrong[SHOWN_ERRORS:]))
 
@@ -71,9 +94,10 @@ def _cell(cell: str, column: Column) -> Any:
     text = cell.strip()
     if text.lower() in MISSING and text not in column.categories:
         return None
-    if column.categories or len(text) > MAX_CELL:
+    # Python alone reads 1_000, and the digits of other scripts.
+    if column.categories or len(text) > MAX_CELL or "_" in text or not text.isascii():
         return text
     try:
-        return float(text.replace("_", "x"))  # Python alone reads 1_000
+        return float(text)
     except ValueError:
         return text

@@ -76,7 +76,8 @@ class TableEndpoint(Endpoint):
         await call.body.read(received.extend)
         document = bytes(received)
         if call.body.media_type == CSV:
-            call.admit(max(1, min(document.count(b"\n"), MAX_ROWS)))
+            lines = max(document.count(b"\n"), document.count(b"\r"))
+            call.admit(max(1, min(lines, MAX_ROWS)))
             decoded = await call.take(self._decoding_table(document))
         else:
             call.admit(self._columns.most_rows(document))

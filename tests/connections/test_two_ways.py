@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from service.connections.connection import Connection
 from service.http.keys import add_key
 from tests.conftest import Digits, png
 from tests.connections.test_direct import Watched, watched
+from tests.endpoints.tiny_models import IRIS, publish_iris
 
 PAUSE_S = 0.03  # longer than the direct way waits for a body
 SILENCE_S = 20.0
@@ -62,7 +64,7 @@ def both_ways(published: Path, keys: Path) -> Iterator[tuple[Watched, Watched]]:
         watched(published, api_keys_file=keys, open_paths="/health,/models") as direct,
         watched(published, api_keys_file=keys, open_paths="/health,/models") as usual,
     ):
-        vars(usual.app)["direct"] = {}
+        vars(usual.app)["direct"] = None
         yield direct, usual
 
 
@@ -77,9 +79,18 @@ def key(key_file: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def ways(published: Path, key_file: Path, key: str) -> Iterator[tuple[Watched, Watched]]:
+def with_table(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The two models, and a table of several columns."""
+    root = tmp_path_factory.mktemp("store") / "artifacts"
+    shutil.copytree(published, root)
+    publish_iris(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def ways(with_table: Path, key_file: Path, key: str) -> Iterator[tuple[Watched, Watched]]:
     del key  # it is in the file
-    with both_ways(published, key_file) as ways:
+    with both_ways(with_table, key_file) as ways:
         yield ways
 
 
@@ -98,7 +109,30 @@ def requests(picture: bytes, key: str) -> st.SearchStrategy[Request]:
     text = base64.b64encode(picture)
     pixels = json.dumps(np.asarray(Image.open(BytesIO(picture))).tolist()).encode()
     kind = b"multipart/form-data; boundary=b"
+    flower = {column.name: 1.5 for column in IRIS.columns}
+    several = {name: [value, value] for name, value in flower.items()}
+    names_and_rows = ",".join(flower) + "\n1,2,3,4\n4,3,2,1\n"
     contents = {
+        b"/predict/iris": (
+            [
+                *(json.dumps(d).encode() for d in (flower, several, [flower, flower], [flower] * 30)),
+                *(
+                    json.dumps(d).encode()
+                    for d in ([], {}, several | {"petal_width": [1]}, [flower, {"a": 1}])
+                ),
+                json.dumps(flower | {"petal_width": -1}).encode(),
+                names_and_rows.encode(),
+                b"",
+            ],
+            [
+                b"application/json",
+                b"Application/JSON;charset=utf-8",
+                b"text/csv",
+                b"Text/CSV; header=present",
+                b"text/plain",
+                b"",
+            ],
+        ),
         b"/predict/pass": (
             [b'{"hours": 4}', b'{"hours": [1, 2.5]}', b'{"hours": -1}', b'{"hours": ', b"", b"\xff"],
             [
@@ -159,6 +193,13 @@ def requests(picture: bytes, key: str) -> st.SearchStrategy[Request]:
             b"/predict/pass/",
         ],
         b"/predict/digit": [b"/predict/digit?", b"/predict/digit?explain=no", b"//predict/digit"],
+        b"/predict/iris": [
+            b"/predict/iris/versions/1",
+            b"/predict/iris/versions/2",
+            b"/predict/iris?top=1",
+            b"/predict/Iris",
+            b"/predict/iri",
+        ],
     }
     names = st.sampled_from([bytes.lower, bytes.title, bytes.upper])
     blanks = usual(b" ", b"", b"\t", b"  \t ")
@@ -213,7 +254,7 @@ def requests(picture: bytes, key: str) -> st.SearchStrategy[Request]:
 
     @st.composite
     def request(draw: st.DrawFn) -> Request:
-        path = draw(st.sampled_from([b"/predict/pass", b"/predict/digit"]))
+        path = draw(st.sampled_from([b"/predict/pass", b"/predict/digit", b"/predict/iris"]))
         bodies, kinds = contents[path]
         body = draw(usual(*bodies, rare=3))
         framing = draw(st.sampled_from([b"length"] * 5 + [b"chunked"] * 3 + [b"none"]))
@@ -221,6 +262,9 @@ def requests(picture: bytes, key: str) -> st.SearchStrategy[Request]:
             draw(field(b"host", usual(b"x", b"", b"x:80", b"[::1]", b"a b", b"x/y"))),
             draw(field(b"content-type", usual(*kinds, rare=2))),
             draw(field(b"x-api-key", usual(key.encode(), b"", b"wrong"))),
+            draw(
+                field(b"accept", usual(b"*/*", b"text/csv", b"application/x-ndjson", b"text/csv;q=0", b""))
+            ),
         ]
         if framing == b"length":
             fields.append(draw(field(b"content-length", st.just(b"%d" % len(body)))))
