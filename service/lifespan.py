@@ -98,7 +98,8 @@ class Making:
         """Raises ArtifactError when it is not fit for its endpoint."""
         manifest = predictor.manifest
         endpoint = endpoint_of(manifest)
-        batch, full = endpoint.batch_rows, endpoint.full_rows
+        batch = min(endpoint.batch_rows, predictor.slow_rows or endpoint.batch_rows)
+        full = endpoint.full_rows
         limit = queue_rows(manifest, batch, full, self._max_queued_batches)
         places = self._places_of(manifest.name, limit)
         batch_rows = self._metrics.batch_rows(manifest.name)

@@ -36,7 +36,8 @@ BATCH_SIZES = (1, 2, 4, 8, 16, 32, MAX_BATCH_ROWS)
 WARM_UP_CALLS = 3
 
 # A model that answers a full batch in so little time is run on the event loop (docs/decisions/0005).
-QUICK_S = 0.002
+# Where a batch takes longer than the other, no larger ones are run: others wait for each of them.
+QUICK_S, SLOW_S = 0.002, 1.0
 
 # Linear layers are laid out for batches of so many rows. To find the quickest way to compute a model, each
 # is called so often at every batch size, and less often from so many rows on.
@@ -56,6 +57,7 @@ class Predictor:
         self.manifest = manifest
         self.device = device
         self.quick = False
+        self.slow_rows: int | None = None  # no batch should have more, where larger ones take long
         self._run = run
         self._dtype = DTYPES[manifest.input.dtype]
         self._row_shape = torch.Size(manifest.input.row_shape)
@@ -92,12 +94,15 @@ class Predictor:
         return torch.from_numpy(self.answer(rows))
 
     def warm_up(self) -> None:
-        """Run every batch size, so that no request pays for a first call, and time the largest."""
+        """Run every batch size, so that no request pays for a first call, until one takes long."""
         row = example_row(self.manifest)
         for size in BATCH_SIZES:
             batch = row.repeat(size, *[1] * (row.dim() - 1))
             seconds = _seconds(self.answer, batch, WARM_UP_CALLS)
-        self.quick = seconds <= QUICK_S
+            if seconds > SLOW_S:
+                self.slow_rows = size
+                break
+        self.quick = not self.slow_rows and seconds <= QUICK_S
 
 
 def _all_finite(outputs: NDArray[np.float32]) -> bool:
@@ -211,13 +216,15 @@ def _quickest(ways: Sequence[Runner], row: Tensor) -> Runner:
         calls = TIMED_CALLS if size < FUSED_ROWS else TIMED_LARGE_CALLS
         seconds = [_seconds(way, batch, calls) for way in ways]
         quickest += [ways[seconds.index(min(seconds))]] * (size + 1 - len(quickest))
-    return lambda rows: quickest[min(len(rows), MAX_BATCH_ROWS)](rows)
+        if min(seconds) > SLOW_S:
+            break
+    return lambda rows: quickest[min(len(rows), len(quickest) - 1)](rows)
 
 
 def _seconds(call: Callable[[Tensor], object], batch: Tensor, calls: int) -> float:
-    """What the quickest of some calls takes."""
-    times = []
-    for _ in range(calls):
+    """What the quickest of some calls takes; of fewer, where they take long."""
+    times: list[float] = []
+    while len(times) < calls and sum(times) <= SLOW_S:
         started = time.perf_counter()
         call(batch)
         times.append(time.perf_counter() - started)

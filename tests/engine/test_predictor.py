@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from service.artifacts.manifest import ArtifactError
 from service.artifacts.store import ArtifactStore, read_manifest
+from service.engine import predictor
 from service.engine.devices import resolve_device
 from service.engine.predictor import HALF_TOLERANCE, Predictor, _quickest, load, torchscript_accepted
 from service.errors import DeviceUnavailable, InferenceFailed
@@ -220,3 +221,15 @@ def test_answers_outlive_the_next_batch(version: Path) -> None:
     first, second = reusing.answer(rows), reusing.answer(rows)
     assert first.tolist() == [[0.25] * 10]
     assert second.tolist() == [[0.75] * 10]
+
+
+def test_a_slow_model_is_given_no_larger_batches_than_others_can_wait_for(
+    version: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = torch.from_numpy(digits.images_u8[:64])[:, None]
+    usual = load(version, CPU)
+    assert usual.slow_rows is None
+    monkeypatch.setattr(predictor, "SLOW_S", 0)  # every batch is slow
+    slow = load(version, CPU)
+    assert (slow.slow_rows, slow.quick) == (1, False)
+    assert torch.allclose(slow.predict(rows), usual.predict(rows), atol=1e-5)  # and yet any are answered
