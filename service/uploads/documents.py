@@ -155,7 +155,9 @@ def decoded(name: str, text: bytes) -> Steps[bytes]:
         yield
     if len(rest) == 1 or len(padding) > 2:
         raise _wrong(name, "is cut short: no Base64 has so many characters")
-    return bytes(content + binascii.a2b_base64(rest.ljust(4, b"=") if rest else b""))
+    content += binascii.a2b_base64(rest.ljust(4, b"=") if rest else b"")
+    yield
+    return bytes(content)
 
 
 def _start_of_content(name: str, text: bytes) -> int:

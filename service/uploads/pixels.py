@@ -122,7 +122,7 @@ def _taken_apart(piece: bytes) -> tuple[bytes, Levels, int | None]:
 def _skeleton(shape: Sequence[int]) -> bytes:
     skeleton = _NUMBER
     for length in reversed(shape):
-        skeleton = b"[%b]" % b",".join([skeleton] * length)
+        skeleton = b"[%b]" % (length * (skeleton + b","))[:-1]
     return skeleton
 
 

@@ -163,6 +163,7 @@ REQUESTS = [
     ("/predict/digit", "multipart/form-data; boundary=x", b"--x--\r\n", 422),
     ("/predict/digit", 'multipart/form-data; boundary="x"', b"no form", 422),
     ("/predict/digit", JSON, b"{}", 422),
+    ("/predict/digit", "text/plain", b"{}", 415),
     ("/predict/digit?explain=no", "image/png", b"", 422),
     ("/predict/nothing", "image/png", b"", 404),
 ]

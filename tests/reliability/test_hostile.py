@@ -131,6 +131,12 @@ def test_generated_payloads_and_uploads(service: Served, long: bool, figure: Rep
         check(client.post("/predict/pass", content=text, headers={"Content-Type": "application/json"}))
 
     @generated(cases)  # type: ignore[untyped-decorator]
+    @given(PAYLOADS, st.sampled_from(("image", "images", "pixels", "photo")))
+    def documents(payload: object, field: str) -> None:
+        text = json.dumps({field: payload})
+        check(client.post("/predict/digit", content=text, headers={"Content-Type": JSON}))
+
+    @generated(cases)  # type: ignore[untyped-decorator]
     @given(st.binary(max_size=200), st.sampled_from((JSON, "image/png", BOUNDARY)))
     def noise(data: bytes, content_type: str) -> None:
         path = "/predict/pass" if "json" in content_type else "/predict/digit"
@@ -145,6 +151,7 @@ def test_generated_payloads_and_uploads(service: Served, long: bool, figure: Rep
         check(client.post("/predict/digit", files={"file": bytes(data[:length])}))
 
     payloads()
+    documents()
     noise()
     spoilt()
     grown = memory(service) - before

@@ -79,7 +79,7 @@ def test_large_files_are_decoded_in_many_steps() -> None:
     large = FILE * 1000
     text = base64.b64encode(large)
     assert taken(decoded("image", text)) == large
-    assert len(list(decoded("image", text))) == -(-len(text) // documents.PIECE)
+    assert len(list(decoded("image", text))) > len(text) // documents.PIECE
 
 
 @pytest.mark.parametrize("field", ["pixels", "image", "images"])
