@@ -11,6 +11,7 @@ from rich.console import Console
 from service.artifacts.signatures import SigningKey, make_keys
 from service.artifacts.store import ArtifactStore, read_manifest
 from training.activation import Activation
+from training.adoption import adopt_command
 from training.digits.digit_evaluation import evaluate_digit
 from training.digits.digit_recipe import CNN, RECIPES
 from training.digits.digit_training import recalibrate_digit, train_digit
@@ -36,6 +37,7 @@ from training.tabular import table_command
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 cli.add_typer(picture_command.cli)
 cli.add_typer(table_command.cli)
+cli.add_typer(adopt_command.cli)
 
 RecipeName = StrEnum("RecipeName", {name: name for name in RECIPES})  # type: ignore[misc]
 DEFAULT_RECIPE = RecipeName(CNN.name)

@@ -58,11 +58,14 @@ class Table(NamedTuple):
     target_is_numeric: bool
 
 
-def read_table(path: Path, target: str, tell: Told, progress: Read = lambda _: None) -> Table:
-    """`tell` hears what is left out, and why. Raises DataUnavailable, naming the line and the column."""
+def read_table(path: Path, target: str | None, tell: Told, progress: Read = lambda _: None) -> Table:
+    """`target`: None where all columns are read. `tell` hears what is left out, and why.
+
+    Raises DataUnavailable, naming the line and the column.
+    """
     try:
         shape = _Shape.of(path)
-        if target not in shape.header:
+        if target is not None and target not in shape.header:
             raise DataUnavailable(
                 f"{path} has no column {target!r:.60}; it has {', '.join(shape.header):.200}"
             )
@@ -138,7 +141,12 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
 
 
 def _read_values(
-    path: Path, shape: _Shape, seen: Sequence[_Seen], target: str, tell: Told, progress: Read
+    path: Path,
+    shape: _Shape,
+    seen: Sequence[_Seen],
+    target: str | None,
+    tell: Told,
+    progress: Read,
 ) -> Table:
     kept = [
         (at, name)
@@ -149,13 +157,14 @@ def _read_values(
         raise DataUnavailable(f"{path} has no column that could say anything of {target!r:.60}")
     categories = {at: sorted(seen[at].texts) for at, _ in kept if not seen[at].numbers}
     places = {at: {text: float(i) for i, text in enumerate(texts)} for at, texts in categories.items()}
-    at_target = shape.header.index(target)
+    at_target = None if target is None else shape.header.index(target)
     values, targets, left_out = array("f"), list[str](), 0
     for line, row in shape.rows(path, progress):
-        if row[at_target].lower() in MISSING:
-            left_out += 1
-            continue
-        targets.append(row[at_target])
+        if at_target is not None:
+            if row[at_target].lower() in MISSING:
+                left_out += 1
+                continue
+            targets.append(row[at_target])
         for at, name in kept:
             text = row[at]
             if text.lower() in MISSING:
@@ -175,7 +184,7 @@ def _read_values(
     columns = tuple(
         _column(name, table[:, i], tuple(categories.get(at, ()))) for i, (at, name) in enumerate(kept)
     )
-    return Table(columns, table, targets, seen[at_target].numbers)
+    return Table(columns, table, targets, at_target is not None and seen[at_target].numbers)
 
 
 def _is_kept(name: str, column: _Seen, tell: Told) -> bool:

@@ -1,0 +1,200 @@
+"""The commands `publish` and `export`."""
+
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+
+from service.artifacts.interface import MAX_SIDE, Column, PictureInput, TableInput
+from service.artifacts.manifest import printable
+from service.artifacts.signatures import SigningKey
+from training.activation import Activation
+from training.adoption.adopt import Adopted, Archive, adopt
+from training.adoption.examples import Examples, drawn_pictures, drawn_rows, pictures_in, rows_in
+from training.adoption.torchscript_file import module_named, read_file, scripted, with_weights
+from training.adoption.wrapping import IMAGENET_MEAN, IMAGENET_STD, PictureArchive, TableArchive
+from training.data import DataUnavailable
+from training.failures import errors_explained, fail
+from training.options import Activate, Out, Sign
+from training.places import store_in
+from training.publish import script
+from training.tables import print_result
+
+cli = typer.Typer()
+
+NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+
+
+class KindName(StrEnum):
+    picture = "picture"
+    table = "table"
+
+
+class ResizeName(StrEnum):
+    crop = "crop"
+    stretch = "stretch"
+
+
+class OutputName(StrEnum):
+    classes = "classes"
+    binary = "binary"
+    numbers = "numbers"
+
+
+class ScoresName(StrEnum):
+    auto = "auto"
+    logits = "logits"
+    probabilities = "probabilities"
+
+
+Numbers = Annotated[str | None, typer.Option(help="One number, or one a channel: 0.5 or 0.48,0.46,0.41.")]
+Size = Annotated[
+    int | None, typer.Option(min=1, max=MAX_SIDE, help="Of the pictures that it reads, in pixels.")
+]
+
+
+@cli.command()
+def publish(
+    file: Annotated[Path, typer.Argument(help="TorchScript file, of torch.jit.save or `export`.")],
+    kind: Annotated[KindName, typer.Option(help="What it is asked: pictures, or rows of numbers.")],
+    name: Annotated[str, typer.Option(help="Of the model: its address is /predict/NAME.")],
+    labels: Annotated[Path | None, typer.Option(help="File of names of its outputs, one a line.")] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(help="Folder of pictures (a subfolder a class), or CSV: what it is tried on."),
+    ] = None,
+    size: Size = None,
+    channels: Annotated[int, typer.Option(min=1, max=3, help="1: grey; 3: red, green, blue.")] = 3,
+    resize: Annotated[ResizeName, typer.Option(help="How pictures get that size.")] = ResizeName.crop,
+    resize_to: Annotated[
+        int | None, typer.Option(min=1, help="The shorter side before the middle is cut out, such as 256.")
+    ] = None,
+    mean: Numbers = None,
+    std: Numbers = None,
+    columns: Annotated[str | None, typer.Option(help="Names of a table's columns: a,b,c.")] = None,
+    target: Annotated[str | None, typer.Option(help="The column of --check that is answered.")] = None,
+    output: Annotated[OutputName, typer.Option(help="What it answers.")] = OutputName.classes,
+    scores: Annotated[ScoresName, typer.Option(help="Its answers; auto finds out.")] = ScoresName.auto,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Of a binary answer.")] = 0.5,
+    out: Out = Path("artifacts"),
+    sign: Sign = None,
+    activate: Activate = None,
+) -> None:
+    """Publish a TorchScript file that you have, whoever trained it."""
+    told = list[str]()
+    if not NAME.fullmatch(name):
+        fail(f"--name {name!r:.80} is none for a model: a-z, 0-9 and -, a letter first", code=2)
+    with errors_explained():
+        key = SigningKey(sign) if sign else None
+        net = read_file(file)
+        store = store_in(out, name, 2 * file.stat().st_size)
+        if kind is KindName.picture:
+            if size is None:
+                fail("--size is missing: how many pixels wide and high are the pictures that it reads?", 2)
+            if channels == 2:
+                fail("--channels 2 is neither grey (1) nor red, green and blue (3)", code=2)
+            reads = PictureInput(
+                height=size,
+                width=size,
+                channels=3 if channels == 3 else 1,
+                resize=resize.value,
+                resize_to=resize_to if resize is ResizeName.crop else None,
+            )
+            means, stds = _normalisation(mean, std, channels)
+            wrap: Callable[[str], Archive] = partial(PictureArchive, net, means, stds)
+            examples = pictures_in(check, reads) if check else drawn_pictures(reads)
+            said_input: PictureInput | TableInput = reads
+        else:
+            said_input, examples = _table(check, columns, target)
+            wrap = partial(TableArchive, net)
+        if not check:
+            typer.echo("without --check it is tried on rows that are drawn at random")
+        said = Adopted(
+            name=name,
+            kind=kind.value,
+            input=said_input,
+            output=output.value,
+            labels=_lines(labels),
+            scores=scores.value,
+            threshold=threshold,
+            wrap=wrap,
+        )
+        manifest = adopt(said, examples, store, _say, key, Activation(activate, told.append))
+    print_result(Console(), manifest, {})
+    typer.echo("\n".join(told))
+
+
+@cli.command()
+def export(
+    module: Annotated[str, typer.Argument(help="MODULE:CALLABLE that makes a torch.nn.Module.")],
+    output: Annotated[Path, typer.Option(help="TorchScript file to write.")] = Path("model.pt"),
+    weights: Annotated[Path | None, typer.Option(help="Its state dict (torch.save).")] = None,
+    size: Size = None,
+    channels: Annotated[int, typer.Option(min=1, help="Of the pictures that it reads.")] = 3,
+    columns: Annotated[int | None, typer.Option(min=1, help="Of the rows that it reads.")] = None,
+) -> None:
+    """Make a TorchScript file of a module, which `publish` takes."""
+    with errors_explained():
+        net = module_named(module)
+        if weights:
+            net = with_weights(net, weights)
+        example = None
+        if columns:
+            example = torch.zeros(2, columns)
+        elif size:
+            example = torch.zeros(2, channels, size, size)
+        data = script(scripted(net.cpu(), example, _say))
+        try:
+            output.write_bytes(data)
+        except OSError as error:
+            fail(f"--output {output} cannot be written: {error.strerror}", code=2)
+    kind = f"picture --size {size}" if size else "table" if columns else "picture --size PIXELS"
+    typer.echo(f"{output}: {len(data):,} bytes; next: python -m training publish {output} --kind {kind}")
+
+
+def _table(check: Path | None, columns: str | None, target: str | None) -> tuple[TableInput, Examples]:
+    if check:
+        found = rows_in(check, target)
+        return TableInput(columns=found.columns), found.examples
+    if not columns:
+        fail("--columns or --check is missing: what are the columns called?", code=2)
+    names = [name.strip() for name in columns.split(",") if name.strip()]
+    return TableInput(columns=tuple(Column(name=n) for n in names)), drawn_rows(len(names))
+
+
+def _normalisation(mean: str | None, std: str | None, channels: int) -> tuple[list[float], list[float]]:
+    if mean is None and std is None and channels == 3:
+        _say("pictures are normalised as ImageNet's are; --mean 0 --std 1 leaves them at 0 to 1")
+        return list(IMAGENET_MEAN), list(IMAGENET_STD)
+    return _numbers("--mean", mean or "0", channels), _numbers("--std", std or "1", channels)
+
+
+def _numbers(option: str, text: str, channels: int) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, channels) or (option == "--std" and not all(n > 0 for n in numbers)):
+        fail(f"{option} {text!r:.60} is not one number, or {channels} with commas between", code=2)
+    return numbers * channels if len(numbers) == 1 else numbers
+
+
+def _lines(path: Path | None) -> list[str]:
+    """Raises DataUnavailable."""
+    if path is None:
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataUnavailable(f"--labels {path} cannot be read: {error}") from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _say(line: str) -> None:
+    typer.echo(printable(line), err=True)
