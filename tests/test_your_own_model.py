@@ -1,0 +1,56 @@
+"""The tutorial's commands, run as they stand in it."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import COMMITTED, ROOT
+
+PAGE = (ROOT / "docs" / "your-own-model.md").read_text(encoding="utf-8")
+MOST_LINES = 14
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.+?)^```", PAGE, re.M | re.S)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def test_from_a_table_and_from_a_file_to_an_answer(tmp_path: Path) -> None:
+    (tmp_path / "iris.csv").write_text(blocks("csv")[0])
+    shutil.copy(COMMITTED / "digit" / "19" / "samples" / "7.png", tmp_path / "photo.png")
+    commands = blocks("sh")
+    assert len(commands) == 2
+    for command in commands:
+        assert len(command.splitlines()) <= MOST_LINES
+        assert "python -c" not in command
+    # The service ends with the script, and the script with its first failure.
+    ending = "trap 'kill $(jobs -p)' EXIT\n"
+    script = (ending + "\necho\n".join(commands)).replace(":8000", f":{(port := free_port())}")
+    script = script.replace("--port 8000", f"--port {port}")
+    path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+    result = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=tmp_path,
+        env={"PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    flower, picture = (
+        json.loads(line) for line in result.stdout.splitlines() if line.startswith('{"label"')
+    )
+    assert (flower["label"], flower["model"]) == ("setosa", "iris")
+    assert [len(picture["top"]), picture["model"], picture["version"]] == [5, "net", 1]
+    for shown, answered in zip(map(json.loads, blocks("json")), (flower, picture), strict=True):
+        assert list(shown) == list(answered)
