@@ -1,8 +1,8 @@
 """The recipe for folders of pictures: the network, how it learns, and what its pictures go through.
 
-| data | test accuracy expected |
+| data | test accuracy, one run |
 | --- | --- |
-| CIFAR-10 as a JPEG copy (quality 75, 4:2:0) | 92 % or more |
+| CIFAR-10 as a JPEG copy (quality 75, 4:2:0) | 89.17 % |
 """
 
 import math
