@@ -12,6 +12,9 @@ from service.artifacts.manifest import Kind, Manifest, TensorData, printable
 # The most that a check may let answers differ from training's.
 MAX_TOLERANCE = 0.01
 
+# What every answer about a row has beside what is predicted, and what lists of them have.
+OF_EVERY_ANSWER = ("extrapolating", "model", "version", "predictions")
+
 DIGIT_SHAPE, DIGIT_LABELS = (1, 28, 28), tuple("0123456789")
 
 # How far from 1 the probabilities of a row may sum up, and how far from 0 and 1 each may lie.
@@ -24,10 +27,23 @@ def contradictions(manifest: Manifest) -> list[str]:
     if (manifest.kind == "table") != isinstance(rows, TableInput):
         return [f"input is no {manifest.kind}'s"]
     if isinstance(rows, TableInput):
-        found = _of_columns(rows.columns)
+        found = [*_of_columns(rows.columns), *clashes(rows.columns, answers)]
     else:
-        found = _of_picture(manifest.kind, rows, answers.labels)
+        found = [*_of_picture(manifest.kind, rows, answers.labels)]
     return [*found, *_of_answers(answers), *_of_check(manifest)]
+
+
+def clashes(columns: Sequence[Column], answers: Output) -> list[str]:
+    """What an answer about a row would have twice; a table's only column is answered too."""
+    fields = [*OF_EVERY_ANSWER, *(column.name for column in columns if len(columns) == 1)]
+    if answers.kind == "classes":
+        fields += "label", "confidence", "probabilities", "out_of_distribution"
+    else:
+        fields += dict.fromkeys(answers.labels)
+    if answers.kind == "binary":
+        fields.append("probability")
+    twice = sorted({printable(field) for field in fields if fields.count(field) > 1})
+    return [f"an answer would have {', '.join(twice)} twice: rename the column or label"] if twice else []
 
 
 def exchangeable(one: Manifest, other: Manifest) -> bool:

@@ -5,7 +5,7 @@ One is made for one manifest, from which it takes all that it knows of the model
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.responses import Response
 
@@ -45,8 +45,6 @@ class Endpoint(ABC):
     batch_rows: int
     full_rows: int
     max_body_bytes: int
-    # Fields of an answer beside the model's own.
-    RESERVED: ClassVar[frozenset[str]] = frozenset({"model", "version", "predictions"})
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest

@@ -9,7 +9,7 @@ import numpy as np
 from starlette.responses import Response
 
 from service.artifacts.interface import Output, TableInput
-from service.artifacts.manifest import ArtifactError, Manifest, printable
+from service.artifacts.manifest import Manifest
 from service.endpoints.answer import response
 from service.endpoints.columns import MAX_ROWS, Columns, Values
 from service.endpoints.documents import SMALL_BYTES
@@ -40,7 +40,6 @@ class TableEndpoint(Endpoint):
     max_body_bytes = MAX_DOCUMENT_BYTES
 
     def __init__(self, manifest: Manifest) -> None:
-        """Raises ArtifactError where an answer would have two fields of one name."""
         super().__init__(manifest)
         assert isinstance(manifest.input, TableInput)
         columns = manifest.input.columns
@@ -52,10 +51,6 @@ class TableEndpoint(Endpoint):
             if column.training_minimum is not None and column.training_maximum is not None
         ]
         self._result = _results(manifest.output)
-        fields = [*self._result_fields(), "extrapolating", *self.RESERVED]
-        if len(set(fields)) != len(fields):
-            twice = ", ".join(sorted({printable(f) for f in fields if fields.count(f) > 1}))
-            raise ArtifactError(f"{manifest.name}/{manifest.version}: an answer would have {twice} twice")
 
     def read(self, requests: Sequence[Whole]) -> Sequence[Whole]:
         return requests
@@ -134,15 +129,6 @@ class TableEndpoint(Endpoint):
 
     def _extrapolates(self, row: list[float]) -> bool:
         return any(row[at] < low or row[at] > high for at, low, high in self._ranges)
-
-    def _result_fields(self) -> list[str]:
-        output = self.manifest.output
-        own = [self._echoed.name] if self._echoed else []
-        if output.kind == "binary":
-            return [*own, "probability", *output.labels]
-        if output.kind == "numbers":
-            return [*own, *output.labels]
-        return [*own, "label", "confidence", "probabilities", "out_of_distribution"]
 
     def _examples(self) -> dict[str, Any]:
         """From the check's rows: what the model is known to answer."""
