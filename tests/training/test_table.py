@@ -20,6 +20,7 @@ from tests.conftest import CPU, QUIET
 from training.commands import cli
 from training.data import DataUnavailable
 from training.tabular.table_file import Table, read_table
+from training.tabular.table_net import Features, TableNet
 from training.tabular.table_recipe import Target, fitted, target_of, train_table
 
 LETTERS = """size;colour;id;always;grade
@@ -70,6 +71,20 @@ def test_columns_are_found_in_their_values(tmp_path: Path) -> None:
 def test_what_is_no_table_is_told_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(DataUnavailable, match=problem):
         read_table(written(tmp_path, text), "y", lambda _: None)
+
+
+@pytest.mark.parametrize("output", ["binary", "classes", "numbers"])
+def test_answers_are_finite_whatever_is_asked(output: str) -> None:
+    """A sum of infinities would fail a batch, and all others who are in it."""
+    rows = np.array([[0, 1], [1, 0], [2, 1e-3], [3, 7]], np.float32)
+    features = Features((Column(name="a"), Column(name="b")), rows)
+    weight = torch.tensor([[3.0, -2.0, 5.0], [-4.0, 6.0, -7.0]], dtype=torch.float64)
+    outputs = 3 if output == "classes" else 1
+    net = TableNet(features, weight[:, :outputs], torch.zeros(outputs), output)
+    largest = torch.finfo(torch.float32).max
+    corners = torch.tensor([[x, y] for x in (-largest, 0, largest) for y in (-largest, 0, largest)])
+    assert net(corners).isfinite().all()
+    assert not (features(torch.from_numpy(rows)).abs() > 10).any()
 
 
 def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:

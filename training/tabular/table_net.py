@@ -8,14 +8,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from service.artifacts.interface import Column
+from training.data import LARGEST
+
+# Standard deviations. What lies farther from the mean is taken to lie so far: a float32 squared, or
+# one infinity less another, would be no answer.
+FARTHEST = 1e6
 
 
 class Features(nn.Module):
     """`rows` f32 [N, columns] → f32 [N, features].
 
-    Numbers are standardised; one that is missing is the mean of those that training saw. A category is a 1
-    in its own place (one-hot); one that is missing is in none. Each column that may be missing has a
-    feature that says whether it is.
+    Numbers are standardised, within FARTHEST; one that is missing is the mean of those that training saw.
+    A category is a 1 in its own place (one-hot); one that is missing is in none. Each column that may be
+    missing has a feature that says whether it is.
     """
 
     numeric: Tensor
@@ -30,13 +35,15 @@ class Features(nn.Module):
         super().__init__()
         numeric = [at for at, column in enumerate(columns) if not column.categories]
         known = rows[:, numeric].astype(np.float64)
-        mean = np.nanmean(known, axis=0) if numeric else np.zeros(0)
-        spread = np.nanstd(known, axis=0) if numeric else np.zeros(0)
+        count = np.maximum((~np.isnan(known)).sum(axis=0), 1)
+        mean = np.nansum(known, axis=0) / count
+        spread = np.sqrt(np.nansum((known - mean) ** 2, axis=0) / count).astype(np.float32)
         pairs = [(at, i) for at, column in enumerate(columns) for i in range(len(column.categories))]
         optional = [at for at, column in enumerate(columns) if column.optional]
         self.register_buffer("numeric", torch.tensor(numeric, dtype=torch.long))
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
-        self.register_buffer("scale", torch.tensor(np.where(spread > 0, spread, 1.0), dtype=torch.float32))
+        self.farthest = FARTHEST
+        self.register_buffer("scale", torch.from_numpy(np.where(spread > 0, spread, np.float32(1))))
         self.register_buffer("category_column", torch.tensor([at for at, _ in pairs], dtype=torch.long))
         self.register_buffer("category", torch.tensor([i for _, i in pairs], dtype=torch.float32))
         self.register_buffer("optional", torch.tensor(optional, dtype=torch.long))
@@ -46,7 +53,7 @@ class Features(nn.Module):
         return len(self.numeric) + len(self.category) + len(self.optional)
 
     def forward(self, rows: Tensor) -> Tensor:
-        standard = (rows[:, self.numeric] - self.mean) / self.scale
+        standard = ((rows[:, self.numeric] - self.mean) / self.scale).clamp(-self.farthest, self.farthest)
         standard = torch.where(standard.isnan(), torch.zeros_like(standard), standard)
         one_hot = (rows[:, self.category_column] == self.category).to(torch.float32)
         missing = rows[:, self.optional].isnan().to(torch.float32)
@@ -68,6 +75,7 @@ class TableNet(nn.Module):
         super().__init__()
         self.features = features
         self.output = output
+        self.largest = LARGEST
         self.register_buffer("weight", weight.to(torch.float32))
         self.register_buffer("bias", bias.to(torch.float32))
 
@@ -77,4 +85,4 @@ class TableNet(nn.Module):
             return numbers.sigmoid()
         if self.output == "classes":
             return numbers.softmax(dim=1)
-        return numbers
+        return numbers.clamp(-self.largest, self.largest)
