@@ -62,7 +62,7 @@ def read_hours(path: Path) -> Rows:
     """
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            rows = _hours_records(path, csv.reader(_lines(path, file), strict=True))
+            rows = _hours_records(path, csv.reader(lines(path, file), strict=True))
     except OSError as error:
         raise DataUnavailable(f"{path} cannot be read: {error.strerror}") from error
     if {passed for _, passed in rows} != {0.0, 1.0}:
@@ -71,13 +71,13 @@ def read_hours(path: Path) -> Rows:
     return Rows(table[:, :1], table[:, 1:])
 
 
-def _lines(path: Path, file: TextIO) -> Iterator[str]:
+def lines(path: Path, file: TextIO, longest: int = LONGEST_LINE) -> Iterator[str]:
     """Lines of bounded length and of UTF-8: a file of another kind is seen by its first."""
     number = 0
-    while line := file.readline(LONGEST_LINE + 1):
+    while line := file.readline(longest + 1):
         number += 1
-        if len(line) > LONGEST_LINE:
-            raise DataUnavailable(f"{path}, line {number} is longer than {LONGEST_LINE:,} characters")
+        if len(line) > longest:
+            raise DataUnavailable(f"{path}, line {number} is longer than {longest:,} characters")
         if not line.isascii() and any("\udc80" <= character <= "\udcff" for character in line):
             raise DataUnavailable(f"{path}, line {number} is not UTF-8; save it as CSV in UTF-8")
         yield line

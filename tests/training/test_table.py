@@ -1,7 +1,9 @@
 """Tables: what a CSV says, what is fitted to it, and that it is no worse than what everyone uses."""
 
 import csv
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +23,8 @@ from training.commands import cli
 from training.data import DataUnavailable
 from training.tabular.table_file import Table, read_table
 from training.tabular.table_net import Features, TableNet
-from training.tabular.table_recipe import Target, fitted, target_of, train_table
+from training.tabular.table_recipe import fitted, train_table
+from training.tabular.table_target import Target, target_of
 
 LETTERS = """size;colour;id;always;grade
 1,5;red;a1;x;yes
@@ -61,16 +64,86 @@ def test_columns_are_found_in_their_values(tmp_path: Path) -> None:
         ("", "is empty"),
         ("a,y\n1\n", "line 2: 1 cells for 2 columns"),
         ("a,a\n1,2\n", "'a' is there twice"),
-        ("a,,y\n1,2,3\n", "column 2 has no name"),
         ("a,y\n1,0\n1e60,1\n", "line 3, column a: '1e60' is more than a float32 can hold"),
         ("a,b\n1,2\n", "has no column 'y'"),
         ('a,y\n"1,2\n', "not a CSV"),
         ("a,y\n1,0\n1,1\n", "no column that could say anything of 'y'"),
+        ("x" * 1_000_001, "line 1 is longer than"),
+        ("x" * 200_000, "field larger than"),
+        (
+            "a,y\n" + "".join(f"{i},0\n" for i in range(40)) + "unknown,1\n",
+            "line 42, column a: 'unknown' is no number",
+        ),
     ],
 )
 def test_what_is_no_table_is_told_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(DataUnavailable, match=problem):
         read_table(written(tmp_path, text), "y", lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ('"a, b, c";y\n1;0\n2;1\n', ("a, b, c",)),
+        ('"a; b; c",y\n1,0\n2,1\n', ("a; b; c",)),
+        ("\nx\ty\r\n1\t0\r\n2\t1\r\n", ("x",)),
+        (",x,y\n0,1,0\n1,2,1\n", ("x",)),  # row numbers, as data frames are written with
+        ("x,y,\n1,0,\n2,1,\n", ("x",)),
+        ("w,x,y\n5,1,\n6,2,\n,1,0\n,2,1\n", ("x",)),  # w is there only where nothing is to be learnt
+        (f"w,x,y\n{'a' * 201},1,0\nb,2,1\n", ("x",)),
+    ],
+)
+def test_a_table_is_read_however_it_was_written(tmp_path: Path, text: str, header: tuple[str, ...]) -> None:
+    table = read_table(written(tmp_path, text), "y", lambda _: None)
+    assert tuple(column.name for column in table.columns) == header
+    np.testing.assert_array_equal(table.values, [[1], [2]])
+    assert list(table.target) == ["0", "1"]
+
+
+def test_what_can_be_read_but_once_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(DataUnavailable, match="more than once"):
+        read_table(path, "y", lambda _: None)
+
+
+@pytest.mark.parametrize("values", [["1e300", "2.5"] * 10, ["a" * 201, "b"] * 10, ["a\nb", "b"] * 10])
+def test_a_target_that_cannot_be_answered_is_refused(values: list[str]) -> None:
+    table = Table((Column(name="x"),), np.zeros((20, 1), np.float32), values, values[0] == "1e300")
+    with pytest.raises(DataUnavailable, match="the column y"):
+        target_of(table, "y", "auto", None, 0.5, "")
+
+
+@pytest.mark.parametrize(
+    ("values", "said", "option"),
+    [
+        (["a", "b", "c"], {"positive": "a"}, "--positive"),
+        (["a", "b", "c"], {"threshold": 0.3}, "--threshold"),
+        (["0", "1", "1"], {"units": "cm"}, "--units"),
+        (["0.5", "1", "2"], {"threshold": 0.3}, "--threshold"),
+    ],
+)
+def test_what_is_said_of_another_task_is_refused(
+    values: list[str], said: dict[str, Any], option: str
+) -> None:
+    table = Table((Column(name="x"),), np.zeros((30, 1), np.float32), values * 10, values[1] == "1")
+    with pytest.raises(DataUnavailable, match=option):
+        target_of(table, "y", "auto", **{"positive": None, "threshold": 0.5, "units": "", **said})
+
+
+@pytest.mark.parametrize(
+    ("header", "field"),
+    [("x,probability", "probability"), ("probability,y", "probability"), ("x,model", "model")],
+)
+def test_a_name_that_an_answer_has_already_is_refused(tmp_path: Path, header: str, field: str) -> None:
+    path = written(tmp_path, header + "\n" + "".join(f"{i % 7},{int(i % 7 > 3)}\n" for i in range(40)))
+    target, out = header.split(",")[1], tmp_path / "artifacts"
+    result = CliRunner().invoke(
+        cli, ["table", "--csv", str(path), "--target", target, "--name", "clash", "--out", str(out)]
+    )
+    assert result.exit_code == 2, result.output
+    assert f"would have {field} twice: rename" in result.output
+    assert not ArtifactStore(out).versions("clash")
 
 
 @pytest.mark.parametrize("output", ["binary", "classes", "numbers"])
@@ -103,6 +176,8 @@ def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
         (["10", "9", "2"] * 10, Output(kind="classes", labels=("2", "9", "10"))),
         ([f"{i / 7:.3f}" for i in range(30)], Output(kind="numbers", labels=("y",))),
         ([str(i) for i in range(30)], Output(kind="numbers", labels=("y",))),
+        (["1.0", "0.0"] * 10, Output(kind="binary", labels=("y",), threshold=0.5)),
+        (["1.0", "2.0", "10.0"] * 10, Output(kind="classes", labels=("1.0", "2.0", "10.0"))),
     ],
 )
 def test_the_target_says_what_it_is(texts: list[str], output: Output) -> None:

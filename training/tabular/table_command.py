@@ -17,7 +17,8 @@ from training.options import Activate, Out, Seed, Sign
 from training.places import store_in
 from training.tables import print_result
 from training.tabular.table_file import read_table
-from training.tabular.table_recipe import DECISION_THRESHOLD, train_table
+from training.tabular.table_recipe import train_table
+from training.tabular.table_target import DECISION_THRESHOLD
 
 cli = typer.Typer()
 

@@ -4,25 +4,26 @@ So no more of it is in memory than a few bytes a value, however large it is.
 """
 
 import csv
-import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.artifacts.interface import MAX_CATEGORIES, MAX_COLUMNS, MISSING, Column
-from training.data import LARGEST, DataUnavailable
+from training.data import LARGEST, NUMBER, DataUnavailable, lines
 
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 SEPARATORS = ",;\t|"
 LONGEST_LINE = 1_000_000  # characters
 MAX_ROWS = 10_000_000
 # A column of text with more values than this, most of them there but once, says who a row is, not what.
 FEW_VALUES, MOSTLY = 20, 0.5
+# One of which more are numbers is meant to be of numbers.
+NUMBERS = 0.9
+LONGEST_TEXT = 200  # of a category or a label, which a manifest holds
 
 Told = Callable[[str], object]
 Read = Callable[[int], object]  # is told how many bytes have been read
@@ -32,21 +33,27 @@ class _Seen:
     """What a column holds: numbers alone, or which texts."""
 
     def __init__(self) -> None:
-        self.numbers = True
-        self.low = self.high = None
+        self.first_text: tuple[int, str] | None = None  # its line
+        self.numeric = 0
         self.missing = 0
         self.count = 0
         self.texts: Counter[str] = Counter()
 
-    def see(self, text: str, decimal_comma: bool) -> None:
+    @property
+    def numbers(self) -> bool:
+        return self.first_text is None
+
+    def see(self, line: int, text: str, decimal_comma: bool) -> None:
         if text.lower() in MISSING:
             self.missing += 1
             return
         self.count += 1
         if len(self.texts) <= MAX_CATEGORIES:
             self.texts[text] += 1
-        if self.numbers and _number(text, decimal_comma) is None:
-            self.numbers = False
+        if _number(text, decimal_comma) is not None:
+            self.numeric += 1
+        elif self.first_text is None:
+            self.first_text = line, text
 
 
 class Table(NamedTuple):
@@ -63,6 +70,8 @@ def read_table(path: Path, target: str | None, tell: Told, progress: Read = lamb
 
     Raises DataUnavailable, naming the line and the column.
     """
+    if path.exists() and not path.is_file():
+        raise DataUnavailable(f"{path} is no file; it is read more than once, so save it as one")
     try:
         shape = _Shape.of(path)
         if target is not None and target not in shape.header:
@@ -70,9 +79,12 @@ def read_table(path: Path, target: str | None, tell: Told, progress: Read = lamb
                 f"{path} has no column {target!r:.60}; it has {', '.join(shape.header):.200}"
             )
         seen = [_Seen() for _ in shape.header]
-        for _, row in shape.rows(path, progress):
+        at_target = None if target is None else shape.header.index(target)
+        for line, row in shape.rows(path, progress):
+            if at_target is not None and row[at_target].lower() in MISSING:
+                continue
             for column, text in zip(seen, row, strict=True):
-                column.see(text, shape.decimal_comma)
+                column.see(line, text, shape.decimal_comma)
         return _read_values(path, shape, seen, target, tell, progress)
     except OSError as error:
         raise DataUnavailable(f"{path} cannot be read: {error.strerror}") from error
@@ -90,49 +102,56 @@ class _Shape(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> "_Shape":
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            first = file.readline(LONGEST_LINE)
-        separator = max(SEPARATORS, key=first.count) if first else ","
-        if not first.strip():
-            raise DataUnavailable(f"{path} is empty: its first line has to name the columns")
-        header = tuple(name.strip() for name in next(csv.reader([first], delimiter=separator), []))
-        _check_header(path, header)
-        return cls(header, separator)
+        """The separator that makes most columns of the first line is the file's."""
+        problem = f"{path} is empty: its first line has to name the columns"
+        headers = dict[str, list[str]]()
+        for separator in SEPARATORS:
+            try:
+                _, headers[separator] = next(_records(path, separator), (1, []))
+            except DataUnavailable as error:  # of quotes that close where another separator stands
+                problem = str(error)
+        if not any(headers.values()):
+            raise DataUnavailable(problem)
+        separator = max(headers, key=lambda one: len(headers[one]))
+        _check_header(path, headers[separator])
+        return cls(tuple(headers[separator]), separator)
 
     def rows(self, path: Path, progress: Read) -> Iterator[tuple[int, list[str]]]:
         """Each with the number of its line, its cells without the blanks around them."""
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(_lines(path, file, progress), delimiter=self.separator, strict=True)
-            next(reader)
-            try:
-                for count, row in enumerate(reader):
-                    if count == MAX_ROWS:
-                        raise DataUnavailable(f"{path} has more than {MAX_ROWS:,} rows")
-                    if not row or (len(row) == 1 and not row[0].strip()):
-                        continue
-                    if len(row) != len(self.header):
-                        where = f"{path}, line {reader.line_num}"
-                        raise DataUnavailable(f"{where}: {len(row)} cells for {len(self.header)} columns")
+        for count, (line, row) in enumerate(_records(path, self.separator, progress)):
+            if not count:
+                continue
+            if count > MAX_ROWS:
+                raise DataUnavailable(f"{path} has more than {MAX_ROWS:,} rows")
+            if len(row) != len(self.header):
+                raise DataUnavailable(
+                    f"{path}, line {line}: {len(row)} cells for {len(self.header)} columns"
+                )
+            yield line, row
+
+
+def _records(
+    path: Path, separator: str, progress: Read = lambda _: None
+) -> Iterator[tuple[int, list[str]]]:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        reader = csv.reader(_lines(path, file, progress), delimiter=separator, strict=True)
+        try:
+            for row in reader:
+                if len(row) > 1 or (row and row[0].strip()):
                     yield reader.line_num, [text.strip() for text in row]
-            except csv.Error as error:
-                raise DataUnavailable(f"{path}, line {reader.line_num}: not a CSV: {error}") from error
+        except csv.Error as error:
+            raise DataUnavailable(f"{path}, line {reader.line_num}: not a CSV: {error}") from error
 
 
-def _lines(path: Path, file: Iterator[str], progress: Read) -> Iterator[str]:
-    for number, line in enumerate(file, 1):
-        if len(line) > LONGEST_LINE:
-            raise DataUnavailable(f"{path}, line {number} is longer than {LONGEST_LINE:,} characters")
-        if not line.isascii() and any("\udc80" <= character <= "\udcff" for character in line):
-            raise DataUnavailable(f"{path}, line {number} is not UTF-8; save it as CSV in UTF-8")
+def _lines(path: Path, file: TextIO, progress: Read) -> Iterator[str]:
+    for line in lines(path, file, LONGEST_LINE):
         progress(len(line))
         yield line
 
 
 def _check_header(path: Path, header: Sequence[str]) -> None:
-    twice = [name for name, times in Counter(header).items() if times > 1]
-    wrong = [name for name in header if not name.isprintable() or len(name) > 200]
-    if "" in header:
-        raise DataUnavailable(f"{path}, line 1: column {header.index('') + 1} has no name")
+    twice = [name for name, times in Counter(header).items() if times > 1 and name]
+    wrong = [name for name in header if not name.isprintable() or len(name) > LONGEST_TEXT]
     if twice or wrong:
         problem = "is there twice" if twice else "has a name that cannot be sent"
         raise DataUnavailable(f"{path}, line 1: the column {(twice or wrong)[0]!r:.60} {problem}")
@@ -151,7 +170,7 @@ def _read_values(
     kept = [
         (at, name)
         for at, (name, column) in enumerate(zip(shape.header, seen, strict=True))
-        if name != target and _is_kept(name, column, tell)
+        if name != target and _is_kept(path, name, column, tell)
     ]
     if not kept:
         raise DataUnavailable(f"{path} has no column that could say anything of {target!r:.60}")
@@ -170,7 +189,9 @@ def _read_values(
             if text.lower() in MISSING:
                 value: float | None = float("nan")
             elif at in places:
-                value = places[at][text]
+                value = places[at].get(text)
+                if value is None:
+                    raise DataUnavailable(f"{path}, line {line}: the file was changed while it was read")
             else:
                 value = _number(text, shape.decimal_comma)
             if value is None or abs(value) > LARGEST:
@@ -187,15 +208,30 @@ def _read_values(
     return Table(columns, table, targets, at_target is not None and seen[at_target].numbers)
 
 
-def _is_kept(name: str, column: _Seen, tell: Told) -> bool:
-    if not column.texts or (len(column.texts) == 1 and not column.missing):
-        tell(f"the column {name} is left out: it holds the same in every row")
-        return False
-    many = len(column.texts) > max(FEW_VALUES, MOSTLY * column.count)
-    if not column.numbers and (many or len(column.texts) > MAX_CATEGORIES):
-        tell(f"the column {name} is left out: a text that nearly every row has another of says nothing")
-        return False
-    return True
+def _is_kept(path: Path, name: str, column: _Seen, tell: Told) -> bool:
+    """Raises DataUnavailable for a column of numbers with a text among them, which would be lost."""
+    why = ""
+    if not name:
+        why = "it has no name, as row numbers have not"
+    elif not column.texts:
+        why = "it is empty"
+    elif len(column.texts) == 1 and not column.missing:
+        why = "it holds the same in every row"
+    elif column.first_text:
+        many = len(column.texts) > max(FEW_VALUES, MOSTLY * column.count)
+        if many or len(column.texts) > MAX_CATEGORIES:
+            if column.numeric > NUMBERS * column.count:
+                line, text = column.first_text
+                raise DataUnavailable(
+                    f"{path}, line {line}, column {name}: {text!r:.60} is no number, as the others of"
+                    " the column are; correct it, or leave the cell empty"
+                )
+            why = "a text that nearly every row has another of says nothing"
+        elif max(map(len, column.texts)) > LONGEST_TEXT:
+            why = f"a category has at most {LONGEST_TEXT} characters"
+    if why:
+        tell(f"the column {name} is left out: {why}")
+    return not why
 
 
 def _column(name: str, values: NDArray[np.float32], categories: tuple[str, ...]) -> Column:

@@ -1,9 +1,7 @@
-"""The recipe for tables: what the target is, how rows are split, what is measured, and the model card."""
+"""The recipe for tables: how rows are split, what is measured, and the model card."""
 
 import time
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -11,7 +9,8 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from service.artifacts.interface import MAX_LABELS, Output, TableInput
+from service.artifacts.fitness import clashes
+from service.artifacts.interface import Output, TableInput
 from service.artifacts.manifest import Manifest, Metric, TrainingRecord
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
@@ -20,7 +19,7 @@ from training.calibration import calibration_error
 from training.data import DataUnavailable, Rows
 from training.publish import Candidate, publish
 from training.record import training_record
-from training.tabular.table_file import NUMBER, Table
+from training.tabular.table_file import Table
 from training.tabular.table_fit import (
     PENALTIES,
     choose_penalty,
@@ -30,28 +29,12 @@ from training.tabular.table_fit import (
     number_loss,
 )
 from training.tabular.table_net import Features, TableNet
+from training.tabular.table_target import DECISION_THRESHOLD, Target, Task, target_of
 
 RECIPE = "linear-table"
 TEST_SHARE = 0.2
 LEAST_ROWS = 10
-# Whole numbers of so few values are names of classes, unless it is said that they are numbers.
-FEW_CLASSES = 20
-DECISION_THRESHOLD = 0.5
 CHECK_ROWS, PROOF_ROWS = 5, 1_000
-
-# What says no and yes, in small letters.
-NO_AND_YES = ({"0", "1"}, {"no", "yes"}, {"false", "true"}, {"n", "y"}, {"f", "t"})
-YES = {"1", "yes", "true", "y", "t"}
-
-Task = Literal["auto", "classes", "binary", "regression"]
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is to be answered: `values` i64 or f64 [N, 1], and how an answer says it."""
-
-    values: Tensor
-    output: Output
 
 
 class Split(NamedTuple):
@@ -79,6 +62,8 @@ def train_table(
     target = target_of(table, target_name, task, positive, threshold, units)
     if len(table.values) < LEAST_ROWS:
         raise DataUnavailable(f"there are {len(table.values)} rows; at least {LEAST_ROWS} are needed")
+    if twice := clashes(table.columns, target.output):
+        raise DataUnavailable(twice[0])
     generator = torch.Generator().manual_seed(seed)
     split = split_rows(target, generator)
     with Progress(console=console, transient=True) as progress:
@@ -111,52 +96,6 @@ def train_table(
         files={"report/report.md": _card(name, table, target_name, record, metrics).encode()},
     )
     return publish(candidate, store, key, activation)
-
-
-def target_of(
-    table: Table, name: str, task: Task, positive: str | None, threshold: float, units: str
-) -> Target:
-    """What the column of the target is, found in it or as said. Raises DataUnavailable."""
-    texts = table.target
-    counts = Counter(texts)
-    if len(counts) < 2:
-        raise DataUnavailable(f"the column {name} holds the same in every row")
-    if task == "regression" or (task == "auto" and _are_amounts(table, counts)):
-        if not table.target_is_numeric:
-            raise DataUnavailable(f"the column {name} holds text, which is no amount: leave --task out")
-        values = torch.tensor([float(text.replace(",", ".")) for text in texts], dtype=torch.float64)
-        return Target(values.unsqueeze(1), Output(kind="numbers", labels=(name,), units=units))
-    yes = positive if positive is not None else _yes_of(counts)
-    if task == "binary" or (task == "auto" and yes is not None and len(counts) == 2):
-        if len(counts) != 2 or yes not in counts:
-            raise DataUnavailable(
-                f"the column {name} has {len(counts)} values; a binary target has 2, of which --positive"
-                " names one"
-            )
-        values = torch.tensor([int(text == yes) for text in texts])
-        return Target(values, Output(kind="binary", labels=(name,), threshold=threshold))
-    if len(counts) > MAX_LABELS or len(counts) > len(texts) / 2:
-        raise DataUnavailable(f"the column {name} has {len(counts):,} values for {len(texts):,} rows")
-    labels = sorted(counts, key=_numbers_first)
-    place = {label: i for i, label in enumerate(labels)}
-    return Target(
-        torch.tensor([place[text] for text in texts]), Output(kind="classes", labels=tuple(labels))
-    )
-
-
-def _are_amounts(table: Table, counts: Counter[str]) -> bool:
-    whole = all(text.lstrip("+-").isdigit() for text in counts)
-    return table.target_is_numeric and not (whole and len(counts) <= FEW_CLASSES)
-
-
-def _yes_of(counts: Counter[str]) -> str | None:
-    small = {text.lower() for text in counts}
-    return next(text for text in counts if text.lower() in YES) if small in NO_AND_YES else None
-
-
-def _numbers_first(label: str) -> tuple[bool, float, str]:
-    is_number = bool(NUMBER.fullmatch(label))
-    return not is_number, float(label) if is_number else 0.0, label
 
 
 def split_rows(target: Target, generator: torch.Generator) -> Split:
