@@ -1,5 +1,6 @@
 """Models from elsewhere: a file that a user has becomes a version; what is no such file says what to do."""
 
+import zipfile
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,8 @@ from service.artifacts.store import ArtifactStore, read_manifest
 from service.engine.predictor import load, torchscript_accepted
 from service.settings import Settings
 from tests.conftest import CPU, Digits, png, running
+from training.adoption.trying import what_answers_are
+from training.adoption.wrapping import TableArchive
 from training.commands import cli
 
 
@@ -71,6 +74,19 @@ def test_a_picture_classifier_is_served_in_one_command(tmp_path: Path, out: Path
     torch.testing.assert_close(answers, expected, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("size", [1e-4, 1.0])
+def test_logits_of_any_size_are_told_from_probabilities(size: float) -> None:
+    rows = torch.randn((8, 5), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        net = nn.Linear(5, 4)
+        net.weight.mul_(size)
+        net.bias.zero_()
+    for module, expected in ((net, "logits"), (nn.Sequential(net, nn.Softmax(1)), "probabilities")):
+        archive = TableArchive(module.eval(), "")
+        with torch.inference_mode():
+            assert what_answers_are(archive, rows, archive(rows), alone=False) == expected
+
+
 async def test_and_answers_over_http(tmp_path: Path, out: Path, digits: Digits) -> None:
     result = picture("--mean", "0.5", "--std", "0.5", out=out, file=saved(tmp_path / "net.pt", small_net()))
     assert result.exit_code == 0, result.output
@@ -97,6 +113,49 @@ async def test_a_table_is_served_by_its_columns(tmp_path: Path, out: Path) -> No
     with torch.inference_mode():
         expected = torch.jit.load(file)(torch.tensor([[1.0, 2.0]])).item()
     assert answer.json()["0"] == pytest.approx(expected, abs=1e-6)
+
+
+class Scaled(nn.Module):
+    def __init__(self, last: str) -> None:
+        super().__init__()
+        self.last = last
+
+    def forward(self, x: Tensor) -> Tensor:
+        answers = 0.01 * x[:, :1] + 0.5
+        return answers.sigmoid() if self.last == "sigmoid" else answers
+
+
+@pytest.mark.parametrize("last", ["", "sigmoid"])
+def test_logits_that_look_like_probabilities_are_told_from_them(
+    tmp_path: Path, out: Path, last: str
+) -> None:
+    (tmp_path / "rows.csv").write_text("y,b,a\n1,7,1\n0,7,2\n1,7,3\n")
+    file = saved(tmp_path / "net.pt", Scaled(last))
+    command = ("publish", str(file), "--kind", "table", "--name", "net", "--out", str(out))
+    check = ("--check", str(tmp_path / "rows.csv"), "--target", "y", "--columns", "a,b")
+    result = run(*command, *check, "--output", "binary", "--threshold", "0.55")
+    assert result.exit_code == 0, result.output
+    manifest = read_manifest(out / "net" / "1")
+    assert [column.name for column in manifest.input.columns] == ["a", "b"]  # type: ignore[union-attr]
+    assert manifest.metric("accuracy", "other").value == pytest.approx(2 / 3)
+    rows = torch.tensor([[1.0, 7.0], [3.0, 7.0]])
+    answers = load(ArtifactStore(out).folder("net", 1), CPU).predict(rows)
+    torch.testing.assert_close(answers, (0.01 * rows[:, :1] + 0.5).sigmoid())
+
+
+class Argmax(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(dim=(2, 3)).argmax(dim=1)
+
+
+class Sigmoids(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(dim=(2, 3)).sigmoid()
+
+
+class Infinite(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * 0 / 0).mean(dim=(2, 3))
 
 
 class Pair(nn.Module):
@@ -126,7 +185,12 @@ class FixedBatch(nn.Module):
         (Noisy(), "differently each time"),
         (Mixed(), "differently in a batch"),
         (FixedBatch(), r"answers [1, 3] to [4, 3, 16, 16]"),
-        (nn.Sequential(nn.Conv2d(3, 4, 20)), "fails on"),
+        (Argmax(), "--output numbers"),
+        (Sigmoids(), "do not sum to 1"),
+        (Infinite(), "no finite number"),
+        (small_net(1), "--output binary"),
+        (nn.Sequential(nn.Conv2d(3, 4, 20)), "Kernel size can't be greater"),
+        (nn.Sequential(nn.Conv2d(1, 4, 3)), "to have 1 channels, but got 3"),
         (nn.Sequential(nn.Conv2d(3, 4, 3)), "answers [4, 4, 14, 14]"),
     ],
     ids=lambda value: str(value)[:20],
@@ -138,6 +202,92 @@ def test_what_cannot_be_served_is_told_before(
     assert result.exit_code == 2
     assert problem in " ".join(result.output.split())
     assert not (out / "net" / "1").exists()
+
+
+def test_a_net_that_was_traced_with_one_row_is_told_whatever_it_is_tried_on(
+    tmp_path: Path, out: Path
+) -> None:
+    net = nn.Sequential(nn.Flatten(0), nn.Unflatten(0, (1, 768)), nn.Linear(768, 2))
+    file = saved(tmp_path / "net.pt", net, torch.rand(1, 3, 16, 16))
+    (tmp_path / "check").mkdir()
+    Image.new("RGB", (20, 20)).save(tmp_path / "check" / "one.png")
+    for check in ((), ("--check", str(tmp_path / "check"))):
+        result = picture(*check, out=out, file=file)
+        assert (result.exit_code, "example of 2 rows" in " ".join(result.output.split())) == (2, True)
+
+
+def test_an_operator_of_another_library_is_told(tmp_path: Path, out: Path) -> None:
+    file, other = saved(tmp_path / "net.pt", Sigmoids()), tmp_path / "other.pt"
+    with zipfile.ZipFile(file) as source, zipfile.ZipFile(other, "w") as target:
+        for record in source.infolist():
+            content = source.read(record)
+            if record.filename.endswith(".py"):
+                content = content.replace(b"torch.sigmoid", b"ops.torchvision.nms")
+            target.writestr(record.filename, content)
+    result = picture(out=out, file=other)
+    assert (result.exit_code, "torchvision::nms" in result.output) == (2, True), result.output
+    assert "library beside PyTorch" in " ".join(result.output.split())
+
+
+def test_a_damaged_file_is_told(tmp_path: Path, out: Path) -> None:
+    file = saved(tmp_path / "net.pt", Sigmoids())
+    whole = file.read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole.replace(b"torch.sigmoid", b"torch.xigmoid")):
+        file.write_bytes(damaged)
+        result = picture(out=out, file=file)
+        assert result.exit_code == 2, result.output
+        assert result.output.splitlines()[-1].startswith("Error: ")
+
+
+WRONG_OPTIONS = [
+    (("--resize-to", "8"), "--resize-to 8 is less"),
+    (("--resize-to", "9999"), "2048"),
+    (("--mean", "0.5"), "--std is missing"),
+    (("--std", "1"), "--mean is missing"),
+    (("--mean", "nan", "--std", "1"), "--mean 'nan'"),
+    (("--labels", "twice.txt"), "line 3: 'crane' stands in line 1 too"),
+    (("--labels", "long.txt"), "200 characters"),
+    (("--labels", "latin.txt"), "not UTF-8"),
+]
+
+
+@pytest.mark.parametrize(("options", "problem"), WRONG_OPTIONS, ids=lambda value: str(value)[:30])
+def test_what_is_said_wrongly_of_pictures_is_told_in_a_line(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], problem: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("twice.txt").write_text("crane\nheron\ncrane\n")
+    Path("long.txt").write_text("a" * 300 + "\nb\nc\n")
+    Path("latin.txt").write_bytes(b"caf\xe9\nb\nc\n")
+    result = picture(*options, out=out, file=saved(tmp_path / "net.pt", small_net()))
+    assert (result.exit_code, problem in " ".join(result.output.split())) == (2, True), result.output
+
+
+WRONG_TABLES = [
+    (("--columns", "a,a"), "names 'a' twice"),
+    (("--columns", ",".join(f"c{i}" for i in range(1_001))), "at most 1000"),
+    (("--columns", "a," + "b" * 201), "200 characters"),
+    (("--columns", "a,b,c"), "shapes cannot be multiplied"),
+    (("--check", "missing.csv"), "column a: a number is missing"),
+    (("--check", "text.csv"), "column a: it holds text"),
+    (("--check", "empty.csv"), "no rows"),
+    (("--check", "missing.csv", "--target", "y"), "no column 'y'"),
+    (("--check", "missing.csv", "--columns", "b,c"), "no column 'c'"),
+]
+
+
+@pytest.mark.parametrize(("options", "problem"), WRONG_TABLES, ids=lambda value: str(value)[:30])
+def test_and_of_tables(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], problem: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("missing.csv").write_text("a,b\n1,2\n,3\n")
+    Path("text.csv").write_text("a,b\nx,2\ny,3\n")
+    Path("empty.csv").write_text("a,b\n")
+    file = saved(tmp_path / "net.pt", nn.Linear(2, 1))
+    command = ("publish", str(file), "--kind", "table", "--name", "net", "--out", str(out))
+    result = run(*command, *options, "--output", "numbers")
+    assert (result.exit_code, problem in " ".join(result.output.split())) == (2, True), result.output
 
 
 def test_a_wrong_number_of_labels_is_told(tmp_path: Path, out: Path) -> None:
@@ -178,23 +328,54 @@ def test_a_module_is_exported_and_its_weights_are_read(
         "    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 2))\n"
         "def number():\n"
         "    return 3\n"
+        "def needs(classes):\n"
+        "    return make()\n"
+        "def fails():\n"
+        "    raise KeyError('x')\n"
+        "class Keywords(nn.Module):\n"
+        "    def forward(self, x, **others):\n"
+        "        return x.mean((2, 3))\n"
     )
+    (tmp_path / "broken.py").write_text("def (:\n")
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(1)
     net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 2))
     torch.save(net.state_dict(), tmp_path / "weights.pt")
+    parallel = {f"module.{name}": value for name, value in net.state_dict().items()}
+    torch.save({"epoch": 3, "state_dict": parallel}, tmp_path / "checkpoint.pt")
+    torch.save(net, tmp_path / "whole.pt")
+    torch.save(small_net().state_dict(), tmp_path / "other.pt")
+    (tmp_path / "w.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
     result = run("export", "my_nets:make", "--weights", "weights.pt", "--output", "net.pt")
     assert result.exit_code == 0, result.output
     assert "python -m training publish net.pt" in " ".join(result.output.split())
     images = torch.rand(2, 3, 16, 16)
     torch.testing.assert_close(torch.jit.load("net.pt")(images), net(images))
     assert picture(out=out, file=tmp_path / "net.pt").exit_code == 0
+    for weights, problem in (
+        ("whole.pt", "holds more than tensors"),
+        ("other.pt", "Missing key(s)"),
+        ("w.safetensors", "torch.save"),
+        ("net.pt", "is TorchScript"),
+    ):
+        result = run("export", "my_nets:make", "--weights", weights, "--output", "no.pt")
+        assert (result.exit_code, problem in " ".join(result.output.split())) == (2, True), result.output
+    result = run("export", "my_nets:make", "--weights", "checkpoint.pt", "--output", "same.pt")
+    assert result.exit_code == 0, result.output
+    torch.testing.assert_close(torch.jit.load("same.pt")(images), net(images))
+    result = run("export", "my_nets:Keywords", "--size", "16", "--output", "traced.pt")
+    assert (result.exit_code, "traced instead" in result.output) == (0, True), result.output
     for module, problem in (
+        ("my_nets:Keywords", "give --size or --columns"),
+        ("my_nets:needs", "missing 1 required positional argument"),
+        ("my_nets:fails", "KeyError"),
+        ("broken:make", "SyntaxError"),
+        (".my_nets:make", "cannot be imported"),
         ("my_nets", "MODULE:CALLABLE"),
         ("my_nets:nothing", "cannot be imported"),
         ("no_nets:make", "cannot be imported"),
         ("my_nets:number", "makes a int"),
     ):
-        result = run("export", module, "--output", "other.pt")
+        result = run("export", module, "--output", "no.pt")
         assert (result.exit_code, problem in " ".join(result.output.split())) == (2, True), result.output
-    assert not (tmp_path / "other.pt").exists()
+    assert not (tmp_path / "no.pt").exists()

@@ -4,28 +4,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
-from service.artifacts.interface import Output, PictureInput, TableInput
+from service.artifacts.interface import MAX_LABELS, Output, PictureInput, TableInput
 from service.artifacts.manifest import Kind, Manifest, Metric
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
-from service.engine.tensors import first_line
 from training.activation import IF_AS_GOOD, Activation
 from training.adoption.examples import Examples
-from training.adoption.wrapping import PictureArchive, TableArchive
+from training.adoption.trying import Archive, reason, tried, what_answers_are
+from training.adoption.wrapping import finished
 from training.data import DataUnavailable
 from training.publish import Candidate, publish
 
-Archive = PictureArchive | TableArchive
 Scores = Literal["auto", "logits", "probabilities"]
 
 # Check rows travel in the manifest, which holds no more than 1 MiB.
 CHECK_ROWS, CHECK_BYTES = 5, 500_000
 PROOF_ROWS = 64
-SUM_TOLERANCE = 1e-3
-SAME = 1e-3  # how far an answer may differ from that in another batch
+
+# How the column that is answered says of a row that it is what the label says, and that it is not.
+YES, NO = frozenset({"1", "true", "yes"}), frozenset({"0", "-1", "false", "no"})
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,7 @@ class Adopted:
     labels: Sequence[str]
     scores: Scores
     threshold: float
+    units: str
     wrap: Callable[[str], Archive]
 
 
@@ -53,14 +53,16 @@ def adopt(
     """Publish it. Raises DataUnavailable, PublishFailed or ArtifactError."""
     plain = said.wrap("")
     answers = tried(plain, examples.rows)
-    last = _last(said, answers, tell)
     labels = _labels(said, answers.shape[1], tell)
+    last = _last(said, plain, examples.rows, answers, tell)
     output = Output(
-        kind=said.output, labels=labels, threshold=said.threshold if said.output == "binary" else None
+        kind=said.output,
+        labels=labels,
+        threshold=said.threshold if said.output == "binary" else None,
+        units=said.units,
     )
     net = said.wrap(last)
-    with torch.inference_mode():
-        final = net(examples.rows)
+    final = finished(answers, last)
     size = examples.rows[0].numel() * examples.rows.element_size()
     if size > CHECK_BYTES:
         raise DataUnavailable(f"a row has {size:,} bytes; at most {CHECK_BYTES:,} are served")
@@ -76,64 +78,44 @@ def adopt(
         proof_rows=examples.rows[:PROOF_ROWS],
         files={"report/report.md": _card(said, output).encode()},
     )
-    return publish(candidate, store, key, activation)
-
-
-def tried(net: Archive, rows: Tensor) -> Tensor:
-    """Its answers, f32 [N, outputs], once it was seen to answer rows one by one as it does several.
-
-    Raises DataUnavailable, which says what is wrong with it.
-    """
-    several = _answers(net, rows)
-    if not torch.equal(several, _answers(net, rows)):
-        raise DataUnavailable("the module answers the same rows differently each time: is there a dropout?")
-    alone = _answers(net, rows[:1])
-    if not torch.allclose(alone[0], several[0], atol=SAME, rtol=SAME):
-        raise DataUnavailable("the module answers a row differently in a batch: is it in eval() mode?")
-    if not several.isfinite().all():
-        raise DataUnavailable("the module answers what is no finite number")
-    return several
-
-
-def _answers(net: Archive, rows: Tensor) -> Tensor:
-    shape = list(rows.shape)
     try:
-        with torch.inference_mode():
-            raw: object = net.raw(rows)
-            answers = net(rows) if isinstance(raw, Tensor) else raw
-    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-        hint = "; was it traced with another batch size?" if len(rows) != 1 else ""
-        raise DataUnavailable(f"the module fails on {shape}: {first_line(error)}{hint}") from error
-    if not isinstance(answers, Tensor):
-        raise DataUnavailable(
-            f"the module answers a {type(answers).__name__}; wrap it so that it answers one tensor"
-        )
-    if answers.dim() != 2 or len(answers) != len(rows):
-        raise DataUnavailable(
-            f"the module answers {list(answers.shape)} to {shape}, not [{len(rows)}, outputs]"
-        )
-    return answers.float()
+        return publish(candidate, store, key, activation)
+    except RuntimeError as error:  # of a net that answers a tensor, and is not written as one that does
+        raise DataUnavailable(f"the module cannot be put in an archive: {reason(error)}") from error
 
 
-def _last(said: Adopted, answers: Tensor, tell: Callable[[str], object]) -> str:
+def _last(
+    said: Adopted, plain: Archive, rows: Tensor, answers: Tensor, tell: Callable[[str], object]
+) -> str:
     """What makes probabilities of its answers."""
     if said.output == "numbers" or said.scores == "probabilities":
         return ""
     name = "sigmoid" if said.output == "binary" else "softmax"
     if said.scores == "logits":
         return name
-    between = bool(((answers >= -SUM_TOLERANCE) & (answers <= 1 + SUM_TOLERANCE)).all())
-    sums = said.output == "binary" or bool(((answers.sum(1) - 1).abs() < SUM_TOLERANCE).all())
-    if between and sums:
-        tell("its answers are probabilities")
+    found = what_answers_are(plain, rows, answers, alone=said.output == "binary")
+    if found == "neither":
+        raise DataUnavailable(
+            "the module's answers lie between 0 and 1 and do not sum to 1, as those of sigmoids; classes"
+            " exclude each other. --scores logits puts a softmax behind, --output numbers leaves them"
+        )
+    if found == "probabilities":
+        tell("its answers are probabilities; --scores logits if not")
         return ""
-    tell(f"its answers are logits: {name} is put behind it")
+    tell(f"its answers are logits: {name} is put behind it; --scores probabilities if they are none")
     return name
 
 
 def _labels(said: Adopted, outputs: int, tell: Callable[[str], object]) -> tuple[str, ...]:
     if said.output == "binary" and outputs != 1:
         raise DataUnavailable(f"the module has {outputs} outputs; a binary answer has 1")
+    if said.output == "classes" and outputs < 2:
+        raise DataUnavailable(
+            "the module has 1 output, and classes are at least 2: --output binary for one probability,"
+            " --output numbers for a number; one that ends in argmax has to give its scores instead"
+        )
+    if outputs > MAX_LABELS:
+        raise DataUnavailable(f"the module has {outputs:,} outputs; at most {MAX_LABELS:,} are served")
     if not said.labels:
         if said.output == "binary":
             return ("positive",)
@@ -148,13 +130,35 @@ def _metrics(
     answers: Tensor, examples: Examples, output: Output, tell: Callable[[str], object]
 ) -> tuple[Metric, ...]:
     """How many of the examples are right, where it is known what they are."""
-    if examples.labels is None or output.kind != "classes":
+    if examples.labels is None or output.kind == "numbers":
         return ()
+    if output.threshold is not None:
+        return _of_decisions(answers, examples.labels, output.labels[0], output.threshold, tell)
     if unknown := set(examples.labels) - set(output.labels):
         tell(f"accuracy is not measured: {sorted(unknown)[0]!r:.60} is none of the labels")
         return ()
     right = [output.labels[i] == label for i, label in zip(answers.argmax(1), examples.labels, strict=True)]
-    return (Metric(name="accuracy", value=sum(right) / len(right), split="other", n=len(right)),)
+    return (_accuracy(right),)
+
+
+def _of_decisions(
+    answers: Tensor, truth: Sequence[str], label: str, threshold: float, tell: Callable[[str], object]
+) -> tuple[Metric, ...]:
+    yes, no = {label.casefold(), *YES}, NO
+    if unknown := {text for text in truth if text.casefold() not in yes | no}:
+        tell(
+            f"accuracy is not measured: {min(unknown)!r:.60} is neither {label} nor"
+            f" one of {', '.join(sorted(yes | no))}"
+        )
+        return ()
+    decided = (answers[:, 0] >= threshold).tolist()
+    return (
+        _accuracy([is_so == (text.casefold() in yes) for is_so, text in zip(decided, truth, strict=True)]),
+    )
+
+
+def _accuracy(right: Sequence[bool]) -> Metric:
+    return Metric(name="accuracy", value=sum(right) / len(right), split="other", n=len(right))
 
 
 def _card(said: Adopted, output: Output) -> str:

@@ -1,29 +1,33 @@
 """The commands `publish` and `export`."""
 
 import re
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 
 from service.artifacts.interface import MAX_SIDE, Column, PictureInput, TableInput
 from service.artifacts.manifest import printable
 from service.artifacts.signatures import SigningKey
 from training.activation import Activation
-from training.adoption.adopt import Adopted, Archive, adopt
+from training.adoption.adopt import Adopted, adopt
 from training.adoption.examples import Examples, drawn_pictures, drawn_rows, pictures_in, rows_in
-from training.adoption.torchscript_file import module_named, read_file, scripted, with_weights
+from training.adoption.torchscript_file import archive_of, module_named, read_file, with_weights
+from training.adoption.trying import Archive
 from training.adoption.wrapping import IMAGENET_MEAN, IMAGENET_STD, PictureArchive, TableArchive
 from training.data import DataUnavailable
 from training.failures import errors_explained, fail
 from training.options import Activate, Out, Sign
 from training.places import store_in
-from training.publish import script
 from training.tables import print_result
 
 cli = typer.Typer()
@@ -82,6 +86,7 @@ def publish(
     output: Annotated[OutputName, typer.Option(help="What it answers.")] = OutputName.classes,
     scores: Annotated[ScoresName, typer.Option(help="Its answers; auto finds out.")] = ScoresName.auto,
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Of a binary answer.")] = 0.5,
+    units: Annotated[str, typer.Option(help="Of numbers that are answered, such as EUR.")] = "",
     out: Out = Path("artifacts"),
     sign: Sign = None,
     activate: Activate = None,
@@ -90,8 +95,9 @@ def publish(
     told = list[str]()
     if not NAME.fullmatch(name):
         fail(f"--name {name!r:.80} is none for a model: a-z, 0-9 and -, a letter first", code=2)
-    with errors_explained():
+    with errors_explained(), _options_explained():
         key = SigningKey(sign) if sign else None
+        names = _lines(labels)
         net = read_file(file)
         store = store_in(out, name, 2 * file.stat().st_size)
         if kind is KindName.picture:
@@ -99,6 +105,8 @@ def publish(
                 fail("--size is missing: how many pixels wide and high are the pictures that it reads?", 2)
             if channels == 2:
                 fail("--channels 2 is neither grey (1) nor red, green and blue (3)", code=2)
+            if resize_to and resize_to < size:
+                fail(f"--resize-to {resize_to} is less than --size {size}, which is cut out of it", code=2)
             reads = PictureInput(
                 height=size,
                 width=size,
@@ -120,9 +128,10 @@ def publish(
             kind=kind.value,
             input=said_input,
             output=output.value,
-            labels=_lines(labels),
+            labels=names,
             scores=scores.value,
             threshold=threshold,
+            units=units,
             wrap=wrap,
         )
         manifest = adopt(said, examples, store, _say, key, Activation(activate, told.append))
@@ -138,6 +147,9 @@ def export(
     size: Size = None,
     channels: Annotated[int, typer.Option(min=1, help="Of the pictures that it reads.")] = 3,
     columns: Annotated[int | None, typer.Option(min=1, help="Of the rows that it reads.")] = None,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Keep what it does to an example, not its code; needs a size.")
+    ] = False,
 ) -> None:
     """Make a TorchScript file of a module, which `publish` takes."""
     with errors_explained():
@@ -149,22 +161,25 @@ def export(
             example = torch.zeros(2, columns)
         elif size:
             example = torch.zeros(2, channels, size, size)
-        data = script(scripted(net.cpu(), example, _say))
+        data = archive_of(net, example, _say, trace=trace)
         try:
             output.write_bytes(data)
         except OSError as error:
             fail(f"--output {output} cannot be written: {error.strerror}", code=2)
-    kind = f"picture --size {size}" if size else "table" if columns else "picture --size PIXELS"
-    typer.echo(f"{output}: {len(data):,} bytes; next: python -m training publish {output} --kind {kind}")
+    kind = "table --columns NAMES" if columns else f"picture --size {size or 'PIXELS'}"
+    command = f"python -m training publish {shlex.quote(str(output))} --name NAME --kind {kind}"
+    typer.echo(f"{output}: {len(data):,} bytes; next: {command}")
 
 
 def _table(check: Path | None, columns: str | None, target: str | None) -> tuple[TableInput, Examples]:
+    names = [name.strip() for name in (columns or "").split(",") if name.strip()]
+    if twice := {name for name in names if names.count(name) > 1}:
+        fail(f"--columns names {min(twice)!r:.60} twice", code=2)
     if check:
-        found = rows_in(check, target)
+        found = rows_in(check, target, names)
         return TableInput(columns=found.columns), found.examples
-    if not columns:
+    if not names:
         fail("--columns or --check is missing: what are the columns called?", code=2)
-    names = [name.strip() for name in columns.split(",") if name.strip()]
     return TableInput(columns=tuple(Column(name=n) for n in names)), drawn_rows(len(names))
 
 
@@ -172,6 +187,11 @@ def _normalisation(mean: str | None, std: str | None, channels: int) -> tuple[li
     if mean is None and std is None and channels == 3:
         _say("pictures are normalised as ImageNet's are; --mean 0 --std 1 leaves them at 0 to 1")
         return list(IMAGENET_MEAN), list(IMAGENET_STD)
+    if (mean is None) != (std is None):
+        missing, given = ("--std", "--mean") if std is None else ("--mean", "--std")
+        fail(f"{missing} is missing: it belongs to {given}", code=2)
+    if mean is None:
+        _say("grey pictures are read as 0 to 1; --mean and --std normalise them")
     return _numbers("--mean", mean or "0", channels), _numbers("--std", std or "1", channels)
 
 
@@ -180,7 +200,11 @@ def _numbers(option: str, text: str, channels: int) -> list[float]:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
         numbers = []
-    if len(numbers) not in (1, channels) or (option == "--std" and not all(n > 0 for n in numbers)):
+    if (
+        len(numbers) not in (1, channels)
+        or not all(map(isfinite, numbers))
+        or (option == "--std" and not all(n > 0 for n in numbers))
+    ):
         fail(f"{option} {text!r:.60} is not one number, or {channels} with commas between", code=2)
     return numbers * channels if len(numbers) == 1 else numbers
 
@@ -192,8 +216,25 @@ def _lines(path: Path | None) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataUnavailable(f"--labels {path} cannot be read: {error}") from error
-    return [line.strip() for line in lines if line.strip()]
+        problem = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise DataUnavailable(f"--labels {path} cannot be read: {problem}") from error
+    first: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        if (label := line.strip()) and first.setdefault(label, number) != number:
+            raise DataUnavailable(
+                f"--labels {path}, line {number}: {label!r:.60} stands in line {first[label]} too"
+            )
+    return list(first)
+
+
+@contextmanager
+def _options_explained() -> Iterator[None]:
+    """What a manifest has no room for. Raises DataUnavailable."""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise DataUnavailable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 def _say(line: str) -> None:

@@ -1,11 +1,13 @@
 """Rows to try a model on: pictures of a folder, rows of a CSV, or such as are drawn at random."""
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from service.artifacts.interface import Column, PictureInput
@@ -35,7 +37,9 @@ def pictures_in(folder: Path, reads: PictureInput) -> Examples:
         raise DataUnavailable(f"{folder} is no folder of pictures")
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     rows, labels = list[bytes](), list[str]()
-    for path in files[:MOST_PICTURES]:
+    if len(files) > MOST_PICTURES:  # of every class some, not the first classes alone
+        files = sorted(random.Random(0).sample(files, MOST_PICTURES))
+    for path in files:
         try:
             (picture,) = open_pictures([Upload(path.name, path.read_bytes())], MAX_PIXELS)
             rows.append(find(picture, fit).pixels)
@@ -59,19 +63,37 @@ class TableExamples(NamedTuple):
     examples: Examples
 
 
-def rows_in(path: Path, target: str | None) -> TableExamples:
-    """The rows of a CSV of numbers; `target` names the column that is to be answered, where there is one.
+def rows_in(path: Path, target: str | None, names: Sequence[str] = ()) -> TableExamples:
+    """The rows of a CSV of numbers: its columns `names`, in that order, or all but `target`, the answer.
 
-    Raises DataUnavailable.
+    Their range is not that of the training, which is not known. Raises DataUnavailable.
     """
-    left_out: list[str] = []
-    table = read_table(path, target, left_out.append)
-    if left_out:
-        raise DataUnavailable(f"{path}: {left_out[0]}, but a model reads all of its columns")
-    if texts := [column.name for column in table.columns if column.categories]:
-        raise DataUnavailable(f"{path}, column {texts[0]}: it holds text, and the model reads numbers")
-    rows = torch.from_numpy(np.ascontiguousarray(table.values))
-    return TableExamples(table.columns, Examples(rows, table.target if target else None))
+    table = read_table(path, None, lambda _: None)
+    at = {column.name: i for i, column in enumerate(table.columns)}
+    wanted = list(names) or [name for name in at if name != target]
+    if missing := [name for name in (*wanted, *([target] if target else [])) if name not in at]:
+        raise DataUnavailable(f"{path} has no column {missing[0]!r:.60}; it has {', '.join(at):.200}")
+    for column in (table.columns[at[name]] for name in wanted):
+        if column.categories:
+            raise DataUnavailable(
+                f"{path}, column {column.name}: it holds text, and the model reads numbers"
+            )
+        if column.optional:
+            raise DataUnavailable(
+                f"{path}, column {column.name}: a number is missing, and the model reads all"
+            )
+    rows = torch.from_numpy(table.values[:, [at[name] for name in wanted]].copy())
+    if not len(rows) or not wanted:
+        raise DataUnavailable(f"{path} has no rows to try a model on")
+    labels = _texts(table.columns[at[target]], table.values[:, at[target]]) if target else None
+    return TableExamples(tuple(Column(name=name) for name in wanted), Examples(rows, labels))
+
+
+def _texts(column: Column, values: NDArray[np.float32]) -> list[str]:
+    """The cells of a column, as they were written; what is missing is "". Of numbers, the shortest form."""
+    if column.categories:
+        return ["" if np.isnan(value) else column.categories[int(value)] for value in values]
+    return ["" if np.isnan(value) else f"{value:g}" for value in values]
 
 
 def drawn_rows(columns: int) -> Examples:

@@ -2,20 +2,50 @@
 
 import importlib
 import io
+import pickle
+import re
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.jit.frontend import FrontendError
 
+from service.artifacts.manifest import printable
 from service.artifacts.store import MAX_MODEL_BYTES
 from service.engine.predictor import torchscript_accepted
 from service.engine.tensors import first_line
+from training.adoption.trying import reason
 from training.data import DataUnavailable
+from training.publish import script
 
 EXPORT = "make a TorchScript file of the module: `python -m training export MODULE:CALLABLE`"
+
+# What code that a user has may raise, when it is imported, run or compiled.
+CODE_FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    NameError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+
+# How a TorchScript file calls an operator, and whose operators are PyTorch's own.
+_OPERATORS = re.compile(r"(?<![.\w])ops\.(\w+)\.(\w+)")
+_OF_PYTORCH = frozenset(
+    {"aten", "prim", "prims", "quantized", "_quantized", "prepacked", "sparse", "mkldnn"}
+)
 
 # How files of other formats begin, or are called, and what to do with each.
 _BEGINNINGS = (
@@ -24,7 +54,13 @@ _BEGINNINGS = (
 )
 _ENDINGS = {
     ".onnx": f"is ONNX, which is not read; from the module that it was made of, {EXPORT}",
-    ".safetensors": f"holds weights alone; {EXPORT} --weights FILE",
+    ".safetensors": (
+        "holds weights alone, in a format that is not read: save them as a state dict"
+        f" (torch.save(safetensors.torch.load_file(FILE), 'w.pt')), then {EXPORT} --weights w.pt"
+    ),
+    ".keras": f"is Keras', which is not PyTorch's; in PyTorch, {EXPORT}",
+    ".tflite": f"is TensorFlow Lite's, which is not PyTorch's; in PyTorch, {EXPORT}",
+    ".gguf": f"holds weights alone; {EXPORT}",
 }
 
 
@@ -48,7 +84,9 @@ def read_file(path: Path) -> nn.Module:
         with torchscript_accepted():
             module: nn.Module = torch.jit.load(io.BytesIO(data), map_location="cpu")
     except (RuntimeError, ValueError) as error:
-        raise DataUnavailable(f"{path} cannot be loaded: {first_line(error)}") from error
+        raise DataUnavailable(
+            f"{path} cannot be loaded: {reason(error)}; write it with torch.jit.save before it is optimised"
+        ) from error
     if any(parameter.dtype != torch.float32 for parameter in module.parameters()):
         module = module.float()
     for parameter in module.parameters():  # a script has no `requires_grad_` of its own
@@ -69,7 +107,10 @@ def _why_not(path: Path, data: bytes) -> str | None:
         return f"is no TorchScript file; {EXPORT}"
     inner = {name.partition("/")[2] for name in names}
     if "constants.pkl" in inner and any(name.startswith("code/") for name in inner):
-        return None
+        try:
+            return _foreign_operator(data)
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+            return f"is damaged: {first_line(error)}"
     if "data.pkl" in inner:
         return (
             "is a pickled module, or a state dict (torch.save), which is never unpickled here;"
@@ -78,6 +119,20 @@ def _why_not(path: Path, data: bytes) -> str | None:
     if any("serialized_exported_program" in n or "archive_format" in n for n in names):
         return f"is of torch.export, which is not read yet; {EXPORT}"
     return f"is a zip, and no TorchScript file; {EXPORT}"
+
+
+def _foreign_operator(data: bytes) -> str | None:
+    """Why the service, which has PyTorch alone, cannot load a TorchScript file, even if it can be here."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for name in archive.namelist():
+            if name.endswith(".py") and "/code/" in name:
+                for library, operator in _OPERATORS.findall(archive.read(name).decode(errors="replace")):
+                    if library not in _OF_PYTORCH:
+                        return (
+                            f"needs the operator {library}::{operator}, of a library beside PyTorch,"
+                            " which the service does not load; leave it out of the module"
+                        )
+    return None
 
 
 def module_named(name: str) -> nn.Module:
@@ -90,16 +145,25 @@ def module_named(name: str) -> nn.Module:
         make: object = importlib.import_module(module_name)
         for part in attribute.split("."):
             make = getattr(make, part)
-    except (ImportError, AttributeError) as error:
-        raise DataUnavailable(f"{name:.80} cannot be imported: {error}") from error
+    except CODE_FAULTS as error:
+        raise DataUnavailable(f"{name:.80} cannot be imported: {_words(error)}") from error
     if isinstance(make, nn.Module):
         return make.eval()
     if not callable(make):
         raise DataUnavailable(f"{name:.80} is no callable that makes a module")
-    made = make()
+    try:
+        made: object = make()
+    except CODE_FAULTS as error:
+        raise DataUnavailable(
+            f"{name:.80} fails when it is called with nothing: {_words(error)}"
+        ) from error
     if not isinstance(made, nn.Module):
         raise DataUnavailable(f"{name:.80} makes a {type(made).__name__}, not a torch.nn.Module")
     return made.eval()
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def with_weights(module: nn.Module, path: Path) -> nn.Module:
@@ -107,32 +171,72 @@ def with_weights(module: nn.Module, path: Path) -> nn.Module:
 
     Raises DataUnavailable.
     """
+    if problem := _ENDINGS.get(path.suffix.lower()):
+        raise DataUnavailable(f"--weights {path} {problem}")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        module.load_state_dict(state)
+        if _is_torchscript(path):
+            raise DataUnavailable(f"--weights {path} is TorchScript, which `publish` takes as it is")
+        state: object = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise DataUnavailable(f"{path} cannot be read: {error.strerror}") from error
-    except (RuntimeError, ValueError, TypeError, AttributeError, EOFError, KeyError) as error:
-        raise DataUnavailable(f"{path} is no state dict of it: {first_line(error)}") from error
+        raise DataUnavailable(f"--weights {path} cannot be read: {error.strerror}") from error
+    except pickle.UnpicklingError as error:
+        raise DataUnavailable(
+            f"--weights {path} holds more than tensors, or is no file of torch.save, and is not unpickled;"
+            " torch.save(net.state_dict(), FILE) makes one that is read"
+        ) from error
+    except (RuntimeError, ValueError, TypeError, AttributeError, EOFError, LookupError) as error:
+        raise DataUnavailable(f"--weights {path} is no state dict: {first_line(error)}") from error
+    try:
+        module.load_state_dict(_state_dict_in(state))
+    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        why = printable(lines[1] if len(lines) > 1 else lines[0])
+        raise DataUnavailable(f"--weights {path} is of another module: {why}") from error
     return module
 
 
-def scripted(module: nn.Module, example: Tensor | None, tell: Callable[[str], object]) -> nn.Module:
-    """As TorchScript: its code where that can be, else what it does to an `example`.
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.partition("/")[2] == "constants.pkl" for name in archive.namelist())
+
+
+def _state_dict_in(saved: object) -> dict[str, Any]:
+    """That of a checkpoint, without what nn.DataParallel puts before its names. Raises TypeError."""
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(saved, dict) and isinstance(saved.get(key), dict):
+            saved = saved[key]
+    if not isinstance(saved, dict) or not all(isinstance(name, str) for name in saved):
+        raise TypeError(f"it holds a {type(saved).__name__}, not tensors by their names")
+    if saved and all(name.startswith("module.") for name in saved):
+        return {name.removeprefix("module."): value for name, value in saved.items()}
+    return saved
+
+
+def archive_of(
+    module: nn.Module, example: Tensor | None, tell: Callable[[str], object], *, trace: bool = False
+) -> bytes:
+    """A TorchScript file: its code where that can be, else, or to `trace`, what it does to an `example`.
 
     Raises DataUnavailable.
     """
-    try:
-        with torchscript_accepted():
-            return torch.jit.script(module)
-    except (RuntimeError, ValueError, TypeError, OSError) as error:
-        why = first_line(error)
+    module = module.cpu()
+    if not trace:
+        try:
+            return script(module)
+        except FrontendError as error:
+            why = first_line(ValueError(error.msg))
+        except CODE_FAULTS as error:
+            why = reason(error)
+        if example is None:
+            raise DataUnavailable(f"it cannot be scripted ({why}); give --size or --columns to trace it")
+        tell(f"it cannot be scripted ({why}): traced instead, which keeps one way through its code")
     if example is None:
-        raise DataUnavailable(f"it cannot be scripted ({why}); give --size or --columns to trace it")
-    tell(f"it cannot be scripted ({why}): traced instead, which keeps one way through its code")
+        raise DataUnavailable("--trace needs an example: give --size or --columns")
     try:
         with torchscript_accepted(), torch.inference_mode():
             traced: nn.Module = torch.jit.trace(module, example)
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise DataUnavailable(f"it cannot be traced either: {first_line(error)}") from error
-    return traced
+        return script(traced)
+    except CODE_FAULTS as error:
+        raise DataUnavailable(f"it cannot be traced{' either' * (not trace)}: {reason(error)}") from error

@@ -23,12 +23,16 @@ class PictureArchive(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
 
+    def read(self, images: Tensor) -> Tensor:
+        """What the net reads, f32."""
+        return (images.to(torch.float32) / 255 - self.mean) / self.std
+
     def raw(self, images: Tensor) -> Any:
         """Whatever the net answers."""
-        return self.net((images.to(torch.float32) / 255 - self.mean) / self.std)
+        return self.net(self.read(images))
 
     def forward(self, images: Tensor) -> Tensor:
-        answers: Tensor = self.net((images.to(torch.float32) / 255 - self.mean) / self.std)
+        answers: Tensor = self.net(self.read(images))
         return finished(answers, self.last)
 
 
@@ -40,6 +44,10 @@ class TableArchive(nn.Module):
         self.net = net
         self.last = last
 
+    def read(self, rows: Tensor) -> Tensor:
+        """What the net reads: these."""
+        return rows
+
     def raw(self, rows: Tensor) -> Any:
         """Whatever the net answers."""
         return self.net(rows)
@@ -50,7 +58,8 @@ class TableArchive(nn.Module):
 
 
 def finished(answers: Tensor, last: str) -> Tensor:
-    """`last`: "softmax", "sigmoid", or "" for answers that are what they should be."""
+    """As f32. `last`: "softmax", "sigmoid", or "" for answers that are what they should be."""
+    answers = answers.to(torch.float32)
     if answers.dim() == 1:
         answers = answers.unsqueeze(1)
     if last == "softmax":

@@ -66,7 +66,9 @@ class Table(NamedTuple):
 
 
 def read_table(path: Path, target: str | None, tell: Told, progress: Read = lambda _: None) -> Table:
-    """`target`: None where all columns are read. `tell` hears what is left out, and why.
+    """`target`: None where nothing is to be learned: then no column is left out.
+
+    `tell` hears what is left out, and why.
 
     Raises DataUnavailable, naming the line and the column.
     """
@@ -170,7 +172,7 @@ def _read_values(
     kept = [
         (at, name)
         for at, (name, column) in enumerate(zip(shape.header, seen, strict=True))
-        if name != target and _is_kept(path, name, column, tell)
+        if name != target and (target is None or _is_kept(path, name, column, tell))
     ]
     if not kept:
         raise DataUnavailable(f"{path} has no column that could say anything of {target!r:.60}")
@@ -238,6 +240,8 @@ def _column(name: str, values: NDArray[np.float32], categories: tuple[str, ...])
     optional = bool(np.isnan(values).any())
     if categories:
         return Column(name=name, dtype="category", categories=categories, optional=optional)
+    if np.isnan(values).all():
+        return Column(name=name, optional=optional)
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     return Column(name=name, training_minimum=low, training_maximum=high, optional=optional)
 
