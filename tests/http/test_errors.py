@@ -86,8 +86,11 @@ async def test_415_not_an_image_we_read(client: httpx.AsyncClient, digits: Digit
     assert as_body.json()["errors"][0]["field"] == "body"
     as_form = await client.post("/predict/digit", files={"file": b"%PDF-1.7"})
     assert_problem(as_form, errors.UnsupportedMediaType)
-    for headers in ({}, JSON, {"Content-Type": "application/octet-stream"}):
+    for headers in ({"Content-Type": "text/plain"}, {"Content-Type": "application/pdf"}):
         response = await client.post("/predict/digit", content=png(digits.images_u8[0]), headers=headers)
+        assert_problem(response, errors.UnsupportedMediaType)
+    for untyped in ({}, {"Content-Type": "application/octet-stream"}):
+        response = await client.post("/predict/digit", content=b"%PDF-1.7", headers=untyped)
         assert_problem(response, errors.UnsupportedMediaType)
 
 
