@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from service import app as app_module
+from service import lifespan
 from service.app import create_app
 from service.engine.predictor import Predictor, load
 from service.serving.batching import Batcher
@@ -125,7 +125,7 @@ async def test_health_says_which_version_hangs(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(Predictor, "answer", hang)
     monkeypatch.setattr("service.engine.predictor.QUICK_S", -1.0)  # no model is computed on the loop
-    monkeypatch.setattr(app_module, "Watchdog", partial(Watchdog, end=ended.append))
+    monkeypatch.setattr(lifespan, "Watchdog", partial(Watchdog, end=ended.append))
     settings = Settings(artifacts=Path(COMMITTED), batch_timeout_s=1, request_timeout_s=1)
     async with running(create_app(settings)) as client:
         assert (await client.get("/health/live")).json() == {"live": True}
