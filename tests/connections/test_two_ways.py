@@ -355,8 +355,8 @@ async def _head(reader: asyncio.StreamReader) -> bytes:
 
 def _document(body: bytes) -> Any:
     """Without what differs from request to request, and by batch."""
-    if not body.startswith(b"{"):
-        return body
+    if not body.startswith(b"{"):  # a table, or lines, of answers
+        return re.sub(rb"\d\.\d+(e-\d+)?", lambda number: b"%.4f" % float(number[0]), body)
     document = json.loads(body, parse_float=lambda text: f"{float(text):.4f}")
     document.pop("request_id", None)
     if "detail" in document:
