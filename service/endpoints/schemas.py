@@ -26,8 +26,10 @@ class Explanation(BaseModel):
 
     image: str = Field(description="The picture as it was prepared.")
     polarity: Literal["light-on-dark", "dark-on-light"] = Field(description="Of the upload.")
-    box: tuple[int, int, int, int] = Field(
-        description="Where the ink was found: left, top, right, bottom, in pixels of the upright upload."
+    box: list[int] = Field(
+        min_length=4,
+        max_length=4,
+        description="Where the ink was found: left, top, right, bottom, in pixels of the upright upload.",
     )
     saliency: str = Field(description="How much each pixel mattered to the answer: the lighter, the more.")
 
