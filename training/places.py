@@ -1,5 +1,6 @@
-"""What options name, found out before a training: the store, the checkpoint, the device."""
+"""What options name, found out before a training: the model, the store, the checkpoint, the device."""
 
+from collections.abc import Collection
 from errno import EDQUOT, ENOSPC
 from functools import partial
 from pathlib import Path
@@ -7,12 +8,19 @@ from pathlib import Path
 import torch
 import typer
 
+from service.artifacts.pointers import is_name
 from service.artifacts.store import ArtifactStore
 from service.engine.devices import resolve_device
 from training.checkpoint import Checkpoint
 from training.failures import fail
 from training.options import CHECKPOINTS
 from training.publish import check_publishable
+
+
+def check_name(name: str, kind: str = "", taken: Collection[str] = ()) -> None:
+    """Refuse what cannot be a model's name, or is `taken` by a model of another kind."""
+    if not is_name(name) or name in taken:
+        fail(f"--name {name!r:.80} is none for a model{kind}: a-z, 0-9 and -, a letter first", code=2)
 
 
 def checkpoint_in(folder: Path | None, resume: bool) -> Checkpoint:

@@ -1,6 +1,5 @@
 """The commands `publish` and `export`."""
 
-import re
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,12 +26,10 @@ from training.adoption.wrapping import IMAGENET_MEAN, IMAGENET_STD, PictureArchi
 from training.data import DataUnavailable
 from training.failures import errors_explained, fail
 from training.options import Activate, Out, Sign
-from training.places import store_in
+from training.places import check_name, store_in
 from training.tables import print_result
 
 cli = typer.Typer()
-
-NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
 class KindName(StrEnum):
@@ -93,8 +90,7 @@ def publish(
 ) -> None:
     """Publish a TorchScript file that you have, whoever trained it."""
     told = list[str]()
-    if not NAME.fullmatch(name):
-        fail(f"--name {name!r:.80} is none for a model: a-z, 0-9 and -, a letter first", code=2)
+    check_name(name)
     with errors_explained(), _options_explained():
         key = SigningKey(sign) if sign else None
         names = _lines(labels)

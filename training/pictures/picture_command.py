@@ -1,6 +1,5 @@
 """The command `picture`."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -10,18 +9,17 @@ from rich.console import Console
 from service.artifacts.manifest import printable
 from service.artifacts.signatures import SigningKey
 from training.activation import Activation
-from training.failures import errors_explained, fail
+from training.failures import errors_explained
 from training.options import Activate, Checkpoints, Device, Epochs, Out, Resume, Seed, Sign
 from training.pictures.picture_data import load_cifar10, load_pictures
 from training.pictures.picture_recipe import SIZE
 from training.pictures.picture_training import train_picture
-from training.places import checkpoint_in, device_of, store_in
+from training.places import check_name, checkpoint_in, device_of, store_in
 from training.tables import print_result
 
 cli = typer.Typer()
 
 BYTES_NEEDED = 16 << 20  # a version folder, generously
-NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 NAMES_OF_OTHERS = ("pass", "digit")
 DOWNLOADED_TO = Path("data")
 MOST_TOLD = 3  # files that cannot be read
@@ -59,8 +57,7 @@ def picture(
     """Pictures of anything, told apart by the folders that they lie in."""
     console, told = Console(), list[str]()
     checkpoint = checkpoint_in(checkpoints, resume)
-    if not NAME.fullmatch(name) or name in NAMES_OF_OTHERS:
-        fail(f"--name {name!r:.80} is none for a model of pictures: a-z, 0-9 and -, a letter first", code=2)
+    check_name(name, " of pictures", NAMES_OF_OTHERS)
     with errors_explained(checkpoint):
         key = SigningKey(sign) if sign else None
         store = store_in(out, name, BYTES_NEEDED)

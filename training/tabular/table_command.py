@@ -1,6 +1,5 @@
 """The command `table`."""
 
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,9 +11,9 @@ from rich.progress import Progress
 from service.artifacts.manifest import printable
 from service.artifacts.signatures import SigningKey
 from training.activation import Activation
-from training.failures import errors_explained, fail
+from training.failures import errors_explained
 from training.options import Activate, Out, Seed, Sign
-from training.places import store_in
+from training.places import check_name, store_in
 from training.tables import print_result
 from training.tabular.table_file import read_table
 from training.tabular.table_recipe import train_table
@@ -23,7 +22,6 @@ from training.tabular.table_target import DECISION_THRESHOLD
 cli = typer.Typer()
 
 BYTES_NEEDED = 8 << 20  # a version folder, generously
-NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
 class TaskName(StrEnum):
@@ -55,8 +53,7 @@ def table(
 ) -> None:
     """Classes, yes or no, or a number, from the columns of a CSV file."""
     console, told = Console(), list[str]()
-    if not NAME.fullmatch(name):
-        fail(f"--name {name!r:.80} is none for a model: a-z, 0-9 and -, a letter first", code=2)
+    check_name(name)
     with errors_explained():
         key = SigningKey(sign) if sign else None
         store = store_in(out, name, BYTES_NEEDED)
