@@ -92,6 +92,19 @@ def found_in(
     return [FieldError(_field(item["loc"][1:]), _message(item["msg"])) for item in error.errors()]
 
 
+class Findings:
+    """What is wrong with something that is looked at in pieces: the first of it, and how much more."""
+
+    def __init__(self) -> None:
+        self.first: list[FieldError] = []
+        self.more = 0
+
+    def add(self, found: Sequence[FieldError]) -> None:
+        room = SHOWN_ERRORS - len(self.first)
+        self.first += found[:room]
+        self.more += len(found[room:])
+
+
 def invalid_payload(errors: Sequence[FieldError], more: int = 0) -> InvalidInput:
     """Such findings as one of our errors; `more`: how many others there are."""
     told = [f"{shortened(e.field)}: {e.message}" if e.field else e.message for e in errors[:TOLD_ERRORS]]

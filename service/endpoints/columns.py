@@ -26,8 +26,8 @@ from typing_extensions import TypedDict
 from service.artifacts.interface import Column
 from service.endpoints.documents import BYTES_A_VALUE, PIECE, Form, Size, parsed, read, reading
 from service.endpoints.records import records
-from service.errors import SHOWN_ERRORS, FieldError, InvalidInput
-from service.problems import found_in, invalid_payload, shortened
+from service.errors import FieldError, InvalidInput
+from service.problems import Findings, found_in, invalid_payload, shortened
 from service.serving.steps import Steps
 
 MAX_ROWS = 10_000
@@ -41,7 +41,7 @@ Values = NDArray[np.float64]
 
 
 class Columns:
-    """Those of one model: `values` and `rows_in` read what a request says of them."""
+    """Those of one model: `values_in`, `reading` and `reading_table` read what a request says of them."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self.columns = tuple(columns)
@@ -101,8 +101,7 @@ class Columns:
     def reading_table(self, table: bytes) -> Steps[Values]:
         """Likewise of a CSV document (RFC 4180, in UTF-8, with a row of names). Raises InvalidInput."""
         values: list[Values] = []
-        errors: list[FieldError] = []
-        more = 0
+        wrong = Findings()
         for lines, rows in records(table, self.columns, MAX_ROWS, max(1, PIECE // len(self.columns))):
             yield
             if not rows:
@@ -110,12 +109,9 @@ class Columns:
             try:
                 values.append(self._of_rows(self._rows.adapter.validate_python(rows)))
             except ValidationError as error:
-                found = [_of_line(e, lines) for e in found_in(error)]
-                room = SHOWN_ERRORS - len(errors)
-                errors += found[:room]
-                more += len(found[room:])
-        if errors:
-            raise invalid_payload(errors, more)
+                wrong.add([_of_line(e, lines) for e in found_in(error)])
+        if wrong.first:
+            raise invalid_payload(wrong.first, wrong.more)
         if not values:
             raise InvalidInput("The table has no row below its names.")
         return np.concatenate(values)

@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
-from service.errors import SHOWN_ERRORS, FieldError, InvalidInput, PayloadTooLarge
-from service.problems import found_in, invalid_payload
+from service.errors import FieldError, InvalidInput, PayloadTooLarge
+from service.problems import Findings, found_in, invalid_payload
 from service.serving.steps import Steps, taken
 
 # So much is parsed and validated in one go; of a list so many values at a time.
@@ -74,9 +74,9 @@ def reading(form: Form, document: bytes) -> Steps[list[Any]]:
         yield from _check_size(form, document)
     value = parsed(document)
     yield
-    pieces, errors, more = yield from _validated(form, value)
-    if errors:
-        raise invalid_payload(errors, more)
+    pieces, wrong = yield from _validated(form, value)
+    if wrong.first:
+        raise invalid_payload(wrong.first, wrong.more)
     return pieces
 
 
@@ -99,9 +99,10 @@ def _check_size(form: Form, document: bytes) -> Steps[None]:
     too_many = size.values > form.max_values + MAX_KEYS + within.values
     if not too_many and size.keys <= keys and size.nested <= nested and len(document) <= most_bytes:
         return
-    _, errors, _ = taken(_validated(form, parsed(document[:HEAD_BYTES], partial=True), partial=True))
-    if errors:
-        raise invalid_payload(errors, size.values - len(errors))
+    head = parsed(document[:HEAD_BYTES], partial=True)
+    _, wrong = taken(_validated(form, head, partial=True))
+    if wrong.first:
+        raise invalid_payload(wrong.first, size.values - len(wrong.first))
     if too_many:
         raise InvalidInput(
             f"The document has {size.values:,} values; at most {form.max_values:,} are read."
@@ -111,28 +112,20 @@ def _check_size(form: Form, document: bytes) -> Steps[None]:
     raise InvalidInput("The document has more keys, lists or objects than any that is understood.")
 
 
-def _validated(
-    form: Form, value: Any, partial: bool = False
-) -> Steps[tuple[list[Any], list[FieldError], int]]:
-    """Its pieces; the first of what is wrong with them, and how much more is.
-
-    `partial`: keys may come behind it.
-    """
+def _validated(form: Form, value: Any, partial: bool = False) -> Steps[tuple[list[Any], Findings]]:
+    """Its pieces, and what is wrong with them. `partial`: keys may come behind it."""
     pieces: list[Any] = []
-    errors = [] if partial else list(_wrong_lengths(form, value))
-    more = 0
-    if errors:
-        return pieces, errors[:SHOWN_ERRORS], len(errors[SHOWN_ERRORS:])
+    wrong = Findings()
+    if not partial:
+        wrong.add(list(_wrong_lengths(form, value)))
+    if wrong.first:
+        return pieces, wrong
     for first, piece in _pieces(form, value):
         yield
         valid, found = _valid(form, piece, first)
         pieces.append(valid)
-        if partial:
-            found = [e for e in found if e.field not in form.fields]
-        room = SHOWN_ERRORS - len(errors)
-        errors += found[:room]
-        more += len(found[room:])
-    return pieces, errors, more
+        wrong.add([e for e in found if e.field not in form.fields] if partial else found)
+    return pieces, wrong
 
 
 def _valid(form: Form, piece: Any, first: int) -> tuple[Any, list[FieldError]]:
