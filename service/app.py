@@ -95,8 +95,9 @@ class Abacus(FastAPI):
     def _asks_a_model(self, scope: Scope) -> bool:
         """Or means to ask one that there is not; what else may be done to a model, the router knows."""
         target = predict.target_of(scope["path"])
-        posted = target is not None and scope["method"] == "POST"
-        return posted or (target is not None and target.name not in self.state.backend.registry.names)
+        return target is not None and (
+            scope["method"] == "POST" or not self.state.backend.registry.knows(target.name)
+        )
 
 
 def create_app(

@@ -68,9 +68,7 @@ class Table(NamedTuple):
 def read_table(path: Path, target: str | None, tell: Told, progress: Read = lambda _: None) -> Table:
     """`target`: None where nothing is to be learned: then no column is left out.
 
-    `tell` hears what is left out, and why.
-
-    Raises DataUnavailable, naming the line and the column.
+    `tell` hears what is left out, and why. Raises DataUnavailable, naming the line and the column.
     """
     if path.exists() and not path.is_file():
         raise DataUnavailable(f"{path} is no file; it is read more than once, so save it as one")
