@@ -42,32 +42,29 @@ _FIELDS = (
 )
 
 
-class DirectWays:
-    """By the path of a model: found when it is first asked for, and kept."""
+class DirectWays(dict[bytes, "DirectWay"]):
+    """By the path of a model: found when it is first asked for, and kept. None: ASGI has it."""
 
     def __init__(self, backend: Callable[[], Backend], ledger: Ledger, keys: KeyFile | None) -> None:
+        super().__init__()
         self._backend = backend
         self._ledger = ledger
         self._keys = keys
-        self._ways: dict[bytes, DirectWay] = {}
 
-    def get(self, path: bytes) -> "DirectWay | None":
-        """None: its requests need more than an answer."""
-        way = self._ways.get(path)
-        if way or not path.startswith(_PREFIX):
-            return way
-        name = path[len(_PREFIX) :].decode("latin-1")
-        if self._backend().registry.knows(name):
-            way = self._ways[path] = DirectWay(name, self._backend, self._ledger, self._keys)
+    def __missing__(self, path: bytes) -> "DirectWay | None":
+        if not path.startswith(_PREFIX):
+            return None
+        name, backend = path[len(_PREFIX) :].decode("latin-1"), self._backend()
+        if not backend.registry.knows(name):
+            return None
+        way = self[path] = DirectWay(name, backend, self._ledger, self._keys)
         return way
 
 
 class DirectWay:
     """The way to one model; with `keys`, for those who show one."""
 
-    def __init__(
-        self, model: str, backend: Callable[[], Backend], ledger: Ledger, keys: KeyFile | None
-    ) -> None:
+    def __init__(self, model: str, backend: Backend, ledger: Ledger, keys: KeyFile | None) -> None:
         self._model = model
         self._route = route_of(model)
         self._backend = backend
@@ -90,16 +87,15 @@ class DirectWay:
         self, scope: Scope, fields: Mapping[bytes, bytes], body: bytes, on_done: OnDone
     ) -> "DirectCall | None":
         """Raises ServiceError."""
-        if accepted(fields.get(b"accept")) != "json":
+        if b"accept" in fields and accepted(fields[b"accept"]) != "json":
             return None
         if self._keys:
             check(self._keys, scope)
-        backend = self._backend()
-        served = backend.served(self._model)
+        served = self._backend.registry.get(self._model)
         if served.canary and served.canary.takes(request_id_of(scope)):
             return None
         scope["state"]["route"] = self._route
-        return DirectCall(scope, fields, body, on_done, served, backend, self._ledger)
+        return DirectCall(scope, fields, body, on_done, served, self._backend, self._ledger)
 
     def _decode_all(self) -> None:
         """Read what has arrived, all of it before any is answered."""

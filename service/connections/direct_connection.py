@@ -83,7 +83,7 @@ class DirectConnection(Connection):
         super().shutdown()
 
     def on_headers_complete(self) -> None:
-        way = self._ways.get(self.url) if self._ways else None
+        way = None if self._ways is None else self._ways[self.url]
         if not (way and self._may_go_directly()):
             super().on_headers_complete()
             return

@@ -50,6 +50,7 @@ class Columns:
             {category: float(place) for place, category in enumerate(column.categories)}
             for column in columns
         ]
+        self._has_categories = any(self._places)
         values = {column.name: _value_of(column) for column in columns}
         needed = {column.name: not column.optional for column in columns}
         row = _object({n: _key(v, needed[n]) for n, v in values.items()})
@@ -71,6 +72,8 @@ class Columns:
 
     def most_rows(self, document: bytes) -> int:
         """By its brackets and commas, before it is parsed: columns that are optional may not be there."""
+        if b"[" not in document:
+            return 1
         end = self._lists.max_values * self._rows.bytes_a_value
         if document.lstrip(_BLANKS).startswith(b"["):
             rows = document.count(b"{", 0, end)
@@ -123,10 +126,10 @@ class Columns:
         return np.concatenate([of_piece(piece) for piece in pieces])
 
     def _form_of(self, document: bytes) -> Form:
-        if document.lstrip(_BLANKS).startswith(b"["):
-            return self._rows
         if b"[" not in document:
             return self._row
+        if document.lstrip(_BLANKS).startswith(b"["):
+            return self._rows
         # It may stand in a name or a category.
         try:
             value = parsed(document[:_HEAD_BYTES], partial=True)
@@ -137,7 +140,7 @@ class Columns:
 
     def _of_rows(self, rows: Sequence[dict[str, Any]]) -> Values:
         plain: list[list[Any]] = [[row.get(name) for name in self.names] for row in rows]
-        if any(self._places):
+        if self._has_categories:
             for row in plain:
                 for at, places in enumerate(self._places):
                     if places and row[at] is not None:

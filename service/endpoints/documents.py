@@ -63,7 +63,7 @@ def read(form: Form, document: bytes) -> list[Any]:
             value = form.adapter.validate_json(document)
         except ValidationError:
             value = None
-        if value is not None and not any(_wrong_lengths(form, value)):
+        if value is not None and (form.shape == "row" or not any(_wrong_lengths(form, value))):
             return [value]
     return taken(reading(form, document))
 

@@ -117,18 +117,26 @@ class TableEndpoint(Endpoint):
     def _results(self, values: Values, answer: Answer, part: slice) -> list[dict[str, Any]]:
         """A few rows at a time: lists of all of them would be work for the garbage collector."""
         rows, outputs = values[part].tolist(), answer.outputs[part].tolist()
-        result = self._result
-        results = [
-            {**result(output), "extrapolating": self._extrapolates(row)}
+        echo, result, extrapolates = self._echo, self._result, self._extrapolates
+        return [
+            {**echo(row), **result(output), "extrapolating": extrapolates(row)}
             for row, output in zip(rows, outputs, strict=True)
         ]
+
+    def _echo(self, row: list[float]) -> dict[str, Any]:
+        """The value of the only column there is."""
         if self._echoed is None:
-            return results
-        echo = partial(_echoed, self._echoed.name, self._echoed.categories)
-        return [{**echo(row[0]), **one} for row, one in zip(rows, results, strict=True)]
+            return {}
+        (value,), categories = row, self._echoed.categories
+        if value != value:
+            return {self._echoed.name: None}
+        return {self._echoed.name: categories[int(value)] if categories else value}
 
     def _extrapolates(self, row: list[float]) -> bool:
-        return any(row[at] < low or row[at] > high for at, low, high in self._ranges)
+        for at, low, high in self._ranges:  # noqa: SIM110 - any() of a generator takes twice the time
+            if row[at] < low or row[at] > high:
+                return True
+        return False
 
     def _examples(self) -> dict[str, Any]:
         """From the check's rows: what the model is known to answer."""
@@ -184,12 +192,6 @@ class TableEndpoint(Endpoint):
             "description": "Whether a value lies outside those that the model was fitted to.",
         }
         return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def _echoed(name: str, categories: Sequence[str], value: float) -> dict[str, Any]:
-    if categories and value == value:
-        return {name: categories[int(value)]}
-    return {name: value if value == value else None}
 
 
 def _results(output: Output) -> Results:
