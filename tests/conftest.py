@@ -35,6 +35,7 @@ from training.publish import Candidate, publish
 
 ROOT = Path(__file__).parent.parent
 COMMITTED = ROOT / "artifacts"
+BASELINE = ROOT / "benchmarks" / "artifacts" / "digit" / "1"  # softmax-mlp, on which peers are compared
 CPU = torch.device("cpu")
 
 
@@ -161,7 +162,7 @@ def served(*options: str, module: str = "service", **environment: str) -> Iterat
         )
         try:
             log = Path(file.name)
-            with httpx.Client(base_url=_address(log, process), timeout=60) as client:
+            with httpx.Client(base_url=address_in(log, process), timeout=60) as client:
                 _wait_until_it_accepts(client, process)
                 yield Served(client, process, log)
         finally:
@@ -169,7 +170,7 @@ def served(*options: str, module: str = "service", **environment: str) -> Iterat
             process.wait(timeout=30)
 
 
-def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
+def address_in(log: Path, process: subprocess.Popen[bytes]) -> str:
     while not (match := re.search(r"running on (http://[\w.:]+)", log.read_text())):
         assert process.poll() is None, f"the service ended before it listened:\n{log.read_text()}"
         time.sleep(0.05)

@@ -17,7 +17,7 @@ from benchmarks.results import BareLoop, Measurement, Results, Start
 from benchmarks.scenarios import CONTENT_TYPES, HEADLINE, PHOTO_SIZE, Bodies
 from benchmarks.servers import DEF, EMPTY, ON_A_GPU, OURSELVES, QUICK, SERVERS
 from benchmarks.targets import targets
-from tests.conftest import COMMITTED, ROOT
+from tests.conftest import BASELINE, ROOT
 
 LINE = (
     '{"requests": 900, "seconds": 3.0, "p50_ms": 2.0, "p99_ms": 4.0, "max_ms": 9.0,'
@@ -106,7 +106,7 @@ def test_results_survive_their_file() -> None:
 
 def test_the_service_accepts_every_body(committed_server: httpx.Client, tmp_path: Path) -> None:
     bodies = Bodies(tmp_path)
-    bodies.write([(COMMITTED / "digit" / "1" / "samples" / "7.png").read_bytes()])
+    bodies.write([(BASELINE / "samples" / "7.png").read_bytes()])
     for body, answers in (("form", 1), ("form of 64", 64), ("png", 1), ("photo", 1), ("hours", 10_000)):
         path = "/predict/pass" if body == "hours" else "/predict/digit"
         content = bodies.path(body).read_bytes()
@@ -122,7 +122,7 @@ def test_the_service_accepts_every_body(committed_server: httpx.Client, tmp_path
 
 @pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
 def test_a_short_load_on_the_real_service(committed_server: httpx.Client, tmp_path: Path) -> None:
-    Bodies(tmp_path).write([(COMMITTED / "digit" / "1" / "samples" / "7.png").read_bytes()])
+    Bodies(tmp_path).write([(BASELINE / "samples" / "7.png").read_bytes()])
     url = str(committed_server.base_url) + "/predict/digit"
     load = run_wrk(url, tmp_path / "form", CONTENT_TYPES["form"], 16, 1)
     assert load.requests > 0

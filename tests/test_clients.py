@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import COMMITTED, ROOT
+from tests.conftest import BASELINE, ROOT
 
-PICTURE = COMMITTED / "digit" / "19" / "samples" / "7.png"
+PICTURE = BASELINE / "samples" / "7.png"
 CLIENTS = ROOT / "tests" / "clients"
 HOURS = '{"hours": 4}'
 AS_JSON = ("-H", "Content-Type: application/json", "-d", HOURS)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from service.artifacts.store import ArtifactStore
-from tests.conftest import COMMITTED, ROOT, wait_for
+from tests.conftest import BASELINE, COMMITTED, ROOT, wait_for
 
 pytestmark = pytest.mark.container
 
@@ -136,7 +136,7 @@ def test_a_stop_with_40_in_flight(compose: Compose, container: str, how: str) ->
     compose("up", "--detach", "service-cpu")
     wait_until_healthy(container)
     requests = 40
-    picture = (COMMITTED / "digit" / "1" / "samples" / "7.png").read_bytes()
+    picture = (BASELINE / "samples" / "7.png").read_bytes()
     begun, told = Semaphore(0), Event()
 
     def halves() -> Iterator[bytes]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import COMMITTED, ROOT
+from tests.conftest import BASELINE, ROOT
 
 PAGE = (ROOT / "docs" / "your-own-model.md").read_text(encoding="utf-8")
 MOST_LINES = 14
@@ -27,7 +27,7 @@ def free_port() -> int:
 
 def test_from_a_table_and_from_a_file_to_an_answer(tmp_path: Path) -> None:
     (tmp_path / "iris.csv").write_text(blocks("csv")[0])
-    shutil.copy(COMMITTED / "digit" / "19" / "samples" / "7.png", tmp_path / "photo.png")
+    shutil.copy(BASELINE / "samples" / "7.png", tmp_path / "photo.png")
     commands = blocks("sh")
     assert len(commands) == 2
     for command in commands:

@@ -15,11 +15,11 @@ from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ArtifactError,
 from service.artifacts.store import read_manifest
 from service.engine.predictor import load
 from service.engine.tensors import encode_tensor
-from tests.conftest import COMMITTED, CPU
+from tests.conftest import BASELINE, COMMITTED, CPU
 from training.digits.digit_recipe import IMAGES
 from training.publish import script
 
-DIGIT, PASS = COMMITTED / "digit" / "3", COMMITTED / "pass" / "1"
+DIGIT, PASS = BASELINE, COMMITTED / "pass" / "1"
 
 
 def changed(folder: Path, **changes: Any) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def test_version_1_is_read_as_version_2_says_it() -> None:
         3,
     )
     assert manifest.output == Output(kind="binary", labels=("passed",), threshold=0.5)
-    assert read_manifest(COMMITTED / "digit" / "19").input == IMAGES
+    assert read_manifest(DIGIT).input == IMAGES
     assert Manifest.model_validate_json(manifest.model_dump_json()) == manifest
 
 

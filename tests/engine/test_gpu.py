@@ -10,7 +10,7 @@ from service.artifacts.store import ArtifactStore
 from service.engine.devices import CudaGraphs, resolve_device, runner
 from service.engine.predictor import HALF_TOLERANCE, load
 from service.settings import Precision, Settings
-from tests.conftest import COMMITTED, CPU, QUIET, Digits, png, running
+from tests.conftest import BASELINE, COMMITTED, CPU, QUIET, Digits, png, running
 from training.pass_recipe import train_pass
 
 pytestmark = [
@@ -19,6 +19,11 @@ pytestmark = [
 ]
 
 VERSIONS = sorted(path.parent for path in COMMITTED.glob("*/*/manifest.json"))
+
+
+def live_digit() -> Path:
+    store = ArtifactStore(COMMITTED)
+    return store.folder("digit", store.current("digit"))
 
 
 @pytest.mark.parametrize("folder", VERSIONS, ids=lambda p: f"{p.parent.name}-{p.name}")
@@ -53,7 +58,7 @@ def test_what_is_trained_on_the_gpu_is_published_for_any_device(tmp_path: Path) 
 
 def test_every_batch_size_is_answered_whatever_graph_it_is_padded_to(digits: Digits) -> None:
     """CUDA graphs exist for a few sizes only, and hold the rows of earlier batches behind a smaller one."""
-    folder = COMMITTED / "digit" / "3"
+    folder = live_digit()
     on_cpu, on_gpu = load(folder, CPU), load(folder, torch.device("cuda"))
     assert isinstance(on_gpu._run, CudaGraphs)
     rows = torch.from_numpy(digits.images_u8[:100]).unsqueeze(1)
@@ -64,7 +69,7 @@ def test_every_batch_size_is_answered_whatever_graph_it_is_padded_to(digits: Dig
 
 def test_graphs_of_two_models_do_not_share_their_memory(digits: Digits) -> None:
     rows = torch.from_numpy(digits.images_u8[:64]).unsqueeze(1)
-    models = [load(COMMITTED / "digit" / number, torch.device("cuda")) for number in ("1", "3")]
+    models = [load(folder, torch.device("cuda")) for folder in (BASELINE, live_digit())]
     first = [model.predict(rows) for model in models]
     again = [model.predict(rows) for model in models]
     for one, two in zip(first, again, strict=True):
@@ -74,7 +79,7 @@ def test_graphs_of_two_models_do_not_share_their_memory(digits: Digits) -> None:
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_half_precision_stays_near(digits: Digits, precision: Precision) -> None:
     rows = torch.from_numpy(digits.images_u8).unsqueeze(1)
-    folder = COMMITTED / "digit" / "3"
+    folder = live_digit()
     exact = load(folder, CPU).predict(rows)
     half = load(folder, torch.device("cuda"), precision).predict(rows)
     assert (half - exact).abs().max() < HALF_TOLERANCE

@@ -23,17 +23,18 @@ from service.serving.loading import Loader
 from service.serving.registry import Registry
 from service.serving.served import Served
 from service.settings import Settings
-from tests.conftest import COMMITTED, running
+from tests.conftest import BASELINE, COMMITTED, running
 
 # The least that there is: a small digit model, and pass.
-VERSIONS = (("digit", 3), ("pass", 1))
+FOLDERS = (BASELINE, COMMITTED / "pass" / "1")
 WITHIN_S = 60
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> ArtifactStore:
-    for name, version in VERSIONS:
-        shutil.copytree(COMMITTED / name / str(version), tmp_path / "artifacts" / name / str(version))
+    for folder in FOLDERS:
+        name, version = folder.parts[-2:]
+        shutil.copytree(folder, tmp_path / "artifacts" / name / version)
         (tmp_path / "artifacts" / name / CURRENT_FILE).write_text(f"{version}\n")
     return ArtifactStore(tmp_path / "artifacts")
 
@@ -75,21 +76,21 @@ async def test_current_comes_first_and_its_folder_file_by_file(
     store: ArtifactStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Also at the start: the order in which something is copied is nobody's promise."""
-    source = store.folder("digit", 3).rename(store.root / "kept")
-    target = store.folder("digit", 3)
+    source = store.folder("digit", 1).rename(store.root / "kept")
+    target = store.folder("digit", 1)
     async with running(app_of(store)) as client:
-        await until(why(client, "digit/3 cannot be read: No such file"))
+        await until(why(client, "digit/1 cannot be read: No such file"))
         target.mkdir()
-        await until(why(client, "digit/3/manifest.json cannot be read: No such file"))
+        await until(why(client, "digit/1/manifest.json cannot be read: No such file"))
         model = (source / MODEL_FILE).read_bytes()
         (target / MODEL_FILE).write_bytes(model[: len(model) // 2])
         shutil.copy(source / MANIFEST_FILE, target)
-        await until(why(client, f"digit/3/model.pt cannot be read: it has {len(model) // 2} bytes"))
+        await until(why(client, f"digit/1/model.pt cannot be read: it has {len(model) // 2} bytes"))
         with (target / MODEL_FILE).open("ab") as growing:
             growing.write(b"\0" * (len(model) - len(model) // 2))
         await until(why(client, "does not have the SHA-256"))
         (target / MODEL_FILE).write_bytes(model)
-        await until(serves(client, 3))
+        await until(serves(client, 1))
     refusals = [record for record in caplog.records if "digit refused" in record.getMessage()]
     assert len(refusals) == len({record.getMessage() for record in refusals})  # each is said once
 
@@ -106,16 +107,16 @@ async def test_what_is_whole_and_bad_is_tried_again_only_when_it_changes(
         return read_version(loader, name, version)
 
     monkeypatch.setattr(Loader, "read_version", counted)
-    manifest = store.folder("digit", 3) / MANIFEST_FILE
+    manifest = store.folder("digit", 1) / MANIFEST_FILE
     sound = manifest.read_text()
     manifest.write_text("{}")
     async with running(app_of(store)) as client:
         await until(why(client, "is not a manifest"))
         await asyncio.sleep(1.5)
-        assert reads == [3]
+        assert reads == [1]
         manifest.write_text(sound)
-        await until(serves(client, 3))
-        assert reads == [3, 3]
+        await until(serves(client, 1))
+        assert reads == [1, 1]
 
 
 async def test_what_could_not_be_read_is_tried_again(
@@ -132,7 +133,7 @@ async def test_what_could_not_be_read_is_tried_again(
 
     monkeypatch.setattr(Loader, "read_version", failing)
     async with running(app_of(store)) as client:
-        await until(serves(client, 3))
+        await until(serves(client, 1))
     assert failures == []
 
 
@@ -159,7 +160,7 @@ async def test_a_store_that_does_not_answer_holds_up_nothing(
                 return (await info(client))["store_silent_since"] is not None
 
             await until(silent)
-            assert (await info(client))["version"] == 3
+            assert (await info(client))["version"] == 1
             assert (await client.get("/health/live")).status_code == 200
             assert (await client.get("/health/ready")).status_code == 200
             assert (await client.post("/predict/pass", json={"hours": 4})).status_code == 200
@@ -206,9 +207,9 @@ async def test_a_model_that_never_gets_ready_keeps_no_other_out(
     monkeypatch.setattr(attempt, "RETRY_S", 0.05)
     async with running(app_of(store, load_timeout_s=2)) as client:
         await until(serves(client, 1, "pass"))
-        await until(why(client, "digit/3 was not ready within 2 s"))
+        await until(why(client, "digit/1 was not ready within 2 s"))
         goes_on.set()  # it was slow, and no more than that: it is tried again
-        await until(serves(client, 3))
+        await until(serves(client, 1))
 
 
 async def test_models_that_hang_take_only_so_many_threads(
@@ -227,16 +228,16 @@ async def test_models_that_hang_take_only_so_many_threads(
     shutil.rmtree(store.root / "pass")
     async with running(app_of(store, load_timeout_s=0.2)) as client:
         for written in range(2, 5):
-            await until(why(client, "digit/3"))
+            await until(why(client, "digit/1"))
             count = len(tried)
-            (store.root / "digit" / CURRENT_FILE).write_text("3" + "\n" * written)
+            (store.root / "digit" / CURRENT_FILE).write_text("1" + "\n" * written)
             if written < 3:
 
                 async def again(count: int = count) -> bool:
                     return len(tried) > count
 
                 await until(again)
-        await until(why(client, "digit/3 is not tried: 2 others never got ready"))
+        await until(why(client, "digit/1 is not tried: 2 others never got ready"))
         assert len(tried) == 2
         goes_on.set()
 
@@ -260,7 +261,7 @@ async def test_current_that_is_written_in_two_steps_is_not_refused_between_them(
 
     monkeypatch.setattr(ArtifactStore, "look", seen)
     async with running(app_of(store)) as client:
-        await until(serves(client, 3))
+        await until(serves(client, 1))
         while looks < len(empty) + 1:
             await asyncio.sleep(0.01)
     refused = [record.getMessage() for record in caplog.records if "digit refused" in record.getMessage()]
@@ -280,5 +281,5 @@ async def test_a_version_that_cannot_be_taken_up_does_not_end_the_following(
 
     monkeypatch.setattr(Registry, "adopt", failing)
     async with running(app_of(store)) as client:
-        await until(serves(client, 3))
+        await until(serves(client, 1))
         await until(serves(client, 1, "pass"))

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -15,19 +16,29 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from torch import nn
 from torchvision.datasets import MNIST
 from typer.testing import CliRunner
 
 from service.artifacts.store import ArtifactStore, read_manifest
 from service.engine.predictor import torchscript_accepted
-from tests.conftest import COMMITTED, CPU, QUIET, ROOT, Digits, mnist_rows
+from tests.conftest import BASELINE, COMMITTED, CPU, QUIET, ROOT, Digits, digit_candidate, mnist_rows
 from training.commands import cli
 from training.data import DataUnavailable, Rows, lecture_hours, load_mnist, read_hours, split_validation
 from training.digits import augment
-from training.digits.digit_recipe import CNN, CROSS_ENTROPY, KAIMING_MLP, RECIPES, SOFTMAX_MLP, Recipe
+from training.digits.digit_recipe import (
+    CNN,
+    CROSS_ENTROPY,
+    KAIMING_MLP,
+    RECIPES,
+    SCORED,
+    SOFTMAX_MLP,
+    Recipe,
+)
 from training.fit import Diverged, Hyperparameters, Phase, fit
-from training.nets import DigitNet, PassNet
+from training.nets import ConvNet, DetectingDigitNet, Detector, DigitNet, PassNet
 from training.pass_recipe import LECTURE, SUMMED_LOSS, start, train_pass
+from training.publish import publish
 
 
 def gradient_descent(w: float, b: float, epochs: int) -> tuple[float, float]:
@@ -325,19 +336,30 @@ def test_the_cnn_is_evaluated_and_published_again(tmp_path: Path, digits: Digits
     assert hyperparameters["epochs"] == 1
 
 
-def test_only_what_gives_a_score_is_evaluated_and_recalibrated() -> None:
-    result = run("evaluate", "digit", "--version", "1")
+def test_only_what_gives_a_score_is_evaluated_and_recalibrated(tmp_path: Path) -> None:
+    shutil.copytree(BASELINE, tmp_path / "digit" / "1")
+    options = ("--version", "1", "--out", str(tmp_path))
+    result = run("evaluate", "digit", *options, "--report", str(tmp_path / "report"))
     assert result.returncode == 1
     assert "gives no score" in result.stderr
-    result = run("recalibrate", "--version", "1")
+    result = run("recalibrate", *options)
     assert result.returncode == 1
     assert "nothing that is fitted after its weights" in result.stderr
 
 
-def test_the_net_of_an_older_recipe_is_not_recalibrated() -> None:
-    result = run("recalibrate", "--version", "6")
+def test_the_net_of_an_older_recipe_is_not_recalibrated(tmp_path: Path, digits: Digits) -> None:
+    narrow = (
+        nn.Conv2d(1, 4, 3, stride=2, padding=1),
+        nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(4, 4, 3, 1, 1)),
+    )
+    net = ConvNet(*narrow, widths=(4, 4))
+    detecting = DetectingDigitNet(DigitNet(net), Detector(net.widths)).eval()
+    older = digit_candidate(detecting, torch.from_numpy(digits.images_u8[:10]).unsqueeze(1))
+    record = older.training.model_copy(update={"recipe": "cnn"})
+    publish(replace(older, output=SCORED, training=record), ArtifactStore(tmp_path))
+    result = run("recalibrate", "--out", str(tmp_path))
     assert result.returncode == 1
-    assert "digit/6 is a net of another form than today's cnn" in result.stderr
+    assert "digit/1 is a net of another form than today's cnn" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -454,7 +476,7 @@ def test_what_is_not_installed_is_named(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == "Error: rich is missing; training needs pip install 'abacus[train]'\n"
+    assert result.stderr == "Error: rich is missing; training needs pip install 'abacus-serving[train]'\n"
 
 
 def test_data_that_cannot_be_downloaded_is_explained(
