@@ -14,7 +14,7 @@ ARG TORCH_INDEX_URL=
 RUN if [ -n "$TORCH_INDEX_URL" ]; then \
         pip install --constraint constraints.txt --index-url "$TORCH_INDEX_URL" torch; \
     fi \
- && python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+ && python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['tracing'], sep='\n')" \
         > requirements.txt \
  && pip install --constraint constraints.txt --requirement requirements.txt
 

@@ -12,11 +12,11 @@ DATA ?= data
 ARGS ?=
 
 BIN := .venv/bin
-ANYWHERE := not container and not pictures and not clients
+ANYWHERE := not container and not pictures and not clients and not package
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install serve test check test-gpu test-reliability test-pictures test-container test-clients train evaluate bench bench-quick bench-gpu constraints clean
+.PHONY: help install serve test check test-gpu test-reliability test-pictures test-container test-clients test-package package train evaluate bench bench-quick bench-gpu constraints clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -61,6 +61,12 @@ test-container: $(INSTALLED)  ## Build the images, run docker compose, ask from 
 
 test-clients: $(INSTALLED)  ## Ask the service with the HTTP clients that are installed: curl, Java, PHP, Node.js, wget
 	$(BIN)/pytest tests/test_clients.py -m ''
+
+test-package: $(INSTALLED)  ## Build wheel and sdist, install them elsewhere, serve from an empty folder (minutes)
+	$(BIN)/pytest tests/test_package.py -m '' $(ARGS)
+
+package: $(INSTALLED)  ## Build the wheel and the source distribution into dist/
+	$(BIN)/python -m build --outdir dist
 
 train: $(INSTALLED)  ## Train both models and publish them into artifacts/; live unless the live ones are better
 	$(BIN)/python -m training pass $(ARGS)

@@ -10,3 +10,10 @@ order.
 """
 
 __version__ = "0.1.0"
+
+DISTRIBUTION = "abacus-serving"  # what the package index knows it by, and pyproject.toml
+
+
+def installing(extra: str) -> str:
+    """The command that installs an extra."""
+    return f"pip install '{DISTRIBUTION}[{extra}]'"

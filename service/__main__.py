@@ -19,7 +19,8 @@ from typing import Annotated, Any
 
 import typer
 
-from service import __version__, commands
+from service import __version__, commands, installing
+from service.artifacts.shipped import root_of
 from service.artifacts.signatures import KeyUnusable, TrustedKeys
 from service.connections.listening import AddressUnusable
 from service.errors import DeviceUnavailable
@@ -104,6 +105,7 @@ def serve(
         return
     try:
         settings = read_settings(**given)
+        settings = settings.model_copy(update={"artifacts": root_of(settings)})
         _check(settings)
         run(settings)
     except (SettingsUnusable, DeviceUnavailable, KeysUnreadable, KeyUnusable, FolderUnusable) as error:
@@ -141,13 +143,16 @@ def _is_readable(folder: Path) -> bool:
 def _check(settings: Settings) -> None:
     """Fail now and not in every worker. Raises DeviceUnavailable, KeysUnreadable or KeyUnusable."""
     if not _is_readable(settings.artifacts):
-        raise typer.BadParameter(f"--artifacts {settings.artifacts} is no folder that can be read.")
+        raise typer.BadParameter(
+            f"--artifacts {settings.artifacts} is no folder that can be read. It is to name the folder that"
+            " models are published into; one that is empty will do, to publish into it later."
+        )
     if settings.api_keys_file:
         KeyFile(settings.api_keys_file)
     if settings.trusted_keys:
         TrustedKeys(settings.trusted_keys)
     if settings.traces != "off" and not find_spec("opentelemetry.sdk"):
-        raise typer.BadParameter("--traces needs the extra: pip install 'abacus[tracing]'")
+        raise typer.BadParameter(f"--traces needs the extra: {installing('tracing')}")
     if settings.device.startswith("cuda"):
         from service.engine.devices import resolve_device
 

@@ -10,6 +10,7 @@ import typer
 
 from service.artifacts.manifest import ArtifactError, printable
 from service.artifacts.pointers import CANARY, CURRENT_FILE, STABLE, pointed, unpoint
+from service.artifacts.shipped import root_of
 from service.artifacts.signatures import KeyUnusable, SigningKey, TrustedKeys, sign_published
 from service.artifacts.store import ArtifactStore, read_manifest
 from service.settings import Settings, SettingsUnusable, read_settings
@@ -168,7 +169,7 @@ def _opened(artifacts: Path | None) -> tuple[ArtifactStore, Settings]:
         settings = read_settings()
     except SettingsUnusable as error:
         raise typer.BadParameter(str(error)) from error
-    root = artifacts or settings.artifacts
+    root = artifacts or root_of(settings)
     if not root.is_dir():
         raise typer.BadParameter(f"{root} is no folder")
     try:

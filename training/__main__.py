@@ -7,6 +7,7 @@ and a process that only verifies an archive, which runs this file again, starts 
 import io
 import sys
 
+from service import installing
 from training.interruption import Interrupted, interruptible
 
 
@@ -25,9 +26,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("training", "service"):
             raise
-        print(
-            f"Error: {error.name} is missing; training needs pip install 'abacus[train]'", file=sys.stderr
-        )
+        print(f"Error: {error.name} is missing; training needs {installing('train')}", file=sys.stderr)
         sys.exit(1)
 
 

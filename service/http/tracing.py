@@ -1,7 +1,7 @@
 """OpenTelemetry traces, where they are wanted: a span a request, and one for each stage of a prediction.
 
 The caller's trace is continued (W3C Trace Context, `traceparent`), and its id goes into the answer. The SDK
-is an extra, `abacus[tracing]`; nothing imports this module without it.
+is an extra, `abacus-serving[tracing]`; nothing imports this module without it.
 """
 
 from collections.abc import Mapping
