@@ -355,6 +355,7 @@ def test_the_net_of_an_older_recipe_is_not_recalibrated(tmp_path: Path, digits: 
     net = ConvNet(*narrow, widths=(4, 4))
     detecting = DetectingDigitNet(DigitNet(net), Detector(net.widths)).eval()
     older = digit_candidate(detecting, torch.from_numpy(digits.images_u8[:10]).unsqueeze(1))
+    assert older.training
     record = older.training.model_copy(update={"recipe": "cnn"})
     publish(replace(older, output=SCORED, training=record), ArtifactStore(tmp_path))
     result = run("recalibrate", "--out", str(tmp_path))
