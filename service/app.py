@@ -13,7 +13,7 @@ from service import __version__
 from service.artifacts.signatures import TrustedKeys
 from service.connections.direct import DirectWays
 from service.endpoints import predict
-from service.http import reference
+from service.http import page, reference
 from service.http.auth import ApiKeys
 from service.http.keys import KeyFile
 from service.http.methods import Methods
@@ -117,6 +117,7 @@ def create_app(
     trusted = TrustedKeys(settings.trusted_keys, trusted_keys) if settings.trusted_keys else None
     app = Abacus(settings, Metrics(metrics_folder), keys, trusted)
     app.include_router(router)
+    app.include_router(page.router)
     app.include_router(reference.router)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)

@@ -190,7 +190,8 @@ class Settings(BaseSettings):
     )
     open_paths: Annotated[Paths, NoDecode, BeforeValidator(_split)] = Field(
         (),
-        description="Paths that need no key beside /health, such as /metrics,/docs,/openapi.json.",
+        description="Paths that need no key beside /health and the page, such as"
+        " /metrics,/docs,/openapi.json.",
     )
     cors_origins: Annotated[Origins, NoDecode, BeforeValidator(_split)] = Field(
         (), description="Origins whose pages may call, comma-separated; or *."

@@ -4,8 +4,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import Unauthorized
 from service.http.keys import KeyFile
+from service.http.page import FILES
 
-_OPEN = ("/health/",)
+# Where a key is typed in there is none yet; the page's own files tell nothing of the models.
+_PAGE = "/"
+_OPEN = ("/health/", FILES)
 
 
 def check(keys: KeyFile, scope: Scope) -> None:
@@ -28,9 +31,12 @@ class ApiKeys:
         self._open = _OPEN + open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not scope["path"].startswith(self._open):
+        if scope["type"] == "http" and not self._is_open(scope["path"]):
             check(self._keys, scope)
         await self._app(scope, receive, send)
+
+    def _is_open(self, path: str) -> bool:
+        return path == _PAGE or path.startswith(self._open)
 
 
 def _presented(scope: Scope) -> str | None:

@@ -1,8 +1,8 @@
-"""The reference page, /docs, and what a browser may load and run there.
+"""The reference page, /docs.
 
 FastAPI's page takes Swagger UI from the network; here its files come from a package and are served beside
-it, so that it works offline. Its content security policy (W3C, CSP Level 3) admits them and the page's own
-script, and nothing else.
+it, so that it works offline. Its content security policy admits them and the page's own script, and nothing
+else.
 """
 
 import base64
@@ -11,18 +11,15 @@ import re
 
 from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
+
+from service.http.policy import security_headers
 
 router = APIRouter(include_in_schema=False)
 
 _PACKAGE = "fastapi_swagger"
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
-
-
-@router.get("/")
-async def index(request: Request) -> RedirectResponse:
-    return RedirectResponse(f"{_root(request)}/docs")
 
 
 @router.get("/docs")
@@ -35,7 +32,9 @@ async def docs(request: Request) -> HTMLResponse:
         swagger_css_url=f"{root}/docs/static/swagger-ui.css",
         swagger_favicon_url=f"{root}/docs/static/favicon-32x32.png",
     )
-    page.headers.update(security_headers(bytes(page.body).decode()))
+    inline = _INLINE_SCRIPT.findall(bytes(page.body).decode())
+    style = "'unsafe-inline'"  # Swagger UI sets style attributes
+    page.headers.update(security_headers({"script-src": [*map(_hash, inline)], "style-src": [style]}))
     return page
 
 
@@ -43,26 +42,6 @@ async def docs(request: Request) -> HTMLResponse:
 async def static(file: str, request: Request) -> Response:
     """Swagger UI's script, style sheet and icon."""
     return await StaticFiles(packages=[(_PACKAGE, "resources")]).get_response(file, request.scope)
-
-
-def security_headers(page: str) -> dict[str, str]:
-    """For an HTML page; with its content security policy."""
-    hashes = [_hash(script) for script in _INLINE_SCRIPT.findall(page)]
-    policy = {
-        "default-src": ["'none'"],
-        "script-src": ["'self'", *hashes],
-        "style-src": ["'self'", "'unsafe-inline'"],  # Swagger UI sets style attributes
-        "img-src": ["'self'", "data:"],
-        "connect-src": ["'self'"],
-        "base-uri": ["'none'"],
-        "form-action": ["'none'"],
-        "frame-ancestors": ["'none'"],
-    }
-    return {
-        "Content-Security-Policy": "; ".join(" ".join([name, *of]) for name, of in policy.items()),
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }
 
 
 def _root(request: Request) -> str:

@@ -305,7 +305,8 @@ def test_who_closes_one_direction_is_answered(service: Watched) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/health/live", "/health/ready", "/models", "/models/pass", "/metrics", "/docs"]
+    "path",
+    ["/health/live", "/health/ready", "/models", "/models/pass", "/metrics", "/docs", "/", "/web/page.js"],
 )
 def test_head_is_answered_wherever_get_is(service: Watched, path: str) -> None:
     got = service.client.get(path)

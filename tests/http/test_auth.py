@@ -29,7 +29,7 @@ def guarded(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield Guarded(service, file, key)
 
 
-@pytest.mark.parametrize("path", ["/predict/pass", "/models", "/docs", "/openapi.json", "/nowhere"])
+@pytest.mark.parametrize("path", ["/predict/pass", "/models", "/docs", "/openapi.json", "/nowhere", "/web"])
 def test_without_a_key_it_is_401(guarded: Guarded, path: str) -> None:
     method = "POST" if path.startswith("/predict") else "GET"
     wrong: tuple[dict[str, str], ...] = ({}, {"X-API-Key": "no"}, {"Authorization": "Basic eA=="})
@@ -41,8 +41,8 @@ def test_without_a_key_it_is_401(guarded: Guarded, path: str) -> None:
         assert response.json()["request_id"] == response.headers["X-Request-ID"]
 
 
-def test_health_and_open_paths_need_no_key(guarded: Guarded) -> None:
-    for path in ("/health/live", "/health/ready", "/metrics"):
+def test_health_the_page_and_open_paths_need_no_key(guarded: Guarded) -> None:
+    for path in ("/health/live", "/health/ready", "/metrics", "/", "/web/page.js"):
         assert guarded.service.client.get(path).status_code == 200
 
 

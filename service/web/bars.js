@@ -1,0 +1,46 @@
+/** Probabilities as bars: a list, so that it can be read out as well. */
+
+import { element, percent } from "./dom.js";
+
+export class Bars {
+  #rows = [];
+
+  /** `label`: of the list. Rows that are not there yet have their place all the same. */
+  constructor(label, labels) {
+    this.node = element("ol", { class: "bars", "aria-label": label });
+    this.#build(labels);
+  }
+
+  /** `shares`: [{label, share}], as many as there are rows. */
+  show(shares) {
+    const largest = Math.max(...shares.map(({ share }) => share));
+    shares.forEach(({ label, share }, at) => {
+      const row = this.#rows[at];
+      row.name.textContent = label;
+      row.name.title = label;
+      row.value.textContent = percent(share);
+      row.bar.style.setProperty("--share", share);
+      row.node.classList.toggle("largest", share === largest);
+    });
+  }
+
+  clear() {
+    for (const row of this.#rows) {
+      row.value.textContent = "–";
+      row.bar.style.setProperty("--share", 0);
+      row.node.classList.remove("largest");
+    }
+  }
+
+  #build(labels) {
+    for (const label of labels) {
+      const name = element("span", { class: "name" }, label);
+      const bar = element("span", { class: "bar", "aria-hidden": "true" });
+      const value = element("span", { class: "value" });
+      const node = element("li", {}, name, bar, value);
+      this.#rows.push({ node, name, bar, value });
+      this.node.append(node);
+    }
+    this.clear();
+  }
+}

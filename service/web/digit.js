@@ -1,0 +1,172 @@
+/** The panel of a model of handwritten digits. */
+
+import { predict } from "./api.js";
+import { Asker } from "./asker.js";
+import { Bars } from "./bars.js";
+import { pictureOf, rowsOf } from "./check.js";
+import { button, element, percent } from "./dom.js";
+import { Files, Preview } from "./files.js";
+import { Pad } from "./pad.js";
+import { Report } from "./report.js";
+import { Seen } from "./seen.js";
+
+export class DigitPanel {
+  #file = null; // instead of a drawing
+  #drawing = false;
+  #examples = 0;
+
+  constructor(model) {
+    this.model = model;
+    this.asker = new Asker({ answered: (one) => this.#show(one), failed: (fault) => this.#fail(fault) });
+    this.pad = new Pad({ changed: (drawing) => this.#drawn(drawing) });
+    this.preview = new Preview();
+    this.bars = new Bars("Probability of each digit", [..."0123456789"]);
+    this.seen = new Seen();
+    this.headline = element("p", { class: "headline", "aria-live": "polite", "aria-atomic": "true" });
+    this.report = new Report(model);
+    this.node = this.#laidOut();
+    this.#reset();
+  }
+
+  stop() {
+    this.asker.stop();
+    this.files.stop();
+    this.preview.clear();
+  }
+
+  /** Once more, as with another key. */
+  again() {
+    this.#ask();
+  }
+
+  #laidOut() {
+    const sheet = element("div", { class: "sheet-area" }, this.pad.node, this.preview.node);
+    this.files = new Files({
+      area: sheet,
+      onfile: (file) => this.#take(file, file.name || "The pasted picture"),
+      example: () => this.#example(),
+    });
+    this.undo = button("Undo", () => this.#undo());
+    this.clear = button("Clear", () => this.#clear());
+    const given = element(
+      "section",
+      { class: "given", "aria-label": "Draw or give a picture" },
+      sheet,
+      element("div", { class: "buttons" }, this.undo, this.clear, ...this.files.buttons),
+      ...this.files.inputs,
+      element(
+        "p",
+        { class: "muted", id: "pad-keys" },
+        "Draw one digit, or drop, paste or choose a picture. With keys: arrows move the pen, Space puts it " +
+          "down and lifts it, Ctrl+Z undoes, Delete clears.",
+      ),
+    );
+    const said = element(
+      "section",
+      { class: "said", "aria-label": "Answer" },
+      this.headline,
+      this.report.words,
+      this.bars.node,
+      this.seen.node,
+    );
+    return element("div", { class: "panel" }, given, said, this.report.node);
+  }
+
+  #drawn(drawing) {
+    this.#drawing = drawing;
+    this.#file = null;
+    this.preview.clear();
+    if (this.pad.empty) this.#reset();
+    else this.#ask();
+    this.#enable();
+  }
+
+  #take(file, description) {
+    if (!this.pad.empty) this.pad.clear();
+    this.#file = file;
+    this.#drawing = false;
+    this.preview.show(file, description);
+    this.#ask();
+    this.#enable();
+  }
+
+  async #example() {
+    const rows = rowsOf(this.model.manifest);
+    const row = rows[this.#examples++ % rows.length];
+    const picture = await pictureOf(row, this.model.manifest.input);
+    this.#take(new File([picture], "example.png", { type: "image/png" }), "An example of the model's own");
+  }
+
+  #undo() {
+    if (this.#file) this.#clear();
+    else this.pad.undo();
+  }
+
+  #clear() {
+    this.pad.clear();
+  }
+
+  #enable() {
+    const nothing = this.pad.empty && !this.#file;
+    this.undo.disabled = this.clear.disabled = nothing;
+  }
+
+  #ask() {
+    if (this.pad.empty && !this.#file) return;
+    this.asker.want(async () => {
+      const settled = !this.#drawing;
+      const body = this.#file ?? (await this.pad.picture());
+      const sent = { name: this.model.name, type: body.type, body, file: this.#file?.name || "digit.png" };
+      return { ...(await predict(sent.name, sent)), settled, sent };
+    });
+  }
+
+  /** Only of what is finished: it takes as much of the model as 145 pictures. */
+  #askWhy(sent) {
+    this.asker.wantAlso(() => predict(sent.name, { ...sent, query: "?explain=true" }));
+  }
+
+  #show({ answer, settled, ...exchange }) {
+    if (this.pad.empty && !this.#file) return; // cleared meanwhile
+    const { digit, confidence, probabilities, out_of_distribution: odd, explanation } = answer;
+    if (explanation) {
+      this.seen.show(explanation);
+      return;
+    }
+    this.headline.setAttribute("aria-live", settled ? "polite" : "off");
+    this.headline.classList.toggle("odd", odd === true);
+    this.headline.replaceChildren(
+      element("strong", {}, String(digit)),
+      element(
+        "span",
+        {},
+        odd ? `This does not look like a digit; the nearest is ${digit}.` : `${percent(confidence)} sure`,
+      ),
+    );
+    this.bars.show(probabilities.map((share, at) => ({ label: String(at), share })));
+    this.report.show({ answer, ...exchange });
+    if (settled) this.#askWhy(exchange.sent);
+  }
+
+  #fail(fault) {
+    if (this.pad.empty && !this.#file) return;
+    if (this.#drawing && fault.status === 422) return; // a first dot is no digit yet
+    this.#blank("No answer");
+    this.report.fail(fault);
+  }
+
+  #reset() {
+    this.asker.forget();
+    this.#blank("Nothing to read yet");
+    this.report.clear();
+    this.#enable();
+  }
+
+  #blank(words) {
+    this.headline.classList.remove("odd");
+    const nothing = element("strong", { "aria-hidden": "true" }, "–");
+    this.headline.replaceChildren(nothing, element("span", {}, words));
+    this.bars.clear();
+    this.seen.clear();
+  }
+}

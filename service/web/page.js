@@ -1,0 +1,88 @@
+/** The page: which model is chosen, its panel, and the key. */
+
+import { key, models, useKey } from "./api.js";
+import { DigitPanel } from "./digit.js";
+import { button, element } from "./dom.js";
+import { PicturePanel } from "./picture.js";
+import { TablePanel } from "./table.js";
+
+const PANELS = { digit: DigitPanel, picture: PicturePanel, table: TablePanel };
+
+class Page {
+  #models = [];
+  #panel = null;
+
+  constructor() {
+    this.nav = document.getElementById("models");
+    this.place = document.getElementById("panel");
+    this.fault = document.getElementById("fault");
+    this.details = document.getElementById("key");
+    this.field = document.getElementById("key-field");
+    this.said = document.getElementById("key-said");
+    document.getElementById("key-form").addEventListener("submit", (event) => this.#keyed(event));
+    addEventListener("hashchange", () => this.#choose());
+    document.querySelector(".skip").addEventListener("click", (event) => {
+      event.preventDefault(); // the address names a model
+      this.place.focus();
+    });
+    this.field.value = key();
+  }
+
+  async load() {
+    try {
+      this.#models = await models();
+    } catch (fault) {
+      this.#fail(fault);
+      return;
+    }
+    this.fault.replaceChildren();
+    this.#choose();
+  }
+
+  #fail(fault) {
+    const words = element("p", { class: "notice" }, fault.message, " ");
+    if (fault.status === 401) {
+      this.details.open = true;
+      words.textContent = key() ? "This key is not known here." : "This service asks for an API key.";
+      this.field.focus();
+    } else {
+      words.append(button("Try again", () => this.load()));
+    }
+    this.fault.replaceChildren(words);
+  }
+
+  #keyed(event) {
+    event.preventDefault();
+    useKey(this.field.value.trim());
+    this.said.textContent = key() ? "This key is used from now on." : "No key is sent.";
+    this.load();
+  }
+
+  /** The model that the address names; the first there is without one. */
+  #choose() {
+    const named = decodeURIComponent(location.hash.slice(1));
+    const chosen = this.#models.find(({ name }) => name === named) ?? this.#models[0];
+    this.nav.replaceChildren(...this.#models.map(({ name }) => linkTo(name, name === chosen?.name)));
+    document.title = chosen ? `${chosen.name} · Abacus` : "Abacus";
+    this.#panel?.stop();
+    this.#panel = null;
+    this.place.replaceChildren(this.#panelOf(chosen));
+  }
+
+  #panelOf(model) {
+    if (!model) return element("p", { class: "notice" }, "This service has no model yet.");
+    const Panel = PANELS[model.manifest?.kind];
+    if (!Panel) {
+      const why = model.refused ?? "it is not loaded";
+      return element("p", { class: "notice" }, `${model.name} cannot be asked: ${why}.`);
+    }
+    this.#panel = new Panel(model);
+    return this.#panel.node;
+  }
+}
+
+function linkTo(name, current) {
+  return element("a", { href: `#${name}`, "aria-current": current ? "page" : null }, name);
+}
+
+new Page().load();

@@ -1,0 +1,128 @@
+/** The panel of a classifier of pictures. */
+
+import { predict } from "./api.js";
+import { Asker } from "./asker.js";
+import { Bars } from "./bars.js";
+import { pictureOf, rowsOf } from "./check.js";
+import { button, element, percent } from "./dom.js";
+import { Files, Preview } from "./files.js";
+import { Report } from "./report.js";
+
+const TOP = 5;
+
+export class PicturePanel {
+  #file = null;
+  #examples = 0;
+
+  constructor(model) {
+    this.model = model;
+    this.asker = new Asker({ answered: (one) => this.#show(one), failed: (fault) => this.#fail(fault) });
+    this.preview = new Preview();
+    const places = Math.min(TOP, model.manifest.output.labels.length);
+    this.bars = new Bars("The likeliest labels", Array.from({ length: places }, () => "–"));
+    this.headline = element("p", { class: "headline words", "aria-live": "polite", "aria-atomic": "true" });
+    this.report = new Report(model);
+    this.node = this.#laidOut();
+    this.#blank("Nothing to look at yet");
+  }
+
+  stop() {
+    this.asker.stop();
+    this.files.stop();
+    this.preview.clear();
+  }
+
+  again() {
+    this.#ask();
+  }
+
+  #laidOut() {
+    const area = element("div", { class: "sheet-area drop" }, element("p", {}, "Drop a picture here"), this.preview.node);
+    this.files = new Files({
+      area,
+      onfile: (file) => this.#take(file, file.name || "The pasted picture"),
+      example: () => this.#example(),
+    });
+    this.clear = button("Clear", () => this.#clear());
+    const { height, width } = this.model.manifest.input;
+    const given = element(
+      "section",
+      { class: "given", "aria-label": "Give a picture" },
+      area,
+      element("div", { class: "buttons" }, this.clear, ...this.files.buttons),
+      ...this.files.inputs,
+      element("p", { class: "muted" }, `Drop, paste or choose a picture. The model sees it at ${width}×${height} pixels.`),
+    );
+    const said = element(
+      "section",
+      { class: "said", "aria-label": "Answer" },
+      this.headline,
+      this.report.words,
+      this.bars.node,
+    );
+    return element("div", { class: "panel" }, given, said, this.report.node);
+  }
+
+  #take(file, description) {
+    this.#file = file;
+    this.preview.show(file, description);
+    this.clear.disabled = false;
+    this.#ask();
+  }
+
+  async #example() {
+    const rows = rowsOf(this.model.manifest);
+    const row = rows[this.#examples++ % rows.length];
+    const picture = await pictureOf(row, this.model.manifest.input);
+    this.#take(new File([picture], "example.png", { type: "image/png" }), "An example of the model's own");
+  }
+
+  #clear() {
+    this.#file = null;
+    this.asker.forget();
+    this.preview.clear();
+    this.#blank("Nothing to look at yet");
+    this.report.clear();
+  }
+
+  #ask() {
+    if (!this.#file) return;
+    this.asker.want(async () => {
+      const { name } = this.model;
+      const body = this.#file;
+      const answered = await predict(name, { body, type: body.type });
+      return { ...answered, sent: { name, type: body.type, body, file: body.name || "picture.png" } };
+    });
+  }
+
+  #show({ answer, ...exchange }) {
+    if (!this.#file) return; // cleared meanwhile
+    const { label, confidence, top, out_of_distribution: odd } = answer;
+    this.headline.classList.toggle("odd", odd === true);
+    this.headline.replaceChildren(
+      element("strong", {}, label),
+      element(
+        "span",
+        {},
+        odd ? `Like nothing that it was trained on; the nearest is ${label}.` : `${percent(confidence)} sure`,
+      ),
+    );
+    this.bars.show(top.map(({ label: name, probability }) => ({ label: name, share: probability })));
+    this.report.show({ answer, ...exchange });
+  }
+
+  #fail(fault) {
+    if (!this.#file) return;
+    this.#blank("No answer");
+    this.clear.disabled = false;
+    this.report.fail(fault);
+  }
+
+  #blank(words) {
+    const nothing = element("strong", { "aria-hidden": "true" }, "–");
+    this.headline.classList.remove("odd");
+    this.headline.replaceChildren(nothing, element("span", {}, words));
+    this.bars.clear();
+    this.clear.disabled = true;
+  }
+}

@@ -1,0 +1,197 @@
+/** The panel of a model of a table. */
+
+import { predict } from "./api.js";
+import { Asker } from "./asker.js";
+import { Bars } from "./bars.js";
+import { rowsOf } from "./check.js";
+import { Curve } from "./curve.js";
+import { button, element, percent, short } from "./dom.js";
+import { fieldOf, rangeOf } from "./fields.js";
+import { Report } from "./report.js";
+
+const JSON_TYPE = "application/json";
+const POINTS = 121;
+const MOST_BARS = 10;
+
+export class TablePanel {
+  #examples = 0;
+  #curveOf = null; // what the curve that is shown was computed for
+
+  constructor(model) {
+    this.model = model;
+    this.columns = model.manifest.input.columns;
+    this.output = model.manifest.output;
+    this.asker = new Asker({ answered: (one) => this.#show(one), failed: (fault) => this.#fail(fault) });
+    this.fields = this.columns.map((column, at) => fieldOf(column, at, () => this.#changed()));
+    this.curved = this.columns.findIndex((column) => column.dtype !== "category");
+    this.headline = element("p", { class: "headline words", "aria-live": "polite", "aria-atomic": "true" });
+    this.note = element("p", { class: "note" });
+    this.report = new Report(model);
+    this.report.words.append(this.note);
+    this.node = this.#laidOut();
+    this.#example();
+  }
+
+  stop() {
+    this.asker.stop();
+    this.curve?.stop();
+  }
+
+  again() {
+    this.#changed();
+  }
+
+  #laidOut() {
+    const given = element(
+      "section",
+      { class: "given", "aria-label": "The row to ask about" },
+      element("div", { class: "fields" }, ...this.fields.map(({ node }) => node)),
+      element("div", { class: "buttons" }, button("Another example", () => this.#example())),
+    );
+    const { labels, kind } = this.output;
+    if (kind === "classes") {
+      const shown = labels.slice(0, MOST_BARS);
+      this.bars = new Bars("The likeliest classes", shown);
+    }
+    const parts = [this.headline, this.report.words, ...(this.bars ? [this.bars.node] : [])];
+    const said = element("section", { class: "said", "aria-label": "Answer" }, ...parts, ...this.#curveNodes());
+    return element("div", { class: "panel" }, given, said, this.report.node);
+  }
+
+  #curveNodes() {
+    if (this.curved < 0) return [];
+    this.curve = new Curve({ onpick: (value) => this.#picked(value) });
+    const numeric = this.columns.map((column, at) => ({ column, at })).filter(({ column }) => column.dtype !== "category");
+    if (numeric.length === 1) return [this.curve.node];
+    const select = element("select", { id: "curve-column", onchange: () => this.#curveBy(Number(select.value)) });
+    select.append(...numeric.map(({ column, at }) => element("option", { value: at }, column.name)));
+    const choice = element("div", { class: "row" }, element("label", { for: "curve-column" }, "Curve by"), select);
+    return [choice, this.curve.node];
+  }
+
+  /** The rows in the middle first: those at the ends are often extremes. */
+  #example() {
+    const rows = rowsOf(this.model.manifest);
+    const row = rows[(Math.floor(rows.length / 2) + this.#examples++) % rows.length];
+    this.fields.forEach((field, at) => {
+      field.value = row[at];
+    });
+    this.#changed();
+  }
+
+  #curveBy(at) {
+    this.curved = at;
+    this.#curveOf = null;
+    this.#changed();
+  }
+
+  #picked(value) {
+    this.fields[this.curved].value = value;
+    this.#changed();
+  }
+
+  #row() {
+    const named = this.fields.map(({ column, value }) => [column.name, value]);
+    return Object.fromEntries(named.filter(([, value]) => value !== null));
+  }
+
+  #changed() {
+    this.curve?.mark(this.fields[this.curved].value);
+    this.asker.want(async () => {
+      const { name } = this.model;
+      const body = JSON.stringify(this.#row());
+      const answered = await predict(name, { body, type: JSON_TYPE });
+      return { ...answered, sent: { name, type: JSON_TYPE, body } };
+    });
+  }
+
+  #show({ answer, ...exchange }) {
+    if (answer.predictions) {
+      this.#showCurve(exchange.of, answer.predictions);
+      return;
+    }
+    this.headline.replaceChildren(...this.#headlineOf(answer));
+    this.headline.classList.remove("odd");
+    this.note.textContent = this.#noteOf(answer);
+    this.bars?.show(this.#sharesOf(answer));
+    this.report.show({ answer, ...exchange });
+    this.#wantCurve();
+  }
+
+  #headlineOf(answer) {
+    const { kind, labels, units } = this.output;
+    if (kind === "binary") {
+      const [label] = labels;
+      const verdict = answer[label] ? label : `not ${label}`;
+      const words = `probability of ${label}: ${percent(answer.probability)}`;
+      return [element("strong", {}, verdict), element("span", {}, words)];
+    }
+    if (kind === "classes") {
+      return [element("strong", {}, answer.label), element("span", {}, `${percent(answer.confidence)} sure`)];
+    }
+    const told = labels.map((label) => `${label} ${short(answer[label], 5)}${units ? ` ${units}` : ""}`);
+    return [element("strong", {}, short(answer[labels[0]], 5)), element("span", {}, told.join(", "))];
+  }
+
+  #noteOf({ extrapolating, out_of_distribution: odd }) {
+    if (odd) return "Like nothing that the model was trained on.";
+    return extrapolating ? "Outside of what the model was fitted to: take it with care." : "";
+  }
+
+  #sharesOf({ probabilities }) {
+    const shares = Object.entries(probabilities).map(([label, share]) => ({ label, share }));
+    return shares.sort((one, other) => other.share - one.share).slice(0, MOST_BARS);
+  }
+
+  #fail(fault) {
+    this.headline.replaceChildren(element("strong", { "aria-hidden": "true" }, "–"), element("span", {}, "No answer"));
+    this.note.textContent = "";
+    this.bars?.clear();
+    this.report.fail(fault);
+  }
+
+  /** Asked for behind the answer, and only where it is another than the one that is there. */
+  #wantCurve() {
+    if (!this.curve) return;
+    const row = this.#row();
+    const column = this.columns[this.curved];
+    const xs = this.#axis(column, row[column.name]);
+    const { [column.name]: _, ...others } = row;
+    const of = JSON.stringify([column.name, others, xs[0], xs.at(-1)]);
+    if (of === this.#curveOf) return;
+    const lists = Object.entries(others).map(([name, value]) => [name, xs.map(() => value)]);
+    const body = JSON.stringify(Object.fromEntries([...lists, [column.name, xs]]));
+    this.asker.wantAlso(async () => {
+      const { answer } = await predict(this.model.name, { body, type: JSON_TYPE });
+      return { answer, of: { of, xs, column } };
+    });
+  }
+
+  /** From end to end of the column's range, with the value that is asked. */
+  #axis(column, value) {
+    const range = rangeOf(column);
+    const around = Math.max(1, Math.abs(value ?? 0));
+    const low = Math.min(range.low ?? (value ?? 0) - around, value ?? Infinity);
+    const high = Math.max(range.high ?? (value ?? 0) + around, value ?? -Infinity);
+    return Array.from({ length: POINTS }, (_, at) => low + ((high - low) * at) / (POINTS - 1));
+  }
+
+  #showCurve({ of, xs, column }, predictions) {
+    this.#curveOf = of;
+    const { kind, labels, threshold } = this.output;
+    const line = {
+      binary: () => predictions.map(({ probability }) => probability),
+      classes: (label) => predictions.map(({ probabilities }) => probabilities[label]),
+      numbers: (label) => predictions.map((one) => one[label]),
+    }[kind];
+    this.curve.show({
+      column,
+      xs,
+      lines: labels.map((label) => ({ label: kind === "numbers" ? label : `probability of ${label}`, ys: line(label) })),
+      share: kind !== "numbers",
+      threshold: kind === "binary" ? threshold : null,
+      training: rangeOf(column).training,
+      at: this.fields[this.curved].value,
+    });
+  }
+}
