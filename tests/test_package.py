@@ -63,6 +63,8 @@ def test_a_wheel_has_the_live_models_and_all_code_and_nothing_else(unpacked: Pat
         if part != "artifacts":
             code = {str(path.relative_to(ROOT)) for path in (ROOT / part).rglob("*.py")}
             assert code <= {str(path.relative_to(unpacked)) for path in unpacked.rglob("*.py")}
+    page = {path.name for path in (ROOT / "service" / "web").iterdir()}
+    assert {path.name for path in (unpacked / "service" / "web").iterdir()} == page
     at_the_top = {path.name for path in unpacked.iterdir() if not path.name.endswith(".dist-info")}
     assert at_the_top == {part for part in PARTS if part != "artifacts"}
 

@@ -11,7 +11,7 @@ _AROUND = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
 def strokes_of(image_u8: NDArray[np.uint8]) -> list[Stroke]:
     """[28, 28] → strokes of (x, y), each a path along the middle of the ink."""
     left = {(int(y), int(x)) for y, x in np.argwhere(thinned(image_u8 > 100))}
-    strokes = []
+    strokes: list[list[tuple[int, int]]] = []
     while left:
         ends = [point for point in sorted(left) if len(_beside(point, left)) == 1]
         path = [ends[0] if ends else min(left)]
