@@ -5,6 +5,7 @@ from functools import partial
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -28,6 +29,7 @@ from service.problems import (
     problem_response,
     request_id_of,
 )
+from service.protocol import infer, routes
 from service.serving.metrics import Metrics
 from service.settings import KeyContents, Settings, Traces
 
@@ -71,6 +73,7 @@ class Abacus(FastAPI):
             return app
 
         self._predict = surrounded(_asgi(predict.answer))
+        self._infer = surrounded(_asgi(infer.answer))
         self.add_middleware(Methods)
         self.add_middleware(surrounded)
         self.state.metrics = metrics
@@ -86,18 +89,20 @@ class Abacus(FastAPI):
             scope["root_path"] = self._prefix
             # Most proxies take their prefix away; this is from one that leaves it.
             scope["path"] = _below(self._prefix, scope["path"])
-        if scope["type"] == "http" and self._asks_a_model(scope):
+        if scope["type"] == "http" and (answer := self._asks_a_model(scope)):
             scope["app"] = self
-            await self._predict(scope, receive, send)
+            await answer(scope, receive, send)
             return
         await super().__call__(scope, receive, send)
 
-    def _asks_a_model(self, scope: Scope) -> bool:
+    def _asks_a_model(self, scope: Scope) -> ASGIApp | None:
         """Or means to ask one that there is not; what else may be done to a model, the router knows."""
-        target = predict.target_of(scope["path"])
-        return target is not None and (
-            scope["method"] == "POST" or not self.state.backend.registry.knows(target.name)
-        )
+        for target_of, answer in ((predict.target_of, self._predict), (infer.target_of, self._infer)):
+            target = target_of(scope["path"])
+            if target:
+                asks = scope["method"] == "POST" or not self.state.backend.registry.knows(target.name)
+                return answer if asks else None
+        return None
 
 
 def create_app(
@@ -118,6 +123,7 @@ def create_app(
     app = Abacus(settings, Metrics(metrics_folder), keys, trusted)
     app.include_router(router)
     app.include_router(page.router)
+    app.include_router(routes.router)
     app.include_router(reference.router)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
@@ -148,9 +154,10 @@ def _asgi(endpoint: Callable[[Scope, Receive], Awaitable[Response]]) -> ASGIApp:
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return http_problem_response(error, request_id_of(request))
+    return http_problem_response(error, request_id_of(request), get_route_path(request.scope))
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return problem_response(invalid_payload(found_in(error)), request_id_of(request))
+    path = get_route_path(request.scope)
+    return problem_response(invalid_payload(found_in(error)), request_id_of(request), path)

@@ -1,9 +1,11 @@
 """Everything that can go wrong with a request, each with the HTTP status that it means.
 
     ServiceError
+    ├── InvalidRequest         400
     ├── Unauthorized           401
     ├── UnknownModel           404
     │   └── UnknownVersion     404
+    ├── ReadOnlyRepository     405
     ├── RequestTimeout         408
     ├── LengthRequired         411
     ├── PayloadTooLarge        413
@@ -24,7 +26,7 @@
 Statuses are plain integers: this module knows no web framework. `problems` renders it as RFC 9457.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -50,7 +52,7 @@ class ServiceError(Exception):
     title: ClassVar[str] = "Internal server error"
     slug: ClassVar[str] = "internal-error"
     retry_after_s: int | None = None
-    fields: ClassVar[Mapping[str, str]] = {}  # of the answer's head
+    fields: Mapping[str, str] = {}  # of the answer's head; it is not written to
 
     def __init__(self, detail: str, errors: tuple[FieldError, ...] = (), more: int = 0) -> None:
         super().__init__(detail)
@@ -59,9 +61,15 @@ class ServiceError(Exception):
         self.more = more + len(errors[SHOWN_ERRORS:])
 
 
+class InvalidRequest(ServiceError):
+    """Of the Open Inference Protocol, which tells whatever is wrong with a request by this status."""
+
+    status, title, slug = 400, "Invalid request", "invalid-request"
+
+
 class Unauthorized(ServiceError):
     status, title, slug = 401, "Unauthorized", "unauthorized"
-    fields: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}  # RFC 9110, section 15.5.2
+    fields: Mapping[str, str] = {"WWW-Authenticate": "Bearer"}  # RFC 9110, section 15.5.2
 
 
 class UnknownModel(ServiceError):
@@ -72,6 +80,13 @@ class UnknownVersion(UnknownModel):
     """It may be published, but is not loaded."""
 
     title, slug = "Unknown version", "unknown-version"
+
+
+class ReadOnlyRepository(ServiceError):
+    """What is served is decided in the store, and by no request."""
+
+    status, title, slug = 405, "Read-only repository", "read-only-repository"
+    fields: Mapping[str, str] = {"Allow": "OPTIONS"}  # RFC 9110, section 15.5.6
 
 
 class RequestTimeout(ServiceError):
@@ -96,7 +111,11 @@ class UnsupportedCoding(UnsupportedMediaType):
     """The content is compressed or otherwise encoded."""
 
     title, slug = "Unsupported content coding", "unsupported-coding"
-    fields: ClassVar[Mapping[str, str]] = {"Accept-Encoding": "identity"}  # RFC 9110, section 15.5.16
+
+    def __init__(self, detail: str, read: Sequence[str] = ()) -> None:
+        """`read`: the codings that are."""
+        super().__init__(detail)
+        self.fields = {"Accept-Encoding": ", ".join(read) or "identity"}  # RFC 9110, section 15.5.16
 
 
 class InvalidInput(ServiceError):

@@ -102,7 +102,7 @@ class Making:
         full = endpoint.full_rows
         limit = queue_rows(manifest, batch, full, self._max_queued_batches)
         places = self._places_of(manifest.name, limit)
-        batch_rows = self._metrics.batch_rows(manifest.name)
+        batch_rows = self._metrics.batch_rows(manifest.name, manifest.version)
 
         def on_batch(rows: int, seconds: float) -> None:
             batch_rows.observe(rows)

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
+from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +15,10 @@ from starlette.responses import Response
 from service.errors import SHOWN_ERRORS, FieldError, InvalidInput, ServiceError
 
 MEDIA_TYPE = "application/problem+json"
+
+# Below it the Open Inference Protocol is spoken, whose clients know errors of its own and just this type.
+PROTOCOL, PROTOCOL_MEDIA_TYPE = "/v2", "application/json"
+
 TYPE_PREFIX = "urn:problem-type:abacus:"
 
 # Of what a client wrote so many characters are told back, as a name and in all; so many faults in words.
@@ -41,8 +46,14 @@ class Problem(BaseModel):
     )
 
 
-def problem_response(error: ServiceError, request_id: str) -> Response:
-    """Render one of our own errors."""
+class ProtocolProblem(Problem):
+    """What the Open Inference Protocol has for errors, and what RFC 9457 has."""
+
+    error: str = Field(description="The same as `detail`.")
+
+
+def problem_response(error: ServiceError, request_id: str, path: str = "") -> Response:
+    """Render one of our own errors, as the clients of that path know them."""
     problem = Problem(
         type=TYPE_PREFIX + error.slug,
         title=error.title,
@@ -55,10 +66,10 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
     headers = dict(error.fields)
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
-    return _respond(problem, headers)
+    return _respond(problem, headers, path)
 
 
-def http_problem_response(error: HTTPException, request_id: str) -> Response:
+def http_problem_response(error: HTTPException, request_id: str, path: str) -> Response:
     """Render what the framework itself refuses: an unknown path, a wrong method."""
     title = http.HTTPStatus(error.status_code).phrase.capitalize()
     problem = Problem(
@@ -68,14 +79,14 @@ def http_problem_response(error: HTTPException, request_id: str) -> Response:
         detail=shortened(str(error.detail), LONGEST_DETAIL),
         request_id=request_id,
     )
-    return _respond(problem, error.headers or {})
+    return _respond(problem, error.headers or {}, path)
 
 
-def bare_problem(status: int, detail: str, request_id: str) -> bytes:
-    """The document alone, for what is refused before there is a request."""
+def bare_problem(status: int, detail: str, request_id: str, path: str) -> tuple[bytes, str]:
+    """The document alone, and its type, for what is refused before there is a request."""
     title = http.HTTPStatus(status).phrase.capitalize()
     problem = Problem(type="about:blank", title=title, status=status, detail=detail, request_id=request_id)
-    return problem.model_dump_json(exclude_none=True).encode()
+    return _document(problem, path)
 
 
 def found_in(
@@ -118,14 +129,17 @@ def shortened(text: str, longest: int = LONGEST_NAME) -> str:
     return text if len(text) <= longest else text[:longest] + "…"
 
 
-def error_responses(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
-    """The `responses=` of a route that may raise these errors."""
+def error_responses(*errors: type[ServiceError], path: str = "") -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of a route of that path that may raise these errors."""
+    problem, media_type = Problem.__name__, MEDIA_TYPE
+    if _is_protocol(path):
+        problem, media_type = ProtocolProblem.__name__, PROTOCOL_MEDIA_TYPE
     by_status: dict[int | str, dict[str, Any]] = {}
     for error in errors:
         entry = by_status.setdefault(error.status, {"description": error.title})
         if error.title not in entry["description"]:
             entry["description"] += f", or {error.title[0].lower()}{error.title[1:]}"
-        entry["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        entry["content"] = {media_type: {"schema": {"$ref": f"#/components/schemas/{problem}"}}}
         if error.retry_after_s is not None:
             entry["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
     return by_status
@@ -139,9 +153,20 @@ def request_id_of(request: Request) -> str:
     return str(request.state.request_id)
 
 
-def _respond(problem: Problem, headers: Mapping[str, str]) -> Response:
-    body = problem.model_dump_json(exclude_none=True)
-    return Response(body, problem.status, headers, MEDIA_TYPE)
+def _respond(problem: Problem, headers: Mapping[str, str], path: str) -> Response:
+    body, media_type = _document(problem, path)
+    return Response(body, problem.status, headers, media_type)
+
+
+def _document(problem: Problem, path: str) -> tuple[bytes, str]:
+    if _is_protocol(path):
+        told = {"error": problem.detail, **problem.model_dump(exclude_none=True)}
+        return to_json(told), PROTOCOL_MEDIA_TYPE
+    return problem.model_dump_json(exclude_none=True).encode(), MEDIA_TYPE
+
+
+def _is_protocol(path: str) -> bool:
+    return f"{path}/".startswith(f"{PROTOCOL}/")
 
 
 def _field_of(error: FieldError) -> ProblemField:

@@ -25,6 +25,7 @@ ROOMS = (
     "rollout",
     "uploads",
     "endpoints",
+    "protocol",
     "http",
     "connections",
     "lifespan",
@@ -36,8 +37,10 @@ ROOMS = (
     "__main__",
 )
 WEB_ROOMS = {"problems", "http", "connections", "lifespan", "app", "server"}
-WEB_FILES = {"endpoints/canary", "serving/body", "serving/call"} | {  # what ASGI calls
-    f"endpoints/{name}" for name in ("predict", "answer", "endpoint", "table", "picture", "digit")
+WEB_FILES = {  # what ASGI calls
+    *("endpoints/canary", "serving/body", "serving/call"),
+    *(f"endpoints/{name}" for name in ("predict", "answer", "endpoint", "table", "picture", "digit")),
+    *(f"protocol/{name}" for name in ("infer", "routes")),
 }
 SHARED_WITH_TRAINING = {"errors", "artifacts", "engine", "pictures"}
 MOST_FILES = 15

@@ -5,7 +5,7 @@ import http
 from collections.abc import Callable
 
 from service.connections.head import Fields
-from service.problems import MEDIA_TYPE, bare_problem
+from service.problems import bare_problem
 from service.serving.request_id import request_id_of
 
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"  # an answer comes after it
@@ -53,16 +53,16 @@ class Answers:
         return self._transport.is_closing()
 
 
-def refusal(status: int, detail: str, own: Fields, asked: Fields, is_head: bool) -> bytes:
+def refusal(status: int, detail: str, path: str, own: Fields, asked: Fields, is_head: bool) -> bytes:
     """The answer to what is refused before it is a request, and the last on its connection.
 
-    `own`: fields of the server; `asked`: those of the request, as far as they came.
+    `path`: as far as it is known; `own`: fields of the server; `asked`: those of the request, likewise.
     """
     request_id = request_id_of({"headers": asked})
-    body = bare_problem(status, detail, request_id)
+    body, media_type = bare_problem(status, detail, request_id, path)
     fields = [
         *own,
-        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-type", media_type.encode()),
         (b"content-length", b"%d" % len(body)),
         (b"x-request-id", request_id.encode()),
         (b"connection", b"close"),

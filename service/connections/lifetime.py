@@ -76,12 +76,13 @@ class Lifetime(HttpToolsProtocol):
         """Answer what is no request, after all that are, and read no more."""
         if self._last_words is not None or self._lingering or self.transport.is_closing():
             return
-        is_head = self._receiving and self.url != b"" and self.parser.get_method() == b"HEAD"
+        url = self.url.partition(b"?")[0].decode("latin-1") if self._receiving else ""
+        is_head = url != "" and self.parser.get_method() == b"HEAD"
         self._receiving = self._in_head = False
         self._deaf = self._dropped = True
         self._stop_head_timer()
         own = [*self.server_state.default_headers]
-        self._last_words = refusal(status, detail, own, self.headers or [], is_head)
+        self._last_words = refusal(status, detail, url, own, self.headers or [], is_head)
         if not self._is_asked():
             self._say_last_words()
 

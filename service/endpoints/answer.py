@@ -3,7 +3,7 @@
 import asyncio
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from pydantic_core import to_json
@@ -47,16 +47,22 @@ class WrittenAnswer(Response):
     """
 
     def __init__(
-        self, body: bytes, server_timing: bytes, pending: Admission, written_as: Format = "json"
+        self,
+        body: bytes,
+        server_timing: bytes,
+        pending: Admission,
+        content_type: bytes = MEDIA_TYPES["json"],
+        more_fields: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         self._pending = pending
         self.status_code = 200
         self.background = None
         self.body = body
         self.raw_headers = [
-            (b"content-type", MEDIA_TYPES[written_as]),
+            (b"content-type", content_type),
             (b"content-length", b"%d" % len(body)),
             (b"server-timing", server_timing),
+            *more_fields,
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,12 +109,11 @@ def _weight(parameters: list[str]) -> float:
 async def response(call: Call, decoded: Decoded, answer: Answer) -> Response:
     """As the client asks for it. Raises ServiceError."""
     written_as = accepted(call.body.headers.get(b"accept"))
-    pending = call.backend.pending_bytes
+    pending, content_type = call.backend.pending_bytes, MEDIA_TYPES[written_as]
     if len(decoded.rows) <= INLINE_ROWS:
-        return WrittenAnswer(*respond(call, decoded, answer, written_as), pending, written_as)
-    served_by = _served_by(answer)
-    body = await call.take(_writing(decoded, answer, served_by, written_as))
-    return WrittenAnswer(body, _recorded(call, decoded, answer, served_by), pending, written_as)
+        return WrittenAnswer(*respond(call, decoded, answer, written_as), pending, content_type)
+    body = await call.take(_writing(decoded, answer, _served_by(answer), written_as))
+    return WrittenAnswer(body, recorded(call, decoded.decode_s, answer), pending, content_type)
 
 
 def respond(
@@ -116,7 +121,7 @@ def respond(
 ) -> tuple[bytes, bytes]:
     """The body of the answer, and its `Server-Timing`; both are recorded."""
     served_by = _served_by(answer)
-    return _written(decoded, answer, served_by, written_as), _recorded(call, decoded, answer, served_by)
+    return _written(decoded, answer, served_by, written_as), recorded(call, decoded.decode_s, answer)
 
 
 def _written(decoded: Decoded, answer: Answer, served_by: ServedBy, written_as: Format) -> bytes:
@@ -175,10 +180,11 @@ def _cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
 
 
-def _recorded(call: Admitted, decoded: Decoded, answer: Answer, served_by: ServedBy) -> bytes:
-    stages = {"decode": decoded.decode_s, "queue": answer.queue_s, "infer": answer.infer_s}
-    call.record(served_by, stages)
-    timings = 1000 * decoded.decode_s, 1000 * answer.queue_s, 1000 * answer.infer_s
+def recorded(call: Admitted, decode_s: float, answer: Answer) -> bytes:
+    """The `Server-Timing` of an answer, whose stages are noted for the metrics, the log and the trace."""
+    stages = {"decode": decode_s, "queue": answer.queue_s, "infer": answer.infer_s}
+    call.record(_served_by(answer), stages)
+    timings = 1000 * decode_s, 1000 * answer.queue_s, 1000 * answer.infer_s
     return b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f" % timings
 
 

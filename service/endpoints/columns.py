@@ -24,7 +24,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from service.artifacts.interface import Column
-from service.endpoints.documents import BYTES_A_VALUE, PIECE, Form, Size, parsed, read, reading
+from service.endpoints.documents import BYTES_A_VALUE, PIECE, Form, Size, parsed, read, reading, validating
 from service.endpoints.records import records
 from service.errors import FieldError, InvalidInput
 from service.problems import Findings, found_in, invalid_payload, shortened
@@ -100,6 +100,14 @@ class Columns:
             values.append(self._gathered(form, [piece]))
             yield
         return np.concatenate(values), form.shape != "row"
+
+    def reading_lists(self, lists: dict[str, list[Any]]) -> Steps[Values]:
+        """Likewise of a list for each column; None, in it, is what is missing. Raises InvalidInput."""
+        values = []
+        for piece in (yield from validating(self._lists, lists)):
+            values.append(self._of_lists(piece))
+            yield
+        return np.concatenate(values)
 
     def reading_table(self, table: bytes) -> Steps[Values]:
         """Likewise of a CSV document (RFC 4180, in UTF-8, with a row of names). Raises InvalidInput."""

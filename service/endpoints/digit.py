@@ -88,8 +88,8 @@ class DigitEndpoint(PictureEndpoint):
         if isinstance(came, Pixels):
             decoded = Decoded(came.rows, came.many, digits, time.perf_counter() - started)
         else:
-            pictures, rows = await self._read(call, came)
-            decoded = pictures.decoded(rows)
+            rows = await self.rows_of(call, came)
+            decoded = Decoded(rows, came.many, digits, time.perf_counter() - started)
         return await response(call, decoded, await call.predict(decoded.rows))
 
     def operation(self) -> Operation:
@@ -104,16 +104,13 @@ class DigitEndpoint(PictureEndpoint):
             query=(_EXPLAIN,),
         )
 
-    async def _read(self, call: Call, uploads: Uploads) -> tuple[Pictures, Rows]:
-        """The pictures and their rows. Raises ServiceError."""
+    async def rows_of(self, call: Call, uploads: Uploads) -> Rows:
         if len(uploads.files) > INLINE_PICTURES:
             (pictures,) = await asyncio.to_thread(_decode_known, [uploads])
         else:
             (pictures,) = _decode_known([uploads])
         rows = pictures.known(call.backend.max_image_pixels)
-        if rows is None:
-            rows = rows_of([finding.pixels for finding in await call.find(uploads.named(), self.input)])
-        return pictures, rows
+        return await super().rows_of(call, uploads) if rows is None else rows
 
     async def _explain(self, call: Call, posted: Uploads | Document) -> Response:
         call.admit(explain.ROWS)

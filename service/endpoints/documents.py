@@ -74,6 +74,11 @@ def reading(form: Form, document: bytes) -> Steps[list[Any]]:
         yield from _check_size(form, document)
     value = parsed(document)
     yield
+    return (yield from validating(form, value))
+
+
+def validating(form: Form, value: Any) -> Steps[list[Any]]:
+    """The valid pieces of what was in a document, in order. Raises InvalidInput."""
     pieces, wrong = yield from _validated(form, value)
     if wrong.first:
         raise invalid_payload(wrong.first, wrong.more)
@@ -90,7 +95,7 @@ def parsed(document: bytes, partial: bool = False) -> Any:
 
 def _check_size(form: Form, document: bytes) -> Steps[None]:
     """Raises InvalidInput or PayloadTooLarge where parsing it whole might take long."""
-    size, most_bytes = (yield from _size(document)), form.max_values * form.bytes_a_value
+    size, most_bytes = (yield from size_of(document)), form.max_values * form.bytes_a_value
     within = Size(*(form.max_rows * marks for marks in form.within))
     keys, nested = MAX_KEYS + len(form.fields) + within.keys, MAX_NESTED + len(form.fields) + within.nested
     if form.shape == "rows":
@@ -175,7 +180,8 @@ def _pieces(form: Form, value: Any) -> Iterator[tuple[int, Any]]:
         yield first, {key: items[first : first + rows] for key, items in lists.items()}
 
 
-def _size(document: bytes) -> Steps[Size]:
+def size_of(document: bytes) -> Steps[Size]:
+    """Whatever it is a document of."""
     values, keys, nested = 1, 0, 0
     for at in range(0, len(document), _COUNTED_BYTES):
         yield

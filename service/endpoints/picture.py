@@ -42,16 +42,14 @@ class PictureEndpoint(Endpoint):
         call.admit(posted.number)
         started = time.perf_counter()
         pictures = await opened(call, posted, self.input.row_shape)
-        rows = await self._rows(call, pictures)
+        rows = pictures.rows if isinstance(pictures, Pixels) else await self.rows_of(call, pictures)
         decode_s = time.perf_counter() - started
         decoded = Decoded(rows, pictures.many, partial(self._results, top), decode_s)
         return await response(call, decoded, await call.predict(rows))
 
-    async def _rows(self, call: Call, pictures: Uploads | Pixels) -> Rows:
-        """Raises ServiceError."""
-        if isinstance(pictures, Pixels):
-            return pictures.rows
-        findings = await call.find(pictures.named(), self.input)
+    async def rows_of(self, call: Call, uploads: Uploads) -> Rows:
+        """What the model reads of files. Raises ServiceError."""
+        findings = await call.find(uploads.named(), self.input)
         return rows_of([finding.pixels for finding in findings], self.input.row_shape)
 
     def operation(self) -> Operation:

@@ -4,8 +4,10 @@
 costs more than a prediction (docs/decisions/0005).
 """
 
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Annotated, NamedTuple
 
+from fastapi import Depends, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
@@ -14,6 +16,8 @@ from service.endpoints.endpoint import Endpoint
 from service.serving.call import Backend, Call
 from service.serving.request_id import request_id_of
 from service.serving.served import Served
+
+Answered = Callable[[Scope, Receive, Served, Backend], Awaitable[Response]]
 
 PREFIX = "/predict/"
 _VERSIONS = "/versions/"
@@ -36,29 +40,41 @@ def target_of(path: str) -> Target | None:
     return Target(name, version) if versions else Target(name)
 
 
+def routed_target(scope: Scope) -> Target | None:
+    """Mounted in another application, or called by its router, the path is longer."""
+    routed = scope.get("path_params")
+    return Target(**routed) if routed else None
+
+
 def route_of(name: str) -> str:
     return PREFIX + name
 
 
 async def answer(scope: Scope, receive: Receive) -> Response:
     """A request to a model, as ASGI has it. Raises ServiceError, Abandoned or ClientDisconnect."""
-    # Mounted in another application, or called by its router, the path is longer.
-    routed = scope.get("path_params")
-    target = Target(**routed) if routed else target_of(scope["path"])
+    target = routed_target(scope) or target_of(scope["path"])
     assert target
+    return await asked(scope, receive, target, route_of(target.name), _answered)
+
+
+async def asked(scope: Scope, receive: Receive, target: Target, route: str, answered: Answered) -> Response:
+    """What is `answered` by the version that is asked, or by its canary; `route`: the model's, in metrics.
+
+    Raises ServiceError, Abandoned or ClientDisconnect.
+    """
     backend = backend_of(scope)
     if backend.registry.knows(target.name):
-        scope["state"]["route"] = route_of(target.name)  # so that what clients make up fills no metrics
+        scope["state"]["route"] = route  # so that what clients make up fills no metrics
     served = backend.served(target.name, target.version)
     canary = None if target.version else served.canary
     if canary and canary.takes(request_id_of(scope)):
         return await answered_by(
             canary,
             receive,
-            lambda recorded: _answered(scope, recorded, canary.served, backend),
-            lambda recorded: _answered(scope, recorded, backend.served(target.name), backend),
+            lambda recorded: answered(scope, recorded, canary.served, backend),
+            lambda recorded: answered(scope, recorded, backend.served(target.name), backend),
         )
-    return await _answered(scope, receive, served, backend)
+    return await answered(scope, receive, served, backend)
 
 
 async def _answered(scope: Scope, receive: Receive, served: Served, backend: Backend) -> Response:
@@ -69,3 +85,10 @@ async def _answered(scope: Scope, receive: Receive, served: Served, backend: Bac
 def backend_of(scope: Scope) -> Backend:
     backend: Backend = scope["app"].state.backend
     return backend
+
+
+async def _backend(request: Request) -> Backend:  # async: FastAPI runs plain functions in a thread
+    return backend_of(request.scope)
+
+
+BackendDep = Annotated[Backend, Depends(_backend)]

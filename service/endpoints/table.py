@@ -43,7 +43,7 @@ class TableEndpoint(Endpoint):
         super().__init__(manifest)
         assert isinstance(manifest.input, TableInput)
         columns = manifest.input.columns
-        self._columns = Columns(columns)
+        self.columns = Columns(columns)
         self._echoed = columns[0] if len(columns) == 1 else None
         self._ranges = [
             (at, column.training_minimum, column.training_maximum)
@@ -61,27 +61,25 @@ class TableEndpoint(Endpoint):
             return None
         if len(document) > SMALL_BYTES:
             return None
-        call.admit(self._columns.most_rows(document))
+        call.admit(self.columns.most_rows(document))
         return self._decoded(document)
 
     async def answer(self, call: Call) -> Response:
         if call.body.media_type not in (JSON, CSV):
             raise UnsupportedMediaType(f"Send {JSON} or {CSV}.")
-        received = bytearray()  # not a list of chunks, which may be small and many
-        await call.body.read(received.extend)
-        document = bytes(received)
+        document = await call.body.content()
         if call.body.media_type == CSV:
             lines = max(document.count(b"\n"), document.count(b"\r"))
             call.admit(max(1, min(lines, MAX_ROWS)))
             decoded = await call.take(self._decoding_table(document))
         else:
-            call.admit(self._columns.most_rows(document))
+            call.admit(self.columns.most_rows(document))
             small = len(document) <= SMALL_BYTES
             decoded = self._decoded(document) if small else await call.take(self._decoding(document))
         return await response(call, decoded, await call.predict(decoded.rows))
 
     def operation(self) -> Operation:
-        schema = self._columns.schema()
+        schema = self.columns.schema()
         examples = self._examples()
         return Operation(
             summary=f"{self.manifest.name}: {_said(self.manifest.output)}",
@@ -97,17 +95,17 @@ class TableEndpoint(Endpoint):
     def _decoded(self, document: bytes) -> Decoded:
         """Raises InvalidInput or PayloadTooLarge."""
         started = time.perf_counter()
-        values, many = self._columns.values_in(document)
+        values, many = self.columns.values_in(document)
         return self._of_values(values, many, started)
 
     def _decoding(self, document: bytes) -> Steps[Decoded]:
         started = time.perf_counter()
-        values, many = yield from self._columns.reading(document)
+        values, many = yield from self.columns.reading(document)
         return self._of_values(values, many, started)
 
     def _decoding_table(self, table: bytes) -> Steps[Decoded]:
         started = time.perf_counter()
-        values = yield from self._columns.reading_table(table)
+        values = yield from self.columns.reading_table(table)
         return self._of_values(values, True, started)
 
     def _of_values(self, values: Values, many: bool, started: float) -> Decoded:
@@ -150,7 +148,7 @@ class TableEndpoint(Endpoint):
 
     def _named(self, row: list[float]) -> dict[str, Any]:
         named = {}
-        for column, value in zip(self._columns.columns, row, strict=True):
+        for column, value in zip(self.columns.columns, row, strict=True):
             if value == value:
                 named[column.name] = column.categories[int(value)] if column.categories else value
         return named

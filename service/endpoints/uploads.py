@@ -3,7 +3,7 @@
 from base64 import b64encode
 from collections.abc import Sequence
 from io import BytesIO
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +14,12 @@ from service.endpoints.multipart import FILE_FIELD, FILE_NAMES, FORM, MAX_FILES,
 from service.errors import InvalidInput, UnsupportedMediaType
 from service.pictures.formats.recognition import sniff
 from service.pictures.images import Upload
-from service.serving.body import Body, media_type_of
+from service.serving.body import media_type_of
 from service.serving.call import Call
 from service.serving.job import Rows
-from service.serving.steps import Steps, taken
 from service.uploads import pixels
 from service.uploads.documents import IMAGE, IMAGES, PIXELS, Said, files_of, said_in
 
-T = TypeVar("T")
 Levels = NDArray[np.uint8]
 
 JSON, BYTES = "application/json", "application/octet-stream"
@@ -30,8 +28,6 @@ JSON, BYTES = "application/json", "application/octet-stream"
 INLINE_PICTURES = 8
 
 EXAMPLE_SIDE = 32  # pixels
-
-INLINE_BYTES = 16 * 1024  # of a document, likewise
 
 
 class Uploads(NamedTuple):
@@ -94,11 +90,11 @@ async def uploaded(call: Call, row_shape: tuple[int, ...]) -> Uploads | Document
         await body.read(form.write)
         return Uploads(FILE_FIELD, form.finish())
     if body.media_type == JSON:
-        said = said_in(await _content(body))
-        count = await _result(call, pixels.most_pictures(said.pixels, row_shape), len(said.pixels))
+        said = said_in(await body.content())
+        count = await call.take(pixels.most_pictures(said.pixels, row_shape), len(said.pixels))
         return Document(said, min(MAX_FILES, len(said.texts) or count))
     if body.media_type in ("", BYTES) or body.media_type.startswith("image/"):
-        picture = await _content(body)
+        picture = await body.content()
         if body.media_type or sniff(picture):  # RFC 9110, section 8.3
             return Uploads("body", [picture])
     raise UnsupportedMediaType(
@@ -114,24 +110,13 @@ async def opened(call: Call, posted: Uploads | Document, row_shape: tuple[int, .
     said, _ = posted
     size = len(said.pixels) + sum(map(len, said.texts))
     if not said.pixels:
-        files = [data for _, data in await _result(call, files_of(said), size)]
+        files = [data for _, data in await call.take(files_of(said), size)]
         return Uploads(said.field, files, bool(said.is_list))
     reading = pixels.read(said.field, said.pixels, row_shape, said.is_list)
-    rows, many = await _result(call, reading, size)
+    rows, many = await call.take(reading, size)
     if len(rows) > MAX_FILES:
         raise InvalidInput(f"The document has more than {MAX_FILES} pictures.")
     return Pixels(rows, many)
-
-
-async def _content(body: Body) -> bytes:
-    received = bytearray()  # not a list of chunks, which may be small and many
-    await body.read(received.extend)
-    return bytes(received)
-
-
-async def _result(call: Call, steps: Steps[T], size: int) -> T:
-    """Of work on a text of so many bytes."""
-    return taken(steps) if size <= INLINE_BYTES else await call.take(steps)
 
 
 def requests_schema(row_shape: tuple[int, ...], row: Levels) -> dict[str, Any]:

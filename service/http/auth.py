@@ -8,7 +8,7 @@ from service.http.page import FILES
 
 # Where a key is typed in there is none yet; the page's own files tell nothing of the models.
 _PAGE = "/"
-_OPEN = ("/health/", FILES)
+_OPEN = ("/health/", "/v2/health/", FILES)
 
 
 def check(keys: KeyFile, scope: Scope) -> None:

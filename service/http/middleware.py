@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
+from starlette._utils import get_route_path
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -128,14 +129,17 @@ class RequestContext:
                 reason = error.slug
                 if error.status == 500:
                     logger.error("request failed id=%s", request_id, exc_info=error)
-                await problem_response(error, request_id)(scope, receive, send_with_id)
+                await problem_response(error, request_id, get_route_path(scope))(
+                    scope, receive, send_with_id
+                )
         except (ClientDisconnect, Abandoned):
             status, reason = CLIENT_CLOSED_REQUEST, "abandoned"
         except Exception:  # the last net: nothing internal may reach the client
             logger.exception("request failed id=%s", request_id)
             if status:
                 raise  # the answer has begun: only closing the connection tells the client
-            await problem_response(InternalError(), request_id)(scope, receive, send_with_id)
+            path = get_route_path(scope)
+            await problem_response(InternalError(), request_id, path)(scope, receive, send_with_id)
         finally:
             self._ledger.record(Entry(scope, status, reason, time.perf_counter() - started))
 

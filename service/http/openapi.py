@@ -8,7 +8,8 @@ from fastapi import FastAPI
 from service import errors
 from service.endpoints.endpoint import Endpoint, Operation
 from service.endpoints.predict import route_of
-from service.problems import Problem, error_responses
+from service.problems import Problem, ProtocolProblem, error_responses
+from service.protocol.description import inference_paths
 from service.serving.call import Backend
 
 _PREDICTION_ERRORS = (
@@ -54,22 +55,19 @@ class Description:
 
     def _described(self, live: list[Endpoint]) -> dict[str, Any]:
         general = self._generate()
-        document = {**general, "paths": {**dict(_paths(live)), **general["paths"]}}
-        schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        document = {**general, "paths": {**dict(_paths(live)), **_paths_of(general)}}
         components = dict(general.get("components", {}))
-        schemas = {**components.get("schemas", {}), **schema.pop("$defs", {}), "Problem": schema}
-        if schemas.pop("HTTPValidationError", None):
-            # FastAPI adds it to every route with a parameter; ours is a path segment, which any text fits.
-            del schemas["ValidationError"]
-            path = document["paths"]["/models/{name}"]["get"]
-            responses = {k: v for k, v in path["responses"].items() if k != "422"}
-            document["paths"]["/models/{name}"] = {"get": {**path, "responses": responses}}
+        schemas = dict(components.get("schemas", {}))
+        for problem in (Problem, ProtocolProblem):
+            schema = problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= {**schema.pop("$defs", {}), problem.__name__: schema}
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
         components["schemas"] = schemas
         document["components"] = components
         return self._with_keys(document) if self._needs_key else document
 
     def _with_keys(self, document: dict[str, Any]) -> dict[str, Any]:
-        refused = {str(k): v for k, v in error_responses(errors.Unauthorized).items()}
         document["components"]["securitySchemes"] = {
             "bearer": {"type": "http", "scheme": "bearer"},
             "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -77,7 +75,7 @@ class Description:
         document["security"] = [{"bearer": []}, {"key": []}]
         document["paths"] = {
             path: {
-                method: {**operation, "responses": {**operation["responses"], **refused}}
+                method: {**operation, "responses": {**operation["responses"], **_refused(path)}}
                 for method, operation in operations.items()
             }
             for path, operations in document["paths"].items()
@@ -90,8 +88,28 @@ def describe(app: FastAPI, needs_key: bool) -> None:
     app.openapi = Description(app, needs_key)  # type: ignore[method-assign]
 
 
+def _refused(path: str) -> dict[str, Any]:
+    return {str(k): v for k, v in error_responses(errors.Unauthorized, path=path).items()}
+
+
+def _paths_of(general: dict[str, Any]) -> dict[str, Any]:
+    """Without the error that FastAPI adds to every route with a parameter: any text fits a path segment."""
+    return {
+        path: {
+            method: {**operation, "responses": _without_422(operation["responses"])}
+            for method, operation in operations.items()
+        }
+        for path, operations in general["paths"].items()
+    }
+
+
+def _without_422(responses: dict[str, Any]) -> dict[str, Any]:
+    return {status: response for status, response in responses.items() if status != "422"}
+
+
 def _paths(live: list[Endpoint]) -> Iterator[tuple[str, Any]]:
     for endpoint in live:
+        yield from inference_paths(endpoint.manifest, _VERSION)
         name, operation = endpoint.manifest.name, endpoint.operation()
         described = _described(operation)
         path = route_of(name)

@@ -1,27 +1,18 @@
 """The HTTP surface, declared: every route, what it takes, what it answers, and its errors."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from service import errors
 from service.endpoints import predict
-from service.endpoints.predict import PREFIX, backend_of
+from service.endpoints.predict import PREFIX, BackendDep
 from service.endpoints.schemas import Live, ModelInfo, Models, Ready
-from service.errors import FieldError, NotLive, NotReady
+from service.errors import NotLive, NotReady
 from service.problems import error_responses
-from service.serving.call import Backend
+from service.serving.health import check_live, check_ready
 from service.serving.registry import Registry
 
 router = APIRouter()
-
-
-async def _backend(request: Request) -> Backend:  # async: FastAPI runs plain functions in a thread
-    return backend_of(request.scope)
-
-
-BackendDep = Annotated[Backend, Depends(_backend)]
 
 
 @router.post(PREFIX + "{name}", include_in_schema=False)
@@ -38,10 +29,7 @@ async def predict_with(request: Request) -> Response:
     responses=error_responses(NotLive),
 )
 async def live(backend: BackendDep) -> Live:
-    hung = backend.registry.hung()
-    if hung:
-        reasons = tuple(FieldError(what, why) for what, why in hung.items())
-        raise NotLive(f"Not live: {', '.join(hung)}.", reasons)
+    check_live(backend.registry)
     return Live()
 
 
@@ -52,10 +40,7 @@ async def live(backend: BackendDep) -> Live:
     responses=error_responses(NotReady),
 )
 async def ready(backend: BackendDep) -> Ready:
-    unready = backend.registry.unready()
-    if unready:
-        reasons = tuple(FieldError(what, why) for what, why in unready.items())
-        raise NotReady(f"Not ready to serve: {', '.join(unready)}.", reasons)
+    check_ready(backend.registry)
     return Ready(models={m.name: m.version for m in backend.registry.manifests()})
 
 

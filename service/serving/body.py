@@ -5,7 +5,7 @@ so that large ones are refused first, and has to come at some rate, so that none
 """
 
 import math
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, cast
 
 from starlette.requests import ClientDisconnect
@@ -26,10 +26,19 @@ class Body:
     Its bytes are admitted as they come, and released by `forget`.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, max_bytes: int, pending: Admission) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        max_bytes: int,
+        pending: Admission,
+        codings: Sequence[str] = (),
+    ) -> None:
+        """`codings`: in which the content may come. Raises UnsupportedCoding."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.coding = ""
         if b"content-encoding" in headers:
-            _check_codings(scope["headers"])
+            self.coding = _coding(scope["headers"], codings)
         self.headers = headers
         self.complete = False
         self._pending = pending
@@ -63,6 +72,21 @@ class Body:
             more = message.get("more_body", False)
         self.complete = True
 
+    async def content(self) -> bytes:
+        """All of it. Raises as `read` does."""
+        received = bytearray()  # not a list of chunks, which may be small and many
+        await self.read(received.extend)
+        return bytes(received)
+
+    def admit_inflated(self, more: int, size: int) -> None:
+        """So much more of the content, of `size` so far, once its coding is undone.
+
+        Raises PayloadTooLarge or Overloaded.
+        """
+        self._limit(size)
+        self._pending.admit(more, size)
+        self._admitted += more
+
     def forget(self) -> None:
         """Nothing of the body is held any longer."""
         self._pending.release(self._admitted)
@@ -95,15 +119,18 @@ class Body:
         self._admitted = size
 
 
-def _check_codings(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Raises UnsupportedCoding."""
+def _coding(headers: Iterable[tuple[bytes, bytes]], known: Sequence[str]) -> str:
+    """That of the content, or "". Raises UnsupportedCoding."""
     named = b",".join(value for name, value in headers if name == b"content-encoding").decode("latin-1")
-    codings = {coding.strip().lower() for coding in named.split(",")} - {"", "identity"}
-    if codings:
-        names = ", ".join(sorted(codings))[:100]
-        raise UnsupportedCoding(
-            f"The content is encoded ({names}); only identity is read: send it as it is."
-        )
+    codings = [
+        coding.strip().lower().removeprefix("x-") for coding in named.split(",")
+    ]  # RFC 9110, 8.4.1.3
+    codings = [coding for coding in codings if coding not in ("", "identity")]
+    if not codings or (len(codings) == 1 and codings[0] in known):
+        return "".join(codings)
+    names = ", ".join(sorted(set(codings)))[:100]
+    read = "only identity is read: send it as it is" if not known else f"{' or '.join(known)} is read"
+    raise UnsupportedCoding(f"The content is encoded ({names}); {read}.", known)
 
 
 def media_type_of(content_type: str) -> str:

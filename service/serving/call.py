@@ -20,12 +20,14 @@ from service.serving.job import Answer, Rows
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
 from service.serving.served import Served
-from service.serving.steps import Stepping, Steps
+from service.serving.steps import Stepping, Steps, taken
 
 T = TypeVar("T")
 
 ServedBy = Mapping[str, str | int]
 Prediction = tuple[ServedBy, Mapping[str, float], int]  # and the seconds of each stage; when, in ns
+
+INLINE_BYTES = 16 * 1024  # of a document: less holds nobody up
 
 # How often it is seen whether the clients of requests under way are still there.
 PATROL_S = 0.05
@@ -92,6 +94,11 @@ class Admitted:
         self._places.admit(rows, rows)
         self._rows = rows
 
+    def hurry(self, seconds: float) -> None:
+        """It has no more time than that from now."""
+        self.expires_at = min(self.expires_at, time.monotonic() + seconds)
+        self.scope["state"]["expires_at"] = self.expires_at
+
     def release(self) -> None:
         """Give the places back, once it is over: it asks for nothing more."""
         self._places.release(self._rows)
@@ -110,10 +117,17 @@ class Call(Admitted):
     __slots__ = ("_cut_off", "_task", "body")
 
     def __init__(
-        self, scope: Scope, receive: Receive, served: Served, backend: Backend, max_body_bytes: int
+        self,
+        scope: Scope,
+        receive: Receive,
+        served: Served,
+        backend: Backend,
+        max_body_bytes: int,
+        codings: Sequence[str] = (),
     ) -> None:
-        """Raises Overloaded, before a body is read, or InvalidInput."""
-        self.body = Body(scope, receive, min(max_body_bytes, backend.max_body_bytes), backend.pending_bytes)
+        """Raises Overloaded or UnsupportedCoding, before a body is read, or InvalidInput."""
+        max_bytes = min(max_body_bytes, backend.max_body_bytes)
+        self.body = Body(scope, receive, max_bytes, backend.pending_bytes, codings)
         super().__init__(scope, self.body.headers, served, backend)
         self._task: asyncio.Task[Any] | None = None
         self._cut_off: Exception | None = None
@@ -141,8 +155,13 @@ class Call(Admitted):
         """Raises InferenceFailed."""
         return await self.served.batcher.predict(rows, self.expires_at)
 
-    async def take(self, steps: "Steps[T]") -> "T":
-        """What they return: for large documents, so that the event loop goes on meanwhile."""
+    async def take(self, steps: "Steps[T]", size: int | None = None) -> "T":
+        """What they return: for large documents, so that the event loop goes on meanwhile.
+
+        `size`: the bytes that they work on; few are worked on at once.
+        """
+        if size is not None and size <= INLINE_BYTES:
+            return taken(steps)
         return await self.backend.documents.take(steps)
 
     async def find(self, uploads: Sequence[Upload], rows: PictureInput) -> list[Finding]:

@@ -1,5 +1,6 @@
 """What of the figures is shown: those of the models that there are, and of the versions that are loaded."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
@@ -8,7 +9,16 @@ from prometheus_client.registry import Collector
 
 from service.artifacts.manifest import Manifest
 
-ROUTE = "/predict/"  # and then the name of the model
+# Of one model each, whose name stands in it.
+ROUTE, PROTOCOL_ROUTE = "/predict/{}", "/v2/models/{}/infer"
+ROUTES = (ROUTE, PROTOCOL_ROUTE)
+_NAMED = re.compile("|".join(route.replace("{}", "([^/{]+)") for route in ROUTES))
+
+
+def model_of(route: str) -> str | None:
+    """Which model's route it is, or None."""
+    named = _NAMED.fullmatch(route)
+    return named[named.lastindex or 0] if named else None
 
 
 class Models(Protocol):
@@ -36,10 +46,7 @@ class Shown(Collector):
             yield metric
 
     def _shows(self, labels: Mapping[str, str]) -> bool:
-        route = labels.get("route", "")
-        name = labels.get("model")
-        if name is None and route.startswith(ROUTE) and "{" not in route:
-            name = route.removeprefix(ROUTE).partition("/")[0]
+        name = labels.get("model") or model_of(labels.get("route", ""))
         if name is None:
             return True
         version = labels.get("version")

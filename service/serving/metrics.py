@@ -7,18 +7,20 @@ and names in PROMETHEUS_MULTIPROC_DIR; whichever worker is asked adds them up.
 import asyncio
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import _lru_cache_wrapper, cache
-from typing import Any
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.samples import Sample
 
-from service.serving.exposition import ROUTE, LiveVersions, Models, Shown
+from service.serving.exposition import ROUTES, LiveVersions, Models, Shown
 
 SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+T = TypeVar("T")
+
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 1_024, 10_000)
 
 
@@ -107,7 +109,7 @@ class Metrics:
             registry=registry,
         )
         batch_rows = BurstHistogram(
-            "abacus_batch_rows", "Rows of a batch.", ("model",), buckets=ROWS, registry=registry
+            "abacus_batch_rows", "Rows of a batch.", ("model", "version"), buckets=ROWS, registry=registry
         )
         queue_rows = BurstGauge(
             "abacus_queue_rows",
@@ -154,8 +156,8 @@ class Metrics:
         self.predictions = cache(predictions.labels)
         self._by_route = (requests, seconds, rejections)
         self.canary_fallbacks = cache(canary_fallbacks.labels)
-        self._by_version = (stages, predictions, canary_fallbacks)
-        self._by_model = (*self._by_version, batch_rows, queue_rows, reloads)
+        self._by_version = (stages, predictions, canary_fallbacks, batch_rows)
+        self._by_model = (*self._by_version, queue_rows, reloads)
         self._caches: tuple[_lru_cache_wrapper[Any], ...] = (
             *(self.requests, self.seconds, self.stages, self.batch_rows, self.queue_rows),
             *(self.rejections, self.reloads, self.predictions, self.canary_fallbacks),
@@ -178,7 +180,8 @@ class Metrics:
             for metric in self._by_model:
                 metric.remove_by_labels({"model": name})
             for metric in self._by_route:
-                metric.remove_by_labels({"route": ROUTE + name})
+                for route in ROUTES:
+                    metric.remove_by_labels({"route": route.format(name)})
         else:
             for metric in self._by_version:
                 metric.remove_by_labels({"model": name, "version": str(version)})
@@ -187,15 +190,25 @@ class Metrics:
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The text to answer and its content type, in the exposition format that `accept` asks for."""
+        encode, content_type = choose_encoder(accept)
+        return self._of_all_workers(encode), content_type
+
+    def samples(self) -> list[Sample]:
+        """What is shown, one by one."""
+        return self._of_all_workers(
+            lambda shown: [sample for metric in shown.collect() for sample in metric.samples]
+        )
+
+    def _of_all_workers(self, read: Callable[[Any], T]) -> T:
+        """What is `read` of all that is shown."""
         registry = self._own
         if self._folder:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
             registry.register(self._live_versions)
-        encode, content_type = choose_encoder(accept)
         while True:
             try:
-                return encode(Shown(registry, self._models) if self._models else registry), content_type
+                return read(Shown(registry, self._models) if self._models else registry)
             except (FileNotFoundError, struct.error):
                 continue  # a worker has just taken over a file of one that died, or makes its own
 

@@ -80,11 +80,12 @@ def read(field: str, text: bytes, row_shape: Shape, is_list: bool | None) -> Ste
             yield
             if likely and skeleton == _skeleton(shape):
                 yield
-                return _rows(pictures.reshape(-1, *layout), row_shape), many
+                return rows_of(pictures.reshape(-1, *layout), row_shape), many
     raise invalid_payload([FieldError(field, _wrong_shape(skeleton, row_shape, is_list))])
 
 
-def _rows(pictures: Levels, row_shape: Shape) -> Levels:
+def rows_of(pictures: Levels, row_shape: Shape) -> Levels:
+    """Pictures in one of the layouts, as the model takes them."""
     if pictures.shape[1:] != row_shape and pictures.ndim == 4:  # channels come last
         pictures = np.moveaxis(pictures, -1, 1)
     return np.ascontiguousarray(pictures).reshape(-1, *row_shape)

@@ -9,6 +9,8 @@ import pytest
 from service import errors
 from tests.conftest import ROOT
 
+VERSION, WHAT = ("", "/versions/{version}"), ("", "/ready", "/config", "/stats")
+
 
 @pytest.fixture
 async def document(client: httpx.AsyncClient) -> dict[str, Any]:
@@ -27,6 +29,15 @@ async def test_every_route_is_there(document: dict[str, Any]) -> None:
         "/metrics",
         "/models",
         "/models/{name}",
+        "/v2",
+        "/v2/health/live",
+        "/v2/health/ready",
+        *(f"/v2/models/{{name}}{version}{what}" for version in VERSION for what in WHAT),
+        *(f"/v2/models/{name}{version}/infer" for name in ("pass", "digit") for version in VERSION),
+        "/v2/models/stats",
+        "/v2/repository/index",
+        "/v2/repository/models/{name}/load",
+        "/v2/repository/models/{name}/unload",
     }
 
 
@@ -42,9 +53,23 @@ async def test_every_error_of_a_prediction_is_listed(document: dict[str, Any], p
         assert "Retry-After" in responses[status]["headers"]
 
 
+@pytest.mark.parametrize("path", ["/v2/models/pass/infer", "/v2/models/digit/versions/{version}/infer"])
+async def test_every_error_of_an_inference_is_listed(document: dict[str, Any], path: str) -> None:
+    responses = document["paths"][path]["post"]["responses"]
+    assert set(responses) == {"200", "400", "404", "408", "411", "413", "415", "429", "500", "503", "504"}
+    for status in set(responses) - {"200"}:
+        assert responses[status]["content"] == {
+            "application/json": {"schema": {"$ref": "#/components/schemas/ProtocolProblem"}}
+        }
+    for status in ("429", "503"):
+        assert "Retry-After" in responses[status]["headers"]
+
+
 async def test_no_error_is_left_in_the_framework_s_own_shape(document: dict[str, Any]) -> None:
     assert "HTTPValidationError" not in document["components"]["schemas"]
-    assert "422" not in document["paths"]["/models/{name}"]["get"]["responses"]
+    for path in ("/models/{name}", "/v2/models/{name}", "/v2/repository/models/{name}/load"):
+        for operation in document["paths"][path].values():
+            assert "422" not in operation["responses"]
 
 
 async def test_every_reference_resolves(document: dict[str, Any]) -> None:
@@ -81,8 +106,9 @@ async def test_the_digit_body_is_a_form_an_image_or_a_document(document: dict[st
 async def test_problems_have_the_documented_fields(
     client: httpx.AsyncClient, document: dict[str, Any]
 ) -> None:
-    problem = (await client.get("/models/cat")).json()
-    assert set(problem) <= set(document["components"]["schemas"]["Problem"]["properties"])
+    for path, schema in (("/models/cat", "Problem"), ("/v2/models/cat", "ProtocolProblem")):
+        problem = (await client.get(path)).json()
+        assert set(problem) <= set(document["components"]["schemas"][schema]["properties"])
 
 
 def test_the_drawn_error_tree_is_the_real_one() -> None:

@@ -11,13 +11,20 @@ from service.app import create_app
 from service.settings import Settings
 from tests.conftest import Digits, png, running
 
+HOURS = {"name": "hours", "shape": [2, 1], "datatype": "FP32", "data": [1.5, 4]}
+
 
 async def test_every_model_is_described(published: Path) -> None:
     async with running(create_app(Settings(artifacts=published))) as client:
         paths = (await client.get("/openapi.json")).json()["paths"]
     posted = {path for path, methods in paths.items() if "post" in methods}
-    models = {"/predict/pass", "/predict/digit"}
-    assert posted == models | {f"{path}/versions/{{version}}" for path in models}
+    repository = {path for path in posted if path.startswith("/v2/repository/")}
+    assert posted - repository == {
+        path
+        for name in ("pass", "digit")
+        for version in ("", "/versions/{version}")
+        for path in (f"/predict/{name}{version}", f"/v2/models/{name}{version}/infer")
+    }
 
 
 async def test_they_answer_the_same_behind_fastapi_s_routing(published: Path, digits: Digits) -> None:
@@ -33,6 +40,10 @@ async def test_they_answer_the_same_behind_fastapi_s_routing(published: Path, di
                 ("/predict/pass", {"json": {"hours": "many"}}),
                 ("/predict/digit", {"files": {"file": png(digits.images_u8[0])}}),
                 ("/predict/digit", {"files": {"file": b"no picture"}}),
+                ("/v2/models/pass/infer", {"json": {"inputs": [HOURS]}}),
+                ("/v2/models/pass/versions/1/infer", {"json": {"inputs": [HOURS]}}),
+                ("/v2/models/pass/infer", {"json": {"inputs": [{**HOURS, "data": ["many"]}]}}),
+                ("/v2/models/nothing/infer", {"json": {}}),
             ):
                 headers = {"X-Request-ID": "same"}
                 one = await direct.post(path, headers=headers, **payload)

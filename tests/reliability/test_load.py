@@ -74,13 +74,13 @@ def test_a_hundred_milliseconds_to_live(
 ) -> None:
     """The control has time enough, and its rows are seen to be computed."""
     picture = png(digits.images_u8[0])
-    before = metric(service.client, 'abacus_batch_rows_sum{model="digit"}')
+    before = metric(service.client, 'abacus_batch_rows_sum{model="digit"')
     with ThreadPoolExecutor(1) as pool:
         blocking = block(service, pool)
         answers = Counter(at_once(service.client.base_url, picture, timeout_ms, 50))
         early = not blocking.done()
         assert blocking.result().status_code == 200
-    rows = metric(service.client, 'abacus_batch_rows_sum{model="digit"}') - before - 1
+    rows = metric(service.client, 'abacus_batch_rows_sum{model="digit"') - before - 1
     if timeout_ms > 100:
         assert (answers, rows) == ({200: 50}, 50)
         return

@@ -45,7 +45,7 @@ def test_counts_equal_the_client_s_own(published: Path, digits: Digits, workers:
             labels = {"model": "digit", "version": "1", "stage": stage}
             assert value(text, "abacus_stage_duration_seconds_count", **labels) == 40
         assert value(text, "abacus_predictions_total", model="digit", version="1") == 40
-        assert value(text, "abacus_batch_rows_sum", model="digit") == 40
+        assert value(text, "abacus_batch_rows_sum", model="digit", version="1") == 40
         assert value(text, "abacus_queue_rows", model="digit") == 0
         manifest = service.client.get("/models/digit").json()["manifest"]
         live = {"model": "digit", "version": "1", "sha256": manifest["sha256"]}

@@ -1,0 +1,127 @@
+"""`POST /v2/models/{name}/infer`: tensors in, tensors out, by the same batches as every other request."""
+
+import time
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope
+
+from service.endpoints.answer import WrittenAnswer, recorded
+from service.endpoints.columns import MAX_ROWS
+from service.endpoints.endpoint import Endpoint
+from service.endpoints.multipart import MAX_FILES
+from service.endpoints.picture import PictureEndpoint
+from service.endpoints.predict import Target, asked, routed_target
+from service.endpoints.table import TableEndpoint
+from service.errors import InvalidInput, InvalidRequest
+from service.problems import shortened
+from service.protocol import pictures, tables
+from service.protocol.answers import Written, chosen, writing
+from service.protocol.codings import CODINGS, accepted, deflating, inflating
+from service.protocol.requests import HEADER, Given, reading
+from service.serving.call import Backend, Call
+from service.serving.exposition import PROTOCOL_ROUTE
+from service.serving.job import Rows
+from service.serving.served import Served
+
+PREFIX = "/v2/models/"
+_INFER, _VERSIONS = "/infer", "/versions/"
+
+JSON, BYTES = b"application/json", b"application/octet-stream"
+
+
+def target_of(path: str) -> Target | None:
+    """None where no model is asked for an inference."""
+    if not (path.startswith(PREFIX) and path.endswith(_INFER)):
+        return None
+    name, versions, version = path[len(PREFIX) : -len(_INFER)].partition(_VERSIONS)
+    if not name or "/" in name or "/" in version:
+        return None
+    return Target(name, version) if versions else Target(name)
+
+
+async def answer(scope: Scope, receive: Receive) -> Response:
+    """As ASGI has it. Raises ServiceError, Abandoned or ClientDisconnect."""
+    target = routed_target(scope) or target_of(scope["path"])
+    assert target
+    return await asked(scope, receive, target, PROTOCOL_ROUTE.format(target.name), _answered)
+
+
+def most_rows(endpoint: Endpoint) -> int:
+    """Of one request."""
+    return MAX_FILES if isinstance(endpoint, PictureEndpoint) else MAX_ROWS
+
+
+async def _answered(scope: Scope, receive: Receive, served: Served, backend: Backend) -> Response:
+    call = Call(scope, receive, served, backend, backend.max_body_bytes, CODINGS)
+    return await call.answered(_inferred)
+
+
+async def _inferred(call: Call) -> Response:
+    """Raises ServiceError, Abandoned or ClientDisconnect."""
+    try:
+        return await _infer(call)
+    except InvalidInput as error:  # the protocol has one status for all that is wrong with a request
+        raise InvalidRequest(error.detail, error.errors, error.more) from error
+
+
+async def _infer(call: Call) -> Response:
+    endpoint, headers = call.served.endpoint, call.body.headers
+    content = await _content(call)
+    started, size = time.perf_counter(), len(content)
+    inference = await call.take(reading(content, headers.get(HEADER), endpoint.manifest), size)
+    if inference.timeout_s:
+        call.hurry(inference.timeout_s)
+    outputs = chosen(inference, endpoint.manifest)
+    call.admit(_count(inference.inputs, endpoint))
+    rows = await _rows_in(inference.inputs, endpoint, call, size)
+    decode_s = time.perf_counter() - started
+    answered = await call.predict(rows)
+    written = await call.take(writing(inference, outputs, answered), answered.outputs.nbytes)
+    return await _response(call, written, recorded(call, decode_s, answered))
+
+
+async def _content(call: Call) -> bytes:
+    """The body, inflated. Raises ServiceError or ClientDisconnect."""
+    content = await call.body.content()
+    if not call.body.coding:
+        return content
+    inflated = 0
+
+    def admit(more: int) -> None:
+        nonlocal inflated
+        inflated += more
+        call.body.admit_inflated(more, inflated)
+
+    return await call.take(inflating(content, call.body.coding, admit))
+
+
+def _count(inputs: list[Given], endpoint: Endpoint) -> int:
+    """How many rows there are. Raises InvalidRequest."""
+    first, limit = inputs[0], most_rows(endpoint)
+    for other in inputs:
+        if other.shape[0] != first.shape[0]:
+            names = f"{shortened(first.name)!r} and {shortened(other.name)!r}"
+            raise InvalidRequest(f"Inputs {names} have {first.shape[0]:,} and {other.shape[0]:,} rows.")
+    if not 1 <= first.shape[0] <= limit:
+        raise InvalidRequest(f"The inputs have {first.shape[0]:,} rows; a request has 1 to {limit:,}.")
+    return first.shape[0]
+
+
+async def _rows_in(inputs: list[Given], endpoint: Endpoint, call: Call, size: int) -> Rows:
+    """Raises ServiceError."""
+    if isinstance(endpoint, PictureEndpoint):
+        return await pictures.rows_in(inputs, endpoint, call, size)
+    assert isinstance(endpoint, TableEndpoint)
+    return await tables.rows_in(inputs, endpoint, call, size)
+
+
+async def _response(call: Call, written: Written, server_timing: bytes) -> Response:
+    """Compressed, where that is asked for and worth it."""
+    body, header = written
+    fields = [] if header is None else [(HEADER, b"%d" % header)]
+    coding = accepted(call.body.headers.get(b"accept-encoding"), len(body))
+    if coding:
+        body = await call.take(deflating(body, coding), len(body))
+        fields.append((b"content-encoding", coding.encode()))
+    media_type = JSON if header is None else BYTES
+    return WrittenAnswer(body, server_timing, call.backend.pending_bytes, media_type, fields)

@@ -1,0 +1,73 @@
+"""Tensors → rows of a model of pictures: pixels are taken as they are, files prepared as uploads are."""
+
+import numpy as np
+
+from service.endpoints.picture import PictureEndpoint
+from service.endpoints.uploads import Uploads
+from service.errors import InvalidRequest
+from service.problems import shortened
+from service.protocol.interface import IMAGE
+from service.protocol.requests import Given
+from service.protocol.tensors import BYTES, Shape, Strings, Tensor
+from service.serving.call import Call
+from service.serving.job import Rows
+from service.serving.steps import Steps
+from service.uploads.documents import decoded
+from service.uploads.pixels import WHOLE, layouts, rows_of
+
+
+async def rows_in(inputs: list[Given], endpoint: PictureEndpoint, call: Call, size: int) -> Rows:
+    """`size`: of the request. Raises ServiceError."""
+    given, row_shape = inputs[0], endpoint.input.row_shape
+    _check(inputs, row_shape)
+    if given.datatype == BYTES:
+        files = await call.take(_files(given), size)
+        return await endpoint.rows_of(call, Uploads(IMAGE, files, is_list=True))
+    return _rows(await call.take(given.reading(), size), row_shape)
+
+
+def _check(inputs: list[Given], row_shape: Shape) -> None:
+    """Raises InvalidRequest."""
+    name, datatype, shape, _ = inputs[0]
+    if name != IMAGE or len(inputs) > 1:
+        unknown = next(given.name for given in inputs if given.name != IMAGE or len(inputs) > 1)
+        raise InvalidRequest(f"There is no input {shortened(unknown)!r}; the model takes {IMAGE!r} alone.")
+    if datatype == BYTES:
+        if shape[1:] in ((), (1,)):
+            return
+        raise _wrong(f"files have the shape [N] or [N, 1], not {list(shape)}")
+    expected = layouts(row_shape)
+    if shape[1:] not in expected:
+        shapes = " or ".join(str(["N", *layout]).replace("'", "") for layout in expected)
+        raise _wrong(f"has the shape {list(shape)}; the model takes {shapes}")
+
+
+def _rows(tensor: Tensor, row_shape: Shape) -> Rows:
+    """Raises InvalidRequest."""
+    values = tensor.values
+    assert isinstance(values, np.ndarray)
+    if values.dtype.kind not in "ui":
+        raise _wrong(f"is {tensor.datatype}; send UINT8, for {WHOLE}, or files as BYTES")
+    if values.dtype != np.uint8:
+        if values.min() < 0 or values.max() > 255:
+            raise _wrong(f"has a pixel of {values.min() if values.min() < 0 else values.max()}; {WHOLE}")
+        values = values.astype(np.uint8)
+    return np.require(rows_of(values, row_shape), requirements="W")  # torch shares no other memory
+
+
+def _files(given: Given) -> Steps[list[bytes]]:
+    """As they are; from JSON, which has no octets, in Base64. Raises InvalidRequest or InvalidInput."""
+    strings: Strings = (yield from given.reading()).values  # type: ignore[assignment]
+    files = []
+    for number, string in enumerate(strings):
+        if string is None:
+            raise _wrong(f"element {number} is null")
+        if isinstance(given.data, memoryview):
+            files.append(string)
+        else:
+            files.append((yield from decoded(f"{IMAGE}.{number}", string)))
+    return files
+
+
+def _wrong(message: str) -> InvalidRequest:
+    return InvalidRequest(f"Input {IMAGE!r}: {message}.")

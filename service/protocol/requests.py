@@ -1,0 +1,238 @@
+"""A request for inference: its JSON, and the bytes behind it (Triton's binary tensor data extension).
+
+The one mark of bytes is `Inference-Header-Content-Length`, the length of the JSON before them: real clients
+send any `Content-Type`, or none.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from service.artifacts.manifest import Manifest
+from service.endpoints.documents import size_of as size_of_document
+from service.errors import InvalidRequest, PayloadTooLarge
+from service.problems import found_in, invalid_payload, shortened
+from service.protocol.interface import TensorSpec, inputs_of
+from service.protocol.tensors import (
+    BYTES,
+    DATATYPES,
+    Shape,
+    Tensor,
+    of_bytes,
+    of_json,
+    size_of,
+    strings_as_bytes,
+)
+from service.serving.steps import Steps
+
+HEADER = b"inference-header-content-length"
+
+# Of the JSON: each value is an object until it is read. A picture of 224×224 has 150,528 of them.
+MAX_VALUES, MAX_NESTED, MAX_KEYS = 160_000, 32_768, 8_192
+MAX_TENSORS, MAX_DIMENSIONS, MAX_LENGTH = 1_024, 8, 2**63 - 1
+
+Parameters = dict[str, Any]
+
+
+def _or_nothing(value: Any) -> Any:
+    return {} if value is None else value
+
+
+OrNothing = Annotated[Parameters, BeforeValidator(_or_nothing)]
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")  # clients send more than there is
+
+    parameters: OrNothing = {}
+
+
+class Wanted(_Said):
+    """An output that is asked for."""
+
+    name: str
+
+    @property
+    def binary(self) -> bool | None:
+        """None: as the request says it of all."""
+        return flag(self.parameters, "binary_data")
+
+    @property
+    def classification(self) -> int:
+        """The number of likeliest classes that are asked for; 0: the tensor itself."""
+        return whole(self.parameters, "classification")
+
+
+class _Input(_Said):
+    name: str
+    datatype: str
+    shape: list[Annotated[int, Field(ge=0, le=MAX_LENGTH)]] = Field(min_length=1, max_length=MAX_DIMENSIONS)
+    data: Any = None
+
+
+class _Document(_Said):
+    id: str | None = None
+    inputs: list[_Input] = Field(min_length=1, max_length=MAX_TENSORS)
+    outputs: list[Wanted] | None = Field(None, max_length=MAX_TENSORS)
+
+
+class Given(NamedTuple):
+    """A tensor that came, not yet read: `data` as bytes, or of JSON."""
+
+    name: str
+    datatype: str
+    shape: Shape
+    data: Any
+
+    def reading(self) -> Steps[Tensor]:
+        """Raises InvalidRequest."""
+        read = of_bytes if isinstance(self.data, memoryview) else of_json
+        return (yield from read(self.name, self.datatype, self.shape, self.data))
+
+
+class Inference(NamedTuple):
+    """What is asked: `outputs` by name, all where none is named."""
+
+    id: str | None
+    parameters: Parameters
+    inputs: list[Given]
+    outputs: list[Wanted]
+
+    @property
+    def binary(self) -> bool:
+        """Whether outputs go as bytes, where theirs says nothing."""
+        return bool(flag(self.parameters, "binary_data_output"))
+
+    @property
+    def timeout_s(self) -> float | None:
+        return whole(self.parameters, "timeout") / 1e6 or None
+
+
+def reading(content: bytes, header: bytes | None, manifest: Manifest) -> Steps[Inference]:
+    """`header`: what `Inference-Header-Content-Length` says, if it is there.
+
+    Raises InvalidRequest or PayloadTooLarge.
+    """
+    length = _length(header, len(content))
+    if header is not None and not length:
+        return Inference(None, {"binary_data_output": True}, [_raw(content, inputs_of(manifest))], [])
+    document = content[:length]
+    yield from _check_size(document)
+    said = _parsed(document)
+    yield
+    given = _given(said.inputs, memoryview(content)[length:])
+    outputs = said.outputs or []
+    _check_names("input", [tensor.name for tensor in given])
+    _check_names("output", [wanted.name for wanted in outputs])
+    return Inference(said.id, said.parameters, given, outputs)
+
+
+def flag(parameters: Parameters, name: str) -> bool | None:
+    """Raises InvalidRequest."""
+    value = parameters.get(name)
+    if isinstance(value, bool | None):
+        return value
+    raise InvalidRequest(f"The parameter {name} must be true or false.")
+
+
+def whole(parameters: Parameters, name: str) -> int:
+    """0 where it is not there. Raises InvalidRequest."""
+    value = parameters.get(name)
+    if value is None:
+        return 0
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_LENGTH:
+        return value
+    raise InvalidRequest(f"The parameter {name} must be a whole number of at least 0.")
+
+
+def _length(header: bytes | None, size: int) -> int:
+    """Of the JSON. Raises InvalidRequest."""
+    if header is None:
+        return size
+    if not (header.isdigit() and len(header) <= 18 and int(header) <= size):
+        raise InvalidRequest(
+            f"Inference-Header-Content-Length is {shortened(header.decode('latin-1'))!r}; it must be the"
+            f" length of the JSON, which comes first of the {size:,} bytes of the body (once inflated)."
+        )
+    return int(header)
+
+
+def _check_size(document: bytes) -> Steps[None]:
+    """Raises PayloadTooLarge where it might take long to parse."""
+    size = yield from size_of_document(document)
+    limits = (MAX_VALUES, "values"), (MAX_KEYS, "keys"), (MAX_NESTED, "lists and objects")
+    for count, (limit, what) in zip(size, limits, strict=True):
+        if count > limit:
+            raise PayloadTooLarge(
+                f"The JSON has {count:,} {what}, more than {limit:,}: send large tensors as binary data,"
+                " or their data as one list."
+            )
+
+
+def _parsed(document: bytes) -> _Document:
+    """Raises InvalidRequest."""
+    try:
+        return _Document.model_validate_json(document)
+    except ValidationError as error:
+        wrong = invalid_payload(found_in(error))
+        raise InvalidRequest(wrong.detail, wrong.errors, wrong.more) from None
+
+
+def _check_names(what: str, names: Sequence[str]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise InvalidRequest(f"The {what} {shortened(twice[0])!r} is there more than once.")
+
+
+def _raw(content: bytes, inputs: Sequence[TensorSpec]) -> Given:
+    """The whole body is the one tensor that the model takes, of as many rows as it has.
+
+    Raises InvalidRequest.
+    """
+    if len(inputs) != 1:
+        raise InvalidRequest(f"A body without JSON is one input, of which the model takes {len(inputs)}.")
+    (spec,) = inputs
+    if spec.datatype == BYTES:
+        return Given(spec.name, BYTES, (1, *spec.row_shape), memoryview(strings_as_bytes([content])))
+    row_bytes = size_of(spec.datatype, spec.row_shape) or 1
+    rows, rest = divmod(len(content), row_bytes)
+    if rest:
+        raise _wrong(spec.name, f"a row of it has {row_bytes:,} bytes, of which {len(content):,} are none")
+    return Given(spec.name, spec.datatype, (rows, *spec.row_shape), memoryview(content))
+
+
+def _given(inputs: list[_Input], binary: memoryview) -> list[Given]:
+    """Each with its part of what is behind the JSON. Raises InvalidRequest."""
+    given, at = [], 0
+    for said in inputs:
+        name, datatype, shape = said.name, said.datatype, tuple(said.shape)
+        if datatype not in DATATYPES:
+            raise _wrong(name, f"{shortened(datatype)!r} is no datatype; there are {', '.join(DATATYPES)}")
+        if "shared_memory_region" in said.parameters:
+            raise _wrong(name, "shared memory is not read; send its data")
+        if "binary_data_size" not in said.parameters or (said.data is None and not math.prod(shape)):
+            data = [] if said.data is None and not math.prod(shape) else said.data
+            given.append(Given(name, datatype, shape, data))
+            continue
+        size = whole(said.parameters, "binary_data_size")
+        if said.data is not None:
+            raise _wrong(name, "has both data and binary_data_size")
+        expected = size_of(datatype, shape)
+        if expected not in (None, size):
+            raise _wrong(
+                name, f"{datatype} of the shape {list(shape)} has {expected:,} bytes, not {size:,}"
+            )
+        if size > len(binary) - at:
+            raise _wrong(name, f"of its {size:,} bytes {len(binary) - at:,} are there")
+        given.append(Given(name, datatype, shape, binary[at : at + size]))
+        at += size
+    if at < len(binary):
+        raise InvalidRequest(f"{len(binary) - at:,} bytes are left behind those of the inputs.")
+    return given
+
+
+def _wrong(name: str, message: str) -> InvalidRequest:
+    return InvalidRequest(f"Input {shortened(name)!r}: {message}.")

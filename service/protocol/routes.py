@@ -1,0 +1,137 @@
+"""The protocol's paths, declared: what each takes and answers, and its errors."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ValidationError
+
+from service import errors
+from service.endpoints.predict import BackendDep
+from service.errors import InvalidRequest, NotLive, NotReady, ReadOnlyRepository, UnknownModel
+from service.problems import PROTOCOL, error_responses
+from service.protocol import infer
+from service.protocol.metadata import (
+    IndexEntry,
+    ModelMetadata,
+    ModelReady,
+    ServerLive,
+    ServerMetadata,
+    ServerReady,
+    index,
+    model_config,
+    model_metadata,
+)
+from service.protocol.statistics import statistics
+from service.serving.body import Body
+from service.serving.health import check_live, check_ready
+
+MODEL, VERSION = "/models/{name}", "/models/{name}/versions/{version}"
+MAX_QUESTION_BYTES = 4096
+
+router = APIRouter(prefix=PROTOCOL, tags=["protocol"])
+
+_OF_MODEL = error_responses(UnknownModel, errors.UnknownVersion, NotReady, path=PROTOCOL)
+_REFUSED = error_responses(ReadOnlyRepository, path=PROTOCOL)
+
+
+@router.get("", summary="What the service is, and which extensions it has")
+async def server_metadata() -> ServerMetadata:
+    return ServerMetadata()
+
+
+@router.get(
+    "/health/live",
+    summary="Does the process answer, and end what it computes?",
+    responses=error_responses(NotLive, path=PROTOCOL),
+)
+async def server_live(backend: BackendDep) -> ServerLive:
+    check_live(backend.registry)
+    return ServerLive()
+
+
+@router.get(
+    "/health/ready",
+    summary="Is every model ready?",
+    responses=error_responses(NotReady, path=PROTOCOL),
+)
+async def server_ready(backend: BackendDep) -> ServerReady:
+    check_ready(backend.registry)
+    return ServerReady()
+
+
+@router.get("/models/stats", summary="What has been computed by every version that is loaded")
+async def all_statistics(backend: BackendDep) -> dict[str, Any]:
+    return statistics(backend.metrics, backend.registry, None, None)
+
+
+@router.get(MODEL, summary="The tensors that a model takes and gives", responses=_OF_MODEL)
+@router.get(VERSION, summary="Those of one version", responses=_OF_MODEL)
+async def metadata(backend: BackendDep, name: str, version: str | None = None) -> ModelMetadata:
+    return model_metadata(backend.served(name, version), backend.registry)
+
+
+@router.get(f"{MODEL}/ready", summary="Can a model be asked?", responses=_OF_MODEL)
+@router.get(f"{VERSION}/ready", summary="Can one version be asked?", responses=_OF_MODEL)
+async def ready(backend: BackendDep, name: str, version: str | None = None) -> ModelReady:
+    backend.served(name, version)
+    return ModelReady(name=name)
+
+
+@router.get(
+    f"{MODEL}/config", summary="Its configuration, as Triton's clients know one", responses=_OF_MODEL
+)
+@router.get(f"{VERSION}/config", summary="That of one version", responses=_OF_MODEL)
+async def config(backend: BackendDep, name: str, version: str | None = None) -> dict[str, Any]:
+    served = backend.served(name, version)
+    return model_config(served.manifest, infer.most_rows(served.endpoint))
+
+
+@router.get(
+    f"{MODEL}/stats",
+    summary="What has been computed by the versions of a model that are loaded",
+    responses=_OF_MODEL,
+)
+@router.get(f"{VERSION}/stats", summary="What has been computed by one of them", responses=_OF_MODEL)
+async def model_statistics(backend: BackendDep, name: str, version: str | None = None) -> dict[str, Any]:
+    backend.served(name, version)
+    return statistics(backend.metrics, backend.registry, name, version)
+
+
+@router.post(f"{MODEL}/infer", include_in_schema=False)
+@router.post(f"{VERSION}/infer", include_in_schema=False)
+async def infer_with(request: Request) -> Response:
+    """`description` describes them, a path for each model."""
+    return await infer.answer(request.scope, request.receive)
+
+
+class _Question(BaseModel):
+    ready: bool = False
+
+
+@router.post(
+    "/repository/index",
+    summary="Every version that is loaded, and the models of which none is",
+    responses=error_responses(InvalidRequest, errors.PayloadTooLarge, path=PROTOCOL),
+)
+async def repository_index(request: Request, backend: BackendDep) -> list[IndexEntry]:
+    """`{"ready": true}`, as the body, leaves the latter out."""
+    body = Body(request.scope, request.receive, MAX_QUESTION_BYTES, backend.pending_bytes)
+    has_body = {b"content-length", b"transfer-encoding"} & body.headers.keys()
+    try:
+        document = await body.content() if has_body else b""
+        question = _Question.model_validate_json(document) if document.strip() else _Question()
+    except ValidationError:
+        raise InvalidRequest('The body is neither empty nor a document such as {"ready": true}.') from None
+    finally:
+        body.forget()
+    return index(backend.registry, question.ready)
+
+
+@router.post("/repository/models/{name}/load", responses=_REFUSED)
+@router.post("/repository/models/{name}/unload", responses=_REFUSED)
+async def repository_control(name: str) -> None:
+    """Refused: which models are served, and by which versions, is decided in the store alone."""
+    raise ReadOnlyRepository(
+        f"No request loads or unloads {name!r}: what lies in the store is served. Publish a version, or"
+        " activate another: python -m service models activate."
+    )

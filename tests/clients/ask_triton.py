@@ -1,0 +1,123 @@
+"""Asks with Triton's own client: `ask_triton.py HOST:PORT PICTURE` prints `call<TAB>outcome` lines.
+
+Runs in an environment of its own, with tritonclient and without this project.
+"""
+
+import asyncio
+import inspect
+import itertools
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tritonclient.http
+import tritonclient.http.aio
+from tritonclient.utils import InferenceServerException
+
+CODINGS = (None, "gzip", "deflate")
+
+
+async def sync_or_not(value: Any) -> Any:
+    """What either kind of client returns."""
+    return await value if inspect.isawaitable(value) else value
+
+
+def tensor(name: str, values: Any, datatype: str, binary: bool) -> Any:
+    given = tritonclient.http.InferInput(name, list(values.shape), datatype)
+    given.set_data_from_numpy(values, binary_data=binary)
+    return given
+
+
+async def infer(client: Any, given: Any, **options: Any) -> Any:
+    return await sync_or_not(client.infer("digit", [given], **options))
+
+
+async def ask(client: Any, picture: str) -> AsyncIterator[tuple[str, bool]]:
+    """Calls, and whether they went right."""
+    for asked in (about, inferences, errors):
+        async for call, right in asked(client, picture):
+            yield call, bool(right)
+
+
+async def about(client: Any, _picture: str) -> AsyncIterator[tuple[str, bool]]:
+    for call in ("is_server_live", "is_server_ready"):
+        yield call, await sync_or_not(getattr(client, call)()) is True
+    for name, version, is_there in (("digit", "", True), ("digit", "19", True), ("nothing", "", False)):
+        ready = await sync_or_not(client.is_model_ready(name, version))
+        yield f"is_model_ready {name} {version}", ready is is_there
+    yield "get_server_metadata", (await sync_or_not(client.get_server_metadata()))["name"] == "abacus"
+    metadata = await sync_or_not(client.get_model_metadata("digit", "19"))
+    yield "get_model_metadata", metadata["inputs"][0]["shape"] == [-1, 28, 28]
+    config = await sync_or_not(client.get_model_config("digit"))
+    yield "get_model_config", config["max_batch_size"] == 64
+    index = await sync_or_not(client.get_model_repository_index())
+    yield "get_model_repository_index", "digit" in [model["name"] for model in index]
+    for what in (("digit",), ("digit", "19"), ()):
+        stats = await sync_or_not(client.get_inference_statistics(*what))
+        yield f"get_inference_statistics {what}", bool(stats["model_stats"])
+    for call in ("load_model", "unload_model"):
+        try:
+            await sync_or_not(getattr(client, call)("digit"))
+        except InferenceServerException as error:
+            yield call, "models activate" in str(error)
+
+
+async def inferences(client: Any, picture: str) -> AsyncIterator[tuple[str, bool]]:
+    pixels = np.zeros((64, 28, 28), np.uint8)
+    pixels[:, 5:23, 13:15] = 255
+    for binary, request, response, version in itertools.product(
+        (True, False), CODINGS, CODINGS, ("", "19")
+    ):
+        answer = await infer(
+            client,
+            tensor("image", pixels, "UINT8", binary),
+            model_version=version,
+            request_compression_algorithm=request,
+            response_compression_algorithm=response,
+            request_id="mine",
+            timeout=30_000_000,
+        )
+        right = (answer.as_numpy("probabilities").argmax(1) == 1).all()
+        named = answer.get_response()["id"] == "mine" and answer.get_response()["model_version"] == "19"
+        yield f"infer pixels binary={binary} {request} → {response} version={version}", right and named
+
+    files = np.array([Path(picture).read_bytes()] * 2, np.object_)
+    for binary in (True, False):
+        wanted = tritonclient.http.InferRequestedOutput("probabilities", binary_data=binary)
+        answer = await infer(client, tensor("image", files, "BYTES", True), outputs=[wanted])
+        yield f"infer BYTES binary={binary}", (answer.as_numpy("probabilities").argmax(1) == 7).all()
+        wanted = tritonclient.http.InferRequestedOutput("probabilities", binary_data=binary, class_count=2)
+        answer = await infer(client, tensor("image", files, "BYTES", True), outputs=[wanted])
+        likeliest = answer.as_numpy("probabilities")[:, 0]
+        texts = [text.decode() if isinstance(text, bytes) else text for text in likeliest]
+        yield f"infer classification binary={binary}", all(text.endswith(":7:7") for text in texts)
+
+
+async def errors(client: Any, _picture: str) -> AsyncIterator[tuple[str, bool]]:
+    hours = tensor("hours", np.array([[1.0], [np.nan]], np.float32), "FP32", binary=True)
+    for model, given, told in (
+        ("pass", hours, "hours.1"),
+        ("digit", hours, "no input"),
+        ("none", hours, "none"),
+    ):
+        try:
+            await sync_or_not(client.infer(model, [given]))
+        except InferenceServerException as error:
+            yield (
+                f"an error that tells {told}",
+                told in str(error) and str(error.status()) in ("400", "404"),
+            )
+
+
+async def main(address: str, picture: str) -> None:
+    with tritonclient.http.InferenceServerClient(address) as client:
+        async for call, right in ask(client, picture):
+            print(f"http {call}\t{right}")
+    async with tritonclient.http.aio.InferenceServerClient(address) as client:
+        async for call, right in ask(client, picture):
+            print(f"aio {call}\t{right}")
+
+
+asyncio.run(main(*sys.argv[1:]))

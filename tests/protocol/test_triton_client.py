@@ -1,0 +1,39 @@
+"""Triton's own client, gevent's and asyncio's: every call that it has, in an environment of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import COMMITTED, ROOT
+
+PACKAGES = ("tritonclient[http]==2.73.0",)
+PICTURE = COMMITTED / "digit" / "19" / "samples" / "7.png"
+CALLS = 2 * 57
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That has the client; what the client needs never meets what we need."""
+    folder = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    python = folder / "bin" / "python"
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES]
+    done = subprocess.run(install, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"{PACKAGES[0]} cannot be installed: {done.stderr.strip().splitlines()[-1]}")
+    return python
+
+
+@pytest.mark.clients
+def test_triton_s_client(python: Path, committed_server: httpx.Client) -> None:
+    address = f"{committed_server.base_url.host}:{committed_server.base_url.port}"
+    script = ROOT / "tests" / "clients" / "ask_triton.py"
+    command = [str(part) for part in (python, script, address, PICTURE)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    outcomes = dict(line.split("\t") for line in done.stdout.splitlines())
+    assert [call for call, right in outcomes.items() if right != "True"] == []
+    assert len(outcomes) == CALLS, done.stdout
