@@ -60,8 +60,16 @@ async def _inferred(call: Call) -> Response:
     """Raises ServiceError, Abandoned or ClientDisconnect."""
     try:
         return await _infer(call)
-    except InvalidInput as error:  # the protocol has one status for all that is wrong with a request
-        raise InvalidRequest(error.detail, error.errors, error.more) from error
+    except InvalidInput as error:
+        raise _as_the_protocol_has_it(error) from error
+
+
+def _as_the_protocol_has_it(error: InvalidInput) -> InvalidRequest:
+    """There is one status for all that is wrong with a request, and one text, which names what it is."""
+    detail = error.detail
+    if error.errors and error.errors[0].message == detail:
+        detail = f"{error.errors[0].field}: {detail}"
+    return InvalidRequest(detail, error.errors, error.more)
 
 
 async def _infer(call: Call) -> Response:

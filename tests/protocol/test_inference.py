@@ -283,7 +283,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     (
         "digit",
         {"inputs": [{**IMAGE, "datatype": "BYTES", "shape": [1], "data": ["iVBORw0KGgo="]}]},
-        "picture",
+        "image.0: The PNG file is damaged",
     ),
     ("digit", {"inputs": [IMAGE], "id": 7}, "id: "),
     ("digit", {"inputs": [IMAGE], "parameters": {"timeout": -1}}, "timeout"),
