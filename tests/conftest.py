@@ -28,8 +28,8 @@ from service.artifacts.store import ArtifactStore
 from service.engine.predictor import Predictor, load
 from service.settings import Settings
 from training.data import Rows
+from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.digits.digit_recipe import IMAGES, PROBABILITIES
-from training.nets import DigitNet, softmax_mlp
 from training.pass_recipe import train_pass
 from training.publish import Candidate, publish
 

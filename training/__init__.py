@@ -1,5 +1,6 @@
-"""Training: fits the two models and publishes them as artifacts that the service loads.
+"""Training: fits models and publishes them as artifacts that the service loads.
 
-Read a recipe top to bottom (`pass_recipe`, `digit_recipe`); each calls `data` → `nets` → `fit` →
-`evaluate` → `publish`. Of the service it imports only the artifact format, the predictor and the images.
+Read a recipe top to bottom (`pass_recipe`, `digits/digit_recipe`, `pictures/picture_recipe`,
+`tabular/table_recipe`); each goes from its data and its net through `fitting/` and `evaluation/` to
+`publish`. Of the service it imports only the artifact format, the predictor and the images.
 """

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from service.artifacts.manifest import Manifest
 from service.artifacts.store import ArtifactStore
-from training.comparison import should_go_live
+from training.evaluation.comparison import should_go_live
 
 DEFAULT_ROOT = Path("artifacts")  # which `python -m service` looks into when it is told nothing
 

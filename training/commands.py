@@ -29,7 +29,7 @@ from training.options import (
 )
 from training.pass_recipe import probability_at, train_pass
 from training.pictures import picture_command
-from training.places import checkpoint_in, device_of, store_in
+from training.preflight import checkpoint_in, device_of, store_in
 from training.publish import publish_again
 from training.tables import print_result, print_robustness
 from training.tabular import table_command

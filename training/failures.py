@@ -10,10 +10,10 @@ import typer
 from service.artifacts.manifest import ArtifactError, printable
 from service.artifacts.signatures import KeyUnusable
 from service.errors import DeviceUnavailable
-from training.checkpoint import Checkpoint, CheckpointUnusable
 from training.data import DataUnavailable
-from training.history import Diverged
-from training.interruption import Interrupted
+from training.fitting.checkpoint import Checkpoint, CheckpointUnusable
+from training.fitting.history import Diverged
+from training.fitting.interruption import Interrupted
 from training.proof import PublishFailed
 
 MAX_LINE = 2000

@@ -16,7 +16,7 @@ from service.artifacts.store import ArtifactStore
 from service.engine import predictor
 from service.engine.predictor import load
 from tests.conftest import CPU, QUIET, ROOT, Digits, digit_candidate
-from training.nets import DigitNet, softmax_mlp
+from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.pass_recipe import train_pass
 from training.publish import publish
 

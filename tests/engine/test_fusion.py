@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from service.engine.fusion import fuse_linear_layers
 from service.engine.predictor import torchscript_accepted
-from training.nets import DigitNet, KaimingMlp, softmax_mlp
+from training.digits.digit_nets import DigitNet, KaimingMlp, softmax_mlp
 
 
 class Branches(nn.Module):

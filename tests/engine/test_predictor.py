@@ -20,7 +20,7 @@ from service.engine.devices import resolve_device
 from service.engine.predictor import HALF_TOLERANCE, Predictor, _quickest, load, torchscript_accepted
 from service.errors import DeviceUnavailable, InferenceFailed
 from tests.conftest import BASELINE, COMMITTED, CPU, Digits
-from training.nets import DigitNet, softmax_mlp
+from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.publish import script
 
 LIVE = COMMITTED / "digit" / str(ArtifactStore(COMMITTED).current("digit"))

@@ -8,7 +8,7 @@ from service.engine.fusion import fuse_linear_layers
 from service.engine.predictor import torchscript_accepted
 from service.engine.sparse import linear_of_ink, read_sparsely
 from tests.conftest import Digits
-from training.nets import DigitNet, KaimingMlp, cnn, softmax_mlp
+from training.digits.digit_nets import DigitNet, KaimingMlp, cnn, softmax_mlp
 
 ROW = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
 

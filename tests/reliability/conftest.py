@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from service.artifacts.store import ArtifactStore
 from tests.conftest import Digits, digit_candidate
-from training.nets import DigitNet, softmax_mlp
+from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.pass_recipe import train_pass
 from training.publish import publish
 

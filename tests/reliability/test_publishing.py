@@ -22,7 +22,7 @@ from service.engine.predictor import load
 from service.engine.tensors import encode_tensor
 from tests.conftest import CPU, Digits, digit_candidate, png, served, wait_for
 from tests.reliability.load import asking
-from training.nets import DigitNet, softmax_mlp
+from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.publish import publish, script
 
 Report = Callable[[str, str, str], None]

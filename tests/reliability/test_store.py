@@ -22,7 +22,7 @@ from service.artifacts.store import ArtifactStore
 from service.serving.watchdog import EXIT_CODE
 from tests.conftest import Digits, digit_candidate, png, served, wait_for
 from tests.reliability.conftest import white_square
-from training.nets import DigitNet, softmax_mlp
+from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.publish import publish
 
 Report = Callable[[str, str, str], None]

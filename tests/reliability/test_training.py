@@ -20,8 +20,8 @@ from training import pass_recipe
 from training.activation import Activation
 from training.commands import cli
 from training.data import lecture_hours
-from training.fit import Phase, fit
-from training.nets import DigitNet, softmax_mlp
+from training.digits.digit_nets import DigitNet, softmax_mlp
+from training.fitting.fit import Phase, fit
 from training.pass_recipe import LECTURE, SUMMED_LOSS
 from training.publish import publish, weights
 

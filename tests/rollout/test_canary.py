@@ -16,7 +16,7 @@ from service.artifacts.pointers import CANARY, STABLE
 from service.artifacts.store import ArtifactStore
 from service.commands import cli
 from tests.conftest import Digits, Served, metric_sum, png, publish_digit, served, wait_for
-from training.nets import DigitNet, softmax_mlp
+from training.digits.digit_nets import DigitNet, softmax_mlp
 
 WITHIN_S = 30
 SHARE = 0.25

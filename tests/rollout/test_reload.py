@@ -19,7 +19,7 @@ from service.engine.predictor import Artifact, Predictor
 from service.serving.loading import Loader
 from service.settings import Settings
 from tests.conftest import Digits, Served, png, publish_digit, running, served, wait_for
-from training.nets import DigitNet, softmax_mlp
+from training.digits.digit_nets import DigitNet, softmax_mlp
 
 TAKEN_UP_WITHIN_S = 10  # the promise is 2 s, on a machine with nothing else to do
 

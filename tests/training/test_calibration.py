@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from training.calibration import calibration_error, fit_detector, fit_temperature
 from training.data import Rows
-from training.nets import ConvNet, DetectingDigitNet, DigitNet, cnn
+from training.digits.detector import fit_detector
+from training.digits.digit_nets import ConvNet, DetectingDigitNet, DigitNet, cnn
+from training.evaluation.calibration import calibration_error, fit_temperature
 
 
 class Overconfident(torch.nn.Module):

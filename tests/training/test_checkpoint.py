@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from tests.conftest import QUIET, ROOT, Digits, mnist_rows
-from training import checkpoint as checkpoint_module
-from training.checkpoint import Checkpoint, CheckpointUnusable, Settings
 from training.digits.digit_recipe import CROSS_ENTROPY, RECIPES, Recipe, start
-from training.fit import History, fit
+from training.fitting import checkpoint as checkpoint_module
+from training.fitting.checkpoint import Checkpoint, CheckpointUnusable, Settings
+from training.fitting.fit import History, fit
 
 SETTINGS: Settings = {"recipe": "tiny", "seed": 5}
 

@@ -14,7 +14,9 @@ from torch.nn.functional import (
 from torchvision import transforms
 
 from tests.conftest import Digits
-from training import nets
+from training.digits import digit_nets as nets
+from training.pass_net import PassNet
+from training.record import parameter_count
 
 
 def test_normalisation_equals_torchvisions_bit_for_bit(digits: Digits) -> None:
@@ -34,8 +36,8 @@ def test_probabilities_are_a_softmax_of_the_logits(digits: Digits) -> None:
 
 
 def test_architectures() -> None:
-    assert nets.parameter_count(nets.cnn()) == 138_042
-    assert nets.parameter_count(nets.softmax_mlp()) == 575_050
+    assert parameter_count(nets.cnn()) == 138_042
+    assert parameter_count(nets.softmax_mlp()) == 575_050
     layers = [m for m in nets.softmax_mlp().modules() if isinstance(m, nn.Linear)]
     assert [m.out_features for m in layers] == [512, 256, 128, 64, 10]
     kaiming = nets.KaimingMlp(final_relu=True)
@@ -68,7 +70,7 @@ def test_a_summed_loss_has_n_times_the_gradient_of_the_mean() -> None:
     hours, passed = torch.rand(17, 1) * 5, torch.randint(2, (17, 1)).float()
     gradients = {}
     for reduction in ("sum", "mean"):
-        net = nets.PassNet()
+        net = PassNet()
         nn.init.constant_(net.linear.weight, 0.3)
         nn.init.constant_(net.linear.bias, -1.0)
         binary_cross_entropy(net(hours), passed, reduction=reduction).backward()
@@ -77,7 +79,7 @@ def test_a_summed_loss_has_n_times_the_gradient_of_the_mean() -> None:
 
 
 def test_coefficients_are_per_hour_whatever_the_scaling() -> None:
-    net = nets.PassNet(shift=10.0, scale=4.0)
+    net = PassNet(shift=10.0, scale=4.0)
     w, b = net.coefficients()
     hours = torch.tensor([[3.0]])
     assert torch.sigmoid(torch.tensor(w * 3 + b)).item() == pytest.approx(net(hours).item(), abs=1e-6)

@@ -30,7 +30,7 @@ from tests.training.test_checkpoint import no_file_larger_than
 from training import commands
 from training.activation import Activation
 from training.commands import cli
-from training.nets import DigitNet, cnn
+from training.digits.digit_nets import DigitNet, cnn
 from training.pass_recipe import train_pass
 from training.proof import PublishFailed
 from training.publish import check_publishable, publish

@@ -26,7 +26,7 @@ from training.adoption.wrapping import IMAGENET_MEAN, IMAGENET_STD, PictureArchi
 from training.data import DataUnavailable
 from training.failures import errors_explained, fail
 from training.options import Activate, Out, Sign
-from training.places import check_name, store_in
+from training.preflight import check_name, store_in
 from training.tables import print_result
 
 cli = typer.Typer()

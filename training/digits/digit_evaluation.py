@@ -8,6 +8,7 @@ from service.artifacts.manifest import ArtifactError, Manifest, Metric
 from service.artifacts.store import ArtifactStore
 from service.engine.predictor import load
 from training.data import load_mnist
+from training.digits.digit_card import model_card
 from training.digits.robustness import (
     NON_DIGITS_PER_KIND,
     Robustness,
@@ -15,9 +16,8 @@ from training.digits.robustness import (
     examples_figure,
     matrix_figure,
 )
-from training.evaluate import png
-from training.fit import batched
-from training.model_card import model_card
+from training.evaluation.evaluate import png
+from training.fitting.fit import batched
 
 
 def evaluate_digit(

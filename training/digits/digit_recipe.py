@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from service.artifacts.interface import Output, PictureInput, ScoreSpec
-from training import nets
 from training.data import Rows
 from training.digits import augment, styles
-from training.fit import Hyperparameters, Objective, Phase
+from training.digits import digit_nets as nets
+from training.fitting.fit import Hyperparameters, Objective, Phase
 
 
 def _logits(net: nn.Module, images: Tensor) -> Tensor:

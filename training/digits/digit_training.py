@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from service.artifacts.manifest import ArtifactError, Manifest, Metric, TrainingRecord
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore, read_further_files, read_manifest, read_model
-from training import nets
 from training.activation import IF_AS_GOOD, Activation
-from training.calibration import calibration_error, fit_detector, fit_temperature
-from training.checkpoint import Checkpoint, Settings
 from training.data import Rows, load_mnist, split_validation
 from training.digits import augment
+from training.digits import digit_nets as nets
+from training.digits.detector import fit_detector
+from training.digits.digit_card import model_card
 from training.digits.digit_recipe import (
     CROSS_ENTROPY,
     IMAGES,
@@ -30,7 +30,8 @@ from training.digits.digit_recipe import (
     Recipe,
     start,
 )
-from training.evaluate import (
+from training.evaluation.calibration import calibration_error, fit_temperature
+from training.evaluation.evaluate import (
     Evaluation,
     confusion_figure,
     curves_figure,
@@ -39,10 +40,10 @@ from training.evaluate import (
     png,
     reliability_figure,
 )
-from training.fit import fit
-from training.model_card import model_card
+from training.fitting.checkpoint import Checkpoint, Settings
+from training.fitting.fit import fit
 from training.publish import Candidate, publish, weights
-from training.record import git_commit, training_record
+from training.record import git_commit, parameter_count, training_record
 
 PROOF_ROWS = 1_000
 
@@ -100,7 +101,7 @@ def train_digit(
         recipe=recipe.name,
         hyperparameters=hp.as_dict()
         | recipe.data()
-        | {"parameters": nets.parameter_count(fitted), "selected_epoch": history.selected_epoch},
+        | {"parameters": parameter_count(fitted), "selected_epoch": history.selected_epoch},
         seed=seed,
         device=device,
         data_sha256=split.sha256,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from service.artifacts.manifest import Metric, TrainingRecord
-from training.evaluate import Evaluation
+from training.evaluation.evaluate import Evaluation
 from training.pictures.picture_data import PictureData
 from training.pictures.picture_recipe import SIZE
 

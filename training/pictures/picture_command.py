@@ -14,7 +14,7 @@ from training.options import Activate, Checkpoints, Device, Epochs, Out, Resume,
 from training.pictures.picture_data import load_cifar10, load_pictures
 from training.pictures.picture_recipe import SIZE
 from training.pictures.picture_training import train_picture
-from training.places import check_name, checkpoint_in, device_of, store_in
+from training.preflight import check_name, checkpoint_in, device_of, store_in
 from training.tables import print_result
 
 cli = typer.Typer()

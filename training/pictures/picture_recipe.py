@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from training.fit import Hyperparameters, Objective, Phase
+from training.fitting.fit import Hyperparameters, Objective, Phase
 from training.pictures import picture_augment
 from training.pictures.picture_net import PictureNet, picture_net
 

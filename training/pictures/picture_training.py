@@ -12,11 +12,9 @@ from service.artifacts.interface import Output, PictureInput
 from service.artifacts.manifest import Manifest, Metric, TrainingRecord
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
-from training import nets
 from training.activation import IF_AS_GOOD, Activation
-from training.calibration import calibration_error, fit_temperature
-from training.checkpoint import Checkpoint, Settings
-from training.evaluate import (
+from training.evaluation.calibration import calibration_error, fit_temperature
+from training.evaluation.evaluate import (
     Evaluation,
     confusion_figure,
     curves_figure,
@@ -25,7 +23,8 @@ from training.evaluate import (
     png,
     reliability_figure,
 )
-from training.fit import History, Hyperparameters, fit
+from training.fitting.checkpoint import Checkpoint, Settings
+from training.fitting.fit import History, Hyperparameters, fit
 from training.pictures.picture_archive import StoredPictureNet
 from training.pictures.picture_card import picture_card
 from training.pictures.picture_data import PictureData
@@ -40,7 +39,7 @@ from training.pictures.picture_recipe import (
     start,
 )
 from training.publish import Candidate, publish
-from training.record import training_record
+from training.record import parameter_count, training_record
 
 INPUT = PictureInput(height=SIZE, width=SIZE, channels=3, resize="crop")
 PROOF_ROWS, MOST_CHECK_ROWS = 1_000, 20
@@ -72,7 +71,7 @@ def train_picture(
     stored = StoredPictureNet(net.cpu()).eval()
     further: Settings = {
         "widths": ", ".join(map(str, WIDTHS)),
-        "parameters": nets.parameter_count(net),
+        "parameters": parameter_count(net),
         "selected_epoch": history.selected_epoch,
         "temperature": fit_temperature(stored, data.validation),
     }

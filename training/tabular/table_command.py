@@ -13,7 +13,7 @@ from service.artifacts.signatures import SigningKey
 from training.activation import Activation
 from training.failures import errors_explained
 from training.options import Activate, Out, Seed, Sign
-from training.places import check_name, store_in
+from training.preflight import check_name, store_in
 from training.tables import print_result
 from training.tabular.table_file import read_table
 from training.tabular.table_recipe import train_table

@@ -18,7 +18,7 @@ from service.pictures.fitting import Fit
 from tests.conftest import QUIET, png
 from tests.training.pictures.conftest import A_CLASS, COLOURS, picture, write, zipped
 from training.data import DataUnavailable
-from training.interruption import Interrupted
+from training.fitting.interruption import Interrupted
 from training.pictures import picture_data
 from training.pictures.picture_data import PictureData, load_pictures
 from training.pictures.picture_files import PictureFile

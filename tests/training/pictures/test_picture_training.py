@@ -18,12 +18,12 @@ from service.pictures.fitting import Fit
 from service.pictures.images import Upload, find, open_pictures
 from tests.conftest import CPU, QUIET
 from tests.training.pictures.conftest import COLOURS, picture, write, zipped
-from training import checkpoint as checkpoint_module
-from training.calibration import LOWEST_TEMPERATURE, fit_temperature
-from training.checkpoint import Checkpoint, CheckpointUnusable
 from training.commands import cli
 from training.data import Rows
-from training.learner import Hyperparameters, Learner
+from training.evaluation.calibration import LOWEST_TEMPERATURE, fit_temperature
+from training.fitting import checkpoint as checkpoint_module
+from training.fitting.checkpoint import Checkpoint, CheckpointUnusable
+from training.fitting.learner import Hyperparameters, Learner
 from training.pictures.picture_archive import StoredPictureNet
 from training.pictures.picture_augment import SHIFT, flip_and_shift, shift
 from training.pictures.picture_data import load_pictures

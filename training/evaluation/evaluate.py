@@ -8,9 +8,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from training.calibration import calibration_bins, calibration_error
 from training.data import Rows
-from training.fit import History, batched
+from training.evaluation.calibration import calibration_bins, calibration_error
+from training.fitting.fit import History, batched
 
 WORST_MISTAKES = 40
 MOST_WRITTEN = 30  # classes, of whose confusion matrix the numbers can be read

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from training.checkpoint import Checkpoint
 from training.data import Rows
-from training.history import Diverged, History
-from training.learner import Hyperparameters, Learner
+from training.fitting.checkpoint import Checkpoint
+from training.fitting.history import Diverged, History
+from training.fitting.learner import Hyperparameters, Learner
 
 __all__ = ["Diverged", "History", "Hyperparameters", "Objective", "Phase", "batched", "fit"]
 

@@ -11,8 +11,8 @@ import typer
 from service.artifacts.pointers import is_name
 from service.artifacts.store import ArtifactStore
 from service.engine.devices import resolve_device
-from training.checkpoint import Checkpoint
 from training.failures import fail
+from training.fitting.checkpoint import Checkpoint
 from training.options import CHECKPOINTS
 from training.publish import check_publishable
 

@@ -14,31 +14,6 @@ from torch import Tensor, nn
 MNIST_MEAN, MNIST_STD = 0.1307, 0.3081
 
 
-class PassNet(nn.Module):
-    """Logistic regression: `hours f32 [N, 1]` → probability of passing `f32 [N, 1]`.
-
-    sigmoid(w · (hours - shift) / scale + b), with shift 0 and scale 1 unless told otherwise.
-    """
-
-    shift: Tensor
-    scale: Tensor
-
-    def __init__(self, shift: float = 0.0, scale: float = 1.0) -> None:
-        super().__init__()
-        self.linear = nn.Linear(1, 1)
-        self.register_buffer("shift", torch.tensor(shift))
-        self.register_buffer("scale", torch.tensor(scale))
-
-    def forward(self, hours: Tensor) -> Tensor:
-        return torch.sigmoid(self.linear((hours - self.shift) / self.scale))
-
-    def coefficients(self) -> tuple[float, float]:
-        """Return w (per hour) and b of sigmoid(w · hours + b)."""
-        w, b = self.linear.weight.item(), self.linear.bias.item()
-        shift, scale = self.shift.item(), self.scale.item()
-        return w / scale, b - w * shift / scale
-
-
 class Normalize(nn.Module):
     """torchvision's `ToTensor` + `Normalize((0.1307,), (0.3081,))`, bit for bit: u8 → f32, same shape."""
 
@@ -213,10 +188,6 @@ def cnn() -> nn.Module:
     early = nn.Sequential(_convolution(1, 16), _convolution(16, 32, stride=2), _convolution(32, 32))
     late = nn.Sequential(nn.MaxPool2d(2), _convolution(32, 64), _convolution(64, 64), _convolution(64, 64))
     return ConvNet(early, late, widths=(32, 64))
-
-
-def parameter_count(net: nn.Module) -> int:
-    return sum(p.numel() for p in net.parameters())
 
 
 def _convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Module:

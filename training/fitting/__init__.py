@@ -1,0 +1,1 @@
+"""The training loop, and what goes on from where it was interrupted."""
