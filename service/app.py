@@ -12,7 +12,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
 from service.artifacts.signatures import TrustedKeys
-from service.connections.direct import DirectWays
 from service.endpoints import predict
 from service.http import page, reference
 from service.http.auth import ApiKeys
@@ -79,10 +78,8 @@ class Abacus(FastAPI):
         self.state.metrics = metrics
         self.state.stuck = False  # True when it has stopped and a thread still computes
         self.state.keys = keys
-        # None where every request needs more than an answer.
-        self.direct: DirectWays | None = None
-        if settings.traces == "off" and not settings.cors_origins:
-            self.direct = DirectWays(lambda: self.state.backend, ledger, keys)
+        self.state.ledger = ledger
+        self.needs_no_more = settings.traces == "off" and not settings.cors_origins  # than an answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._prefix and scope["type"] == "http":

@@ -24,7 +24,7 @@ from service.http.keys import KeyFile
 from service.rollout.reload import Reloader
 from service.serving.admission import Admission
 from service.serving.batching import Batcher
-from service.serving.call import Backend, Patrol
+from service.serving.call import Backend, Deadlines
 from service.serving.capacity import queue_rows
 from service.serving.loading import Loader
 from service.serving.metrics import Metrics
@@ -87,12 +87,12 @@ async def lifespan(app: FastAPI, settings: Settings, trusted: TrustedKeys | None
 
 
 class Making:
-    """Makes what is served of a version, with the places of its model."""
+    """Makes what is served of a version, with the permits of its model."""
 
     def __init__(self, max_queued_batches: int, metrics: Metrics) -> None:
         self._max_queued_batches = max_queued_batches
         self._metrics = metrics
-        self._places: dict[str, Admission] = {}
+        self._permits: dict[str, Admission] = {}
 
     def served(self, predictor: Predictor) -> Served:
         """Raises ArtifactError when it is not fit for its endpoint."""
@@ -101,28 +101,28 @@ class Making:
         batch = min(endpoint.batch_rows, predictor.slow_rows or endpoint.batch_rows)
         full = endpoint.full_rows
         limit = queue_rows(manifest, batch, full, self._max_queued_batches)
-        places = self._places_of(manifest.name, limit)
+        permits = self._permits_of(manifest.name, limit)
         batch_rows = self._metrics.batch_rows(manifest.name, manifest.version)
 
         def on_batch(rows: int, seconds: float) -> None:
             batch_rows.observe(rows)
-            places.measure(rows, seconds)
+            permits.measure(rows, seconds)
 
-        return Served(predictor, Batcher(predictor, batch, on_batch), endpoint, places)
+        return Served(predictor, Batcher(predictor, batch, on_batch), endpoint, permits)
 
     def forget(self, name: str, version: int | None) -> None:
         """There is no such model any longer, or that version of it is not loaded."""
         if version is None:
-            self._places.pop(name, None)
+            self._permits.pop(name, None)
         self._metrics.forget(name, version)
 
-    def _places_of(self, name: str, limit: int) -> Admission:
+    def _permits_of(self, name: str, limit: int) -> Admission:
         """They outlive versions: what is under way with an older one counts."""
-        if name not in self._places:
+        if name not in self._permits:
             on_change = self._metrics.queue_rows(name).set
-            self._places[name] = Admission(limit, f"rows of {name!r}", on_change)
-        self._places[name].limit = limit
-        return self._places[name]
+            self._permits[name] = Admission(limit, f"rows of {name!r}", on_change)
+        self._permits[name].limit = limit
+        return self._permits[name]
 
 
 def _keys_kept_up(keys: KeyFile | None, metrics: Metrics) -> AbstractContextManager[None]:
@@ -136,7 +136,7 @@ def _backend(registry: Registry, metrics: Metrics, settings: Settings) -> Backen
         documents=Stepping(),
         decoding=Decoding(min(MOST_DECODERS, 1 + cpus), settings.max_image_pixels),
         pending_bytes=Admission(settings.max_pending_bytes, "bytes of bodies"),
-        patrol=Patrol(),
+        deadlines=Deadlines(),
         metrics=metrics,
         max_body_bytes=settings.max_body_bytes,
         max_image_pixels=settings.max_image_pixels,

@@ -83,9 +83,9 @@ def configuration(settings: Settings, metrics_folder: str | None, keys: KeyConte
 
 def connection(**arguments: Any) -> Protocol:
     """One connection's protocol. Imported when there is one, for the reason below."""
-    from service.connections.pacing import PacedConnection
+    from service.fast_path.connection import FastPathConnection
 
-    return PacedConnection(**arguments)
+    return FastPathConnection(**arguments)
 
 
 def application(settings: Settings, metrics_folder: str | None, keys: KeyContents) -> ASGIApp:

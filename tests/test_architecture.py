@@ -28,6 +28,7 @@ ROOMS = (
     "protocol",
     "http",
     "connections",
+    "fast_path",
     "lifespan",
     "app",
     "server",
@@ -36,7 +37,7 @@ ROOMS = (
     "commands",
     "__main__",
 )
-WEB_ROOMS = {"problems", "http", "connections", "lifespan", "app", "server"}
+WEB_ROOMS = {"problems", "http", "connections", "fast_path", "lifespan", "app", "server"}
 WEB_FILES = {  # what ASGI calls
     *("endpoints/canary", "serving/body", "serving/call"),
     *(f"endpoints/{name}" for name in ("predict", "answer", "endpoint", "table", "picture", "digit")),
@@ -143,7 +144,7 @@ def test_broad_excepts_stand_at_their_borders() -> None:
                 node.type is None or ast.unparse(node.type) in ("Exception", "BaseException")
             ):
                 broad.append(path.stem)
-    assert sorted(broad) == ["direct", "errors", "middleware"]
+    assert sorted(broad) == ["calls", "errors", "middleware"]
 
 
 def test_this_python_is_supported() -> None:

@@ -1,1 +1,1 @@
-"""One HTTP connection: its heads, its lifetime, and the direct way for small requests."""
+"""One HTTP connection: its heads, its lifetime."""

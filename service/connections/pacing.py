@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
-from service.connections.direct_connection import DirectConnection
+from service.connections.connection import Connection
 
 SLICE_BYTES = 4 * 1024
 TURN_S = 0.001
@@ -45,7 +45,7 @@ class PacedFlow(FlowControl):
             super().resume_reading()
 
 
-class PacedConnection(DirectConnection):
+class PacedConnection(Connection):
     """Takes in what has come a slice at a time. After TURN_S it goes on when others have had their turn.
 
     What no one wants yet waits, as if it had not been read.

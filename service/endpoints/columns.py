@@ -46,11 +46,11 @@ class Columns:
     def __init__(self, columns: Sequence[Column]) -> None:
         self.columns = tuple(columns)
         self.names = tuple(column.name for column in columns)
-        self._places = [
+        self._codes = [
             {category: float(place) for place, category in enumerate(column.categories)}
             for column in columns
         ]
-        self._has_categories = any(self._places)
+        self._has_categories = any(self._codes)
         values = {column.name: _value_of(column) for column in columns}
         needed = {column.name: not column.optional for column in columns}
         row = _object({n: _key(v, needed[n]) for n, v in values.items()})
@@ -150,17 +150,17 @@ class Columns:
         plain: list[list[Any]] = [[row.get(name) for name in self.names] for row in rows]
         if self._has_categories:
             for row in plain:
-                for at, places in enumerate(self._places):
-                    if places and row[at] is not None:
-                        row[at] = places[row[at]]
+                for at, codes in enumerate(self._codes):
+                    if codes and row[at] is not None:
+                        row[at] = codes[row[at]]
         return np.array(plain, dtype=np.float64)  # None becomes NaN
 
     def _of_lists(self, lists: dict[str, list[Any]]) -> Values:
         count = max(len(items) for items in lists.values())
         values = np.full((count, len(self.columns)), np.nan)
-        for at, (name, places) in enumerate(zip(self.names, self._places, strict=True)):
+        for at, (name, codes) in enumerate(zip(self.names, self._codes, strict=True)):
             if items := lists.get(name):
-                values[:, at] = [None if i is None else places[i] for i in items] if places else items
+                values[:, at] = [None if i is None else codes[i] for i in items] if codes else items
         return values
 
 

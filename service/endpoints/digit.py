@@ -11,10 +11,17 @@ from starlette.responses import Response
 from service.artifacts.interface import Output
 from service.endpoints import explain
 from service.endpoints.answer import response
-from service.endpoints.endpoint import Decoded, Operation, Whole
+from service.endpoints.endpoint import Decoded, Operation
 from service.endpoints.picture import PictureEndpoint, parameter
 from service.endpoints.schemas import DigitResult, Explanation
-from service.endpoints.uploads import (
+from service.errors import FieldError, InvalidInput
+from service.pictures.images import given_digit, rows_of
+from service.pictures.mnist import digits_of_mnist
+from service.pictures.preparation import SIDE
+from service.serving.body import RawRequest
+from service.serving.call import Admitted, Call
+from service.serving.job import Answer, Rows
+from service.uploads.requests import (
     INLINE_PICTURES,
     Document,
     Pixels,
@@ -24,12 +31,6 @@ from service.endpoints.uploads import (
     uploaded,
     uploads_in,
 )
-from service.errors import FieldError, InvalidInput
-from service.pictures.images import given_digit, rows_of
-from service.pictures.mnist import digits_of_mnist
-from service.pictures.preparation import SIDE
-from service.serving.call import Admitted, Call
-from service.serving.job import Answer, Rows
 
 _ALL = slice(None)
 
@@ -65,8 +66,8 @@ class Pictures(NamedTuple):
 class DigitEndpoint(PictureEndpoint):
     """A classifier of digits: MNIST's own pictures take the shortest way, any other is prepared."""
 
-    def read(self, requests: Sequence[Whole]) -> Sequence[Pictures]:
-        return _decode_known([uploads_in(whole) for whole in requests])
+    def read(self, requests: Sequence[RawRequest]) -> Sequence[Pictures]:
+        return _decode_known([uploads_in(request) for request in requests])
 
     def decode(self, call: Admitted, read: Pictures) -> Decoded | None:
         if not read.digits:

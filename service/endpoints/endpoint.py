@@ -10,11 +10,9 @@ from typing import Any, NamedTuple
 from starlette.responses import Response
 
 from service.artifacts.manifest import Manifest
+from service.serving.body import RawRequest
 from service.serving.call import Admitted, Call
 from service.serving.job import Answer, Rows
-
-# Of a request that is there whole: its content type, and its body.
-Whole = tuple[str, bytes]
 
 
 class Decoded(NamedTuple):
@@ -39,7 +37,7 @@ class Operation(NamedTuple):
 class Endpoint(ABC):
     """How one version of one model is asked.
 
-    `batch_rows`: the most of one batch. `full_rows`: how many count as one where places are limited.
+    `batch_rows`: the most of one batch. `full_rows`: how many count as one where permits are limited.
     """
 
     batch_rows: int
@@ -49,7 +47,7 @@ class Endpoint(ABC):
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
 
-    def read(self, requests: Sequence[Whole]) -> Sequence[Any]:
+    def read(self, requests: Sequence[RawRequest]) -> Sequence[Any]:
         """Requests that are there whole, all that came at once; as `decode` takes each of them.
 
         None for one that needs more than a moment: `answer` has it then.

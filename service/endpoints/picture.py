@@ -13,14 +13,14 @@ from service.artifacts.interface import PictureInput
 from service.artifacts.manifest import Manifest
 from service.endpoints.answer import response
 from service.endpoints.endpoint import Decoded, Endpoint, Operation
-from service.endpoints.multipart import MAX_FILES, MOST_PARAMETERS
-from service.endpoints.uploads import Pixels, Uploads, opened, requests_schema, uploaded
 from service.engine.predictor import MAX_BATCH_ROWS
 from service.engine.tensors import decode_tensor
 from service.errors import FieldError, InvalidInput
 from service.pictures.images import rows_of
 from service.serving.call import Call
 from service.serving.job import Answer, Rows
+from service.uploads.multipart import MAX_FILES, MOST_PARAMETERS
+from service.uploads.requests import Pixels, Uploads, opened, requests_schema, uploaded
 
 TOP, MOST_TOP = 5, 100
 

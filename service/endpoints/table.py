@@ -13,10 +13,10 @@ from service.artifacts.manifest import Manifest
 from service.endpoints.answer import response
 from service.endpoints.columns import MAX_ROWS, Columns, Values
 from service.endpoints.documents import SMALL_BYTES
-from service.endpoints.endpoint import Decoded, Endpoint, Operation, Whole
+from service.endpoints.endpoint import Decoded, Endpoint, Operation
 from service.engine.tensors import decode_tensor
 from service.errors import UnsupportedMediaType
-from service.serving.body import media_type_of
+from service.serving.body import RawRequest, media_type_of
 from service.serving.call import Admitted, Call
 from service.serving.job import Answer
 from service.serving.steps import Steps
@@ -52,10 +52,10 @@ class TableEndpoint(Endpoint):
         ]
         self._result = _results(manifest.output)
 
-    def read(self, requests: Sequence[Whole]) -> Sequence[Whole]:
+    def read(self, requests: Sequence[RawRequest]) -> Sequence[RawRequest]:
         return requests
 
-    def decode(self, call: Admitted, read: Whole) -> Decoded | None:
+    def decode(self, call: Admitted, read: RawRequest) -> Decoded | None:
         content_type, document = read
         if content_type != JSON and media_type_of(content_type) != JSON:
             return None

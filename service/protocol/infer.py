@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope
 from service.endpoints.answer import WrittenAnswer, recorded
 from service.endpoints.columns import MAX_ROWS
 from service.endpoints.endpoint import Endpoint
-from service.endpoints.multipart import MAX_FILES
+from service.uploads.multipart import MAX_FILES
 from service.endpoints.picture import PictureEndpoint
 from service.endpoints.predict import Target, asked, routed_target
 from service.endpoints.table import TableEndpoint

@@ -3,7 +3,7 @@
 import numpy as np
 
 from service.endpoints.picture import PictureEndpoint
-from service.endpoints.uploads import Uploads
+from service.uploads.requests import Uploads
 from service.errors import InvalidRequest
 from service.problems import shortened
 from service.protocol.interface import IMAGE

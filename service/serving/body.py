@@ -19,6 +19,9 @@ _MOST_DIGITS = 18  # of a length that is compared; Python refuses to read very l
 # A body that is still to come has to bring so many bytes in every so many seconds, or the rest of it.
 LEAST_BYTES, PATIENCE_S = 8 * 1024, 5.0
 
+# A request that is there whole: its content type, and its body.
+RawRequest = tuple[str, bytes]
+
 
 class Body:
     """The body of one request and the headers that speak of it.

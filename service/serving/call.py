@@ -1,4 +1,4 @@
-"""One request to a model while it is under way: its body, its time, and the places it takes up."""
+"""One request to a model while it is under way: its body, its time, and the permits it takes up."""
 
 import asyncio
 import math
@@ -30,7 +30,7 @@ Prediction = tuple[ServedBy, Mapping[str, float], int]  # and the seconds of eac
 INLINE_BYTES = 16 * 1024  # of a document: less holds nobody up
 
 # How often it is seen whether the clients of requests under way are still there.
-PATROL_S = 0.05
+LOOK_S = 0.05
 
 
 class Abandoned(Exception):
@@ -48,7 +48,7 @@ class Backend:
     documents: Stepping
     decoding: Decoding
     pending_bytes: Admission
-    patrol: "Patrol"
+    deadlines: "Deadlines"
     metrics: Metrics
     max_body_bytes: int
     max_image_pixels: int
@@ -63,13 +63,13 @@ class Backend:
 
 
 class Admitted:
-    """What a request to one model is answered by, the places that it takes up, and the time that it has.
+    """What a request to one model is answered by, the permits that it takes up, and the time that it has.
 
     Whatever becomes live meanwhile, `served` answers it; until `release` that version is not closed.
     `expires_at`, in the event loop's time, is kept in the request's state: it holds whoever goes on.
     """
 
-    __slots__ = ("_places", "_rows", "backend", "expires_at", "scope", "served")
+    __slots__ = ("_permits", "_rows", "backend", "expires_at", "scope", "served")
 
     def __init__(
         self, scope: Scope, headers: Mapping[bytes, bytes], served: Served, backend: Backend
@@ -78,8 +78,8 @@ class Admitted:
         self.served = served
         self.backend = backend
         self.scope = scope
-        self._places = self.served.places
-        self._places.check()
+        self._permits = self.served.permits
+        self._permits.check()
         self._rows = 0
         expires_at: float | None = scope["state"].get("expires_at")
         if expires_at is None:
@@ -89,9 +89,9 @@ class Admitted:
         self.served.users += 1
 
     def admit(self, rows: int) -> None:
-        """Take places for all rows of this request, or all there are. Raises Overloaded."""
-        rows = min(rows, self._places.limit)  # else a request larger than that could never be answered
-        self._places.admit(rows, rows)
+        """Take permits for all rows of this request, or all there are. Raises Overloaded."""
+        rows = min(rows, self._permits.limit)  # else a request larger than that could never be answered
+        self._permits.admit(rows, rows)
         self._rows = rows
 
     def hurry(self, seconds: float) -> None:
@@ -100,8 +100,8 @@ class Admitted:
         self.scope["state"]["expires_at"] = self.expires_at
 
     def release(self) -> None:
-        """Give the places back, once it is over: it asks for nothing more."""
-        self._places.release(self._rows)
+        """Give the permits back, once it is over: it asks for nothing more."""
+        self._permits.release(self._rows)
         self._rows = 0
         self.served.users -= 1
 
@@ -133,12 +133,12 @@ class Call(Admitted):
         self._cut_off: Exception | None = None
 
     async def answered(self, answer: "Callable[[Call], Awaitable[Response]]") -> Response:
-        """`answer`, under patrol; what it was admitted to is given back in any case.
+        """`answer`, watched; what it was admitted to is given back in any case.
 
         Raises RequestTimeout, DeadlineExceeded, Abandoned, or what `answer` raises.
         """
         task = self._task = asyncio.current_task()
-        self.backend.patrol.watch(self)
+        self.backend.deadlines.watch(self)
         try:
             return await answer(self)
         except asyncio.CancelledError:
@@ -147,7 +147,7 @@ class Call(Admitted):
             task.uncancel()  # as asyncio.timeout does
             raise self._cut_off from None
         finally:
-            self.backend.patrol.dismiss(self)
+            self.backend.deadlines.dismiss(self)
             self.body.forget()
             self.release()
 
@@ -193,7 +193,7 @@ class Call(Admitted):
 
 
 class Watched(Protocol):
-    """What is under patrol."""
+    """A request whose time runs."""
 
     expires_at: float
 
@@ -201,8 +201,8 @@ class Watched(Protocol):
         """Cut it off when its time is over or nobody waits for it any longer."""
 
 
-class Patrol:
-    """Looks at all requests under way, every PATROL_S and when the next one's time is over.
+class Deadlines:
+    """Looks at all requests under way, every LOOK_S and when the next one's time is over.
 
     One timer for all: one for each would take a tenth of the time of a request.
     """
@@ -215,7 +215,7 @@ class Patrol:
     def watch(self, call: Watched) -> None:
         self._calls.add(call)
         if call.expires_at < self._next:
-            self._schedule(min(call.expires_at, time.monotonic() + PATROL_S))
+            self._schedule(min(call.expires_at, time.monotonic() + LOOK_S))
 
     def dismiss(self, call: Watched) -> None:
         self._calls.discard(call)
@@ -233,7 +233,7 @@ class Patrol:
             call.look(now)
         waiting = [call.expires_at for call in self._calls if call.expires_at > now]
         if self._calls:
-            self._schedule(min([now + PATROL_S, *waiting]))
+            self._schedule(min([now + LOOK_S, *waiting]))
 
 
 def _timeout_s(headers: Mapping[bytes, bytes], at_most: float) -> float:

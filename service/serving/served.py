@@ -15,7 +15,7 @@ from service.serving.batching import Batcher
 class Served:
     """A version that answers, with what its requests need.
 
-    `endpoint` reads them and writes their answers; `places` are those of its model, whichever version
+    `endpoint` reads them and writes their answers; `permits` are those of its model, whichever version
     answers. `users`: the requests that have resolved it and are not over, each of which may still submit.
     `canary`: what a share of the requests to it is answered by instead, while it is the live one.
     """
@@ -23,7 +23,7 @@ class Served:
     predictor: Predictor
     batcher: Batcher
     endpoint: Any
-    places: Admission
+    permits: Admission
     users: int = 0
     canary: "Canary | None" = None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.connections.test_direct import Watched, connect, watched
+from tests.connections.watched import Watched, connect, watched
 
 ASK = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 

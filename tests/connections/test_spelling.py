@@ -14,7 +14,7 @@ from service.connections.connection import MAX_HEAD_BYTES
 from service.connections.head import MAX_FIELDS
 from service.http.keys import add_key
 from tests.conftest import Digits, png
-from tests.connections.test_direct import Watched, connect, watched
+from tests.connections.watched import Watched, connect, watched
 
 JSON = b"Content-Type: application/json\r\n"
 HOURS = b'{"hours": 4}'

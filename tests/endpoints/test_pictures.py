@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import png
-from tests.connections.test_direct import Watched, watched
+from tests.connections.watched import Watched, watched
 from tests.endpoints import described
 from tests.endpoints.tiny_models import publish_colours
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.connections.test_direct import Watched, watched
+from tests.connections.watched import Watched, watched
 from tests.endpoints import described
 from tests.endpoints.tiny_models import INTERVAL, LONG, publish_house, publish_iris, publish_loan
 

@@ -18,11 +18,12 @@ from pydantic import ValidationError
 
 from service import app
 from service.__main__ import cli
-from service.connections import direct, pacing
+from service.connections import pacing
 from service.decoding.pool import Decoding
 from service.endpoints import columns
 from service.endpoints.documents import Form
 from service.endpoints.table import TableEndpoint
+from service.fast_path import calls
 from service.pictures.images import Finding, Upload, find_digit, open_pictures
 from service.problems import found_in, invalid_payload
 from service.serving import batching, steps
@@ -37,15 +38,15 @@ class Watch:
 
     def __init__(self) -> None:
         self._seconds: list[float] = []
-        honest = direct.DirectCall._entry
+        honest = calls.FastCall._entry
 
         def entry(call: Any, *arguments: Any) -> Any:
             noted = honest(call, *arguments)
             self._seconds.append(noted.seconds)
             return noted
 
-        plant(direct.DirectCall, _entry=entry)
-        plant(direct, time=SimpleNamespace(perf_counter=time.process_time))
+        plant(calls.FastCall, _entry=entry)
+        plant(calls, time=SimpleNamespace(perf_counter=time.process_time))
 
     async def seconds(self) -> list[float]:
         seconds, self._seconds = self._seconds, []

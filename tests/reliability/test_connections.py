@@ -10,7 +10,7 @@ import pytest
 
 from service.connections import lifetime
 from service.connections.lifetime import Lifetime
-from tests.connections.test_direct import Watched, connect, watched
+from tests.connections.watched import Watched, connect, watched
 
 ASK = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 LINK_S = 0.05

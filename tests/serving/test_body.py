@@ -18,7 +18,7 @@ from service.engine import predictor
 from service.engine.predictor import Predictor
 from service.serving.admission import Admission
 from service.serving.body import Body
-from service.serving.call import PATROL_S
+from service.serving.call import LOOK_S
 from service.serving.job import Outputs
 from service.settings import Settings
 
@@ -82,7 +82,7 @@ def test_a_client_that_hangs_up_while_it_waits_is_not_computed(
         await asyncio.sleep(0.1)
         writer.close()
         del reader
-        await asyncio.sleep(4 * PATROL_S)
+        await asyncio.sleep(4 * LOOK_S)
         held.free.set()
         assert (await patient).status_code == 200
         assert post(port, 3.0).status_code == 200

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from python_multipart.multipart import MultipartParser
 
-from service.endpoints.multipart import HELD_BYTES, FileForm, usual_files
 from service.errors import InvalidInput
+from service.uploads.multipart import HELD_BYTES, FileForm, usual_files
 
 BOUNDARY = "b"
 DISPOSITION = b'Content-Disposition: form-data; name="file"'
@@ -199,8 +199,8 @@ def test_what_the_parser_is_slow_for_does_not_reach_it(
 
     monkeypatch.setattr(MultipartParser, "write", write)
     if not bounded:
-        monkeypatch.setattr("service.endpoints.multipart._Boundaries.count", lambda *_: None)
-        monkeypatch.setattr("service.endpoints.multipart.MOST_PARAMETERS", LARGE)
+        monkeypatch.setattr("service.uploads.multipart._Boundaries.count", lambda *_: None)
+        monkeypatch.setattr("service.uploads.multipart.MOST_PARAMETERS", LARGE)
     refusal = read(*(form[i : i + HELD_BYTES] for i in range(0, len(form), HELD_BYTES)))
     if bounded or told.startswith("Maximum"):  # the parser's own limits
         assert told in refusal

@@ -1,7 +1,7 @@
 """The shortest way to an answer, for a request that is small and there whole.
 
 Most are, as soon as they are seen. They need no task, no coroutine and no ASGI messages,
-which together cost as much as decoding a digit (docs/decisions/0008). This way knows success alone.
+which together cost as much as decoding a digit (docs/decisions/0008). This path knows success alone.
 Whatever else may become of a request (it is unusual, refused, late, or fails) is left to ASGI, which meets
 it as if it had just come: so every error has one place.
 """
@@ -12,16 +12,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from starlette.datastructures import State
 from starlette.types import Scope
 
 from service.endpoints.answer import accepted, respond
-from service.endpoints.endpoint import Decoded, Endpoint, Whole
+from service.endpoints.endpoint import Decoded, Endpoint
 from service.endpoints.predict import PREFIX, route_of
 from service.errors import Overloaded, PayloadTooLarge, ServiceError
 from service.http.auth import check
 from service.http.keys import KeyFile
 from service.http.middleware import CLIENT_CLOSED_REQUEST, Entry, Ledger
 from service.problems import new_request_id
+from service.serving.body import RawRequest
 from service.serving.call import Admitted, Backend
 from service.serving.job import Answer, Job
 from service.serving.request_id import request_id_of
@@ -42,27 +44,32 @@ _FIELDS = (
 )
 
 
-class DirectWays(dict[bytes, "DirectWay"]):
+def paths_of(app: Any) -> "FastPaths | None":
+    """Those of an application, for all its connections; None where requests need more than an answer."""
+    if not hasattr(app.state, "fast_paths"):
+        app.state.fast_paths = FastPaths(app.state) if app.needs_no_more else None
+    return app.state.fast_paths  # type: ignore[no-any-return]
+
+
+class FastPaths(dict[bytes, "FastPath"]):
     """By the path of a model: found when it is first asked for, and kept. None: ASGI has it."""
 
-    def __init__(self, backend: Callable[[], Backend], ledger: Ledger, keys: KeyFile | None) -> None:
+    def __init__(self, state: State) -> None:
         super().__init__()
-        self._backend = backend
-        self._ledger = ledger
-        self._keys = keys
+        self._state = state
 
-    def __missing__(self, path: bytes) -> "DirectWay | None":
+    def __missing__(self, path: bytes) -> "FastPath | None":
         if not path.startswith(_PREFIX):
             return None
-        name, backend = path[len(_PREFIX) :].decode("latin-1"), self._backend()
-        if not backend.registry.knows(name):
+        name, state = path[len(_PREFIX) :].decode("latin-1"), self._state
+        if not state.backend.registry.knows(name):
             return None
-        way = self[path] = DirectWay(name, backend, self._ledger, self._keys)
-        return way
+        found = self[path] = FastPath(name, state.backend, state.ledger, state.keys)
+        return found
 
 
-class DirectWay:
-    """The way to one model; with `keys`, for those who show one."""
+class FastPath:
+    """The path to one model; with `keys`, for those who show one."""
 
     def __init__(self, model: str, backend: Backend, ledger: Ledger, keys: KeyFile | None) -> None:
         self._model = model
@@ -70,11 +77,11 @@ class DirectWay:
         self._backend = backend
         self._ledger = ledger
         self._keys = keys
-        self._arrived: list[DirectCall] = []
+        self._arrived: list[FastCall] = []
 
     def begin(
         self, scope: Scope, fields: Mapping[bytes, bytes], body: bytes, on_done: OnDone
-    ) -> "DirectCall | None":
+    ) -> "FastCall | None":
         """Begin to answer; `on_done` is called later, on the event loop. None: it is left to ASGI."""
         call = _attempt(self._admitted, scope, fields, body, on_done)
         if call:
@@ -85,7 +92,7 @@ class DirectWay:
 
     def _admitted(
         self, scope: Scope, fields: Mapping[bytes, bytes], body: bytes, on_done: OnDone
-    ) -> "DirectCall | None":
+    ) -> "FastCall | None":
         """Raises ServiceError."""
         if b"accept" in fields and accepted(fields[b"accept"]) != "json":
             return None
@@ -95,7 +102,7 @@ class DirectWay:
         if served.canary and served.canary.takes(request_id_of(scope)):
             return None
         scope["state"]["route"] = self._route
-        return DirectCall(scope, fields, body, on_done, served, self._backend, self._ledger)
+        return FastCall(scope, fields, body, on_done, served, self._backend, self._ledger)
 
     def _decode_all(self) -> None:
         """Read what has arrived, all of it before any is answered."""
@@ -108,13 +115,13 @@ class DirectWay:
             _decode(served.endpoint, arrived)
 
 
-def _decode(endpoint: Endpoint, calls: "Sequence[DirectCall]") -> None:
-    read = _attempt(endpoint.read, [call.whole for call in calls]) or [None] * len(calls)
+def _decode(endpoint: Endpoint, calls: "Sequence[FastCall]") -> None:
+    read = _attempt(endpoint.read, [call.request for call in calls]) or [None] * len(calls)
     for call, of_call in zip(calls, read, strict=True):
         call.decode(endpoint, of_call)
 
 
-class DirectCall(Admitted):
+class FastCall(Admitted):
     """One request under way."""
 
     __slots__ = ("_decoded", "_headers", "_job", "_ledger", "_on_done", "_over", "_started", "body")
@@ -147,7 +154,7 @@ class DirectCall(Admitted):
         self._over = False
 
     @property
-    def whole(self) -> Whole:
+    def request(self) -> RawRequest:
         return self._headers.get(b"content-type", b"").decode("latin-1"), self.body
 
     def decode(self, endpoint: Endpoint, read: Any) -> None:
@@ -160,7 +167,7 @@ class DirectCall(Admitted):
             return
         self._decoded: Decoded = decoded
         self._job = self.served.batcher.submit(decoded.rows, self._on_answer, self.expires_at)
-        self.backend.patrol.watch(self)
+        self.backend.deadlines.watch(self)
 
     def look(self, now: float) -> None:
         if self.expires_at <= now:
@@ -195,7 +202,7 @@ class DirectCall(Admitted):
         self._over = True
         if self._job:
             self._job.drop()
-            self.backend.patrol.dismiss(self)
+            self.backend.deadlines.dismiss(self)
         self.release()
         self.backend.pending_bytes.release(len(self.body))
 

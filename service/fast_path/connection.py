@@ -8,15 +8,16 @@ from starlette.types import Scope
 from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from service.connections.connection import MAX_HEAD_BYTES, Connection
-from service.connections.direct import DirectCall, DirectWay, DirectWays, Written
+from service.connections.connection import MAX_HEAD_BYTES
 from service.connections.head import MAX_FIELDS, is_authority
-from service.endpoints.multipart import HELD_BYTES
+from service.connections.pacing import PacedConnection
+from service.fast_path.calls import FastCall, FastPath, FastPaths, Written, paths_of
+from service.uploads.multipart import HELD_BYTES
 
 PATIENCE_S = 0.02  # how long a body is waited for
 
 
-class DirectCycle:
+class FastCycle:
     """A request that is being answered directly, where uvicorn has a RequestResponseCycle.
 
     So uvicorn queues what comes behind it on its connection, and waits for it when it shuts down.
@@ -25,16 +26,16 @@ class DirectCycle:
     message_event = asyncio.Event()  # nobody waits for it: the request is there
     more_body = False
 
-    def __init__(self, connection: "DirectConnection") -> None:
+    def __init__(self, connection: "FastPathConnection") -> None:
         self.keep_alive = True
         self.response_complete = False
         self.disconnected = False
         self._connection = connection
-        self._call: DirectCall | None = None
+        self._call: FastCall | None = None
 
-    def begin(self, way: DirectWay, scope: Scope, fields: Mapping[bytes, bytes], body: bytes) -> bool:
+    def begin(self, path: FastPath, scope: Scope, fields: Mapping[bytes, bytes], body: bytes) -> bool:
         """Whether it is answered here; else it is left to ASGI."""
-        self._call = way.begin(scope, fields, body, self._on_done)
+        self._call = path.begin(scope, fields, body, self._on_done)
         return self._call is not None
 
     def abandon(self) -> None:
@@ -50,26 +51,26 @@ class DirectCycle:
             self._connection.leave_to_asgi(self._call.scope, self._call.body, replaced=self)
 
 
-class DirectConnection(Connection):
+class FastPathConnection(PacedConnection):
     """Holds the body of a request that may be answered directly, until all of it is there.
 
     Clients send head and body one right after the other. A body that keeps us waiting, or is large, is left
     to ASGI, which knows how long a request may take and how much may be under way.
     """
 
-    _ways: DirectWays | None
-    _way: DirectWay
+    _paths: FastPaths | None
+    _path: FastPath
     _fields: Mapping[bytes, bytes]
     _host = b" "  # that was seen to be one; no field has this value
     _own: list[tuple[bytes, bytes]] | None = None
     _begin = b""
     _held: bytearray | None = None
     _patience: asyncio.TimerHandle | None = None
-    _direct: DirectCycle | None = None  # the one under way
+    _direct: FastCycle | None = None  # the one under way
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._ways = getattr(self.app, "direct", None)
+        self._paths = paths_of(self.app)
         self._last_fields = b"%b: %b\r\n\r\n" % self._kept
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -83,12 +84,12 @@ class DirectConnection(Connection):
         super().shutdown()
 
     def on_headers_complete(self) -> None:
-        way = None if self._ways is None else self._ways[self.url]
-        if not (way and self._may_go_directly()):
+        path = None if self._paths is None else self._paths[self.url]
+        if not (path and self._may_go_directly()):
             super().on_headers_complete()
             return
         self._in_head, self._progress, self._head_bytes = False, True, 0
-        self._way, self._held = way, bytearray()
+        self._path, self._held = path, bytearray()
         self.scope["method"] = "POST"
         self.scope["path"] = self.url.decode("ascii")
         self.scope["raw_path"] = self.url
@@ -141,8 +142,8 @@ class DirectConnection(Connection):
             super().on_message_complete()
             return
         self._receiving = self._alone = False
-        cycle = DirectCycle(self)
-        if cycle.begin(self._way, self.scope, self._fields, body):  # type: ignore[arg-type]
+        cycle = FastCycle(self)
+        if cycle.begin(self._path, self.scope, self._fields, body):  # type: ignore[arg-type]
             self.cycle = self._direct = cycle  # type: ignore[assignment]
         else:
             self.leave_to_asgi(self.scope, body)
@@ -197,7 +198,7 @@ class DirectConnection(Connection):
         scope: Scope | HTTPScope,
         body: bytes,
         complete: bool = True,
-        replaced: DirectCycle | None = None,
+        replaced: FastCycle | None = None,
     ) -> None:
         """Begin a request as uvicorn does once it has its head; `body`: as much of it as is there."""
         cycle = RequestResponseCycle(
@@ -217,6 +218,6 @@ class DirectConnection(Connection):
         cycle.more_body = not complete
         cycle.message_event.set()
         self._direct = None
-        if not replaced or cast(DirectCycle, self.cycle) is replaced:  # else another one has come behind it
+        if not replaced or cast(FastCycle, self.cycle) is replaced:  # else another one has come behind it
             self.cycle = cycle
         self._start_asgi_task(cycle, self.app)

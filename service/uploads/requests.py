@@ -9,16 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.endpoints.endpoint import Whole
-from service.endpoints.multipart import FILE_FIELD, FILE_NAMES, FORM, MAX_FILES, FileForm, whole_form
 from service.errors import InvalidInput, UnsupportedMediaType
 from service.pictures.formats.recognition import sniff
 from service.pictures.images import Upload
-from service.serving.body import media_type_of
+from service.serving.body import RawRequest, media_type_of
 from service.serving.call import Call
 from service.serving.job import Rows
 from service.uploads import pixels
 from service.uploads.documents import IMAGE, IMAGES, PIXELS, Said, files_of, said_in
+from service.uploads.multipart import FILE_FIELD, FILE_NAMES, FORM, MAX_FILES, FileForm, whole_form
 
 Levels = NDArray[np.uint8]
 
@@ -72,9 +71,9 @@ class Pixels(NamedTuple):
         return len(self.rows)
 
 
-def uploads_in(whole: Whole) -> Uploads:
+def uploads_in(request: RawRequest) -> Uploads:
     """Of a request that is there whole; none where it cannot be read, or has very many."""
-    content_type, body = whole
+    content_type, body = request
     if _is_form(content_type):
         files = whole_form(content_type, body)
         return Uploads(FILE_FIELD, files if len(files) <= INLINE_PICTURES else [])

@@ -1,107 +1,31 @@
-"""The direct way: the answers that ASGI gives, in the same order, over real connections; what leaves it."""
+"""The fast path: the answers that ASGI gives, in the same order, over real connections; what leaves it."""
 
 import asyncio
-import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import httpx
 import numpy as np
 import pytest
-import uvicorn
-from fastapi import FastAPI
-from starlette.types import Receive, Scope, Send
 from torch import Tensor
 
-from service.app import Abacus, create_app
-from service.connections.pacing import PacedConnection
+from service.app import create_app
 from service.engine.predictor import Predictor
+from service.fast_path.calls import paths_of
 from service.serving.job import Outputs
 from service.serving.metrics import BurstGauge, BurstHistogram
 from service.settings import Settings
 from tests.conftest import Digits, metric_sum, png, wait_for
-
-JSON = "application/json"
-
-
-class Watched(NamedTuple):
-    """A service on a thread of this process; `by_asgi` has the paths that took the usual way."""
-
-    client: httpx.Client
-    by_asgi: list[str]
-    app: FastAPI
-    server: uvicorn.Server
-
-
-@contextmanager
-def watched(published: Path, **settings: Any) -> Iterator[Watched]:
-    app = create_app(Settings(artifacts=published, **settings))
-    by_asgi: list[str] = []
-    usual = Abacus.__call__
-
-    async def counted(self: Abacus, scope: Scope, receive: Receive, send: Send) -> None:
-        if self is app and scope["type"] == "http":
-            by_asgi.append(scope["path"])
-        await usual(self, scope, receive, send)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Abacus, "__call__", counted)
-        config = uvicorn.Config(
-            app, port=0, http=PacedConnection, timeout_keep_alive=1, log_config=None, proxy_headers=False
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        wait_for(lambda: server.started)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            yield Watched(client, by_asgi, app, server)
-        server.should_exit = True
-        thread.join(30)
+from tests.connections.watched import JSON, Watched, answers, asked, connect, head, watched
 
 
 @pytest.fixture(scope="module")
 def service(published: Path) -> Iterator[Watched]:
     with watched(published) as service:
         yield service
-
-
-def head(body: bytes, content_type: str = JSON, path: str = "/predict/pass", *fields: str) -> bytes:
-    lines = (f"POST {path} HTTP/1.1", "Host: x", f"Content-Type: {content_type}", *fields)
-    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode()
-
-
-def asked(hours: float, *fields: str) -> bytes:
-    body = b'{"hours": %g}' % hours
-    return head(body, JSON, "/predict/pass", *fields) + body
-
-
-def connect(service: Watched) -> socket.socket:
-    url = service.client.base_url
-    return socket.create_connection((url.host, url.port or 80), timeout=30)
-
-
-def answers(connection: socket.socket, count: int) -> list[tuple[int, dict[str, Any]]]:
-    """The next answers: status and document."""
-    found: list[tuple[int, dict[str, Any]]] = []
-    read = b""
-    while len(found) < count:
-        chunk = connection.recv(65536)
-        assert chunk, "the connection was closed"
-        read += chunk
-        while b"\r\n\r\n" in read:
-            fields, _, rest = read.partition(b"\r\n\r\n")
-            length = int(fields.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
-            if len(rest) < length:
-                break
-            found.append((int(fields.split()[1]), json.loads(rest[:length])))
-            read = rest[length:]
-    return found
 
 
 def test_what_is_there_whole_goes_directly(service: Watched, digits: Digits) -> None:
@@ -269,7 +193,7 @@ def test_where_every_request_needs_more_none_goes_directly(published: Path) -> N
         answer = service.client.post("/predict/pass", json={"hours": 4}, headers={"Origin": "http://x"})
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert service.by_asgi == ["/predict/pass"]
-    assert vars(create_app(Settings(artifacts=published, traces="console")))["direct"] is None
+    assert paths_of(create_app(Settings(artifacts=published, traces="console"))) is None
 
 
 def test_more_than_fits_in_places_and_bytes_is_refused(published: Path) -> None:
