@@ -7,12 +7,8 @@ and a process that only verifies an archive, which runs this file again, starts 
 import io
 import sys
 
-<<<<<<< HEAD
 from service import installing
-from training.interruption import Interrupted, interruptible
-=======
 from training.fitting.interruption import Interrupted, interruptible
->>>>>>> cc13c40 (training/ by subject: fitting/ and evaluation/, what is of digits alone in digits/)
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from tests.conftest import BASELINE, COMMITTED, CPU, QUIET, ROOT, Digits, digit_
 from training.commands import cli
 from training.data import DataUnavailable, Rows, lecture_hours, load_mnist, read_hours, split_validation
 from training.digits import augment
-<<<<<<< HEAD
+from training.digits.digit_nets import ConvNet, DetectingDigitNet, Detector, DigitNet
 from training.digits.digit_recipe import (
     CNN,
     CROSS_ENTROPY,
@@ -36,14 +36,8 @@ from training.digits.digit_recipe import (
     SOFTMAX_MLP,
     Recipe,
 )
-from training.fit import Diverged, Hyperparameters, Phase, fit
-from training.nets import ConvNet, DetectingDigitNet, Detector, DigitNet, PassNet
-=======
-from training.digits.digit_nets import DigitNet
-from training.digits.digit_recipe import CNN, CROSS_ENTROPY, KAIMING_MLP, RECIPES, SOFTMAX_MLP, Recipe
 from training.fitting.fit import Diverged, Hyperparameters, Phase, fit
 from training.pass_net import PassNet
->>>>>>> cc13c40 (training/ by subject: fitting/ and evaluation/, what is of digits alone in digits/)
 from training.pass_recipe import LECTURE, SUMMED_LOSS, start, train_pass
 from training.publish import publish
 
