@@ -8,7 +8,6 @@ from starlette.types import Receive, Scope
 from service.endpoints.answer import WrittenAnswer, recorded
 from service.endpoints.columns import MAX_ROWS
 from service.endpoints.endpoint import Endpoint
-from service.uploads.multipart import MAX_FILES
 from service.endpoints.picture import PictureEndpoint
 from service.endpoints.predict import Target, asked, routed_target
 from service.endpoints.table import TableEndpoint
@@ -22,6 +21,7 @@ from service.serving.call import Backend, Call
 from service.serving.exposition import PROTOCOL_ROUTE
 from service.serving.job import Rows
 from service.serving.served import Served
+from service.uploads.multipart import MAX_FILES
 
 PREFIX = "/v2/models/"
 _INFER, _VERSIONS = "/infer", "/versions/"

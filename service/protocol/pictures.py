@@ -3,7 +3,6 @@
 import numpy as np
 
 from service.endpoints.picture import PictureEndpoint
-from service.uploads.requests import Uploads
 from service.errors import InvalidRequest
 from service.problems import shortened
 from service.protocol.interface import IMAGE
@@ -14,6 +13,7 @@ from service.serving.job import Rows
 from service.serving.steps import Steps
 from service.uploads.documents import decoded
 from service.uploads.pixels import WHOLE, layouts, rows_of
+from service.uploads.requests import Uploads
 
 
 async def rows_in(inputs: list[Given], endpoint: PictureEndpoint, call: Call, size: int) -> Rows:
