@@ -2,15 +2,12 @@
 
 import io
 import os
-import signal
 import sys
 
+from service.starting import stop_at_once
+
 if __name__ == "__main__" and "".join(sys.argv[1:2])[:1] in ("", "-"):  # no subcommand: it will serve
-    # The imports below take seconds on a busy machine: a stop meanwhile is a stop like any other.
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, lambda *_: os._exit(0))
-    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)  # whatever they are to ask for, it is not to end
+    stop_at_once()
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,8 +1,8 @@
 """`python -m service models …`: see, verify, sign and choose what is published and what is live."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn, TypeVar
 
@@ -12,7 +12,8 @@ from service.artifacts.manifest import ArtifactError, printable
 from service.artifacts.pointers import CANARY, CURRENT_FILE, STABLE, pointed, unpoint
 from service.artifacts.shipped import root_of
 from service.artifacts.signatures import KeyUnusable, SigningKey, TrustedKeys, sign_published
-from service.artifacts.store import ArtifactStore, read_manifest
+from service.artifacts.store import ArtifactStore
+from service.listed import line, listed, print_table
 from service.settings import Settings, SettingsUnusable, read_settings
 from service.trial import try_version
 
@@ -34,12 +35,12 @@ Name = Annotated[str, typer.Argument(help="Model, such as digit.")]
 def list_(artifacts: Artifacts = None) -> None:
     """Every published version; the live one has a star, and labels stand behind."""
     store, _ = _opened(artifacts)
-    for name in _read(store.names):
-        live, labels = _current(store, name), store.labels(name)
-        for version in _read(partial(store.versions, name)):
-            star = "*" if version == live else " "
-            named = "".join(f" [{label}]" for label in labels if labels[label] == version)
-            _say(f"{star} {name}/{version}{named}  {_summary(store, name, version)}")
+    found = _read(lambda: list(listed(store)))
+    if sys.stdout.isatty():
+        print_table(found)
+    else:
+        for one in found:
+            _say(line(one))
 
 
 @cli.command()
@@ -210,16 +211,6 @@ def _current(store: ArtifactStore, name: str) -> int | None:
         return store.current(name)
     except ArtifactError:
         return None
-
-
-def _summary(store: ArtifactStore, name: str, version: int) -> str:
-    try:
-        manifest = read_manifest(store.folder(name, version))
-    except ArtifactError as error:
-        return f"unreadable: {error}"
-    recipe = printable(manifest.training.recipe) if manifest.training else "recipe not known"
-    scores = ", ".join(f"{m.name} {m.value:.4f} ({m.split})" for m in manifest.metrics)
-    return f"{manifest.created_at:%Y-%m-%d %H:%M}  {recipe}  {scores}"
 
 
 def _say(line: str, err: bool = False) -> None:

@@ -115,7 +115,9 @@ class Settings(BaseSettings):
         description="float32, bfloat16 or float16. Half precision moves probabilities by up to 0.02.",
     )
     access_log: bool = Field(False, description="One line in the log for every request.")
-    log_format: LogFormat = Field("text", description="text or json.")
+    log_format: LogFormat = Field(
+        "text", description="text (for people at a terminal, logfmt elsewhere) or json."
+    )
     log_level: LogLevel = Field("info", description="debug, info, warning or error.")
     traces: Traces = Field(
         "off",
@@ -237,6 +239,11 @@ def unknown_variables() -> Iterator[str]:
             nearest = get_close_matches(name, known, 1)
             hint = f"; the nearest is {PREFIX}{nearest[0]}" if nearest else ""
             yield f"The environment variable {variable_name} is no setting and is ignored{hint}."
+
+
+def colours_wanted() -> bool:
+    """Unless NO_COLOR is set (no-color.org)."""
+    return not os.environ.get("NO_COLOR")
 
 
 def variable(field: str) -> str:

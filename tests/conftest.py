@@ -155,7 +155,7 @@ class Served(NamedTuple):
 @contextmanager
 def served(*options: str, module: str = "service", **environment: str) -> Iterator[Served]:
     """`python -m service` on a free port, as a process of its own (and group), once it answers."""
-    command = [sys.executable, "-m", module, "--port", "0", *options]
+    command = [sys.executable, "-m", *module.split(), "--port", "0", *options]
     with NamedTemporaryFile() as file:
         process = subprocess.Popen(
             command, cwd=ROOT, stderr=file, env={**os.environ, **environment}, start_new_session=True

@@ -9,10 +9,12 @@ import pytest
 
 from tests.conftest import ROOT
 
-FILES = sorted([*ROOT.glob("service/**/*.py"), *ROOT.glob("training/**/*.py")])
+FOLDERS = ("service", "training", "abacus_cli")
+FILES = sorted(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/**/*.py"))
 
 # From the lowest to the highest: a folder, or a file of `service` itself, imports from those before it.
 ROOMS = (
+    "starting",
     "errors",
     "settings",
     "problems",
@@ -34,6 +36,7 @@ ROOMS = (
     "server",
     "workers",
     "trial",
+    "listed",
     "commands",
     "__main__",
 )

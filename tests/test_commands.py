@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -43,6 +45,29 @@ def test_versions_are_listed_with_the_live_one_marked(store: ArtifactStore) -> N
     lines = models(store, "list").stdout.splitlines()
     assert [line[:9] for line in lines] == ["  digit/1", "* digit/2", "  digit/3", "* pass/1 "]
     assert "accuracy" in lines[0]
+
+
+def test_at_a_terminal_they_are_a_table(store: ArtifactStore) -> None:
+    """In which nothing that others wrote acts on the terminal."""
+    manifest = store.folder("digit", 3) / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"untrained"', '"[red]\\u001b[2J"'))
+    command = [sys.executable, "-m", "service", "models", "list", "--artifacts", str(store.root)]
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "150", "TERM": "xterm"}
+    subprocess.run(command, cwd=ROOT, stdout=theirs, env=environment, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode()
+    heading, *rows = re.sub(r"\x1b\[[\d;]*m", "", shown).splitlines()
+    os.close(ours)
+    assert heading.split() == ["model", "version", "published", "kind", "recipe", "measured"]
+    assert [row.split()[:2] for row in rows] == [
+        ["digit", "1"],
+        ["digit", "2"],
+        ["digit", "3"],
+        ["pass", "1"],
+    ]
+    assert "live" in rows[0]
+    assert r"[red]\x1b[2J" in rows[2]
 
 
 def test_activate_verifies_first(store: ArtifactStore) -> None:

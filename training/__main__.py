@@ -11,7 +11,8 @@ from service import installing
 from training.fitting.interruption import Interrupted, interruptible
 
 
-def main() -> None:
+def main(words: list[str] | None = None, program: str | None = None) -> None:
+    """`words`: those of the command line. `program`: how it was called, where it was not so."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # what a terminal of another encoding does not have
@@ -19,7 +20,7 @@ def main() -> None:
         with interruptible():
             from training.commands import cli
 
-            cli()
+            cli(words, prog_name=program)
     except Interrupted as interrupted:
         print("Error: interrupted before anything was done", file=sys.stderr)
         sys.exit(interrupted.exit_code)
