@@ -49,13 +49,12 @@ def formatter(log_format: LogFormat) -> logging.Formatter:
     else:
         logfmt = structlog.processors.LogfmtRenderer(key_order=FIRST, drop_missing=True)
         renderers = [_escaped, logfmt]
-    time = {"fmt": "%H:%M:%S", "utc": False} if for_people else {"fmt": "iso", "utc": True}
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
             structlog.stdlib.ExtraAdder(),
-            structlog.processors.TimeStamper(**time),
+            structlog.processors.TimeStamper("%H:%M:%S" if for_people else "iso", utc=not for_people),
             structlog.processors.format_exc_info,
             _without_colours,
         ],
