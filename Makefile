@@ -23,12 +23,12 @@ help:  ## List the commands
 
 install: $(INSTALLED)  ## Build .venv with everything
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml abacus_client/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
 		{ echo "Abacus needs Python 3.11 to 3.13; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(if $(TORCH_INDEX_URL),$(PIP) --index-url $(TORCH_INDEX_URL) torch torchvision)
-	$(PIP) --editable .[dev]
+	$(PIP) --editable .[dev] --editable ./abacus_client
 	touch $@
 
 serve: $(INSTALLED)  ## Serve the committed models on 127.0.0.1:8000

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-FOLDERS = ("service", "training", "abacus_cli")
+FOLDERS = ("service", "training", "abacus_cli", "abacus_client")
 FILES = sorted(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/**/*.py"))
 
 # From the lowest to the highest: a folder, or a file of `service` itself, imports from those before it.
@@ -104,6 +104,14 @@ def test_only_the_web_rooms_know_the_web_framework(path: Path) -> None:
 def test_training_imports_only_what_is_shared() -> None:
     for path in training_files():
         assert {room.partition("/")[0] for room in rooms(path)} <= SHARED_WITH_TRAINING, path
+
+
+def test_the_client_stands_alone() -> None:
+    """Whoever asks a model installs no more than httpx and pydantic."""
+    known = {"abacus_client", "httpx", "pydantic", "typing_extensions", *sys.stdlib_module_names}
+    for path in FILES:
+        if path.is_relative_to(ROOT / "abacus_client"):
+            assert {name.partition(".")[0] for name in imports(path)} <= known, path
 
 
 def test_a_folder_can_be_seen_whole() -> None:

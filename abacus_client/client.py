@@ -1,0 +1,225 @@
+"""The client for programs that wait for their answers."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, overload
+
+import httpx
+
+from abacus_client.asking import SPLIT, Batch, Outcome, Question, chunks, halves, read
+from abacus_client.catalogue import Catalogue, Manifest, Model
+from abacus_client.connecting import (
+    NO_HEADERS,
+    NO_OPTIONS,
+    Connecting,
+    Options,
+    manifest_in,
+    model_path,
+    only,
+    told,
+)
+from abacus_client.errors import AbacusError, InputError, InvalidInput, UnknownModel
+from abacus_client.inputs import Frame, One, P
+from abacus_client.results import Prediction
+from abacus_client.retrying import checked, errors_translated
+
+T = TypeVar("T")
+
+
+class Client:
+    """Asks the service at `address`. Several threads may share one; it keeps its connections.
+
+    `timeout`: seconds for a request with all its repetitions; the service is told of it. `retries`: how
+    often a request is sent again that was refused for the moment (429, 502, 503) or met no connection.
+    `concurrency`: how many requests are under way for a list or an iterator.
+    """
+
+    def __init__(
+        self,
+        address: str = "http://127.0.0.1:8000",
+        *,
+        api_key: str | None = None,
+        timeout: float = 30,
+        retries: int = 5,
+        concurrency: int = 4,
+    ) -> None:
+        """Raises InputError."""
+        self._connecting = Connecting(address, api_key, timeout, retries, concurrency).checked()
+        with errors_translated():
+            self._http = httpx.Client(**self._connecting.options())
+        self._manifests: dict[str, Manifest] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Its connections."""
+        self._http.close()
+
+    def models(self) -> list[Model]:
+        """All of the service. Raises AbacusError."""
+        return self._sent("GET", "models", lambda response: read(Catalogue, response)).models
+
+    def model(self, name: str) -> Model:
+        """What it takes and answers, and which versions are loaded. Raises AbacusError."""
+        return self._sent("GET", model_path(name), lambda response: read(Model, response))
+
+    def versions(self, name: str) -> list[int]:
+        """Those that `predict(…, version=…)` may ask. Raises AbacusError."""
+        return self.model(name).loaded
+
+    @overload
+    def predict(self, name: str, /, **columns: Any) -> Any: ...
+    @overload
+    def predict(self, name: str, inputs: One, /, *, result: type[P] = ..., **options: Any) -> P: ...
+    @overload
+    def predict(
+        self,
+        name: str,
+        inputs: Sequence[Any] | Frame,
+        /,
+        *,
+        return_errors: Literal[True],
+        result: type[P] = ...,
+        **options: Any,
+    ) -> list[P | AbacusError]: ...
+    @overload
+    def predict(
+        self, name: str, inputs: Sequence[Any] | Frame, /, *, result: type[P] = ..., **options: Any
+    ) -> list[P]: ...
+    @overload
+    def predict(
+        self,
+        name: str,
+        inputs: Iterable[Any],
+        /,
+        *,
+        return_errors: Literal[True],
+        result: type[P] = ...,
+        **options: Any,
+    ) -> Iterator[P | AbacusError]: ...
+    @overload
+    def predict(
+        self, name: str, inputs: Iterable[Any], /, *, result: type[P] = ..., **options: Any
+    ) -> Iterator[P]: ...
+    def predict(
+        self,
+        name: str,
+        inputs: Any = None,
+        /,
+        *,
+        version: int | None = None,
+        explain: bool = False,
+        top: int | None = None,
+        batch: int | None = None,
+        timeout: float | None = None,
+        request_id: str | None = None,
+        return_errors: bool = False,
+        result: type[Prediction] = Prediction,
+        **columns: Any,
+    ) -> Any:
+        """What the model says of `inputs`: one picture or row, a list, or anything that can be iterated.
+
+        One is answered by a prediction of the class that its kind has, a list by a list, an iterator by an
+        iterator: both in order, of any length, at most `batch` inputs a request. A row may be given by its
+        `columns`, too. `result`: the class that you expect.
+
+        The first input that is refused raises its error, which has its `index`; with `return_errors` each
+        error stands in the place of its answer. Raises AbacusError.
+        """
+        options = Options(version, explain, top, batch, timeout, request_id, return_errors, result)
+        question = options.question(self._manifest(name, options))
+        given, shape = question.given(inputs, columns)
+        if shape == "one":
+            return only(self._outcomes(question, given, options), options)
+        predictions = self._stream(question, given, options)
+        return list(predictions) if shape == "list" else predictions
+
+    def _stream(self, question: Question, inputs: Iterable[Any], options: Options) -> Iterator[Any]:
+        """Some requests ahead of whoever takes the answers."""
+        under_way: deque[Future[list[Outcome]]] = deque()
+        place = 0
+        pool = ThreadPoolExecutor(self._connecting.concurrency, "abacus-client")
+        try:
+            for chunk in chunks(inputs, question.batch):
+                under_way.append(pool.submit(self._outcomes, question, chunk, options))
+                if len(under_way) >= self._connecting.concurrency:
+                    outcomes = under_way.popleft().result()
+                    yield from told(outcomes, place, options)
+                    place += len(outcomes)
+            while under_way:
+                outcomes = under_way.popleft().result()
+                yield from told(outcomes, place, options)
+                place += len(outcomes)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _outcomes(self, question: Question, inputs: Sequence[Any], options: Options) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for batch in question.batches(inputs):
+            outcomes += (
+                [batch] if isinstance(batch, InputError) else self._of_batch(question, batch, options)
+            )
+        return outcomes
+
+    def _of_batch(self, question: Question, batch: Batch, options: Options) -> Sequence[Outcome]:
+        """Apart, where one of them is refused: nothing of a request that was refused is answered."""
+        try:
+            return self._asked(question, batch, options)
+        except AbacusError as error:
+            if isinstance(error, InvalidInput | UnknownModel):
+                self._manifests.pop(question.manifest.name, None)  # another may have become live
+            if len(batch) == 1 or not isinstance(error, SPLIT):
+                return [error] * len(batch)
+        return [outcome for half in halves(batch) for outcome in self._of_batch(question, half, options)]
+
+    def _asked(self, question: Question, batch: Batch, options: Options) -> list[Prediction]:
+        return self._sent(
+            "POST",
+            question.path,
+            lambda response: question.results(response, len(batch)),
+            options,
+            question.headers(batch),
+            params=question.query,
+            **question.body(batch),
+        )
+
+    def _manifest(self, name: str, options: Options) -> Manifest:
+        """Known from an earlier request, or asked for, within the same time."""
+        if name not in self._manifests:
+            self._manifests[name] = self._sent("GET", model_path(name), manifest_in, options)
+        return self._manifests[name]
+
+    def _sent(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[httpx.Response], T],
+        options: Options = NO_OPTIONS,
+        headers: Mapping[str, str] = NO_HEADERS,
+        **request: Any,
+    ) -> T:
+        """Until it is answered. Raises AbacusError."""
+        attempts = self._connecting.attempts(options)
+        own = options.headers(headers)
+        while True:
+            try:
+                with errors_translated():
+                    response = self._http.request(
+                        method,
+                        path,
+                        headers=own | attempts.headers(),
+                        timeout=attempts.give_up_s(),
+                        **request,
+                    )
+                return read(checked(response))
+            except AbacusError as error:
+                time.sleep(attempts.wait_s(error))

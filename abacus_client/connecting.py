@@ -1,0 +1,135 @@
+"""What the clients of both kinds have: where the service is, who asks, and how much at a time."""
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import httpx
+
+from abacus_client.asking import PICTURES, ROWS, Outcome, Question, read
+from abacus_client.catalogue import Manifest, Model
+from abacus_client.errors import (
+    TYPE_PREFIX,
+    AbacusError,
+    InputError,
+    NotReady,
+    Problem,
+    UnexpectedAnswer,
+)
+from abacus_client.results import Prediction
+from abacus_client.retrying import Attempts
+
+# The service keeps a connection for 75 s; one that is older is not used again.
+KEEP_ALIVE_S = 60
+
+
+class Connecting(NamedTuple):
+    """`concurrency`: how many requests at a time for several inputs. `retries`: of one request."""
+
+    address: str
+    api_key: str | None
+    timeout_s: float
+    retries: int
+    concurrency: int
+
+    def checked(self) -> "Connecting":
+        """Raises InputError."""
+        if self.concurrency < 1 or self.retries < 0 or not self.timeout_s > 0:
+            raise InputError("concurrency is at least 1, retries at least 0, timeout above 0.")
+        return self
+
+    def options(self) -> dict[str, Any]:
+        """Of httpx."""
+        key = {} if self.api_key is None else {"X-API-Key": self.api_key}
+        return {
+            "base_url": self.address,
+            "headers": {"Accept": "application/json", "User-Agent": "abacus-client", **key},
+            "limits": httpx.Limits(keepalive_expiry=KEEP_ALIVE_S),
+        }
+
+    def attempts(self, options: "Options") -> Attempts:
+        """For one request. Raises InputError."""
+        timeout_s = self.timeout_s if options.timeout_s is None else options.timeout_s
+        return Attempts(timeout_s, self.retries)
+
+
+class Options(NamedTuple):
+    """Of one call: see `Client.predict`."""
+
+    version: int | None
+    explain: bool
+    top: int | None
+    batch: int | None
+    timeout_s: float | None
+    request_id: str | None
+    return_errors: bool
+    result: type[Prediction]
+
+    def headers(self, others: Mapping[str, str]) -> dict[str, str]:
+        """The id that it is logged under is the same for all attempts."""
+        return {**others, "X-Request-ID": self.request_id or uuid.uuid4().hex}
+
+    def question(self, manifest: Manifest) -> Question:
+        query: Mapping[str, str] = {
+            **({"explain": "true"} if self.explain else {}),
+            **({} if self.top is None else {"top": str(self.top)}),
+        }
+        most = ROWS if manifest.takes_rows else PICTURES
+        batch = 1 if self.explain else most if self.batch is None else min(most, self.batch)
+        if batch < 1:
+            raise InputError("batch is at least 1.")
+        return Question(manifest, self.version, query, batch)
+
+
+NO_OPTIONS = Options(None, False, None, None, None, None, False, Prediction)
+NO_HEADERS: Mapping[str, str] = {}
+
+
+def model_path(name: str) -> str:
+    return f"models/{quote(name, safe='')}"
+
+
+def manifest_in(response: httpx.Response) -> Manifest:
+    """Of what is said of one model. Raises UnexpectedAnswer or NotReady."""
+    model = read(Model, response)
+    if model.manifest is None:
+        detail = f"{model.name} is not ready: {model.refused or 'no version is loaded'}."
+        request_id = response.headers.get("X-Request-ID", "")
+        problem = Problem(
+            type=TYPE_PREFIX + NotReady.slug,
+            title="Not ready",
+            status=503,
+            detail=detail,
+            request_id=request_id,
+        )
+        raise NotReady(problem)
+    return model.manifest
+
+
+def expected(prediction: Prediction, result: type[Prediction]) -> None:
+    """Raises UnexpectedAnswer."""
+    if not isinstance(prediction, result):
+        raise UnexpectedAnswer(
+            f"{prediction.model} answers {type(prediction).__name__}, not {result.__name__}."
+        )
+
+
+def only(outcomes: Sequence[Outcome], options: Options) -> Prediction:
+    """Of a single input. Raises AbacusError."""
+    (outcome,) = outcomes
+    if isinstance(outcome, AbacusError):
+        raise outcome
+    expected(outcome, options.result)
+    return outcome
+
+
+def told(outcomes: Sequence[Outcome], first: int, options: Options) -> Iterator[Any]:
+    """For inputs from the place `first` on; the first error is raised, unless errors are to be returned."""
+    for place, outcome in enumerate(outcomes, first):
+        if isinstance(outcome, Prediction):
+            expected(outcome, options.result)
+        elif not options.return_errors:
+            outcome.index = place
+            raise outcome
+        yield outcome

@@ -1,0 +1,134 @@
+"""What a program may have in its hands, and what it should not give."""
+
+import dataclasses
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import BaseModel
+
+from tests.client.conftest import SEVEN
+
+LEVELS = np.asarray(Image.open(SEVEN).convert("L"))
+FLOWER = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
+
+PICTURES: dict[str, Callable[[], Any]] = {
+    "a path": lambda: SEVEN,
+    "its text": lambda: str(SEVEN),
+    "bytes": SEVEN.read_bytes,
+    "a bytearray": lambda: bytearray(SEVEN.read_bytes()),
+    "a memoryview": lambda: memoryview(SEVEN.read_bytes()),
+    "an open file": lambda: SEVEN.open("rb"),
+    "a file in memory": lambda: BytesIO(SEVEN.read_bytes()),
+    "Pillow's": lambda: Image.open(SEVEN),
+    "Pillow's of CMYK": lambda: Image.open(SEVEN).convert("RGB").convert("CMYK"),
+    "Pillow's of HSV": lambda: Image.open(SEVEN).convert("RGB").convert("HSV"),
+    "Pillow's of floats": lambda: Image.open(SEVEN).convert("F"),
+    "Pillow's of a palette": lambda: Image.open(SEVEN).convert("P"),
+    "Pillow's, premultiplied": lambda: Image.open(SEVEN).convert("RGBA").convert("RGBa"),
+    "an array": lambda: LEVELS,
+    "an array of steps": lambda: np.repeat(LEVELS, 2, axis=1)[:, ::2],
+    "an array of bool": lambda: LEVELS > 100,
+    "an array, read only": lambda: np.frombuffer(LEVELS.tobytes(), np.uint8).reshape(28, 28),
+    "one with a channel last": lambda: LEVELS[:, :, None],
+    "one with channels first": lambda: np.stack([LEVELS] * 3),
+    "one with channels last": lambda: np.stack([LEVELS] * 3, 2),
+    "one with alpha": lambda: np.stack([LEVELS] * 3 + [np.full_like(LEVELS, 255)], 2),
+    "a tensor": lambda: torch.from_numpy(LEVELS.copy())[None],
+    "a parameter": lambda: torch.from_numpy(LEVELS.copy()).requires_grad_(False),
+}
+
+WRONG_PICTURES: dict[str, Any] = {
+    "no such file": "nowhere.png",
+    "a folder": SEVEN.parent,
+    "floats": LEVELS / 255,
+    "tensor of floats": torch.rand(1, 28, 28),
+    "several": np.stack([LEVELS] * 2)[:, None],
+    "none of it": LEVELS[:0],
+    "objects": np.array([[None]]),
+    "nothing": None,
+    "a number": 7,
+}
+
+
+@dataclasses.dataclass
+class Cut:
+    sepal_length: float
+    sepal_width: float
+    petal_length: float
+    petal_width: float
+
+
+class Kept(NamedTuple):
+    sepal_length: float
+    sepal_width: float
+    petal_length: float
+    petal_width: float
+
+
+class Measured(BaseModel):
+    sepal_length: float
+    sepal_width: float
+    petal_length: float
+    petal_width: float
+
+
+class Polars:
+    """What two libraries of tables have in common with each other, and not with the third."""
+
+    columns = tuple(FLOWER)
+
+    def to_dicts(self) -> list[dict[str, float]]:
+        return [FLOWER, FLOWER]
+
+
+class PyArrow:
+    columns = tuple(FLOWER)
+
+    def to_pylist(self) -> list[dict[str, float]]:
+        return [FLOWER, FLOWER]
+
+
+class Pandas:
+    columns = tuple(FLOWER)
+
+    def to_dict(self, orient: str) -> list[dict[str, np.float64]]:
+        assert orient == "records"
+        return [{name: np.float64(value) for name, value in FLOWER.items()}] * 2
+
+
+VALUES = list(FLOWER.values())
+ROWS: dict[str, Any] = {
+    "a dict": FLOWER,
+    "NumPy's numbers": {name: np.float64(value) for name, value in FLOWER.items()},
+    "PyTorch's": {name: torch.tensor(value, dtype=torch.float64) for name, value in FLOWER.items()},
+    "a dataclass": Cut(*VALUES),
+    "a named tuple": Kept(*VALUES),
+    "a model": Measured(**FLOWER),
+    "an array": np.array(VALUES),
+    "a tensor": torch.tensor(VALUES, dtype=torch.float64),
+}
+SEVERAL: dict[str, Any] = {
+    "dicts": [FLOWER, FLOWER],
+    "columns": {name: [value, value] for name, value in FLOWER.items()},
+    "columns of arrays": {name: np.array([value, value]) for name, value in FLOWER.items()},
+    "an array": np.array([VALUES, VALUES]),
+    "lists": [VALUES, VALUES],
+    "records": (Kept(*VALUES), Cut(*VALUES)),
+    "as of Polars": Polars(),
+    "as of PyArrow": PyArrow(),
+    "as of pandas": Pandas(),
+}
+WRONG_ROWS: dict[str, Any] = {
+    "too few": [VALUES[:3]],
+    "infinity": FLOWER | {"petal_width": float("inf")},
+    "an object": FLOWER | {"petal_width": object()},
+    "columns of two lengths": {"sepal_length": [1.0], "sepal_width": [1.0, 2.0]},
+    "columns and a value": {"sepal_length": [1.0], "sepal_width": 1.0},
+    "a text": "flowers.csv",
+    "nothing": None,
+    "a number": 7,
+}
