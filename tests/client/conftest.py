@@ -12,7 +12,7 @@ from abacus_client import AsyncClient, Client
 from service.artifacts.interface import Column, Output, TableInput
 from tests.client.relay import Relay, relaying
 from tests.conftest import COMMITTED
-from tests.connections.test_direct import watched
+from tests.connections.watched import watched
 from tests.endpoints.tiny_models import publish_colours, publish_iris, publish_table
 
 SEVEN = COMMITTED / "digit" / (COMMITTED / "digit" / "current").read_text().strip() / "samples" / "7.png"

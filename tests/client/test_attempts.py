@@ -26,7 +26,7 @@ from abacus_client.retrying import Attempts, retry_after_s
 from service.http.keys import add_key
 from tests.client.conftest import SEVEN
 from tests.client.relay import CUT, DROP, Relay, refusal
-from tests.connections.test_direct import watched
+from tests.connections.watched import watched
 
 NOW = "0"
 
