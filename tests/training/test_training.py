@@ -24,7 +24,7 @@ from service.artifacts.store import ArtifactStore, read_manifest
 from service.engine.predictor import torchscript_accepted
 from tests.conftest import BASELINE, COMMITTED, CPU, QUIET, ROOT, Digits, digit_candidate, mnist_rows
 from training.commands import cli
-from training.data import DataUnavailable, Rows, lecture_hours, load_mnist, read_hours, split_validation
+from training.data import DataUnavailable, Rows, lecture_hours, read_hours
 from training.digits import augment
 from training.digits.digit_nets import ConvNet, DetectingDigitNet, Detector, DigitNet
 from training.digits.digit_recipe import (
@@ -36,6 +36,7 @@ from training.digits.digit_recipe import (
     SOFTMAX_MLP,
     Recipe,
 )
+from training.digits.mnist import load_mnist, split_validation
 from training.fitting.fit import Diverged, Hyperparameters, Phase, fit
 from training.pass_net import PassNet
 from training.pass_recipe import LECTURE, SUMMED_LOSS, start, train_pass

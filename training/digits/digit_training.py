@@ -15,7 +15,7 @@ from service.artifacts.manifest import ArtifactError, Manifest, Metric, Training
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore, read_further_files, read_manifest, read_model
 from training.activation import IF_AS_GOOD, Activation
-from training.data import Rows, load_mnist, split_validation
+from training.data import Rows
 from training.digits import augment
 from training.digits import digit_nets as nets
 from training.digits.detector import fit_detector
@@ -30,6 +30,7 @@ from training.digits.digit_recipe import (
     Recipe,
     start,
 )
+from training.digits.mnist import load_mnist, split_validation
 from training.evaluation.calibration import calibration_error, fit_temperature
 from training.evaluation.evaluate import (
     Evaluation,
