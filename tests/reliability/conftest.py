@@ -23,21 +23,18 @@ class Figure(NamedTuple):
     value: str
 
 
-FIGURES = pytest.StashKey[list[Figure]]()
+FIGURE = "reliability"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[FIGURES] = []
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker("alone")
-
-
-def pytest_terminal_summary(config: pytest.Config) -> None:
-    figures = config.stash.get(FIGURES, [])
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    figures = [
+        Figure(*row)
+        for report in reports
+        if report.when == "call"
+        for name, row in report.user_properties
+        if name == FIGURE
+    ]
     if not figures:
         return
     table = Table(title="Reliability", show_lines=True)
@@ -50,9 +47,12 @@ def pytest_terminal_summary(config: pytest.Config) -> None:
 
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Callable[[str, str, str], None]:
-    """Enter a row of the table: what was tested, what is wanted, what was measured."""
-    figures = request.config.stash[FIGURES]
-    return lambda test, bar, value: figures.append(Figure(test, bar, value))
+    """Enter a row of the table: what was tested, what is wanted, what was measured.
+
+    It goes with the test's report, so that it comes from whichever process runs the test.
+    """
+    properties = request.node.user_properties
+    return lambda test, bar, value: properties.append((FIGURE, (test, bar, value)))
 
 
 @pytest.fixture

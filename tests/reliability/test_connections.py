@@ -17,6 +17,8 @@ LINK_S = 0.05
 
 Report = Callable[[str, str, str], None]
 
+pytestmark = pytest.mark.alone  # requests are sent at the end of a second, to the hundredth
+
 
 @pytest.fixture(scope="module")
 def service(published: Path) -> Iterator[Watched]:

@@ -21,6 +21,8 @@ from tests.reliability.load import asking
 
 Report = Callable[[str, str, str], None]
 
+pytestmark = pytest.mark.alone  # compares what is computed in a time
+
 HEART = "tests.reliability.heartbeat"
 MOST_BYTES, ROOM_BYTES = 1024 * 1024, 32 * 1024 * 1024
 OPTIONS = ("--max-body-bytes", str(2 * MOST_BYTES), "--max-pending-bytes", str(ROOM_BYTES))

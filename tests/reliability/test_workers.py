@@ -171,6 +171,7 @@ def test_the_whole_group_is_told_to_stop(published: Path, figure: Report, number
     assert ("stopping (drain)" in log) == drained
 
 
+@pytest.mark.alone  # a busy machine is silent, too
 def test_a_start_that_takes_longer_than_a_silence_may(
     published: Path, tmp_path: Path, long: bool, figure: Report
 ) -> None:
