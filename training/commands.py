@@ -1,4 +1,7 @@
-"""The commands: `pass`, `digit`, `picture` and `table` fit a model and publish it, `keys` makes keys."""
+"""The commands: `pass`, `digit`, `picture` and `table` fit a model and publish it, `keys` makes keys.
+
+Those that read data sets or draw import what they do it with when they are called: it takes seconds.
+"""
 
 import os
 from enum import StrEnum
@@ -12,9 +15,7 @@ from service.artifacts.signatures import SigningKey, make_keys
 from service.artifacts.store import ArtifactStore, read_manifest
 from training.activation import Activation
 from training.adoption import adopt_command
-from training.digits.digit_evaluation import evaluate_digit
 from training.digits.digit_recipe import CNN, RECIPES
-from training.digits.digit_training import recalibrate_digit, train_digit
 from training.failures import errors_explained, fail
 from training.options import (
     Activate,
@@ -31,7 +32,7 @@ from training.pass_recipe import probability_at, train_pass
 from training.pictures import picture_command
 from training.preflight import checkpoint_in, device_of, store_in
 from training.publish import publish_again
-from training.tables import print_result, print_robustness
+from training.tables import print_result
 from training.tabular import table_command
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -101,6 +102,8 @@ def digit(
     checkpoints: Checkpoints = None,
 ) -> None:
     """Handwritten digits, from MNIST."""
+    from training.digits.digit_training import train_digit
+
     console, told = Console(), list[str]()
     checkpoint = checkpoint_in(checkpoints, resume)
     with errors_explained(checkpoint):
@@ -132,6 +135,8 @@ def recalibrate(
     activate: Activate = None,
 ) -> None:
     """Publish the weights of a digit model again, its temperature and detector fitted anew."""
+    from training.digits.digit_training import recalibrate_digit
+
     told = list[str]()
     with errors_explained():
         key = SigningKey(sign) if sign else None
@@ -159,6 +164,9 @@ def evaluate_(
     activate: Activate = None,
 ) -> None:
     """Read thousands of pictures as a client would send them; a table, and pages of pictures."""
+    from training.digits.digit_evaluation import evaluate_digit
+    from training.digits.robustness_table import print_robustness
+
     if name != "digit":
         raise typer.BadParameter("only digit can be evaluated")
     console = Console()

@@ -11,9 +11,6 @@ from service.artifacts.signatures import SigningKey
 from training.activation import Activation
 from training.failures import errors_explained
 from training.options import Activate, Checkpoints, Device, Epochs, Out, Resume, Seed, Sign
-from training.pictures.picture_data import load_cifar10, load_pictures
-from training.pictures.picture_recipe import SIZE
-from training.pictures.picture_training import train_picture
 from training.preflight import check_name, checkpoint_in, device_of, store_in
 from training.tables import print_result
 
@@ -55,6 +52,10 @@ def picture(
     checkpoints: Checkpoints = None,
 ) -> None:
     """Pictures of anything, told apart by the folders that they lie in."""
+    from training.pictures.picture_data import load_cifar10, load_pictures
+    from training.pictures.picture_recipe import SIZE
+    from training.pictures.picture_training import train_picture
+
     console, told = Console(), list[str]()
     checkpoint = checkpoint_in(checkpoints, resume)
     check_name(name, " of pictures", NAMES_OF_OTHERS)
