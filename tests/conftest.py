@@ -43,6 +43,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="Run the reliability rows at full length.")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: tests often wait for services to start and end."""
+    return min(4, (os.cpu_count() or 1) + 1)
+
+
+# Where tests start processes: beside them there is something quick to do, and nothing long at the end.
+LONG = ("reliability", "workers", "rollout", "training", "test_commands.py", "test_server.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.relative_to(ROOT / "tests").parts[0] not in LONG)
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No setting of the developer's own shell reaches a test, and no checkpoint of a test its folder."""
