@@ -1,7 +1,9 @@
 """Fixtures: tiny real models published by our own publish(), the app in process, and a real server."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -23,7 +25,8 @@ from PIL import Image
 from rich.console import Console
 
 from service.app import create_app
-from service.artifacts.manifest import Manifest, Metric, TrainingRecord
+from service.artifacts.manifest import MANIFEST_FILE, SIGNATURE_FILE, Manifest, Metric, TrainingRecord
+from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
 from service.engine.predictor import Predictor, load
 from service.settings import Settings
@@ -121,6 +124,26 @@ def publish_digit(root: Path, digits: Digits, net: torch.nn.Module | None = None
     torch.manual_seed(0)
     images_u8 = torch.from_numpy(digits.images_u8[:10]).unsqueeze(1)
     return publish(digit_candidate(net or DigitNet(softmax_mlp()), images_u8), ArtifactStore(root))
+
+
+def publish_copy(store: ArtifactStore, key: SigningKey | None = None, spoil: Any = None) -> int:
+    """Publish version 1 of `digit` again as the next version, spoilt on the way; it goes live.
+
+    As atomic as `publish`, and quick: no process verifies it.
+    """
+    version = max(store.versions("digit")) + 1
+    with store.publishing("digit") as folder:
+        staged = folder / ".staging-copy"
+        shutil.copytree(store.folder("digit", 1), staged)
+        manifest = json.loads((staged / MANIFEST_FILE).read_text())
+        (staged / MANIFEST_FILE).write_text(json.dumps(manifest | {"version": version}))
+        if key:
+            (staged / SIGNATURE_FILE).write_bytes(key.sign((staged / MANIFEST_FILE).read_bytes()))
+        if spoil:
+            spoil(staged)
+        staged.rename(store.folder("digit", version))
+        store.activate("digit", version)
+    return version
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from benchmarks.__main__ import cli
 from benchmarks.load import Load, LoadFailed, parse, run_wrk
 from benchmarks.process import NotStarted, Running, free_port
 from benchmarks.report import write
@@ -148,13 +150,14 @@ def test_every_named_server_exists_and_its_files_too() -> None:
     assert len({server.title for server in SERVERS}) == len(SERVERS)
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["quick"], ["gpu"], ["report"]])
-def test_help(command: list[str]) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *command, "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+def test_help() -> None:
+    command = [sys.executable, "-m", "benchmarks", "--help"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "Usage" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["run", "quick", "gpu", "report"])
+def test_each_command_has_help(command: str) -> None:
+    """In this process, as torch is here already."""
+    result = CliRunner().invoke(cli, [command, "--help"])
+    assert (result.exit_code, "Usage" in result.output) == (0, True)

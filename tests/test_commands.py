@@ -35,14 +35,19 @@ def store(published: Path, tmp_path: Path) -> ArtifactStore:
     return ArtifactStore(root)
 
 
-def models(store: ArtifactStore, *arguments: str) -> subprocess.CompletedProcess[str]:
+def shell(store: ArtifactStore, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "service", "models", *arguments, "--artifacts", str(store.root)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
+def models(store: ArtifactStore, *arguments: str) -> Result:
+    """In this process, as torch is here already."""
+    return CliRunner().invoke(cli, [*arguments, "--artifacts", str(store.root)])
+
+
 def test_versions_are_listed_with_the_live_one_marked(store: ArtifactStore) -> None:
     store.activate("digit", 2)
-    lines = models(store, "list").stdout.splitlines()
+    lines = shell(store, "list").stdout.splitlines()
     assert [line[:9] for line in lines] == ["  digit/1", "* digit/2", "  digit/3", "* pass/1 "]
     assert "accuracy" in lines[0]
 
@@ -71,33 +76,32 @@ def test_at_a_terminal_they_are_a_table(store: ArtifactStore) -> None:
 
 
 def test_activate_verifies_first(store: ArtifactStore) -> None:
-    assert models(store, "activate", "digit", "3").returncode == 0
+    assert shell(store, "activate", "digit", "3").returncode == 0
     assert store.current("digit") == 3
     (store.folder("digit", 2) / MODEL_FILE).write_bytes(b"broken")
-    refused = models(store, "activate", "digit", "2")
+    refused = shell(store, "activate", "digit", "2")
     assert (refused.returncode, store.current("digit")) == (1, 3)
     assert "bytes" in refused.stderr
-    assert models(store, "verify", "digit", "2").returncode == 1
+    assert models(store, "verify", "digit", "2").exit_code == 1
     assert "fit to serve" in models(store, "verify", "digit").stdout
-    assert models(store, "activate", "digit", "9").returncode == 1
-    assert models(store, "verify", "dogit").returncode == 1
+    assert models(store, "activate", "digit", "9").exit_code == 1
+    assert models(store, "verify", "dogit").exit_code == 1
 
 
 def test_rollback_skips_what_is_not_fit(store: ArtifactStore) -> None:
     store.activate("digit", 3)
     (store.folder("digit", 2) / MODEL_FILE).write_bytes(b"broken")
     result = models(store, "rollback", "digit")
-    assert result.returncode == 0
+    assert result.exit_code == 0
     assert "digit/1 is live instead of digit/3" in result.stdout
     assert "skipped" in result.stderr
     assert store.current("digit") == 1
-    assert models(store, "rollback", "digit").returncode == 1
+    assert models(store, "rollback", "digit").exit_code == 1
     assert store.current("digit") == 1
 
 
 def sign(store: ArtifactStore, *arguments: str) -> Result:
-    """In this process, as torch is here already."""
-    return CliRunner().invoke(cli, ["sign", *arguments, "--artifacts", str(store.root)])
+    return models(store, "sign", *arguments)
 
 
 def test_the_shipped_models_are_signed_and_then_served_as_documented(tmp_path: Path) -> None:
@@ -150,8 +154,8 @@ def test_only_what_is_fit_is_signed_and_no_signature_replaced_unasked(
 
 def test_help_is_everywhere(store: ArtifactStore) -> None:
     for command in ("list", "verify", "activate", "rollback", "sign"):
-        assert models(store, command, "--help").returncode == 0
-    assert models(ArtifactStore(store.root / "nowhere"), "list").returncode == 2
+        assert shell(store, command, "--help").returncode == 0
+    assert shell(ArtifactStore(store.root / "nowhere"), "list").returncode == 2
 
 
 def test_nothing_that_others_wrote_acts_on_the_terminal(store: ArtifactStore) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, ArtifactError
 from service.artifacts.signatures import KeyUnusable, SigningKey, TrustedKeys, make_keys
@@ -16,6 +17,7 @@ from service.artifacts.store import ArtifactStore
 from service.engine import predictor
 from service.engine.predictor import load
 from tests.conftest import CPU, QUIET, ROOT, Digits, digit_candidate
+from training.commands import cli
 from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.pass_recipe import train_pass
 from training.publish import publish
@@ -114,10 +116,11 @@ def test_a_private_key_comes_from_a_file_or_a_pipe_that_ends() -> None:
 
 
 def test_keys_are_made_and_used_from_the_command_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "training", "keys", "--out", str(tmp_path)]
-    assert subprocess.run(command, cwd=ROOT, capture_output=True).returncode == 0
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert again.returncode == 2
+    command = ["keys", "--out", str(tmp_path)]
+    made = subprocess.run([sys.executable, "-m", "training", *command], cwd=ROOT, capture_output=True)
+    assert made.returncode == 0
+    again = CliRunner().invoke(cli, command)
+    assert again.exit_code == 2
     assert "not overwritten" in again.stderr
     assert (tmp_path / "signing-key.pem").stat().st_mode & 0o077 == 0
     store = ArtifactStore(tmp_path / "artifacts")

@@ -17,9 +17,9 @@ from tests.conftest import sent, served, wait_for
 
 
 def slow_picture() -> bytes:
-    """A one on grainy paper of 16 megapixels, which takes a while to decode."""
-    paper = np.random.default_rng(0).integers(240, 248, (4000, 4000), dtype=np.uint8)
-    paper[800:3200, 1900:2100] = 20
+    """A one on grainy paper of 4 megapixels, which takes a while to decode."""
+    paper = np.random.default_rng(0).integers(240, 248, (2000, 2000), dtype=np.uint8)
+    paper[400:1600, 950:1050] = 20
     buffer = BytesIO()
     Image.fromarray(paper).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
@@ -41,6 +41,7 @@ def test_what_is_in_flight_is_answered(published: Path, workers: int) -> None:
 
         answers = [clients.submit(ask) for _ in range(requests)]
         wait_for(lambda: sent(service.client) >= requests)
+        assert not all(answer.done() for answer in answers)
         service.client.close()
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(timeout=60) == 0

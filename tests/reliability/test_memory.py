@@ -18,10 +18,9 @@ import psutil
 import pytest
 
 from service.artifacts.store import ArtifactStore
-from tests.conftest import ROOT, Digits, png, wait_for
+from tests.conftest import ROOT, Digits, png, publish_copy, wait_for
 from tests.reliability.leaky import LEAK_BYTES
 from tests.reliability.load import whole_request
-from tests.reliability.test_publishing import publish_copy
 
 Report = Callable[[str, str, str], None]
 

@@ -20,29 +20,12 @@ from service.artifacts.signatures import SigningKey, make_keys
 from service.artifacts.store import ArtifactStore
 from service.engine.predictor import load
 from service.engine.tensors import encode_tensor
-from tests.conftest import CPU, Digits, digit_candidate, png, served, wait_for
+from tests.conftest import CPU, Digits, digit_candidate, png, publish_copy, served, wait_for
 from tests.reliability.load import asking
 from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.publish import publish, script
 
 Report = Callable[[str, str, str], None]
-
-
-def publish_copy(store: ArtifactStore, key: SigningKey | None = None, spoil: Any = None) -> int:
-    """Publish version 1 again as the next version, spoilt on the way; as atomic as `publish`, and quick."""
-    version = max(store.versions("digit")) + 1
-    with store.publishing("digit") as folder:
-        staged = folder / ".staging-copy"
-        shutil.copytree(store.folder("digit", 1), staged)
-        manifest = json.loads((staged / MANIFEST_FILE).read_text())
-        (staged / MANIFEST_FILE).write_text(json.dumps(manifest | {"version": version}))
-        if key:
-            (staged / SIGNATURE_FILE).write_bytes(key.sign((staged / MANIFEST_FILE).read_bytes()))
-        if spoil:
-            spoil(staged)
-        staged.rename(store.folder("digit", version))
-        store.activate("digit", version)
-    return version
 
 
 def test_publishes_under_load(

@@ -15,7 +15,7 @@ from service.artifacts.manifest import MANIFEST_FILE
 from service.artifacts.pointers import CANARY, STABLE
 from service.artifacts.store import ArtifactStore
 from service.commands import cli
-from tests.conftest import Digits, Served, metric_sum, png, publish_digit, served, wait_for
+from tests.conftest import Digits, Served, metric_sum, png, publish_copy, publish_digit, served, wait_for
 from training.digits.digit_nets import DigitNet, softmax_mlp
 
 WITHIN_S = 30
@@ -43,7 +43,7 @@ def store(digits: Digits, tmp_path_factory: pytest.TempPathFactory) -> ArtifactS
     store = ArtifactStore(tmp_path_factory.mktemp("artifacts"))
     publish_digit(store.root, digits)
     publish_digit(store.root, digits, FailsOnOne(int(digits.images_u8[20].sum())))
-    publish_digit(store.root, digits)
+    publish_copy(store)
     store.activate("digit", 1)
     return store
 
