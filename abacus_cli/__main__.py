@@ -28,6 +28,12 @@ def serve(program: str, words: Words) -> None:
     cli(words, prog_name=program)
 
 
+def predict(program: str, words: Words) -> None:
+    from abacus_cli.predict_command import cli
+
+    cli(words, prog_name=program)
+
+
 def models(program: str, words: Words) -> None:
     from service.commands import cli
 
@@ -60,6 +66,7 @@ def train(program: str, words: Words) -> None:
 
 COMMANDS = {
     "serve": Command("Serve the live versions of the published models over HTTP.", serve),
+    "predict": Command("Ask a running service about many pictures or rows, into a file.", predict),
     "models": Command("See, verify, sign and choose what is published and what is live.", models),
     "train": Command("Fit a model, or take one that you have, and publish it.", train),
     "keys": Command("Make keys: for callers, and to sign models with.", keys),

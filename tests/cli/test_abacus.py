@@ -28,7 +28,7 @@ def abacus(
 def test_help_names_the_commands() -> None:
     shown = abacus("--help")
     assert shown.returncode == 0
-    for command in ("serve", "models", "train", "keys"):
+    for command in ("serve", "predict", "models", "train", "keys"):
         assert f"\n  {command} " in shown.stdout
     assert abacus("--version").stdout == f"abacus {__version__}\n"
     keys = abacus("keys", "--help").stdout
@@ -41,7 +41,7 @@ def test_help_names_the_commands() -> None:
     [
         ((), "Usage: abacus COMMAND"),
         (("sreve",), "Error: abacus has no command 'sreve'; did you mean serve?"),
-        (("xyz",), "Error: abacus has no command 'xyz'. There are: serve, models, train, keys."),
+        (("xyz",), "Error: abacus has no command 'xyz'. There are: serve, predict, models, train, keys."),
         (("keys",), "Usage: abacus keys COMMAND"),
         (("keys", "apy"), "Error: abacus keys has no command 'apy'; did you mean api?"),
         (("keys", "api"), "Usage: abacus keys api "),

@@ -1,0 +1,116 @@
+"""Many questions, one answer after the other: in order, some requests ahead, and each written at once."""
+
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from abacus_client import (
+    AbacusError,
+    Client,
+    NoAnswer,
+    NotReady,
+    Overloaded,
+    Prediction,
+    ServiceError,
+    Unauthorized,
+    UnexpectedAnswer,
+    UnknownModel,
+)
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from abacus_cli.inputs import Asked, Inputs
+from abacus_cli.outputs import ERROR, Output
+from service.artifacts.manifest import printable
+
+MOST_SHOWN = 500
+# Not of one input: the next would fare the same.
+OF_THE_SERVICE = (NoAnswer, NotReady, Overloaded, Unauthorized, UnexpectedAnswer, UnknownModel)
+
+
+class Stopped(Exception):
+    """The service cannot be asked any longer."""
+
+
+class Bulk:
+    """`options`: of `Client.predict`."""
+
+    def __init__(self, client: Client, model: str, output: Output, **options: Any) -> None:
+        self._client = client
+        self._model = model
+        self._output = output
+        self._options = options
+        self._under_way: deque[Asked] = deque()
+        self.answered = self.failed = self.skipped = 0
+
+    def run(self, inputs: Inputs) -> None:
+        """Raises Stopped, InputUnusable or OutputUnusable; what was answered until then is written."""
+        given = self._given(inputs.asked)
+        with _progress() as progress:
+            self._task = progress.add_task(self._model, total=inputs.total)
+            self._progress = progress
+            for outcome in self._client.predict(self._model, given, return_errors=True, **self._options):
+                self._take(self._under_way.popleft(), outcome)
+                progress.advance(self._task)
+        self._output.finish()
+
+    def _given(self, asked: Iterable[Asked]) -> Iterator[Any]:
+        """Without what has an answer, or was named before."""
+        done = self._output.done
+        for one in asked:
+            if one.key in done:
+                self.skipped += 1
+                self._progress.advance(self._task)
+                continue
+            done.add(one.key)
+            self._under_way.append(one)
+            yield one.given
+
+    def _take(self, one: Asked, outcome: Prediction | AbacusError) -> None:
+        if isinstance(outcome, OF_THE_SERVICE):
+            raise Stopped(reason(outcome)) from outcome
+        if isinstance(outcome, AbacusError):
+            self.failed += 1
+            why = reason(outcome)
+            self._output.write({**one.shown, ERROR: why})
+            line = printable(f"{one.key}: {why}", MOST_SHOWN)
+            self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
+            self.answered += 1
+            answer = outcome.model_dump(exclude_none=True)
+            served_by = {name: answer.pop(name) for name in ("model", "version")}
+            self._output.write({**one.shown, **answer, **served_by})
+
+
+def reason(error: AbacusError) -> str:
+    """In one line, with the first thing that is wrong where the service names it."""
+    fields = error.errors if isinstance(error, ServiceError) else []
+    named = f" {fields[0].field}: {fields[0].message}" if fields else ""
+    return printable(f"{error}{named}", MOST_SHOWN)
+
+
+class Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:,.0f}/s")
+
+
+def _progress() -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, disable=not sys.stderr.isatty())

@@ -1,0 +1,106 @@
+"""`abacus predict`: many pictures or rows, from files or a pipe, into a file that can be gone on with."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from abacus_client import AbacusError, Client, InputError, Manifest
+
+from abacus_cli.bulk import Bulk, Stopped, reason
+from abacus_cli.inputs import STDIN, Inputs, InputUnusable, inputs_of
+from abacus_cli.outputs import OutputUnusable, output_to
+from service.artifacts.manifest import printable
+
+ALL_ANSWERED, SOME_FAILED, WRONG, NOT_SERVED, INTERRUPTED = 0, 1, 2, 3, 130
+MOST_SHOWN = 1000
+
+cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@cli.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="Model, such as digit.")],
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Files and folders, or one CSV file; - or none for standard input: paths, or CSV."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="answers.csv, .jsonl or .parquet; else JSON lines to standard output."),
+    ] = None,
+    url: Annotated[
+        str, typer.Option(help="Of the service.", envvar="ABACUS_URL")
+    ] = "http://127.0.0.1:8000",
+    api_key: Annotated[
+        str | None, typer.Option(help="Where it asks for one.", envvar="ABACUS_API_KEY")
+    ] = None,
+    version: Annotated[int | None, typer.Option(help="By default the live one.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=256, help="Requests at a time.")] = 4,
+    batch: Annotated[int | None, typer.Option(min=1, help="Most inputs of a request.")] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.001, help="Seconds for a request and its repetitions.")
+    ] = 30,
+) -> None:
+    """Ask a running service about many pictures or rows.
+
+    What the output has already is skipped, so a command that was stopped goes on when it is given again.
+    Exit code 0: all is answered; 1: something failed, with its reason in the output and on standard error;
+    2: the command is wrong; 3: the service cannot be asked.
+    """
+    if not paths and sys.stdin.isatty():
+        raise typer.BadParameter("Name files or folders, or pipe their paths.")
+    try:
+        with Client(url, api_key=api_key, timeout=timeout, concurrency=concurrency) as client:
+            inputs = inputs_of(_manifest(client, model), paths or [STDIN])
+            bulk = Bulk(client, model, output_to(out, inputs.key), version=version, batch=batch)
+            _run(bulk, inputs, out)
+    except (InputUnusable, OutputUnusable, InputError) as error:
+        _fail(str(error), WRONG)
+    except BrokenPipeError:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # so that the end of Python is silent
+        raise typer.Exit(SOME_FAILED) from None
+
+
+def _manifest(client: Client, name: str) -> Manifest:
+    try:
+        model = client.model(name)
+    except InputError:
+        raise
+    except AbacusError as error:
+        _fail(reason(error), NOT_SERVED)
+    if model.manifest is None:
+        _fail(f"{name} is not ready: {model.refused or 'no version is loaded'}", NOT_SERVED)
+    return model.manifest
+
+
+def _run(bulk: Bulk, inputs: Inputs, out: Path | None) -> None:
+    """Ends with the exit code and, on standard error, what became of how many."""
+    code, why = ALL_ANSWERED, ""
+    try:
+        bulk.run(inputs)
+    except Stopped as stopped:
+        code, why = NOT_SERVED, f"; stopped: {stopped}"
+    except KeyboardInterrupt:
+        code, why = INTERRUPTED, "; interrupted"
+    else:
+        code = SOME_FAILED if bulk.failed else ALL_ANSWERED
+    again = "; the same command goes on" if why and out else ""
+    where = f" in {out}" if out else ""
+    counts = f"{bulk.answered:,} answered{where}, {bulk.failed:,} failed, {bulk.skipped:,} skipped"
+    _say(f"{counts}{why}{again}")
+    raise typer.Exit(code)
+
+
+def _say(line: str) -> None:
+    typer.echo(printable(line, MOST_SHOWN), err=True)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    _say(f"Error: {message}")
+    raise typer.Exit(code)

@@ -1,0 +1,208 @@
+"""`abacus predict`: many pictures and rows into a file, from a service that really answers."""
+
+import csv
+import json
+import os
+import pty
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import ROOT, Digits, png
+
+try:
+    from pyarrow import parquet
+except ModuleNotFoundError:
+    parquet = None
+
+ENVIRONMENT = {
+    "COLUMNS": "120",
+    "PATH": "",
+    "NO_COLOR": "1",
+    "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+}
+HOURS = "student,hours,passed\nAda,4,1\nBob,0.5,0\nEve,many,\nMia,2.5,1\n"
+
+
+@pytest.fixture
+def scans(tmp_path: Path, digits: Digits) -> Path:
+    """Twenty digits in two folders, and a file that is none."""
+    folder = tmp_path / "scans"
+    (folder / "more").mkdir(parents=True)
+    for i in range(20):
+        path = folder / ("more" if i % 2 else "") / f"{i:02}.png"
+        path.write_bytes(png(digits.images_u8[i]))
+    (folder / "notes.txt").write_text("no picture")
+    (folder / ".hidden").write_text("not asked about")
+    return folder
+
+
+@pytest.fixture
+def ask(committed_server: httpx.Client, tmp_path: Path) -> Any:
+    def ask(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        url = str(committed_server.base_url)
+        return predict(tmp_path, *words, "--url", url, given=given)
+
+    return ask
+
+
+def predict(folder: Path, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "abacus_cli", "predict", *words]
+    environment = {**ENVIRONMENT, "PYTHONPATH": f"{ROOT}:{ENVIRONMENT['PYTHONPATH']}"}
+    return subprocess.run(
+        command, cwd=folder, input=given, capture_output=True, text=True, timeout=120, env=environment
+    )
+
+
+def rows_in(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_folder_of_pictures_becomes_a_table_and_is_gone_on_with(
+    ask: Any, scans: Path, tmp_path: Path, digits: Digits
+) -> None:
+    out = tmp_path / "answers.csv"
+    first = ask("digit", "scans", "--out", "answers.csv")
+    assert first.returncode == 1
+    assert first.stdout == ""
+    refused, summary = first.stderr.splitlines()
+    assert refused.startswith("scans/notes.txt: ")
+    assert summary == "20 answered in answers.csv, 1 failed, 0 skipped"
+    rows = rows_in(out)
+    pictures = sorted(str(path.relative_to(tmp_path)) for path in scans.rglob("*.png"))
+    assert [row["file"] for row in rows] == [*pictures, "scans/notes.txt"]
+    assert rows[-1]["error"]
+    assert rows[-1]["digit"] == ""
+    by_name = {Path(row["file"]).name: row for row in rows}
+    right = [by_name[f"{i:02}.png"]["digit"] == str(digits.labels[i]) for i in range(20)]
+    assert sum(right) >= 19
+    assert sum(float(rows[0][f"probabilities_{d}"]) for d in range(10)) == pytest.approx(1, abs=1e-4)
+
+    # Killed in the middle of a line: what has none is asked again, and nothing twice.
+    kept = out.read_bytes()
+    out.write_bytes(kept[: len(kept) // 2])
+    again = ask("digit", "scans", "scans", "--out", "answers.csv")
+    assert [(row["file"], row["digit"]) for row in rows_in(out)] == [(r["file"], r["digit"]) for r in rows]
+    answered, failed, skipped = map(int, re.findall(r"(\d+) [aefs]", again.stderr.splitlines()[-1]))
+    assert 0 < answered < 20
+    assert (failed, answered + failed + skipped) == (1, 2 * 21)
+    assert ask("digit", "scans", "--out", "answers.csv").returncode == 0
+
+
+def test_paths_come_through_a_pipe_and_answers_go_through_one(ask: Any, scans: Path) -> None:
+    paths = sorted(map(str, scans.glob("*.png")))
+    result = ask("digit", given="".join(f"{path}\n" for path in [*paths, "missing.png"]))
+    assert result.returncode == 1
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [answer["file"] for answer in answers] == [*paths, "missing.png"]
+    assert all(len(answer["probabilities"]) == 10 for answer in answers[:-1])
+    assert "missing.png" in answers[-1]["error"]
+    assert ask("digit", "-", given=paths[0]).returncode == 0
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_rows_of_a_csv_file_keep_what_stands_beside_them(ask: Any, tmp_path: Path, form: str) -> None:
+    (tmp_path / "records.csv").write_text(HOURS)
+    out = tmp_path / f"answers.{form}"
+    result = ask("pass", "records.csv", "--out", out.name)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[0].startswith("3: ")
+    rows: list[dict[str, Any]] = (
+        rows_in(out) if form == "csv" else [json.loads(line) for line in out.read_text().splitlines()]
+    )
+    assert [(str(row["row"]), row["student"], bool(row.get("error"))) for row in rows] == [
+        ("1", "Ada", False),
+        ("2", "Bob", False),
+        ("3", "Eve", True),
+        ("4", "Mia", False),
+    ]
+    assert float(rows[0]["probability"]) > 0.8
+    again = ask("pass", "--out", out.name, given=HOURS + "Zoe,9,1\n")
+    assert (again.returncode, again.stderr) == (0, f"1 answered in {out.name}, 0 failed, 4 skipped\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "code", "said"),
+    [
+        (
+            ("digit", "x.png", "--out", "answers.xls"),
+            "",
+            2,
+            "answers.xls is to end in .csv, .jsonl or .parquet",
+        ),
+        (("digit", "x.png", "--out", "/dev/null/a.csv"), "", 2, "/dev/null/a.csv cannot be written"),
+        (("digit", "x.png", "--out", "other.csv"), "", 2, "other.csv has no column 'file'"),
+        (("pass", "missing.csv"), "", 2, "missing.csv cannot be read: No such file"),
+        (("pass", "a.csv", "b.csv"), "", 2, "pass takes the rows of one CSV file"),
+        (("pass", "other.csv"), "", 2, "other.csv has no column hours, which pass takes"),
+        (("pass",), "", 2, "- has no column hours"),
+        (("nothing", "x.png"), "", 3, "nothing"),
+        (("digit", "x.png", "--url", "nowhere"), "", 2, ""),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(
+    ask: Any, tmp_path: Path, words: Sequence[str], given: str, code: int, said: str
+) -> None:
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    result = predict(tmp_path, *words) if "--url" in words else ask(*words, given=given)
+    assert (result.returncode, result.stdout) == (code, "")
+    assert said in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert (tmp_path / "other.csv").read_text() == "a,b\n1,2\n"
+
+
+def test_who_does_not_answer_is_no_failure_of_a_file(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    result = predict(tmp_path, "digit", "x.png", "--out", "answers.csv", "--url", url)
+    assert result.returncode == 3
+    assert not (tmp_path / "answers.csv").exists()
+
+
+@pytest.fixture
+def screen() -> Iterator[tuple[int, int]]:
+    ours, theirs = pty.openpty()
+    yield ours, theirs
+    os.close(ours)
+
+
+def test_a_terminal_shows_how_far_it_is(
+    committed_server: httpx.Client, scans: Path, tmp_path: Path, screen: tuple[int, int]
+) -> None:
+    ours, theirs = screen
+    command = [sys.executable, "-m", "abacus_cli", "predict", "digit", str(scans), "--out", "answers.csv"]
+    command += ["--url", str(committed_server.base_url)]
+    environment = {**ENVIRONMENT, "TERM": "xterm", "PYTHONPATH": f"{ROOT}:{ENVIRONMENT['PYTHONPATH']}"}
+    assert subprocess.run(command, cwd=tmp_path, stderr=theirs, env=environment).returncode == 1
+    os.close(theirs)
+    shown = os.read(ours, 1 << 20).decode()
+    assert "21/21" in shown
+    assert "/s" in shown
+
+
+@pytest.mark.skipif(parquet is None, reason="pyarrow is not installed")
+def test_parquet_has_the_same_and_is_gone_on_with(ask: Any, scans: Path, tmp_path: Path) -> None:
+    assert ask("digit", "scans/more", "--out", "answers.parquet").returncode == 0
+    shutil.rmtree(scans / "more")
+    assert ask("digit", "scans", "--out", "answers.parquet").returncode == 1
+    rows = parquet.read_table(tmp_path / "answers.parquet").to_pylist()
+    assert [bool(row["error"]) for row in rows] == [False] * 20 + [True]
+    assert {type(row["digit"]) for row in rows[:20]} == {int}
+    assert [path.name for path in tmp_path.glob("*.parquet*")] == ["answers.parquet"]
+
+
+@pytest.mark.skipif(parquet is not None, reason="pyarrow is installed")
+def test_parquet_says_what_it_needs(ask: Any, tmp_path: Path) -> None:
+    result = ask("digit", "x.png", "--out", "answers.parquet")
+    assert result.returncode == 2
+    assert result.stderr == "Error: answers.parquet needs pyarrow: pip install 'abacus-serving[parquet]'\n"
+    assert list(tmp_path.iterdir()) == []
