@@ -5,18 +5,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from abacus_client import (
-    AbacusError,
-    Client,
-    NoAnswer,
-    NotReady,
-    Overloaded,
-    Prediction,
-    ServiceError,
-    Unauthorized,
-    UnexpectedAnswer,
-    UnknownModel,
-)
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -31,6 +19,18 @@ from rich.text import Text
 
 from abacus_cli.inputs import Asked, Inputs
 from abacus_cli.outputs import ERROR, Output
+from abacus_client import (
+    AbacusError,
+    Client,
+    NoAnswer,
+    NotReady,
+    Overloaded,
+    Prediction,
+    ServiceError,
+    Unauthorized,
+    UnexpectedAnswer,
+    UnknownModel,
+)
 from service.artifacts.manifest import printable
 
 MOST_SHOWN = 500

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from abacus_client import AbacusError, Client, InputError, Manifest
 
 from abacus_cli.bulk import Bulk, Stopped, reason
 from abacus_cli.inputs import STDIN, Inputs, InputUnusable, inputs_of
 from abacus_cli.outputs import OutputUnusable, output_to
+from abacus_client import AbacusError, Client, InputError, Manifest
 from service.artifacts.manifest import printable
 
 ALL_ANSWERED, SOME_FAILED, WRONG, NOT_SERVED, INTERRUPTED = 0, 1, 2, 3, 130
