@@ -13,8 +13,6 @@ STDIN = "-"
 FILE, ROW = "file", "row"  # the column that says what an answer is about
 TOO_MANY = "more fields than the header has"
 
-csv.field_size_limit(sys.maxsize)
-
 
 class InputUnusable(Exception):
     """What was given cannot be asked about."""
