@@ -7,7 +7,8 @@ export class Bars {
 
   /** `label`: of the list. Rows that are not there yet have their place all the same. */
   constructor(label, labels) {
-    this.node = element("ol", { class: "bars", "aria-label": label });
+    const worded = labels.some((one) => one.length > 1); // names that change leave the bars where they are
+    this.node = element("ol", { class: worded ? "bars worded" : "bars", "aria-label": label });
     this.#build(labels);
   }
 

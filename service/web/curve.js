@@ -131,7 +131,7 @@ function axes(x, y, width, column) {
     parts.push(drawn("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(value), y2: y(value) }));
     parts.push(drawn("text", { x: MARGIN.left - 8, y: y(value) + 4, "text-anchor": "end" }, short(value)));
   }
-  for (const value of ticks(x.from, x.to, width < 420 ? 4 : 8)) {
+  for (const value of ticks(x.from, x.to, width < 420 ? 5 : 10)) {
     parts.push(drawn("line", { class: "tick", x1: x(value), x2: x(value), y1: bottom, y2: bottom + 5 }));
     parts.push(drawn("text", { x: x(value), y: bottom + 18, "text-anchor": "middle" }, short(value)));
   }

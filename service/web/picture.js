@@ -19,7 +19,7 @@ export class PicturePanel {
     this.asker = new Asker({ answered: (one) => this.#show(one), failed: (fault) => this.#fail(fault) });
     this.preview = new Preview();
     const places = Math.min(TOP, model.manifest.output.labels.length);
-    this.bars = new Bars("The likeliest labels", Array.from({ length: places }, () => "–"));
+    this.bars = new Bars("The likeliest labels", Array.from({ length: places }, () => "· · ·"));
     this.headline = element("p", { class: "headline words", "aria-live": "polite", "aria-atomic": "true" });
     this.report = new Report(model);
     this.node = this.#laidOut();

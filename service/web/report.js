@@ -20,7 +20,7 @@ export class Report {
     this.fault = element("p", { class: "fault", role: "alert" });
     this.words = element("div", { class: "words-of" }, this.fault);
     this.node = element("section", { class: "report", "aria-label": "The last request" });
-    this.node.append(this.#times(), this.#code(), this.#json());
+    this.node.append(this.#times(), this.#json(), this.#code());
     this.clear();
   }
 
@@ -84,7 +84,7 @@ export class Report {
     this.code = element("pre", { tabindex: 0, role: "region", "aria-label": "The request as code" });
     return element(
       "div",
-      { class: "card" },
+      { class: "card code" },
       element("h2", {}, "Ask it yourself"),
       element("div", { class: "row" }, this.language, this.copy, this.save, this.copied),
       this.code,

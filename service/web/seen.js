@@ -22,18 +22,15 @@ export class Seen {
   }
 
   /** `explanation`: as the service answers it; drawn when its pictures are decoded, unless a newer came. */
-  async show({ image, saliency, polarity, box }) {
+  async show({ image, saliency, polarity }) {
     this.latest = image;
     const [ink, weight] = await Promise.all([image, saliency].map(pixelsOf));
     if (this.latest !== image) return;
     paint(this.saw, ink, (level) => [level, level, level]);
     paint(this.mattered, ink, (level, at) => mixed(level / 255, weight[at] / 255));
-    const [left, top, right, bottom] = box;
     this.saw.setAttribute("aria-label", "The picture as the model saw it, 28 by 28 pixels");
     this.mattered.setAttribute("aria-label", "The same picture, coloured by how much each part mattered");
-    this.words.textContent =
-      `Read as ${polarity === "dark-on-light" ? "dark ink on light" : "light ink on dark"}, ` +
-      `found at ${left}, ${top} to ${right}, ${bottom}.`;
+    this.words.textContent = `Read as ${polarity === "dark-on-light" ? "dark ink on light" : "light ink on dark"}`;
   }
 
   clear() {
