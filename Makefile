@@ -12,11 +12,11 @@ DATA ?= data
 ARGS ?=
 
 BIN := .venv/bin
-ANYWHERE := not container and not pictures and not clients and not package
+ANYWHERE := not container and not pictures and not clients and not package and not page
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install serve test check test-gpu test-reliability test-pictures test-container test-clients test-package package train evaluate bench bench-quick bench-gpu constraints clean
+.PHONY: help install serve test check test-gpu test-reliability test-pictures test-container test-clients test-page test-package package train evaluate bench bench-quick bench-gpu constraints clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -67,6 +67,9 @@ test-package: $(INSTALLED)  ## Build wheel and sdist, install them elsewhere, se
 
 package: $(INSTALLED)  ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --outdir dist
+
+test-page: $(INSTALLED)  ## The page in full, in a Chromium: every kind of model, screen and theme, and what axe-core finds
+	$(BIN)/pytest tests/web -m '' $(ARGS)
 
 train: $(INSTALLED)  ## Train both models and publish them into artifacts/; live unless the live ones are better
 	$(BIN)/python -m training pass $(ARGS)
