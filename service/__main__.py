@@ -51,6 +51,7 @@ def serve(
     context: typer.Context,
     host: Annotated[str | None, _option("host")] = None,
     port: Annotated[int | None, _option("port")] = None,
+    grpc_port: Annotated[int | None, _option("grpc_port")] = None,
     artifacts: Annotated[Path | None, _option("artifacts")] = None,
     models: Annotated[str | None, _option("models")] = None,
     keep: Annotated[int | None, _option("keep")] = None,
@@ -150,6 +151,8 @@ def _check(settings: Settings) -> None:
         TrustedKeys(settings.trusted_keys)
     if settings.traces != "off" and not find_spec("opentelemetry.sdk"):
         raise typer.BadParameter(f"--traces needs the extra: {installing('tracing')}")
+    if settings.grpc_port is not None and not all(map(find_spec, ("grpc_tools", "grpc_reflection"))):
+        raise typer.BadParameter(f"--grpc-port needs the extra: {installing('grpc')}")
     if settings.device.startswith("cuda"):
         from service.engine.devices import resolve_device
 

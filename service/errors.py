@@ -88,6 +88,12 @@ class ReadOnlyRepository(ServiceError):
     status, title, slug = 405, "Read-only repository", "read-only-repository"
     fields: Mapping[str, str] = {"Allow": "OPTIONS"}  # RFC 9110, section 15.5.6
 
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"No request loads or unloads {name!r}: what lies in the store is served. Publish a version, or"
+            " activate another: python -m service models activate."
+        )
+
 
 class RequestTimeout(ServiceError):
     """The client did not send its request in time."""

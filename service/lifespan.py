@@ -7,7 +7,12 @@ import sys
 import warnings
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    nullcontext,
+)
 
 import torch
 from fastapi import FastAPI
@@ -79,7 +84,8 @@ async def lifespan(app: FastAPI, settings: Settings, trusted: TrustedKeys | None
     gc.enable()
     backend.decoding.start()
     with _keys_kept_up(app.state.keys, metrics), draining(registry.stop, settings.drain_s):
-        yield
+        async with _rpc(app, settings, backend):
+            yield
     await backend.decoding.close()
     gc.unfreeze()
     app.state.stuck = not await reloader.close()
@@ -127,6 +133,15 @@ class Making:
 
 def _keys_kept_up(keys: KeyFile | None, metrics: Metrics) -> AbstractContextManager[None]:
     return keys.kept_up(metrics.api_keys_read_failures.inc) if keys else nullcontext()
+
+
+def _rpc(app: FastAPI, settings: Settings, backend: Backend) -> AbstractAsyncContextManager[None]:
+    """The server of gRPC, which is imported only where it is wanted."""
+    if settings.grpc_port is None:
+        return nullcontext()
+    from service.rpc.serving import rpc_served
+
+    return rpc_served(settings, backend, app.state.ledger, app.state.keys)
 
 
 def _backend(registry: Registry, metrics: Metrics, settings: Settings) -> Backend:

@@ -77,6 +77,12 @@ class Settings(BaseSettings):
         "127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 for every interface."
     )
     port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    grpc_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="TCP port for gRPC, in the same processes; 0 takes a free one; needs the extra grpc.",
+    )
     artifacts: Annotated[Path, BeforeValidator(_named)] = Field(
         Path("artifacts"), description="Folder of published models."
     )

@@ -30,6 +30,7 @@ ROOMS = (
     "protocol",
     "http",
     "connections",
+    "rpc",
     "fast_path",
     "lifespan",
     "app",

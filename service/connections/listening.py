@@ -13,10 +13,11 @@ class AddressUnusable(Exception):
     """Nothing can listen there."""
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
+def bind(host: str, port: int, shared: bool = False) -> list[socket.socket]:
     """A socket for each address of `host`, bound, but not listening: nobody connects before it is served.
 
-    Port 0 takes a free one, the same for all. Raises AddressUnusable.
+    Port 0 takes a free one, the same for all. `shared`: others of this user may bind it as well.
+    Raises AddressUnusable.
     """
     found = _addresses(host, port)
     bound: list[socket.socket] = []
@@ -25,9 +26,9 @@ def bind(host: str, port: int) -> list[socket.socket]:
         if not port and bound:
             address = (address[0], bound[0].getsockname()[1], *address[2:])
         try:
-            bound.append(_bound(family, address))
+            bound.append(_bound(family, address, shared))
         except OSError as error:
-            refused = f"cannot listen on {_written(address[0], address[1])}: {error.strerror}"
+            refused = f"cannot listen on {written(address[0], address[1])}: {error.strerror}"
             if error.errno not in _NOT_HERE:
                 break
     else:
@@ -38,8 +39,17 @@ def bind(host: str, port: int) -> list[socket.socket]:
     raise AddressUnusable(refused)
 
 
+def keep(host: str, port: int) -> list[socket.socket]:
+    """Likewise, kept for servers that bind it by themselves; it was free. Raises AddressUnusable."""
+    free = bind(host, port)
+    number: int = free[0].getsockname()[1]
+    for listener in free:
+        listener.close()
+    return bind(host, number, shared=True)
+
+
 def url(host: str, listeners: list[socket.socket]) -> str:
-    return f"http://{_written(host, listeners[0].getsockname()[1])}"
+    return f"http://{written(host, listeners[0].getsockname()[1])}"
 
 
 def is_listening(listener: socket.socket) -> bool:
@@ -54,16 +64,18 @@ def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, Address
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no name of a host"
-        raise AddressUnusable(f"cannot listen on {_written(host, port)}: {reason}") from error
+        raise AddressUnusable(f"cannot listen on {written(host, port)}: {reason}") from error
     # A name may be there twice, as `localhost` in some /etc/hosts.
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))  # type: ignore[misc]
 
 
-def _bound(family: socket.AddressFamily, address: Address) -> socket.socket:
+def _bound(family: socket.AddressFamily, address: Address, shared: bool) -> socket.socket:
     """Raises OSError."""
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)
@@ -73,5 +85,6 @@ def _bound(family: socket.AddressFamily, address: Address) -> socket.socket:
     return listener
 
 
-def _written(host: str, port: int) -> str:
+def written(host: str, port: int) -> str:
+    """An address, as it is told."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

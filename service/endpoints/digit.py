@@ -105,7 +105,7 @@ class DigitEndpoint(PictureEndpoint):
             query=(_EXPLAIN,),
         )
 
-    async def rows_of(self, call: Call, uploads: Uploads) -> Rows:
+    async def rows_of(self, call: Admitted, uploads: Uploads) -> Rows:
         if len(uploads.files) > INLINE_PICTURES:
             (pictures,) = await asyncio.to_thread(_decode_known, [uploads])
         else:

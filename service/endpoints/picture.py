@@ -17,7 +17,7 @@ from service.engine.predictor import MAX_BATCH_ROWS
 from service.engine.tensors import decode_tensor
 from service.errors import FieldError, InvalidInput
 from service.pictures.images import rows_of
-from service.serving.call import Call
+from service.serving.call import Admitted, Call
 from service.serving.job import Answer, Rows
 from service.uploads.multipart import MAX_FILES, MOST_PARAMETERS
 from service.uploads.requests import Pixels, Uploads, opened, requests_schema, uploaded
@@ -47,7 +47,7 @@ class PictureEndpoint(Endpoint):
         decoded = Decoded(rows, pictures.many, partial(self._results, top), decode_s)
         return await response(call, decoded, await call.predict(rows))
 
-    async def rows_of(self, call: Call, uploads: Uploads) -> Rows:
+    async def rows_of(self, call: Admitted, uploads: Uploads) -> Rows:
         """What the model reads of files. Raises ServiceError."""
         findings = await call.find(uploads.named(), self.input)
         return rows_of([finding.pixels for finding in findings], self.input.row_shape)

@@ -27,6 +27,21 @@ class Chosen(NamedTuple):
     classes: int = 0
 
 
+class Told(NamedTuple):
+    """A tensor of the answer."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    elements: Array | list[str]
+    binary: bool
+
+    def as_bytes(self) -> bytes:
+        if isinstance(self.elements, list):
+            return strings_as_bytes([text.encode() for text in self.elements])
+        return np.ascontiguousarray(self.elements).tobytes()
+
+
 class Written(NamedTuple):
     """The body of an answer; `header`: the length of its JSON, where bytes are behind it."""
 
@@ -54,26 +69,34 @@ def _chosen(wanted: Wanted, named: dict[str, TensorSpec], otherwise: bool) -> Ch
     return Chosen(spec, otherwise if binary is None else binary, min(classes, len(spec.labels)))
 
 
-def writing(inference: Inference, outputs: Sequence[Chosen], answer: Answer) -> Steps[Written]:
-    """The answer, in steps."""
+def telling(outputs: Sequence[Chosen], answer: Answer) -> Steps[list[Told]]:
+    """The outputs that are asked for."""
     columns = _columns(answer.outputs, answer.manifest)
-    described, tails = [], []
+    told = []
     for output in outputs:
-        values = columns[output.spec.name]
-        shape, datatype = [len(values), *output.spec.row_shape], output.spec.datatype
-        elements: Array | list[str] = values
+        spec, values = output.spec, columns[output.spec.name]
+        shape = [len(values), *spec.row_shape]
         if output.classes:
-            shape, datatype = [len(values), output.classes], BYTES
-            elements = yield from _classes(values, output)
-        tensor: dict[str, Any] = {"name": output.spec.name, "datatype": datatype, "shape": shape}
-        if output.binary:
-            data = _bytes_of(elements)
-            tails.append(data)
-            described.append(to_json({**tensor, "parameters": {"binary_data_size": len(data)}}))
+            texts = yield from _classes(values, output)
+            told.append(Told(spec.name, BYTES, [len(values), output.classes], texts, output.binary))
         else:
-            described.append((yield from _with_data(tensor, elements)))
+            told.append(Told(spec.name, spec.datatype, shape, values, output.binary))
         yield
-    head = _head(inference, answer.manifest, described)
+    return told
+
+
+def writing(inference: Inference, told: Sequence[Told], manifest: Manifest) -> Steps[Written]:
+    """The body that tells them."""
+    described, tails = [], []
+    for tensor in told:
+        named = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
+        if tensor.binary:
+            tails.append(tensor.as_bytes())
+            described.append(to_json({**named, "parameters": {"binary_data_size": len(tails[-1])}}))
+        else:
+            described.append((yield from _with_data(named, tensor.elements)))
+        yield
+    head = _head(inference, manifest, described)
     if not tails:
         return Written(head, None)
     return Written(b"".join([head, *tails]), len(head))
@@ -99,13 +122,7 @@ def _columns(outputs: Outputs, manifest: Manifest) -> dict[str, Array]:
     return columns
 
 
-def _bytes_of(elements: "Array | list[str]") -> bytes:
-    if isinstance(elements, list):
-        return strings_as_bytes([text.encode() for text in elements])
-    return np.ascontiguousarray(elements).tobytes()
-
-
-def _with_data(tensor: dict[str, Any], elements: "Array | list[str]") -> Steps[bytes]:
+def _with_data(tensor: dict[str, Any], elements: Array | list[str]) -> Steps[bytes]:
     """In JSON, its elements in one list."""
     flat = elements if isinstance(elements, list) else elements.reshape(-1)
     pieces = []

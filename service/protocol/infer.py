@@ -1,6 +1,7 @@
 """`POST /v2/models/{name}/infer`: tensors in, tensors out, by the same batches as every other request."""
 
 import time
+from typing import NamedTuple
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope
@@ -14,12 +15,12 @@ from service.endpoints.table import TableEndpoint
 from service.errors import InvalidInput, InvalidRequest
 from service.problems import shortened
 from service.protocol import pictures, tables
-from service.protocol.answers import Written, chosen, writing
+from service.protocol.answers import Told, Written, chosen, telling, writing
 from service.protocol.codings import CODINGS, accepted, deflating, inflating
-from service.protocol.requests import HEADER, Given, reading
-from service.serving.call import Backend, Call
+from service.protocol.requests import HEADER, Given, Inference, reading
+from service.serving.call import Admitted, Backend, Call
 from service.serving.exposition import PROTOCOL_ROUTE
-from service.serving.job import Rows
+from service.serving.job import Answer, Rows
 from service.serving.served import Served
 from service.uploads.multipart import MAX_FILES
 
@@ -27,6 +28,14 @@ PREFIX = "/v2/models/"
 _INFER, _VERSIONS = "/infer", "/versions/"
 
 JSON, BYTES = b"application/json", b"application/octet-stream"
+
+
+class Computed(NamedTuple):
+    """What is answered, by whom, and its `Server-Timing`."""
+
+    told: list[Told]
+    answer: Answer
+    server_timing: bytes
 
 
 def target_of(path: str) -> Target | None:
@@ -61,10 +70,10 @@ async def _inferred(call: Call) -> Response:
     try:
         return await _infer(call)
     except InvalidInput as error:
-        raise _as_the_protocol_has_it(error) from error
+        raise in_its_words(error) from error
 
 
-def _as_the_protocol_has_it(error: InvalidInput) -> InvalidRequest:
+def in_its_words(error: InvalidInput) -> InvalidRequest:
     """There is one status for all that is wrong with a request, and one text, which names what it is."""
     detail = error.detail
     if error.errors and error.errors[0].message == detail:
@@ -72,20 +81,31 @@ def _as_the_protocol_has_it(error: InvalidInput) -> InvalidRequest:
     return InvalidRequest(detail, error.errors, error.more)
 
 
-async def _infer(call: Call) -> Response:
-    endpoint, headers = call.served.endpoint, call.body.headers
-    content = await _content(call)
-    started, size = time.perf_counter(), len(content)
-    inference = await call.take(reading(content, headers.get(HEADER), endpoint.manifest), size)
-    if inference.timeout_s:
-        call.hurry(inference.timeout_s)
+async def computed(call: Admitted, inference: Inference, size: int, started: float) -> Computed:
+    """The outputs that are asked for. `size`: of the request; `started`: when it began to be read.
+
+    Raises ServiceError.
+    """
+    endpoint = call.served.endpoint
     outputs = chosen(inference, endpoint.manifest)
     call.admit(_count(inference.inputs, endpoint))
     rows = await _rows_in(inference.inputs, endpoint, call, size)
     decode_s = time.perf_counter() - started
-    answered = await call.predict(rows)
-    written = await call.take(writing(inference, outputs, answered), answered.outputs.nbytes)
-    return await _response(call, written, recorded(call, decode_s, answered))
+    answer = await call.predict(rows)
+    told = await call.take(telling(outputs, answer), answer.outputs.nbytes)
+    return Computed(told, answer, recorded(call, decode_s, answer))
+
+
+async def _infer(call: Call) -> Response:
+    content = await _content(call)
+    started, size = time.perf_counter(), len(content)
+    header, manifest = call.body.headers.get(HEADER), call.served.manifest
+    inference = await call.take(reading(content, header, manifest), size)
+    if inference.timeout_s:
+        call.hurry(inference.timeout_s)
+    told, answer, server_timing = await computed(call, inference, size, started)
+    written = await call.take(writing(inference, told, answer.manifest), answer.outputs.nbytes)
+    return await _response(call, written, server_timing)
 
 
 async def _content(call: Call) -> bytes:
@@ -115,7 +135,7 @@ def _count(inputs: list[Given], endpoint: Endpoint) -> int:
     return first.shape[0]
 
 
-async def _rows_in(inputs: list[Given], endpoint: Endpoint, call: Call, size: int) -> Rows:
+async def _rows_in(inputs: list[Given], endpoint: Endpoint, call: Admitted, size: int) -> Rows:
     """Raises ServiceError."""
     if isinstance(endpoint, PictureEndpoint):
         return await pictures.rows_in(inputs, endpoint, call, size)

@@ -8,7 +8,7 @@ from service.problems import shortened
 from service.protocol.interface import IMAGE
 from service.protocol.requests import Given
 from service.protocol.tensors import BYTES, Shape, Strings, Tensor
-from service.serving.call import Call
+from service.serving.call import Admitted
 from service.serving.job import Rows
 from service.serving.steps import Steps
 from service.uploads.documents import decoded
@@ -16,7 +16,7 @@ from service.uploads.pixels import WHOLE, layouts, rows_of
 from service.uploads.requests import Uploads
 
 
-async def rows_in(inputs: list[Given], endpoint: PictureEndpoint, call: Call, size: int) -> Rows:
+async def rows_in(inputs: list[Given], endpoint: PictureEndpoint, call: Admitted, size: int) -> Rows:
     """`size`: of the request. Raises ServiceError."""
     given, row_shape = inputs[0], endpoint.input.row_shape
     _check(inputs, row_shape)

@@ -25,6 +25,7 @@ from service.protocol.tensors import (
     of_json,
     size_of,
     strings_as_bytes,
+    wrong,
 )
 from service.serving.steps import Steps
 
@@ -125,9 +126,15 @@ def reading(content: bytes, header: bytes | None, manifest: Manifest) -> Steps[I
     yield
     given = _given(said.inputs, memoryview(content)[length:])
     outputs = said.outputs or []
-    _check_names("input", [tensor.name for tensor in given])
-    _check_names("output", [wanted.name for wanted in outputs])
+    check_names("input", [tensor.name for tensor in given])
+    check_names("output", [wanted.name for wanted in outputs])
     return Inference(said.id, said.parameters, given, outputs)
+
+
+def check_datatype(name: str, datatype: str) -> None:
+    """Raises InvalidRequest."""
+    if datatype not in DATATYPES:
+        raise wrong(name, f"{shortened(datatype)!r} is no datatype; there are {', '.join(DATATYPES)}")
 
 
 def flag(parameters: Parameters, name: str) -> bool | None:
@@ -177,11 +184,12 @@ def _parsed(document: bytes) -> _Document:
     try:
         return _Document.model_validate_json(document)
     except ValidationError as error:
-        wrong = invalid_payload(found_in(error))
-        raise InvalidRequest(wrong.detail, wrong.errors, wrong.more) from None
+        invalid = invalid_payload(found_in(error))
+        raise InvalidRequest(invalid.detail, invalid.errors, invalid.more) from None
 
 
-def _check_names(what: str, names: Sequence[str]) -> None:
+def check_names(what: str, names: Sequence[str]) -> None:
+    """Raises InvalidRequest where one is there twice."""
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise InvalidRequest(f"The {what} {shortened(twice[0])!r} is there more than once.")
@@ -200,7 +208,7 @@ def _raw(content: bytes, inputs: Sequence[TensorSpec]) -> Given:
     row_bytes = size_of(spec.datatype, spec.row_shape) or 1
     rows, rest = divmod(len(content), row_bytes)
     if rest:
-        raise _wrong(spec.name, f"a row of it has {row_bytes:,} bytes, of which {len(content):,} are none")
+        raise wrong(spec.name, f"a row of it has {row_bytes:,} bytes, of which {len(content):,} are none")
     return Given(spec.name, spec.datatype, (rows, *spec.row_shape), memoryview(content))
 
 
@@ -209,30 +217,23 @@ def _given(inputs: list[_Input], binary: memoryview) -> list[Given]:
     given, at = [], 0
     for said in inputs:
         name, datatype, shape = said.name, said.datatype, tuple(said.shape)
-        if datatype not in DATATYPES:
-            raise _wrong(name, f"{shortened(datatype)!r} is no datatype; there are {', '.join(DATATYPES)}")
+        check_datatype(name, datatype)
         if "shared_memory_region" in said.parameters:
-            raise _wrong(name, "shared memory is not read; send its data")
+            raise wrong(name, "shared memory is not read; send its data")
         if "binary_data_size" not in said.parameters or (said.data is None and not math.prod(shape)):
             data = [] if said.data is None and not math.prod(shape) else said.data
             given.append(Given(name, datatype, shape, data))
             continue
         size = whole(said.parameters, "binary_data_size")
         if said.data is not None:
-            raise _wrong(name, "has both data and binary_data_size")
+            raise wrong(name, "has both data and binary_data_size")
         expected = size_of(datatype, shape)
         if expected not in (None, size):
-            raise _wrong(
-                name, f"{datatype} of the shape {list(shape)} has {expected:,} bytes, not {size:,}"
-            )
+            raise wrong(name, f"{datatype} of the shape {list(shape)} has {expected:,} bytes, not {size:,}")
         if size > len(binary) - at:
-            raise _wrong(name, f"of its {size:,} bytes {len(binary) - at:,} are there")
+            raise wrong(name, f"of its {size:,} bytes {len(binary) - at:,} are there")
         given.append(Given(name, datatype, shape, binary[at : at + size]))
         at += size
     if at < len(binary):
         raise InvalidRequest(f"{len(binary) - at:,} bytes are left behind those of the inputs.")
     return given
-
-
-def _wrong(name: str, message: str) -> InvalidRequest:
-    return InvalidRequest(f"Input {shortened(name)!r}: {message}.")

@@ -131,7 +131,4 @@ async def repository_index(request: Request, backend: BackendDep) -> list[IndexE
 @router.post("/repository/models/{name}/unload", responses=_REFUSED)
 async def repository_control(name: str) -> None:
     """Refused: which models are served, and by which versions, is decided in the store alone."""
-    raise ReadOnlyRepository(
-        f"No request loads or unloads {name!r}: what lies in the store is served. Publish a version, or"
-        " activate another: python -m service models activate."
-    )
+    raise ReadOnlyRepository(name)

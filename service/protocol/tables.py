@@ -11,13 +11,13 @@ from service.endpoints.table import TableEndpoint
 from service.errors import FieldError, InvalidRequest
 from service.problems import Findings, invalid_payload, shortened
 from service.protocol.requests import Given
-from service.protocol.tensors import BOOL, Array, Tensor
-from service.serving.call import Call
+from service.protocol.tensors import BOOL, Array, Tensor, wrong
+from service.serving.call import Admitted
 from service.serving.job import Rows
 from service.serving.steps import Steps
 
 
-async def rows_in(inputs: list[Given], endpoint: TableEndpoint, call: Call, size: int) -> Rows:
+async def rows_in(inputs: list[Given], endpoint: TableEndpoint, call: Admitted, size: int) -> Rows:
     """`size`: of the request. Raises InvalidRequest or InvalidInput."""
     lists = await call.take(_lists(inputs, endpoint.columns), size)
     values = await call.take(endpoint.columns.reading_lists(lists), size)
@@ -36,7 +36,7 @@ def _lists(inputs: list[Given], columns: Columns) -> Steps[dict[str, list[Any]]]
         if column is None:
             raise _unknown(given.name, columns)
         if given.shape[1:] not in ((), (1,)):
-            raise _wrong(given.name, f"a column has the shape [N] or [N, 1], not {list(given.shape)}")
+            raise wrong(given.name, f"a column has the shape [N] or [N, 1], not {list(given.shape)}")
         lists[given.name] = _of_column((yield from given.reading()), column)
         yield
     return lists
@@ -56,23 +56,23 @@ def _of_column(tensor: Tensor, column: Column) -> list[Any]:
             # An empty string is none of the categories.
             return [string.decode() if string else None for string in tensor.values]
         except UnicodeDecodeError:
-            raise _wrong(tensor.name, "has a string that is no UTF-8") from None
+            raise wrong(tensor.name, "has a string that is no UTF-8") from None
     if tensor.datatype == BOOL and not column.categories:
-        raise _wrong(tensor.name, "is BOOL; the column has numbers: send FP32")
+        raise wrong(tensor.name, "is BOOL; the column has numbers: send FP32")
     return _values(tensor.values.reshape(-1), column.optional)
 
 
 def _of_matrix(matrix: Tensor, columns: Sequence[Column]) -> Steps[dict[str, list[Any]]]:
     """Its columns in order: a category is its place among the categories. Raises InvalidRequest."""
     if isinstance(matrix.values, list) or matrix.datatype == BOOL:
-        raise _wrong(matrix.name, f"is {matrix.datatype}; a matrix of all columns has numbers: send FP32")
-    lists, wrong = {}, Findings()
+        raise wrong(matrix.name, f"is {matrix.datatype}; a matrix of all columns has numbers: send FP32")
+    lists, found = {}, Findings()
     for at, column in enumerate(columns):
         values = _values(matrix.values[:, at], column.optional)
-        lists[column.name] = _categories(values, column, wrong) if column.categories else values
+        lists[column.name] = _categories(values, column, found) if column.categories else values
         yield
-    if wrong.first:
-        raise invalid_payload(wrong.first, wrong.more)
+    if found.first:
+        raise invalid_payload(found.first, found.more)
     return lists
 
 
@@ -83,13 +83,13 @@ def _values(values: Array, optional: bool) -> list[Any]:
     return listed
 
 
-def _categories(places: Sequence[Any], column: Column, wrong: Findings) -> list[str | None]:
+def _categories(places: Sequence[Any], column: Column, found: Findings) -> list[str | None]:
     by_place: dict[Any, str | None] = dict(enumerate(column.categories))
     if column.optional:
         by_place[None] = None
     last = len(column.categories) - 1
     message = f"is no place of a category: a whole number from 0 to {last}"
-    wrong.add(
+    found.add(
         [FieldError(f"{column.name}.{row}", message) for row, p in enumerate(places) if p not in by_place]
     )
     return [by_place.get(place) for place in places]
@@ -103,7 +103,3 @@ def _unknown(name: str, columns: Columns) -> InvalidRequest:
         f"There is no input {shortened(name)!r}; the model takes a tensor for each of the columns {told},"
         f" or one of the shape [N, {len(columns.names)}] of all."
     )
-
-
-def _wrong(name: str, message: str) -> InvalidRequest:
-    return InvalidRequest(f"Input {shortened(name)!r}: {message}.")

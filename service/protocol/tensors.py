@@ -64,9 +64,9 @@ def of_bytes(name: str, datatype: str, shape: Shape, data: memoryview) -> Steps[
         return Tensor(name, datatype, shape, (yield from _strings_in(name, math.prod(shape), data)))
     size = size_of(datatype, shape)
     if len(data) != size:
-        raise _wrong(name, f"{datatype} of the shape {list(shape)} has {size:,} bytes, not {len(data):,}")
+        raise wrong(name, f"{datatype} of the shape {list(shape)} has {size:,} bytes, not {len(data):,}")
     if datatype == BOOL and data.nbytes and np.frombuffer(data, np.uint8).max() > 1:
-        raise _wrong(name, "a BOOL is a byte of 0 or 1")
+        raise wrong(name, "a BOOL is a byte of 0 or 1")
     values: Array = np.frombuffer(data, NUMBERS[datatype])
     if datatype == BF16:
         values = (values.astype(np.uint32) << 16).view(np.float32)
@@ -76,7 +76,7 @@ def of_bytes(name: str, datatype: str, shape: Shape, data: memoryview) -> Steps[
 def of_json(name: str, datatype: str, shape: Shape, data: Any) -> Steps[Tensor]:
     """From nested lists of just this shape, or from one list. Raises InvalidRequest."""
     if datatype in _WITHOUT_JSON:
-        raise _wrong(name, f"{datatype} has no form in JSON; send it as binary data, or FP32")
+        raise wrong(name, f"{datatype} has no form in JSON; send it as binary data, or FP32")
     flat = _flat(name, shape, data)
     yield
     if datatype == BYTES:
@@ -101,15 +101,15 @@ def _strings_in(name: str, count: int, data: memoryview) -> Steps[Strings]:
         length = int.from_bytes(data[at : at + _LENGTH_BYTES], "little")
         end = at + _LENGTH_BYTES + length
         if at + _LENGTH_BYTES > len(data) or end > len(data):
-            raise _wrong(name, f"its data ends within the string {len(strings)}")
+            raise wrong(name, f"its data ends within the string {len(strings)}")
         strings.append(bytes(data[at + _LENGTH_BYTES : end]))
         at = end
         if len(strings) % PIECE == 0:
             yield
     if len(strings) < count:
-        raise _wrong(name, f"its shape has {count:,} strings, its data {len(strings):,}")
+        raise wrong(name, f"its shape has {count:,} strings, its data {len(strings):,}")
     if at < len(data):
-        raise _wrong(name, f"{len(data) - at:,} bytes are left behind its {count:,} strings")
+        raise wrong(name, f"{len(data) - at:,} bytes are left behind its {count:,} strings")
     return strings
 
 
@@ -118,7 +118,7 @@ def _texts(name: str, texts: Sequence[Any]) -> Steps[Strings]:
     strings: Strings = []
     for number, text in enumerate(texts):
         if not isinstance(text, str | None):
-            raise _wrong(
+            raise wrong(
                 name, f"element {number} is {_shown(text)}; in JSON an element of BYTES is a string"
             )
         strings.append(None if text is None else text.encode())
@@ -129,23 +129,23 @@ def _texts(name: str, texts: Sequence[Any]) -> Steps[Strings]:
 
 def _check_count(name: str, count: int) -> None:
     if count > MOST_STRINGS:
-        raise _wrong(name, f"a tensor of BYTES has {MOST_STRINGS:,} elements at most, not {count:,}")
+        raise wrong(name, f"a tensor of BYTES has {MOST_STRINGS:,} elements at most, not {count:,}")
 
 
 def _flat(name: str, shape: Shape, data: Any) -> list[Any]:
     """All elements, in order. Raises InvalidRequest."""
     if not isinstance(data, list):
-        raise _wrong(name, f"its data is {_shown(data)}, no list")
+        raise wrong(name, f"its data is {_shown(data)}, no list")
     if not (data and isinstance(data[0], list)):
         if len(data) != math.prod(shape):
-            raise _wrong(
+            raise wrong(
                 name, f"the shape {list(shape)} has {math.prod(shape):,} elements, its data {len(data):,}"
             )
         return data
     items = [data]
     for length in shape:
         if set(map(type, items)) - {list} or set(map(len, items)) - {length}:
-            raise _wrong(name, f"its data is nested otherwise than the shape {list(shape)} says")
+            raise wrong(name, f"its data is nested otherwise than the shape {list(shape)} says")
         items = list(chain.from_iterable(items))
     return items
 
@@ -169,7 +169,7 @@ def _numbers(name: str, datatype: str, piece: list[Any], first: int) -> Array:
                 return converted
     for number, value in enumerate(piece, first):
         if type(value) not in allowed or not _fits(value, dtype):
-            raise _wrong(name, f"element {number} is {_shown(value)}, which is no {datatype}")
+            raise wrong(name, f"element {number} is {_shown(value)}, which is no {datatype}")
     raise AssertionError(f"{piece} is {datatype}")
 
 
@@ -187,7 +187,8 @@ def _fits(value: Any, dtype: np.dtype[Any]) -> bool:
     return bool(limits.min <= value <= limits.max)
 
 
-def _wrong(name: str, message: str) -> InvalidRequest:
+def wrong(name: str, message: str) -> InvalidRequest:
+    """Of an input."""
     return InvalidRequest(f"Input {shortened(name)!r}: {message}.")
 
 

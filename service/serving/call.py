@@ -99,6 +99,27 @@ class Admitted:
         self.expires_at = min(self.expires_at, time.monotonic() + seconds)
         self.scope["state"]["expires_at"] = self.expires_at
 
+    async def predict(self, rows: Rows) -> Answer:
+        """Raises InferenceFailed."""
+        return await self.served.batcher.predict(rows, self.expires_at)
+
+    async def take(self, steps: "Steps[T]", size: int | None = None) -> "T":
+        """What they return: for large documents, so that the event loop goes on meanwhile.
+
+        `size`: the bytes that they work on; few are worked on at once.
+        """
+        if size is not None and size <= INLINE_BYTES:
+            return taken(steps)
+        return await self.backend.documents.take(steps)
+
+    async def find(self, uploads: Sequence[Upload], rows: PictureInput) -> list[Finding]:
+        """What a model that takes such `rows` reads of pictures, each in turn with those of other callers.
+
+        Raises ServiceError.
+        """
+        caller = self.scope["state"].get("caller") or (self.scope["client"] or ("",))[0]
+        return await self.backend.decoding.find(uploads, caller, rows)
+
     def release(self) -> None:
         """Give the permits back, once it is over: it asks for nothing more."""
         self._permits.release(self._rows)
@@ -150,27 +171,6 @@ class Call(Admitted):
             self.backend.deadlines.dismiss(self)
             self.body.forget()
             self.release()
-
-    async def predict(self, rows: Rows) -> Answer:
-        """Raises InferenceFailed."""
-        return await self.served.batcher.predict(rows, self.expires_at)
-
-    async def take(self, steps: "Steps[T]", size: int | None = None) -> "T":
-        """What they return: for large documents, so that the event loop goes on meanwhile.
-
-        `size`: the bytes that they work on; few are worked on at once.
-        """
-        if size is not None and size <= INLINE_BYTES:
-            return taken(steps)
-        return await self.backend.documents.take(steps)
-
-    async def find(self, uploads: Sequence[Upload], rows: PictureInput) -> list[Finding]:
-        """What a model that takes such `rows` reads of pictures, each in turn with those of other callers.
-
-        Raises ServiceError.
-        """
-        caller = self.scope["state"].get("caller") or (self.scope["client"] or ("",))[0]
-        return await self.backend.decoding.find(uploads, caller, rows)
 
     def look(self, now: float) -> None:
         """Cut it off when its time is over or nobody waits for it any longer."""

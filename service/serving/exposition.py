@@ -11,7 +11,8 @@ from service.artifacts.manifest import Manifest
 
 # Of one model each, whose name stands in it.
 ROUTE, PROTOCOL_ROUTE = "/predict/{}", "/v2/models/{}/infer"
-ROUTES = (ROUTE, PROTOCOL_ROUTE)
+RPC_ROUTE = "/inference.GRPCInferenceService/ModelInfer/{}"
+ROUTES = (ROUTE, PROTOCOL_ROUTE, RPC_ROUTE)
 _NAMED = re.compile("|".join(route.replace("{}", "([^/{]+)") for route in ROUTES))
 
 

@@ -13,7 +13,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 
 from service.artifacts.signatures import TrustedKeys
-from service.connections.listening import bind, url
+from service.connections.listening import bind, keep, url
 from service.http.keys import KeyFile
 from service.http.logs import log_config
 from service.server import Server, configuration
@@ -33,6 +33,10 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda *_: os._exit(0))  # until there is more to a stop
     listeners = bind(settings.host, settings.port)
+    kept: list[socket.socket] = []
+    if settings.grpc_port is not None:
+        kept = keep(settings.host, settings.grpc_port)  # as long as this process is there
+        settings = settings.model_copy(update={"grpc_port": kept[0].getsockname()[1]})
     keys = _Keys(settings)
     logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
     for remark in unknown_variables():

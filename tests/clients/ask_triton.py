@@ -1,4 +1,4 @@
-"""Asks with Triton's own client: `ask_triton.py HOST:PORT PICTURE` prints `call<TAB>outcome` lines.
+"""Asks with Triton's own clients: `ask_triton.py HTTP GRPC PICTURE` prints `call<TAB>outcome` lines.
 
 Runs in an environment of its own, with tritonclient and without this project.
 """
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tritonclient.grpc
+import tritonclient.grpc.aio
 import tritonclient.http
 import tritonclient.http.aio
 from tritonclient.utils import InferenceServerException
@@ -111,13 +113,71 @@ async def errors(client: Any, _picture: str) -> AsyncIterator[tuple[str, bool]]:
             )
 
 
-async def main(address: str, picture: str) -> None:
+async def over_grpc(client: Any, picture: str) -> AsyncIterator[tuple[str, bool]]:
+    for call in ("is_server_live", "is_server_ready"):
+        yield call, await sync_or_not(getattr(client, call)())
+    for name, version, is_there in (("digit", "", True), ("digit", "19", True), ("nothing", "", False)):
+        yield (
+            f"is_model_ready {name} {version}",
+            await sync_or_not(client.is_model_ready(name, version)) is is_there,
+        )
+    yield "get_server_metadata", (await sync_or_not(client.get_server_metadata())).name == "abacus"
+    metadata = await sync_or_not(client.get_model_metadata("digit", "19", as_json=True))
+    yield "get_model_metadata", metadata["inputs"][0]["shape"] == ["-1", "28", "28"]
+    yield (
+        "get_model_config",
+        (await sync_or_not(client.get_model_config("digit"))).config.max_batch_size == 64,
+    )
+    index = await sync_or_not(client.get_model_repository_index())
+    yield "get_model_repository_index", "digit" in [model.name for model in index.models]
+    yield (
+        "get_inference_statistics",
+        bool((await sync_or_not(client.get_inference_statistics())).model_stats),
+    )
+    async for call, right in inferences_over_grpc(client, picture):
+        yield call, right
+
+
+async def inferences_over_grpc(client: Any, picture: str) -> AsyncIterator[tuple[str, bool]]:
+    def given(name: str, values: Any, datatype: str) -> Any:
+        tensor = tritonclient.grpc.InferInput(name, list(values.shape), datatype)
+        tensor.set_data_from_numpy(values)
+        return tensor
+
+    pixels = np.zeros((64, 28, 28), np.uint8)
+    pixels[:, 5:23, 13:15] = 255
+    for version, compression in itertools.product(("", "19"), CODINGS):
+        options = {"model_version": version, "compression_algorithm": compression, "request_id": "mine"}
+        answer = await infer(
+            client, given("image", pixels, "UINT8"), timeout=30_000_000, client_timeout=60, **options
+        )
+        right = (
+            answer.as_numpy("probabilities").argmax(1) == 1
+        ).all() and answer.get_response().id == "mine"
+        yield f"infer pixels {compression} version={version}", right
+    files = given("image", np.array([Path(picture).read_bytes()] * 2, np.object_), "BYTES")
+    wanted = tritonclient.grpc.InferRequestedOutput("probabilities", class_count=2)
+    answer = await infer(client, files, outputs=[wanted])
+    yield "infer BYTES, classification", answer.as_numpy("probabilities")[0, 0].endswith(b":7:7")
+    try:
+        await sync_or_not(client.infer("pass", [given("hours", np.array([[-1.0]], np.float32), "FP32")]))
+    except InferenceServerException as error:
+        yield "an error", "hours.0" in str(error) and "INVALID_ARGUMENT" in str(error.status())
+
+
+async def main(address: str, grpc_address: str, picture: str) -> None:
     with tritonclient.http.InferenceServerClient(address) as client:
         async for call, right in ask(client, picture):
             print(f"http {call}\t{right}")
     async with tritonclient.http.aio.InferenceServerClient(address) as client:
         async for call, right in ask(client, picture):
-            print(f"aio {call}\t{right}")
+            print(f"http.aio {call}\t{right}")
+    with tritonclient.grpc.InferenceServerClient(grpc_address) as client:
+        async for call, right in over_grpc(client, picture):
+            print(f"grpc {call}\t{bool(right)}")
+    async with tritonclient.grpc.aio.InferenceServerClient(grpc_address) as client:
+        async for call, right in over_grpc(client, picture):
+            print(f"grpc.aio {call}\t{bool(right)}")
 
 
 asyncio.run(main(*sys.argv[1:]))

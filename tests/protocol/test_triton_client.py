@@ -1,17 +1,17 @@
-"""Triton's own client, gevent's and asyncio's: every call that it has, in an environment of its own."""
+"""Triton's own clients, over HTTP and gRPC, with asyncio and without, in an environment of their own."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.conftest import COMMITTED, ROOT
+from tests.conftest import COMMITTED, ROOT, served
 
-PACKAGES = ("tritonclient[http]==2.73.0",)
+PACKAGES = ("tritonclient[http,grpc]==2.73.0",)
 PICTURE = COMMITTED / "digit" / "19" / "samples" / "7.png"
-CALLS = 2 * 57
+CALLS = 2 * 57 + 2 * 18
 
 
 @pytest.fixture(scope="session")
@@ -28,11 +28,14 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.clients
-def test_triton_s_client(python: Path, committed_server: httpx.Client) -> None:
-    address = f"{committed_server.base_url.host}:{committed_server.base_url.port}"
+def test_triton_s_clients(python: Path) -> None:
     script = ROOT / "tests" / "clients" / "ask_triton.py"
-    command = [str(part) for part in (python, script, address, PICTURE)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    with served("--artifacts", str(COMMITTED), "--grpc-port", "0") as service:
+        url = service.client.base_url
+        rpc = re.search(r"gRPC running on ([\w.:]+)", service.log.read_text())
+        assert rpc
+        command = [str(part) for part in (python, script, f"{url.host}:{url.port}", rpc[1], PICTURE)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     outcomes = dict(line.split("\t") for line in done.stdout.splitlines())
     assert [call for call, right in outcomes.items() if right != "True"] == []

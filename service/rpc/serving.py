@@ -1,0 +1,69 @@
+"""The gRPC server, beside the HTTP one in the same process: its port, its limits, health and reflection."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from service.connections.listening import written
+from service.http.keys import KeyFile
+from service.http.middleware import Ledger
+from service.rpc.calls import Calls
+from service.rpc.messages import SERVICE, protocol
+from service.rpc.servicer import InferenceServicer
+from service.serving.call import Backend
+from service.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+MOST_CALLS = 256  # under way at a time; each may hold a message of --max-body-bytes
+HEALTH_S = 0.25  # between looks at whether all is ready
+
+
+@asynccontextmanager
+async def rpc_served(
+    settings: Settings, backend: Backend, ledger: Ledger, keys: KeyFile | None
+) -> AsyncIterator[None]:
+    """Serve until the block ends; what is under way then is finished within `--stop-s`."""
+    server = grpc.aio.server(
+        options=(
+            ("grpc.max_receive_message_length", min(settings.max_body_bytes, settings.max_pending_bytes)),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.so_reuseport", 1),  # of all workers, and of the socket that keeps the port for them
+        ),
+        maximum_concurrent_rpcs=MOST_CALLS,
+    )
+    _, services = protocol()
+    services.add_GRPCInferenceServiceServicer_to_server(
+        InferenceServicer(backend, Calls(ledger, keys)), server
+    )
+    healthy = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+    names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    address = written(settings.host, settings.grpc_port or 0)
+    server.add_insecure_port(address)
+    await server.start()
+    logger.info("gRPC running on %s", address)
+    looking = asyncio.create_task(_keep_looking(backend, healthy))
+    try:
+        yield
+    finally:
+        looking.cancel()
+        with suppress(asyncio.CancelledError):
+            await looking
+        await healthy.enter_graceful_shutdown()
+        await server.stop(settings.stop_s)
+
+
+async def _keep_looking(backend: Backend, healthy: health.aio.HealthServicer) -> None:
+    status = health_pb2.HealthCheckResponse
+    while True:
+        ready = status.NOT_SERVING if backend.registry.unready() else status.SERVING
+        for service in ("", SERVICE):
+            await healthy.set(service, ready)
+        await asyncio.sleep(HEALTH_S)
