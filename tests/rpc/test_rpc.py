@@ -79,6 +79,11 @@ def output(response: Any, at: int = 0) -> Any:
     return np.frombuffer(response.raw_output_contents[at], dtype).reshape(list(tensor.shape))
 
 
+def near(values: Any, expected: Any) -> bool:
+    """Each worker computes in the way that it found to be the quickest."""
+    return np.allclose(values, expected, atol=1e-5)
+
+
 def refused(call: Callable[[], Any]) -> Any:
     with pytest.raises(grpc.RpcError) as caught:
         call()
@@ -125,13 +130,13 @@ def test_raw_and_typed_contents_are_the_same_rows(rpc: Rpc, digits: Digits) -> N
     expected = [prediction["probabilities"] for prediction in predictions]
     raw = rpc.infer("digit", images(digits, 5), id="mine")
     assert (raw.model_name, raw.model_version, raw.id) == ("digit", "19", "mine")
-    assert output(raw).tolist() == expected
+    assert near(output(raw), expected)
     assert output(raw, 1).shape == (5, 1)
     pixels = digits.images_u8[:5].ravel().tolist()
     typed = rpc.infer("digit", ("image", "UINT8", [5, 28, 28], pixels, "uint_contents"), model_version="19")
-    assert output(typed).tolist() == expected
+    assert near(output(typed), expected)
     uploads = rpc.infer("digit", ("image", "BYTES", [5], [file for _, file in files], "bytes_contents"))
-    assert output(uploads).tolist() == expected
+    assert near(output(uploads), expected)
     hours = rpc.infer("pass", ("hours", "FP64", [2, 1], [1.0, 4.0], "fp64_contents"))
     assert output(hours).shape == (2, 1)
 
