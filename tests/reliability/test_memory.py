@@ -74,6 +74,7 @@ def slope(process: psutil.Process, port: int, request: bytes, steps: int, each: 
     return float(a), float(error)
 
 
+@pytest.mark.alone  # on a busy machine it has been seen to wander by megabytes
 @pytest.mark.parametrize("planted", [False, True], ids=["as it is", "control: a planted leak"])
 def test_memory_over_requests(
     published: Path, digits: Digits, long: bool, figure: Report, planted: bool
