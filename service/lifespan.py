@@ -23,7 +23,6 @@ from service.decoding.pool import Decoding
 from service.endpoints.kinds import endpoint_of
 from service.engine.cpus import usable_cpus
 from service.engine.devices import resolve_device
-from service.engine.predictor import Predictor
 from service.http.draining import draining
 from service.http.keys import KeyFile
 from service.rollout.reload import Reloader
@@ -31,7 +30,7 @@ from service.serving.admission import Admission
 from service.serving.batching import Batcher
 from service.serving.call import Backend, Deadlines
 from service.serving.capacity import queue_rows
-from service.serving.loading import Loader
+from service.serving.loading import Loader, Ready
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
 from service.serving.served import Served
@@ -56,7 +55,7 @@ async def lifespan(app: FastAPI, settings: Settings, trusted: TrustedKeys | None
     device = resolve_device(settings.device)
     logger.info("device %s, artifacts in %s, %d thread(s)", device, settings.artifacts, threads)
     store = ArtifactStore(settings.artifacts)
-    loader = Loader(store, device, settings.precision, trusted, settings.max_model_bytes)
+    loader = Loader(store, endpoint_of, device, settings.precision, trusted, settings.max_model_bytes)
     registry = Registry(device, settings.models)
     metrics: Metrics = app.state.metrics
     metrics.show(registry)
@@ -100,10 +99,9 @@ class Making:
         self._metrics = metrics
         self._permits: dict[str, Admission] = {}
 
-    def served(self, predictor: Predictor) -> Served:
-        """Raises ArtifactError when it is not fit for its endpoint."""
+    def served(self, ready: Ready) -> Served:
+        predictor, endpoint = ready
         manifest = predictor.manifest
-        endpoint = endpoint_of(manifest)
         batch = min(endpoint.batch_rows, predictor.slow_rows or endpoint.batch_rows)
         full = endpoint.full_rows
         limit = queue_rows(manifest, batch, full, self._max_queued_batches)

@@ -49,8 +49,9 @@ def _load(answer: Connection, root: Path, settings: Settings, name: str, version
 
     answer.send(_BEGUN)
     trusted = TrustedKeys(settings.trusted_keys) if settings.trusted_keys else None
-    loader = Loader(ArtifactStore(root), torch.device("cpu"), "float32", trusted, settings.max_model_bytes)
-    loaded = outcome(lambda: endpoint_of(loader.load_version(name, version).manifest))
+    store, device = ArtifactStore(root), torch.device("cpu")
+    loader = Loader(store, endpoint_of, device, "float32", trusted, settings.max_model_bytes)
+    loaded = outcome(loader.load_version, name, version)
     if isinstance(loaded, ArtifactError):
         answer.send(str(loaded))
     elif isinstance(loaded, Exception):

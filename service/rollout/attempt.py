@@ -5,7 +5,7 @@ import time
 
 from service.artifacts.look import Stamp
 from service.artifacts.manifest import ArtifactError, ArtifactUnreadable
-from service.engine.predictor import Predictor
+from service.serving.loading import Ready
 
 # What could not be read is tried again after so long, twice as long each time, up to the most.
 RETRY_S, MAX_RETRY_S = 1.0, 60.0
@@ -14,7 +14,7 @@ RETRY_S, MAX_RETRY_S = 1.0, 60.0
 class NeverReady(ArtifactError):
     """Loading takes too long, and goes on. `ready`: done if it ends after all."""
 
-    def __init__(self, message: str, ready: "asyncio.Future[Predictor | Exception]") -> None:
+    def __init__(self, message: str, ready: "asyncio.Future[Ready | Exception]") -> None:
         super().__init__(message)
         self.ready = ready
 

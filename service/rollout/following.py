@@ -11,12 +11,12 @@ from typing import Protocol
 
 from service.artifacts.look import Look, Stamp
 from service.artifacts.manifest import ArtifactError, ArtifactUnreadable
-from service.engine.predictor import Artifact, Predictor
+from service.engine.predictor import Artifact
 from service.errors import outcome
 from service.rollout.asking import Asking
 from service.rollout.attempt import Attempt, NeverReady
 from service.rollout.lone_thread import LoneThread
-from service.serving.loading import Loader
+from service.serving.loading import Loader, Ready
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
 from service.serving.served import Served
@@ -33,13 +33,13 @@ class Loads:
 
     def __init__(self, at_most_s: float) -> None:
         self.at_most_s = at_most_s
-        self.underway: set[asyncio.Future[Predictor | Exception]] = set()
-        self.overdue: set[asyncio.Future[Predictor | Exception]] = set()
+        self.underway: set[asyncio.Future[Ready | Exception]] = set()
+        self.overdue: set[asyncio.Future[Ready | Exception]] = set()
         self._turn = asyncio.Lock()
 
     async def ready(
-        self, title: str, thread: LoneThread, prepare: Callable[[], Predictor]
-    ) -> Predictor | Exception:
+        self, title: str, thread: LoneThread, prepare: Callable[[], Ready]
+    ) -> Ready | Exception:
         """What `prepare` makes of the version called `title`, on `thread`."""
         if len(self.overdue) >= MAX_OVERDUE:
             return ArtifactError(
@@ -57,8 +57,8 @@ class Loads:
                 self._turn.release()
 
     async def _prepared(
-        self, title: str, thread: LoneThread, prepare: Callable[[], Predictor]
-    ) -> Predictor | Exception:
+        self, title: str, thread: LoneThread, prepare: Callable[[], Ready]
+    ) -> Ready | Exception:
         ready = thread.call(prepare)
         self.underway.add(ready)
         ready.add_done_callback(self.underway.discard)
@@ -74,13 +74,13 @@ class Loads:
 class Rollout(Protocol):
     """Whoever puts versions in their places."""
 
-    def take_up(self, predictor: Predictor) -> None:
+    def take_up(self, ready: Ready) -> None:
         """Make it the live version."""
 
     def promote(self, version: Served) -> None:
         """Likewise of one that is loaded already."""
 
-    def take_beside(self, predictor: Predictor) -> None:
+    def take_beside(self, ready: Ready) -> None:
         """Have it answer those who ask for this version."""
 
     def settle(self, name: str, look: Look) -> None:
@@ -194,7 +194,7 @@ class Follower:
         if not self._gone:
             self._rollout.settle(self.name, look)
 
-    async def _placed(self, version: int, place: Callable[[Predictor], None]) -> Exception | None:
+    async def _placed(self, version: int, place: Callable[[Ready], None]) -> Exception | None:
         """Load it and have it put in its place; or why that could not be."""
         loaded = await self._loaded(version)
         if isinstance(loaded, Exception):
@@ -202,7 +202,7 @@ class Follower:
         placed = None if self._gone else outcome(place, loaded)
         return placed if isinstance(placed, Exception) else None
 
-    async def _loaded(self, version: int) -> Predictor | Exception:
+    async def _loaded(self, version: int) -> Ready | Exception:
         read = await self._store.ask(lambda: self._loader.read_version(self.name, version))
         if isinstance(read, Exception):
             return read

@@ -14,11 +14,10 @@ from service.artifacts.fitness import exchangeable
 from service.artifacts.look import Look
 from service.artifacts.manifest import ArtifactError, Manifest
 from service.artifacts.pointers import CANARY
-from service.engine.predictor import Predictor
 from service.rollout.finding import Finder
 from service.rollout.following import Follower, Loads
 from service.serving.batching import Batcher
-from service.serving.loading import Loader
+from service.serving.loading import Loader, Ready
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
 from service.serving.served import Canary, Served
@@ -40,7 +39,7 @@ class Reloader:
         self,
         registry: Registry,
         loader: Loader,
-        make_served: Callable[[Predictor], Served],
+        make_served: Callable[[Ready], Served],
         metrics: Metrics,
         load_timeout_s: float,
         keep: int = 1,
@@ -48,10 +47,9 @@ class Reloader:
         only: Collection[str] = (),
         forget: Callable[[str, int | None], None] | None = None,
     ) -> None:
-        """`make_served` raises ArtifactError for what is not fit for its endpoint.
+        """`only`: the names to follow; none: all.
 
-        `only`: the names to follow; none: all. `forget` is told which models there are no longer, and which
-        versions are loaded no longer.
+        `forget` is told which models there are no longer, and which versions are loaded no longer.
         """
         self.computing: set[Batcher] = set()  # also of what is replaced, until it has answered
         self._registry = registry
@@ -108,9 +106,9 @@ class Reloader:
         self._following.add(task)
         task.add_done_callback(self._following.discard)
 
-    def take_up(self, predictor: Predictor) -> None:
+    def take_up(self, ready: Ready) -> None:
         """Nothing is awaited here: a request sees either the old version or the new one."""
-        served = self._make_served(predictor)
+        served = self._make_served(ready)
         self.computing.add(served.batcher)
         self._adopt(served)
 
@@ -118,8 +116,8 @@ class Reloader:
         """It is loaded already: as the canary, or as one that is kept."""
         self._adopt(version)
 
-    def take_beside(self, predictor: Predictor) -> None:
-        served = self._make_served(predictor)
+    def take_beside(self, ready: Ready) -> None:
+        served = self._make_served(ready)
         self.computing.add(served.batcher)
         if replaced := self._registry.load_beside(served):
             self._retire(replaced)

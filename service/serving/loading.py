@@ -1,12 +1,22 @@
 """Versions of the store, loaded as the service serves them."""
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import torch
 
-from service.artifacts.manifest import ArtifactError
+from service.artifacts.manifest import ArtifactError, Manifest
 from service.artifacts.signatures import TrustedKeys
 from service.artifacts.store import MAX_MODEL_BYTES, ArtifactStore
 from service.engine.predictor import Artifact, Predictor, prepare, read
 from service.settings import Precision
+
+
+class Ready(NamedTuple):
+    """A version that can be served: what computes it, and how it is asked."""
+
+    predictor: Predictor
+    endpoint: Any
 
 
 class Loader:
@@ -15,12 +25,15 @@ class Loader:
     def __init__(
         self,
         store: ArtifactStore,
+        endpoint_of: Callable[[Manifest], Any],
         device: torch.device,
         precision: Precision = "float32",
         trusted: TrustedKeys | None = None,
         max_model_bytes: int = MAX_MODEL_BYTES,
     ) -> None:
+        """`endpoint_of` raises ArtifactError where a manifest does not fit its kind."""
         self.store = store
+        self._endpoint_of = endpoint_of
         self.device = device
         self._precision = precision
         self._trusted = trusted
@@ -34,10 +47,11 @@ class Loader:
             raise ArtifactError(f"{name}/{version} holds the manifest of {stated[0]}/{stated[1]}")
         return artifact
 
-    def prepare(self, artifact: Artifact) -> Predictor:
+    def prepare(self, artifact: Artifact) -> Ready:
         """Make it ready to answer. Raises ArtifactError when it is not fit to serve."""
-        return prepare(artifact, self.device, self._precision)
+        predictor = prepare(artifact, self.device, self._precision)
+        return Ready(predictor, self._endpoint_of(predictor.manifest))
 
-    def load_version(self, name: str, version: int) -> Predictor:
+    def load_version(self, name: str, version: int) -> Ready:
         """Raises ArtifactError when it is not fit to serve."""
         return self.prepare(self.read_version(name, version))

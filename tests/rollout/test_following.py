@@ -17,9 +17,9 @@ from service.artifacts.look import Look
 from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ArtifactError, ArtifactUnreadable
 from service.artifacts.pointers import CURRENT_FILE
 from service.artifacts.store import ArtifactStore
-from service.engine.predictor import Artifact, Predictor
+from service.engine.predictor import Artifact
 from service.rollout import asking, attempt, following
-from service.serving.loading import Loader
+from service.serving.loading import Loader, Ready
 from service.serving.registry import Registry
 from service.serving.served import Served
 from service.settings import Settings
@@ -198,7 +198,7 @@ async def test_a_model_that_never_gets_ready_keeps_no_other_out(
     goes_on = threading.Event()
     prepare = Loader.prepare
 
-    def hanging(loader: Loader, artifact: Artifact) -> Predictor:
+    def hanging(loader: Loader, artifact: Artifact) -> Ready:
         if artifact.manifest.name == "digit":
             goes_on.wait()
         return prepare(loader, artifact)
@@ -218,7 +218,7 @@ async def test_models_that_hang_take_only_so_many_threads(
     goes_on = threading.Event()
     tried: list[str] = []
 
-    def hanging(_loader: Loader, artifact: Artifact) -> Predictor:
+    def hanging(_loader: Loader, artifact: Artifact) -> Ready:
         tried.append(artifact.manifest.name)
         goes_on.wait()
         raise AssertionError

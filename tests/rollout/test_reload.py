@@ -12,11 +12,12 @@ import httpx
 import pytest
 
 from service.app import create_app
-from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE
+from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, Manifest
 from service.artifacts.store import ArtifactStore
+from service.endpoints.table import TableEndpoint
 from service.engine import predictor
-from service.engine.predictor import Artifact, Predictor
-from service.serving.loading import Loader
+from service.engine.predictor import Artifact
+from service.serving.loading import Loader, Ready
 from service.settings import Settings
 from tests.conftest import Digits, Served, png, publish_copy, publish_digit, running, served, wait_for
 from training.digits.digit_nets import DigitNet, softmax_mlp
@@ -127,7 +128,7 @@ async def test_a_load_that_fails_unexpectedly_does_not_end_the_looking(
     async with running(create_app(Settings(artifacts=store.root, reload_s=0.05))) as client:
         prepare = Loader.prepare
 
-        def fail(loader: Loader, artifact: Artifact) -> Predictor:
+        def fail(loader: Loader, artifact: Artifact) -> Ready:
             if artifact.manifest.version == 2:
                 raise KeyError("not foreseen")
             return prepare(loader, artifact)
@@ -198,3 +199,20 @@ def test_every_worker_takes_it_up(store: ArtifactStore) -> None:
     with served("--artifacts", str(store.root), "--reload-s", "0.1", "--workers", "2") as service:
         publish_copy(store)
         wait_for(lambda: service.log.read_text().count("digit version 2 ready") == 2, TAKEN_UP_WITHIN_S)
+
+
+async def test_what_a_version_needs_is_made_where_nobody_waits_for_it(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_on: list[threading.Thread] = []
+    honest = TableEndpoint.__init__
+
+    def noted(self: TableEndpoint, manifest: Manifest) -> None:
+        made_on.append(threading.current_thread())
+        honest(self, manifest)
+
+    monkeypatch.setattr(TableEndpoint, "__init__", noted)
+    async with running(create_app(Settings(artifacts=store.root))) as client:
+        assert (await client.post("/predict/pass", json={"hours": 4})).status_code == 200
+    assert made_on
+    assert threading.current_thread() not in made_on
