@@ -1,6 +1,6 @@
 """The web service: loads published artifacts and answers predictions over HTTP.
 
-Read it in this order: `app` wires everything; `http/routes` declares the HTTP surface; `endpoints/predict`
+Read it in this order: `app` wires everything; `http/routes` declares the HTTP surface; `endpoints/dispatch`
 is the hot path. A request passes `serving/body`, `uploads/multipart`, `pictures` (bytes → tensor),
 `serving/batching` (queue → batch), `engine` (batch → answer). `artifacts/manifest` is the format that
 training writes and this package reads, `artifacts/store` where it lies; `rollout/following` keeps each

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
 from service.artifacts.signatures import TrustedKeys
-from service.endpoints import predict
+from service.endpoints import dispatch
 from service.http import page, reference
 from service.http.auth import ApiKeys
 from service.http.keys import KeyFile
@@ -71,7 +71,7 @@ class Abacus(FastAPI):
                 )
             return app
 
-        self._predict = surrounded(_asgi(predict.answer))
+        self._predict = surrounded(_asgi(dispatch.answer))
         self._infer = surrounded(_asgi(infer.answer))
         self.add_middleware(Methods)
         self.add_middleware(surrounded)
@@ -94,7 +94,7 @@ class Abacus(FastAPI):
 
     def _asks_a_model(self, scope: Scope) -> ASGIApp | None:
         """Or means to ask one that there is not; what else may be done to a model, the router knows."""
-        for target_of, answer in ((predict.target_of, self._predict), (infer.target_of, self._infer)):
+        for target_of, answer in ((dispatch.target_of, self._predict), (infer.target_of, self._infer)):
             target = target_of(scope["path"])
             if target:
                 asks = scope["method"] == "POST" or not self.state.backend.registry.knows(target.name)

@@ -21,6 +21,7 @@ ROOMS = (
     "artifacts",
     "engine",
     "pictures/formats",
+    "pictures/digits",
     "pictures",
     "decoding",
     "serving",

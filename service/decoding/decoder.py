@@ -28,9 +28,10 @@ from service.errors import (
     TooManyPixels,
     UnsupportedMediaType,
 )
-from service.pictures.fitting import Fit, Resize, upright_size
+from service.pictures.digits.preparation import Prepared
+from service.pictures.fitting import Fit, Resize
 from service.pictures.images import Finding, Picture, Upload, find, open_pictures
-from service.pictures.preparation import Prepared
+from service.pictures.orientation import upright_size
 
 _COUNT, _HEAD, _FIT = struct.Struct("!I"), struct.Struct("!QQ?d"), struct.Struct("!HHBBH")
 LENGTHS = struct.Struct("!II")  # of an answer: of its document, and of the pixels behind it

@@ -15,9 +15,9 @@ from service.endpoints.endpoint import Decoded, Operation
 from service.endpoints.picture import PictureEndpoint, parameter
 from service.endpoints.schemas import DigitResult, Explanation
 from service.errors import FieldError, InvalidInput
+from service.pictures.digits.mnist import digits_of_mnist
+from service.pictures.digits.preparation import SIDE
 from service.pictures.images import given_digit, rows_of
-from service.pictures.mnist import digits_of_mnist
-from service.pictures.preparation import SIDE
 from service.serving.body import RawRequest
 from service.serving.call import Admitted, Call
 from service.serving.job import Answer, Rows

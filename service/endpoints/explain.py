@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from service.pictures.digits.preparation import SIDE
 from service.pictures.images import Finding
-from service.pictures.preparation import SIDE
 
 WINDOW, STRIDE = 6, 2
 _PLACES = [(y, x) for y in range(0, SIDE - WINDOW + 1, STRIDE) for x in range(0, SIDE - WINDOW + 1, STRIDE)]

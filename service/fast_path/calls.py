@@ -16,8 +16,8 @@ from starlette.datastructures import State
 from starlette.types import Scope
 
 from service.endpoints.answer import accepted, respond
+from service.endpoints.dispatch import PREFIX, route_of
 from service.endpoints.endpoint import Decoded, Endpoint
-from service.endpoints.predict import PREFIX, route_of
 from service.errors import Overloaded, PayloadTooLarge, ServiceError
 from service.http.auth import check
 from service.http.keys import KeyFile

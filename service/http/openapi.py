@@ -6,8 +6,8 @@ from typing import Any
 from fastapi import FastAPI
 
 from service import errors
+from service.endpoints.dispatch import route_of
 from service.endpoints.endpoint import Endpoint, Operation
-from service.endpoints.predict import route_of
 from service.problems import Problem, ProtocolProblem, error_responses
 from service.protocol.description import inference_paths
 from service.serving.call import Backend

@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from service import errors
-from service.endpoints import predict
-from service.endpoints.predict import PREFIX, BackendDep
+from service.endpoints import dispatch
+from service.endpoints.dispatch import PREFIX, BackendDep
 from service.endpoints.schemas import Live, ModelInfo, Models, Ready
 from service.errors import NotLive, NotReady
 from service.problems import error_responses
@@ -19,7 +19,7 @@ router = APIRouter()
 @router.post(PREFIX + "{name}/versions/{version}", include_in_schema=False)
 async def predict_with(request: Request) -> Response:
     """`openapi` describes them, a path for each model."""
-    return await predict.answer(request.scope, request.receive)
+    return await dispatch.answer(request.scope, request.receive)
 
 
 @router.get(

@@ -1,1 +1,1 @@
-"""Pixels → the 28×28 picture that the digit model reads: modes, ground, polarity, strokes."""
+"""Files → the row of pixels that a model reads; `digits/` prepares what the digit model reads."""

@@ -9,6 +9,15 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL import Image
 
+from service.pictures.orientation import (
+    FROM_BOTTOM,
+    FROM_RIGHT,
+    SIDEWAYS,
+    UPRIGHT,
+    Size,
+    upright,
+    upright_size,
+)
 from service.pictures.reduction import ROOM, factor_for
 
 # Up to so many pixels all count, and the row is torchvision's to the bit. Larger pictures may be read at a
@@ -19,21 +28,7 @@ MOST_SCALED = 4_000_000  # pixels; a long and narrow picture would have many, of
 
 _JPEG_SCALES = (8, 4, 2)  # by which its decoder divides the sides
 
-# What undoes an orientation of Exif; those of them that exchange width and height, and those after which
-# what lay on the right of a picture as it is stored, or at its bottom, lies on the left or at the top.
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_UPRIGHT, _SIDEWAYS, _FROM_RIGHT, _FROM_BOTTOM = 1, (5, 6, 7, 8), (2, 3, 7, 8), (3, 4, 6, 7)
-
 Resize = Literal["crop", "stretch", "mnist"]
-Size = tuple[int, int]  # width, height
 Span = tuple[float, float]
 
 
@@ -75,16 +70,6 @@ class Fit(NamedTuple):
         return next((scale for scale in _JPEG_SCALES if scale <= at_most and is_large), 1)
 
 
-def upright_size(size: Size, orientation: int) -> Size:
-    return size[::-1] if orientation in _SIDEWAYS else size
-
-
-def upright(picture: Image.Image, orientation: int) -> Image.Image:
-    """`orientation`: 1 to 8, as in Exif."""
-    turn = _TURNS.get(orientation)
-    return picture if turn is None else picture.transpose(turn)
-
-
 def is_resized_first(picture: Image.Image) -> bool:
     """A large one in colours that can be averaged as they are: in others it would be held twice."""
     return picture.mode in ("CMYK", "YCbCr", "LAB") and picture.width * picture.height > ROOM
@@ -99,7 +84,7 @@ def resized(picture: Image.Image, size: Size, factor: int, orientation: int, fit
         picture, size, orientation = (
             upright(picture, orientation),
             upright_size(size, orientation),
-            _UPRIGHT,
+            UPRIGHT,
         )
     turned = upright_size(size, orientation)
     scaled = fit.scaled(turned)
@@ -116,10 +101,10 @@ def _middle(
 ) -> Image.Image:
     """Nothing else of it is computed; Pillow rounds where it lies, so levels may be off by one or two."""
     (across, down), target = shares, (fit.width, fit.height)
-    if orientation in _SIDEWAYS:
+    if orientation in SIDEWAYS:
         across, down, target = down, across, target[::-1]
-    left, right = _from_other_end(across) if orientation in _FROM_RIGHT else across
-    top, bottom = _from_other_end(down) if orientation in _FROM_BOTTOM else down
+    left, right = _from_other_end(across) if orientation in FROM_RIGHT else across
+    top, bottom = _from_other_end(down) if orientation in FROM_BOTTOM else down
     width, height = extent
     box = left * width, top * height, right * width, bottom * height
     return upright(picture.resize(target, Image.Resampling.BILINEAR, box), orientation)

@@ -24,22 +24,21 @@ from service.errors import (
     UnsupportedMediaType,
 )
 from service.pictures.budget import MeteredFile, check_budget
+from service.pictures.digits.ground import WORK_SIDE
+from service.pictures.digits.preparation import SIDE, Prepared, prepare
 from service.pictures.fitting import (
     Fit,
     in_channels,
     is_resized_first,
     resized,
     row_of,
-    upright,
-    upright_size,
 )
 from service.pictures.formats.containers import stripped
 from service.pictures.formats.recognition import recognise
 from service.pictures.formats.stripping import not_read, orientation_of
-from service.pictures.ground import WORK_SIDE
 from service.pictures.loading import loaded
 from service.pictures.modes import opaque
-from service.pictures.preparation import SIDE, Prepared, prepare
+from service.pictures.orientation import upright, upright_size
 from service.pictures.reduction import factor_for, reduced
 from service.pictures.transparency import on_white
 

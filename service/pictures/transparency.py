@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.pictures.morphology import dilated, eroded
+from service.pictures.digits.morphology import dilated, eroded
 
 SAMPLE_SIDE = 64  # pixels, at the most, at which it is told what is ink and what is ground
 # Pixels up to which all are kept, and which are put on their ground at once: large pictures are not copied.

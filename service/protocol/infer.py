@@ -8,9 +8,9 @@ from starlette.types import Receive, Scope
 
 from service.endpoints.answer import WrittenAnswer, recorded
 from service.endpoints.columns import MAX_ROWS
+from service.endpoints.dispatch import Target, asked, routed_target
 from service.endpoints.endpoint import Endpoint
 from service.endpoints.picture import PictureEndpoint
-from service.endpoints.predict import Target, asked, routed_target
 from service.endpoints.table import TableEndpoint
 from service.errors import InvalidInput, InvalidRequest
 from service.problems import shortened

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ValidationError
 
 from service import errors
-from service.endpoints.predict import BackendDep
+from service.endpoints.dispatch import BackendDep
 from service.errors import InvalidRequest, NotLive, NotReady, ReadOnlyRepository, UnknownModel
 from service.problems import PROTOCOL, error_responses
 from service.protocol import infer

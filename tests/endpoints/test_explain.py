@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.pictures.preparation import prepare
+from service.pictures.digits.preparation import prepare
 from tests.conftest import Digits, png
 
 

@@ -152,7 +152,7 @@ async def test_only_a_few_of_mnists_own_pictures_are_read_on_the_event_loop(
 ) -> None:
     """What has not MNIST's form is prepared, which takes 40 times as long, in another process."""
     loops_own, threads = threading.get_ident(), set()
-    for module, name in (("decoding.decoder", "find"), ("pictures.mnist", "in_mnist_form")):
+    for module, name in (("decoding.decoder", "find"), ("pictures.digits.mnist", "in_mnist_form")):
         honest = getattr(import_module(f"service.{module}"), name)
 
         def seen(*arguments: Any, honest: Any = honest, name: str = name) -> Any:

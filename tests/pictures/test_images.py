@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from service.errors import BlankImage, InvalidImage, ServiceError, TooManyPixels
+from service.pictures.digits.mnist import digits_of_mnist
 from service.pictures.images import Upload, open_pictures, read_digits
-from service.pictures.mnist import digits_of_mnist
 from tests.conftest import Digits, png
 
 MAX_PIXELS = 1_000_000

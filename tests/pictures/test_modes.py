@@ -9,7 +9,7 @@ from PIL import Image
 
 from service.pictures.modes import opaque
 from tests.conftest import Digits
-from tests.pictures.drawings import cover, paper
+from tests.pictures.digits.drawings import cover, paper
 
 GREY = ("L", "1", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 COLOUR = ("P", "PA", "RGB", "RGBX", "RGBA", "RGBa", "CMYK", "YCbCr", "LAB", "HSV")

@@ -8,11 +8,11 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from service.engine.predictor import Predictor
 from service.errors import BlankImage
+from service.pictures.digits.preparation import prepare
 from service.pictures.modes import opaque
-from service.pictures.preparation import prepare
 from service.pictures.transparency import WHOLE
 from tests.conftest import Digits
-from tests.pictures.drawings import right_answers
+from tests.pictures.digits.drawings import right_answers
 
 Colour = tuple[int, int, int]
 SIDES = [28, 64, 200, 400, 1000]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from service.pictures.preparation import SIDE
+from service.pictures.digits.preparation import SIDE
 from tests.conftest import Digits, mnist_rows
 from training.data import Pixels, Rows
 from training.digits import styles

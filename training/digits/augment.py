@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate, max_pool2d
 
 from service.errors import BlankImage
-from service.pictures.preparation import INK_SIDE, SIDE, prepare
+from service.pictures.digits.preparation import INK_SIDE, SIDE, prepare
 from training.data import Pixels
 
 ROTATION_DEGREES = 15.0

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from service.pictures.preparation import SIDE, prepare
+from service.pictures.digits.preparation import SIDE, prepare
 from training.data import Pixels, Rows
 
 FINE = 4  # strokes are drawn so much finer than MNIST's pixels

@@ -9,7 +9,7 @@ from PIL import Image
 
 from service.errors import UnsupportedMediaType
 from tests.conftest import Digits, png
-from tests.pictures.drawings import cover, paper
+from tests.pictures.digits.drawings import cover, paper
 from tests.pictures.formats.picture_files import assert_same, grey, read
 
 SIZE = (279, 280)  # of odd width: rows are filled up

@@ -12,7 +12,7 @@ from service.errors import InvalidImage
 from service.pictures.formats.depths import DEPTHS, UNSIGNED, shallow, used_bits
 from service.pictures.modes import opaque
 from tests.conftest import Digits, png
-from tests.pictures.drawings import cover, paper
+from tests.pictures.digits.drawings import cover, paper
 from tests.pictures.formats.picture_files import assert_same, png_of, read, tags_of, tiff_of
 
 

@@ -11,7 +11,7 @@ from service.errors import InvalidImage, UnsupportedMediaType
 from service.pictures.formats.recognition import FORMATS, recognise, sniff
 from service.pictures.images import Upload, find_digit, open_pictures
 from tests.conftest import Digits, png
-from tests.pictures.drawings import cover, paper
+from tests.pictures.digits.drawings import cover, paper
 
 PICTURE = Image.new("L", (8, 8))
 

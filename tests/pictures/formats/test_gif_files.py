@@ -8,7 +8,7 @@ from service.errors import InvalidImage
 from service.pictures.formats.gif import stripped
 from service.pictures.formats.stripping import MAX_PIECES
 from tests.conftest import Digits, png
-from tests.pictures.drawings import cover, paper
+from tests.pictures.digits.drawings import cover, paper
 from tests.pictures.formats.picture_files import assert_same, read
 
 COMMENT = b"\x21\xfe" + b"\xff" + b"x" * 255 + b"\0"

@@ -11,7 +11,7 @@ from service.errors import InvalidImage, UnsupportedMediaType
 from service.pictures.formats.jpeg import stripped
 from service.pictures.formats.stripping import MAX_PIECES, orientation_of
 from tests.conftest import Digits, png
-from tests.pictures.drawings import cover, paper
+from tests.pictures.digits.drawings import cover, paper
 from tests.pictures.formats.picture_files import assert_same, read, with_segment
 
 EXIF, APP0, APP1, APP2, APP13, APP14, COMMENT = b"Exif\0\0", 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Digits, png
-from tests.pictures.drawings import cover, paper
+from tests.pictures.digits.drawings import cover, paper
 from tests.pictures.formats.picture_files import (
     chunk,
     grey,

@@ -13,7 +13,7 @@ from service.errors import InvalidImage, UnsupportedMediaType
 from service.pictures.formats.png import stripped
 from service.pictures.formats.stripping import MAX_PIECES
 from tests.conftest import Digits, png
-from tests.pictures.drawings import cover, paper
+from tests.pictures.digits.drawings import cover, paper
 from tests.pictures.formats.picture_files import assert_same, chunk, grey, png_of, read, with_chunks
 
 MIB = 1 << 20

@@ -11,7 +11,7 @@ from PIL import Image, features
 from service.errors import InvalidImage, UnsupportedMediaType
 from service.pictures.formats.tiff import stripped
 from tests.conftest import Digits, png
-from tests.pictures.drawings import cover, paper
+from tests.pictures.digits.drawings import cover, paper
 from tests.pictures.formats.picture_files import assert_same, grey, read, tags_of, tiff_of
 
 ORDERS = pytest.mark.parametrize("order", ["<", ">"])

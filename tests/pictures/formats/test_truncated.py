@@ -8,7 +8,7 @@ from PIL import Image
 
 from service.errors import InvalidImage
 from tests.conftest import Digits, png
-from tests.pictures.drawings import cover, paper
+from tests.pictures.digits.drawings import cover, paper
 from tests.pictures.formats.picture_files import assert_same, read
 from tests.pictures.formats.test_png_files import interlaced
 

@@ -6,7 +6,7 @@ from PIL import Image
 from service.errors import InvalidImage
 from service.pictures.formats.stripping import MAX_PIECES
 from tests.conftest import Digits, png
-from tests.pictures.drawings import cover, paper
+from tests.pictures.digits.drawings import cover, paper
 from tests.pictures.formats.picture_files import assert_same, read
 
 

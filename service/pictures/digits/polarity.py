@@ -7,7 +7,7 @@ Strokes are narrow; shadows, lights and sheets are wide. So the top-hats of math
 import numpy as np
 from PIL import Image
 
-from service.pictures.morphology import Pixels, closed, continued, opened, pixels_of
+from service.pictures.digits.morphology import Pixels, closed, continued, opened, pixels_of
 
 SIDE = 32  # pixels, at which a picture is looked at
 

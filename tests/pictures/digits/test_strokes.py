@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tests.pictures.drawings import SEVEN, assert_mnist_form, prepared, stroke
+from tests.pictures.digits.drawings import SEVEN, assert_mnist_form, prepared, stroke
 
 
 def test_a_single_stroke_is_no_rule() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.pictures.morphology import closed, continued, dilated, eroded, opened
+from service.pictures.digits.morphology import closed, continued, dilated, eroded, opened
 
 
 @pytest.mark.parametrize("width", [3, 5, 9, 13])

@@ -4,10 +4,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
 
-from service.pictures.components import Components, Mask, components_of
-from service.pictures.ground import LEAST_CONTRAST, mapped, strongest
-from service.pictures.morphology import dilated, pixels_of
-from service.pictures.printed import LEAST_BESIDE_LINES, edges_of, frames, keeps_to_border, lines, remains
+from service.pictures.digits.components import Components, Mask, components_of
+from service.pictures.digits.ground import LEAST_CONTRAST, mapped, strongest
+from service.pictures.digits.morphology import dilated, pixels_of
+from service.pictures.digits.printed import (
+    LEAST_BESIDE_LINES,
+    edges_of,
+    frames,
+    keeps_to_border,
+    lines,
+    remains,
+)
 
 Weights = NDArray[np.float64]  # of components
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.pictures.components import Components, Edges, Mask
-from service.pictures.morphology import border, pixels_of
+from service.pictures.digits.components import Components, Edges, Mask
+from service.pictures.digits.morphology import border, pixels_of
 
 RULE_LEVEL, RULE_COVER, WIDEST_RULE = 0.15, 0.95, 0.035
 RING_SHARE = 0.12  # of a side: what lies nearer to the border, and only there, may be a frame

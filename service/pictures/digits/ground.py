@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
 
-from service.pictures.morphology import Pixels, border, closed, continued, pixels_of
-from service.pictures.polarity import narrow_is_light
+from service.pictures.digits.morphology import Pixels, border, closed, continued, pixels_of
+from service.pictures.digits.polarity import narrow_is_light
 
 # The longest side, in pixels, at which ink is found, and at which the ground is modelled.
 WORK_SIDE, GROUND_SIDE = 140, 32

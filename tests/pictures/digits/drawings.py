@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from service.engine.predictor import Predictor
 from service.errors import BlankImage
-from service.pictures.preparation import prepare
+from service.pictures.digits.preparation import prepare
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]

@@ -11,9 +11,9 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from service.engine.predictor import Predictor
 from service.errors import BlankImage
-from service.pictures.preparation import in_mnist_form, prepare
+from service.pictures.digits.preparation import in_mnist_form, prepare
 from tests.conftest import Digits, png
-from tests.pictures.drawings import SEVEN, assert_mnist_form, cover, paper, prepared, stroke
+from tests.pictures.digits.drawings import SEVEN, assert_mnist_form, cover, paper, prepared, stroke
 
 Floats = NDArray[np.float64]
 

@@ -8,9 +8,9 @@ from PIL import Image, ImageDraw, ImageOps
 
 from service.engine.predictor import Predictor
 from service.errors import BlankImage
-from service.pictures.preparation import prepare
+from service.pictures.digits.preparation import prepare
 from tests.conftest import png
-from tests.pictures.drawings import right_answers
+from tests.pictures.digits.drawings import right_answers
 
 # In shares of the picture, from its upper left corner.
 STROKES = {

@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from service.engine.predictor import Predictor
 from tests.conftest import Digits
-from tests.pictures.drawings import right_answers
+from tests.pictures.digits.drawings import right_answers
 
 SIDES = [28, 56, 140, 280, 640]
 EDGES = ["upper", "right", "lower", "left"]

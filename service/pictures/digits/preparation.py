@@ -13,10 +13,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.errors import BlankImage
-from service.pictures.ground import LEAST_CONTRAST, at_work_size, find_ink, mapped, scaled_size, to_grey
-from service.pictures.morphology import Pixels, pixels_of
-from service.pictures.printed import without_rules
-from service.pictures.strokes import with_usual_strokes, without_grain, without_specks
+from service.pictures.digits.ground import (
+    LEAST_CONTRAST,
+    at_work_size,
+    find_ink,
+    mapped,
+    scaled_size,
+    to_grey,
+)
+from service.pictures.digits.morphology import Pixels, pixels_of
+from service.pictures.digits.printed import without_rules
+from service.pictures.digits.strokes import with_usual_strokes, without_grain, without_specks
 
 SIDE = 28
 INK_SIDE = 20

@@ -9,9 +9,9 @@ from PIL import Image, ImageChops, ImageDraw, ImageOps
 
 from service.engine.predictor import Predictor
 from service.errors import BlankImage
-from service.pictures.preparation import prepare
+from service.pictures.digits.preparation import prepare
 from tests.conftest import Digits, png
-from tests.pictures.drawings import answers, right_answers
+from tests.pictures.digits.drawings import answers, right_answers
 
 SIDES = [28, 56, 140, 280, 1000]
 LINES: dict[str, Sequence[int]] = {  # by the edges along which they run: upper, right, lower, left
