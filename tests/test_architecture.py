@@ -45,7 +45,7 @@ ROOMS = (
 WEB_ROOMS = {"problems", "http", "connections", "fast_path", "lifespan", "app", "server"}
 WEB_FILES = {  # what ASGI calls
     *("endpoints/canary", "serving/body", "serving/call"),
-    *(f"endpoints/{name}" for name in ("predict", "answer", "endpoint", "table", "picture", "digit")),
+    *(f"endpoints/{name}" for name in ("dispatch", "answer", "endpoint", "table", "picture", "digit")),
     *(f"protocol/{name}" for name in ("infer", "routes")),
 }
 SHARED_WITH_TRAINING = {"errors", "artifacts", "engine", "pictures"}
