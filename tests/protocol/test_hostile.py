@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import Digits
 from tests.protocol.wire import LENGTH, binary, binary_of, body_of, inferred, packed
 
-REQUESTS, GROWTH_BYTES = 400, 150 * 1024 * 1024  # of memory, by bodies of up to 1 MB
+REQUESTS, GROWTH_BYTES = 200, 150 * 1024 * 1024  # of memory, by bodies of up to 1 MB
 
 LENGTHS: list[Any] = [
     0,
