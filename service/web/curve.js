@@ -9,11 +9,12 @@ const MOST_LINES = 5;
 export class Curve {
   #shown = null;
 
-  constructor({ onpick }) {
+  /** `labels`: of the lines, which have their place before there is one. */
+  constructor({ labels, onpick }) {
     this.onpick = onpick;
     this.svg = drawn("svg", { height: HEIGHT, role: "img" });
     this.words = element("p", { class: "muted" });
-    this.legend = element("p", { class: "legend" });
+    this.legend = element("p", { class: "legend" }, ...keysOf(labels));
     this.node = element("figure", { class: "curve" }, this.svg, this.legend, this.words);
     this.observer = new ResizeObserver(() => this.#draw());
     this.observer.observe(this.node);
@@ -69,18 +70,13 @@ export class Curve {
   #across = null;
 
   #say(crossings, shownLines) {
-    const { column, lines, threshold, training } = this.#shown;
+    const { column, threshold, training } = this.#shown;
     const units = column.units ? ` ${column.units}` : "";
     const said = crossings.map((value) => `Crosses ${short(threshold)} at ${short(value, 3)}${units}`);
     const where = training ? `Fitted on ${short(training[0])} to ${short(training[1])}, shaded` : "";
     const names = shownLines.map(({ label }) => label).join(", ");
     this.words.textContent = [...said, where].filter(Boolean).join(". ");
     this.svg.setAttribute("aria-label", `${names} by ${column.name}: ${this.words.textContent || "a curve"}`);
-    const keys = (shownLines.length === 1 ? [] : shownLines).map(({ label }, place) =>
-      element("span", {}, element("i", { class: `line-${place}`, "aria-hidden": "true" }), label),
-    );
-    const rest = lines.length - shownLines.length;
-    this.legend.replaceChildren(...keys, rest ? `and ${rest} more` : "");
   }
 
   #pick(event) {
@@ -90,6 +86,17 @@ export class Curve {
     const value = this.#across.back(left);
     this.onpick(Math.min(xs.at(-1), Math.max(xs[0], value)));
   }
+}
+
+/** What each line is; one alone says so at its axis. */
+function keysOf(labels) {
+  if (labels.length === 1) return [];
+  const shown = labels.slice(0, MOST_LINES);
+  const keys = shown.map((label, place) =>
+    element("span", {}, element("i", { class: `line-${place}`, "aria-hidden": "true" }), label),
+  );
+  const rest = labels.length - shown.length;
+  return rest ? [...keys, `and ${rest} more`] : keys;
 }
 
 /** Where a line passes a level, between the points it is known at. */

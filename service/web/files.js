@@ -4,6 +4,8 @@ import { button, element } from "./dom.js";
 
 /** Buttons for files, and an area that takes what is dropped or pasted. `onfile`: is called with each File. */
 export class Files {
+  #everywhere = new AbortController();
+
   constructor({ area, onfile, example }) {
     this.onfile = onfile;
     this.area = area;
@@ -19,7 +21,7 @@ export class Files {
   }
 
   stop() {
-    document.removeEventListener("paste", this.#paste);
+    this.#everywhere.abort();
   }
 
   #input(attributes) {
@@ -37,29 +39,31 @@ export class Files {
     return input;
   }
 
+  /** Anywhere on the page: a browser would leave it for a file that is dropped beside the area. */
   #listen() {
-    for (const name of ["dragenter", "dragover"]) {
-      this.area.addEventListener(name, (event) => {
-        event.preventDefault();
-        this.area.classList.add("dropping");
-      });
-    }
-    for (const name of ["dragleave", "drop"]) {
-      this.area.addEventListener(name, () => this.area.classList.remove("dropping"));
-    }
-    this.area.addEventListener("drop", (event) => {
-      event.preventDefault();
-      this.#take(event.dataTransfer.files);
-    });
-    document.addEventListener("paste", this.#paste);
+    const { signal } = this.#everywhere;
+    document.addEventListener("dragover", (event) => this.#over(event), { signal });
+    document.addEventListener("dragleave", () => this.area.classList.remove("dropping"), { signal });
+    document.addEventListener("drop", (event) => this.#drop(event), { signal });
+    document.addEventListener("paste", (event) => this.#paste(event), { signal });
   }
 
-  #paste = (event) => {
-    if (event.clipboardData.files.length) {
-      event.preventDefault();
-      this.#take(event.clipboardData.files);
-    }
-  };
+  #over(event) {
+    event.preventDefault();
+    this.area.classList.add("dropping");
+  }
+
+  #drop(event) {
+    event.preventDefault();
+    this.area.classList.remove("dropping");
+    this.#take(event.dataTransfer.files);
+  }
+
+  #paste(event) {
+    if (!event.clipboardData.files.length) return; // words, for a field
+    event.preventDefault();
+    this.#take(event.clipboardData.files);
+  }
 
   #take(files) {
     if (files.length) this.onfile(files[0]);

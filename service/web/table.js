@@ -60,7 +60,7 @@ export class TablePanel {
 
   #curveNodes() {
     if (this.curved < 0) return [];
-    this.curve = new Curve({ onpick: (value) => this.#picked(value) });
+    this.curve = new Curve({ labels: this.#lineLabels(), onpick: (value) => this.#picked(value) });
     const numeric = this.columns.map((column, at) => ({ column, at })).filter(({ column }) => column.dtype !== "category");
     if (numeric.length === 1) return [this.curve.node];
     const select = element("select", { id: "curve-column", onchange: () => this.#curveBy(Number(select.value)) });
@@ -150,6 +150,11 @@ export class TablePanel {
     this.report.fail(fault);
   }
 
+  #lineLabels() {
+    const { kind, labels } = this.output;
+    return kind === "numbers" ? labels : labels.map((label) => `probability of ${label}`);
+  }
+
   /** Asked for behind the answer, and only where it is another than the one that is there. */
   #wantCurve() {
     if (!this.curve) return;
@@ -187,7 +192,7 @@ export class TablePanel {
     this.curve.show({
       column,
       xs,
-      lines: labels.map((label) => ({ label: kind === "numbers" ? label : `probability of ${label}`, ys: line(label) })),
+      lines: this.#lineLabels().map((label, at) => ({ label, ys: line(labels[at]) })),
       share: kind !== "numbers",
       threshold: kind === "binary" ? threshold : null,
       training: rangeOf(column).training,

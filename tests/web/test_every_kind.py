@@ -21,7 +21,7 @@ TAKEN = """const files = new DataTransfer();
 GIVEN = (
     f"""bytes => {{ {TAKEN}
     const options = {{ dataTransfer: files, bubbles: true, cancelable: true }};
-    document.querySelector(".sheet-area").dispatchEvent(new DragEvent("drop", options)); }}""",
+    document.querySelector("header").dispatchEvent(new DragEvent("drop", options)); }}""",
     f"""bytes => {{ {TAKEN}
     const options = {{ clipboardData: files, bubbles: true, cancelable: true }};
     document.body.dispatchEvent(new ClipboardEvent("paste", options)); }}""",
