@@ -17,9 +17,9 @@ from tests.conftest import sent, served, wait_for
 
 
 def slow_picture() -> bytes:
-    """A one on grainy paper of 4 megapixels, which takes a while to decode."""
-    paper = np.random.default_rng(0).integers(240, 248, (2000, 2000), dtype=np.uint8)
-    paper[400:1600, 950:1050] = 20
+    """A one on grainy paper of 8 megapixels, which takes a while to decode."""
+    paper = np.random.default_rng(0).integers(240, 248, (2800, 2800), dtype=np.uint8)
+    paper[560:2240, 1330:1470] = 20
     buffer = BytesIO()
     Image.fromarray(paper).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
