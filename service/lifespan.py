@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import sys
+import time
 import warnings
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -107,9 +108,11 @@ class Making:
         limit = queue_rows(manifest, batch, full, self._max_queued_batches)
         permits = self._permits_of(manifest.name, limit)
         batch_rows = self._metrics.batch_rows(manifest.name, manifest.version)
+        last_batch = self._metrics.last_batch(manifest.name, manifest.version)
 
         def on_batch(rows: int, seconds: float) -> None:
             batch_rows.observe(rows)
+            last_batch.set(time.time())
             permits.measure(rows, seconds)
 
         return Served(predictor, Batcher(predictor, batch, on_batch), endpoint, permits)

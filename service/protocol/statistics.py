@@ -34,9 +34,11 @@ def statistics(
                 {
                     "name": manifest.name,
                     "version": str(manifest.version),
+                    "last_inference": int(1_000 * of_version["last_batch_timestamp_seconds"]),
                     "inference_count": int(of_version["batch_rows_sum"]),
                     "execution_count": int(of_version["batch_rows_count"]),
                     "inference_stats": _stages(of_version, int(failed)),
+                    "batch_stats": [],  # stages are not timed by the size of a batch
                 }
             )
     return {"model_stats": of_versions}

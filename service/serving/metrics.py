@@ -111,6 +111,13 @@ class Metrics:
         batch_rows = BurstHistogram(
             "abacus_batch_rows", "Rows of a batch.", ("model", "version"), buckets=ROWS, registry=registry
         )
+        last_batch = Gauge(
+            "abacus_last_batch_timestamp_seconds",
+            "When a version of a model last computed a batch.",
+            ("model", "version"),
+            multiprocess_mode="max",
+            registry=registry,
+        )
         queue_rows = BurstGauge(
             "abacus_queue_rows",
             "Rows admitted and not yet answered.",
@@ -150,17 +157,18 @@ class Metrics:
         self.seconds = cache(seconds.labels)
         self.stages = cache(stages.labels)
         self.batch_rows = cache(batch_rows.labels)
+        self.last_batch = cache(last_batch.labels)
         self.queue_rows = cache(queue_rows.labels)
         self.rejections = cache(rejections.labels)
         self.reloads = cache(reloads.labels)
         self.predictions = cache(predictions.labels)
         self._by_route = (requests, seconds, rejections)
         self.canary_fallbacks = cache(canary_fallbacks.labels)
-        self._by_version = (stages, predictions, canary_fallbacks, batch_rows)
+        self._by_version = (stages, predictions, canary_fallbacks, batch_rows, last_batch)
         self._by_model = (*self._by_version, queue_rows, reloads)
         self._caches: tuple[_lru_cache_wrapper[Any], ...] = (
-            *(self.requests, self.seconds, self.stages, self.batch_rows, self.queue_rows),
-            *(self.rejections, self.reloads, self.predictions, self.canary_fallbacks),
+            *(self.requests, self.seconds, self.stages, self.batch_rows, self.last_batch),
+            *(self.queue_rows, self.rejections, self.reloads, self.predictions, self.canary_fallbacks),
         )
         self._live_versions = LiveVersions(lambda: self._models)
         self._own.register(self._live_versions)
