@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-FOLDERS = ("service", "training", "abacus_cli", "abacus_client")
+FOLDERS = ("service", "training", "abacus_cli", "abacus_client", "conformance")
 FILES = sorted(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/**/*.py"))
 
 # From the lowest to the highest: a folder, or a file of `service` itself, imports from those before it.

@@ -1,0 +1,1 @@
+"""What is checked: one file a group, one function a row."""

@@ -1,0 +1,50 @@
+"""The rows in their groups, and the run over all of them."""
+
+from collections.abc import Iterator
+
+from conformance.row import Failed, Result, Row, Skipped
+from conformance.rows import (
+    answers,
+    binary,
+    binary_refusals,
+    classification,
+    compression,
+    extensions,
+    health,
+    inference,
+    input_refusals,
+    metadata,
+    refusals,
+)
+from conformance.subject import Subject
+
+GROUPS: tuple[tuple[str, tuple[Row, ...]], ...] = (
+    ("health", health.ROWS),
+    ("metadata", metadata.ROWS),
+    ("inference", inference.ROWS),
+    ("refusals", refusals.ROWS),
+    ("inputs", input_refusals.ROWS),
+    ("binary", binary.ROWS),
+    ("octets", binary_refusals.ROWS),
+    ("compression", compression.ROWS),
+    ("classification", classification.ROWS),
+    ("extensions", extensions.ROWS),
+    ("answers", answers.ROWS),  # last: they look at what the others were answered
+)
+
+
+def run(subject: Subject) -> Iterator[Result]:
+    """Every row once, in order."""
+    for group, rows in GROUPS:
+        for row in rows:
+            yield _result(group, row, subject)
+
+
+def _result(group: str, row: Row, subject: Subject) -> Result:
+    try:
+        row.check(subject)
+    except Failed as failure:
+        return Result(group, row, "fail", str(failure))
+    except Skipped as skip:
+        return Result(group, row, "skipped", str(skip))
+    return Result(group, row, "pass")

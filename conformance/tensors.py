@@ -1,0 +1,81 @@
+"""Tensors as requests and answers hold them."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from conformance.datatypes import BYTES, pack
+
+
+@dataclass(frozen=True)
+class Described:
+    """A tensor as the metadata of a model describes it; -1 is a dimension of any size."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+    def fits(self, shape: Sequence[int]) -> bool:
+        return len(shape) == len(self.shape) and all(
+            said in (-1, size) for said, size in zip(self.shape, shape, strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Elements in row-major order, those of BYTES as `bytes`."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    values: tuple[Any, ...]
+
+    @property
+    def octets(self) -> bytes:
+        return pack(self.datatype, self.values)
+
+    @property
+    def data(self) -> list[Any]:
+        """Flat, as JSON has it."""
+        if self.datatype == BYTES:
+            return [value.decode() for value in self.values]
+        return list(self.values)
+
+    @property
+    def nested(self) -> Any:
+        """Nested to the shape, as JSON has it."""
+        return _nest(self.data, self.shape)
+
+    def entry(self) -> dict[str, Any]:
+        """An input with its data in the JSON."""
+        return {"name": self.name, "shape": [*self.shape], "datatype": self.datatype, "data": self.data}
+
+    def binary_entry(self) -> dict[str, Any]:
+        """An input with its data behind the JSON."""
+        size = {"binary_data_size": len(self.octets)}
+        return {"name": self.name, "shape": [*self.shape], "datatype": self.datatype, "parameters": size}
+
+    def twice(self) -> "Tensor":
+        """The rows, and all of them once more."""
+        return replace(self, shape=(2 * self.shape[0], *self.shape[1:]), values=self.values * 2)
+
+
+def elements(shape: Sequence[int]) -> int:
+    return math.prod(shape)
+
+
+def flatten(data: Any) -> Iterator[Any]:
+    """The elements of nested lists in row-major order."""
+    if isinstance(data, list):
+        for item in data:
+            yield from flatten(item)
+    else:
+        yield data
+
+
+def _nest(flat: list[Any], shape: Sequence[int]) -> Any:
+    if len(shape) < 2:
+        return flat if shape else flat[0]
+    step = elements(shape[1:])
+    return [_nest(flat[at * step : (at + 1) * step], shape[1:]) for at in range(shape[0])]

@@ -1,0 +1,43 @@
+"""The conformance suite, a black box, against the service: no row fails."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from conformance.client import Client
+from conformance.samples import from_file
+from conformance.subject import meet
+from conformance.suite import run
+
+LOAN = {"age": ("FP32", 30.5), "job": ("BYTES", "smith"), "income": ("FP32", 2.0), "town": ("BYTES", "Ulm")}
+
+
+@pytest.mark.parametrize("model", ["digit", "object", "pass", "house"])
+def test_every_row_passes(service: httpx.Client, model: str) -> None:
+    """Requests are made from the metadata alone."""
+    assert failures(service, model) == {}
+
+
+def test_every_row_passes_of_a_table_with_categories(service: httpx.Client, tmp_path: Path) -> None:
+    """Whose names the metadata do not say."""
+    columns = [
+        {"name": name, "datatype": datatype, "shape": [1, 1], "data": [value]}
+        for name, (datatype, value) in LOAN.items()
+    ]
+    assert failures(service, "loan", sample(tmp_path, columns)) == {}
+
+
+def sample(folder: Path, inputs: list[dict[str, Any]]) -> Path:
+    path = folder / "request.json"
+    path.write_text(json.dumps({"inputs": inputs}))
+    return path
+
+
+def failures(service: httpx.Client, model: str, given: Path | None = None) -> dict[str, str]:
+    with Client(str(service.base_url), 30.0) as client:
+        results = list(run(meet(client, model, from_file(given) if given else ())))
+    assert {each.row.name for each in results if each.result == "pass"} >= {"valid-request", "default-call"}
+    return {each.row.name: each.reason for each in results if each.result == "fail"}
