@@ -66,6 +66,7 @@ class Columns:
     def schema(self) -> dict[str, Any]:
         """JSON Schema of what `values_in` reads: a row, a list for each column, or a list of rows."""
         row, lists = self._row.adapter.json_schema(), self._lists.adapter.json_schema()
+        del row["title"], lists["title"]  # generators make one class of what has one title
         for items in lists["properties"].values():
             items |= {"minItems": 1, "maxItems": MAX_ROWS}
         return {"anyOf": [row, lists, {"type": "array", "minItems": 1, "maxItems": MAX_ROWS, "items": row}]}

@@ -1,5 +1,6 @@
 """The OpenAPI document, true to the models that are live, about keys, and about errors."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +27,28 @@ _PREDICTION_ERRORS = (
     errors.DeadlineExceeded,
 )
 
+# Of every request.
+REQUEST_ID = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "description": "What the request is called in the log and in errors; without one it is given one.",
+    "schema": {"type": "string", "maxLength": 128, "example": "scan-0042"},
+}
+TIMEOUT = {
+    "name": "X-Request-Timeout-Ms",
+    "in": "header",
+    "description": "Milliseconds after which no answer is wanted, up to the service's own limit.",
+    "schema": {"type": "integer", "minimum": 1, "example": 2000},
+}
+
+_IN_PATH = re.compile(r"{(\w+)}")
+_NAME = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "description": "Of the model.",
+    "schema": {"type": "string"},
+}
 _VERSION = {
     "name": "version",
     "in": "path",
@@ -33,6 +56,16 @@ _VERSION = {
     "description": "Of those that are loaded: `GET /models` lists them.",
     "schema": {"type": "integer", "minimum": 1},
 }
+
+
+_ANSWERED = {
+    "X-Request-ID": {"schema": {"type": "string"}, "description": "Yours, or the one that was given."},
+    "Server-Timing": {
+        "schema": {"type": "string"},
+        "description": "Milliseconds in `decode`, `queue` and `infer`.",
+    },
+}
+_HEADERS = (REQUEST_ID, TIMEOUT)
 
 
 class Description:
@@ -96,11 +129,29 @@ def _paths_of(general: dict[str, Any]) -> dict[str, Any]:
     """Without the error that FastAPI adds to every route with a parameter: any text fits a path segment."""
     return {
         path: {
-            method: {**operation, "responses": _without_422(operation["responses"])}
+            method: {
+                **operation,
+                "operationId": _operation_id(method, path),
+                "parameters": [*_path_parameters(path), REQUEST_ID],
+                "responses": _without_422(operation["responses"]),
+            }
             for method, operation in operations.items()
         }
         for path, operations in general["paths"].items()
     }
+
+
+def _operation_id(method: str, path: str) -> str:
+    """`get_models_by_name`: what generated clients call a function."""
+    words = (
+        f"by_{word[1:-1]}" if word.startswith("{") else word for word in path.strip("/").split("/") if word
+    )
+    return "_".join((method, *words))
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    """A segment is always there, whatever the function under it does without."""
+    return [_VERSION if name == "version" else _NAME for name in _IN_PATH.findall(path)]
 
 
 def _without_422(responses: dict[str, Any]) -> dict[str, Any]:
@@ -113,9 +164,12 @@ def _paths(live: list[Endpoint]) -> Iterator[tuple[str, Any]]:
         name, operation = endpoint.manifest.name, endpoint.operation()
         described = _described(operation)
         path = route_of(name)
-        query = list(operation.query)
+        parameters = [*operation.query, *_HEADERS]
         unknown = error_responses(errors.UnknownModel, errors.UnknownVersion)[404]
-        yield path, {"post": {"operationId": f"predict_{name}", **described, "parameters": query}}
+        yield (
+            path,
+            {"post": {"operationId": f"predict_{name}", **described, "parameters": parameters}},
+        )
         yield (
             f"{path}/versions/{{version}}",
             {
@@ -123,7 +177,7 @@ def _paths(live: list[Endpoint]) -> Iterator[tuple[str, Any]]:
                     "operationId": f"predict_version_of_{name}",
                     **described,
                     "summary": f"{operation.summary}, by a given version",
-                    "parameters": [_VERSION, *query],
+                    "parameters": [_VERSION, *parameters],
                     "responses": described["responses"] | {"404": unknown},
                 }
             },
@@ -147,7 +201,7 @@ def _described(operation: Operation) -> dict[str, Any]:
         "required": ["predictions", *served_by],
     }
     content = {
-        "application/json": {"schema": {"anyOf": [one, many]}},
+        "application/json": {"schema": {"oneOf": [one, many]}},
         "application/x-ndjson": {"schema": {"type": "string", "description": "A prediction a line."}},
         "text/csv": {"schema": {"type": "string", "description": "A prediction a row, under their names."}},
     }
@@ -157,5 +211,8 @@ def _described(operation: Operation) -> dict[str, Any]:
         "summary": operation.summary,
         "description": operation.description,
         "requestBody": {"required": True, "content": operation.requests},
-        "responses": {"200": {"description": "Successful Response", "content": content}, **responses},
+        "responses": {
+            "200": {"description": "Successful Response", "headers": _ANSWERED, "content": content},
+            **responses,
+        },
     }

@@ -146,6 +146,7 @@ def _document_schema(row_shape: tuple[int, ...]) -> dict[str, Any]:
     numbers = {"anyOf": [*layouts, *lists[1:]], "description": "Whole numbers from 0 to 255, as they are."}
     fields = {IMAGE: one, IMAGES: {"anyOf": lists}, PIXELS: numbers}
     return {
+        "title": "PictureDocument",  # without one, what generators make of it is called as the operation is
         "oneOf": [
             {
                 "type": "object",
@@ -154,7 +155,7 @@ def _document_schema(row_shape: tuple[int, ...]) -> dict[str, Any]:
                 "additionalProperties": False,
             }
             for name, schema in fields.items()
-        ]
+        ],
     }
 
 

@@ -12,6 +12,11 @@ from tests.conftest import ROOT
 VERSION, WHAT = ("", "/versions/{version}"), ("", "/ready", "/config", "/stats")
 
 
+def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Path, method and what is said of it."""
+    return [(path, method, said) for path, of in document["paths"].items() for method, said in of.items()]
+
+
 @pytest.fixture
 async def document(client: httpx.AsyncClient) -> dict[str, Any]:
     answer: dict[str, Any] = (await client.get("/openapi.json")).json()
@@ -70,6 +75,27 @@ async def test_no_error_is_left_in_the_framework_s_own_shape(document: dict[str,
     for path in ("/models/{name}", "/v2/models/{name}", "/v2/repository/models/{name}/load"):
         for operation in document["paths"][path].values():
             assert "422" not in operation["responses"]
+
+
+async def test_every_operation_is_called_by_a_name_of_its_own(document: dict[str, Any]) -> None:
+    """One that a program can have, without what it says twice."""
+    ids = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) and "__" not in name for name in ids)
+    assert {"predict_pass", "predict_version_of_digit", "get_models", "get_models_by_name"} <= set(ids)
+
+
+async def test_parameters_are_those_of_the_path_and_of_the_request(document: dict[str, Any]) -> None:
+    for path, _, operation in operations(document):
+        parameters = operation["parameters"]
+        in_path = [each["name"] for each in parameters if each["in"] == "path"]
+        assert sorted(in_path) == sorted(re.findall(r"{(\w+)}", path))
+        assert all(each["required"] for each in parameters if each["in"] == "path")
+        if not path.endswith("/infer"):
+            assert "X-Request-ID" in [each["name"] for each in parameters if each["in"] == "header"]
+        if path.startswith("/predict/"):
+            assert "X-Request-Timeout-Ms" in [each["name"] for each in parameters]
+            assert set(operation["responses"]["200"]["headers"]) == {"X-Request-ID", "Server-Timing"}
 
 
 async def test_every_reference_resolves(document: dict[str, Any]) -> None:
