@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 from conformance.__main__ import cli
 from conformance.client import Client
 from conformance.row import Result
+from conformance.samples import from_file
 from conformance.subject import meet
 from conformance.suite import GROUPS, run
 from tests.conformance.faults import Faults
@@ -129,14 +131,15 @@ def test_a_wrong_call_ends_with_2_and_one_line(served: Served, arguments: list[s
     assert "Traceback" not in found.output
 
 
-def test_a_sample_is_asked_instead_of_what_metadata_tell(served: Served) -> None:
-    """Of the model with texts, say, that no metadata describe."""
+def test_a_sample_is_asked_instead_of_what_metadata_tell(served: Served, tmp_path: Path) -> None:
     served.small.faults = Faults()
+    path = tmp_path / "request.json"
+    rows = {"name": "x", "datatype": "FP32", "shape": [2, 3], "data": [[1, 2, 3], [4, 5, 6.5]]}
+    path.write_text(json.dumps({"inputs": [rows]}))
     with Client(served.url, 10.0) as client:
-        subject = meet(client, "one")
+        subject = meet(client, "one", from_file(path))
         assert subject.find_sample() is None
-        sample = {"inputs": [each.entry() for each in subject.sample]}
-    assert sample
+        assert subject.reference.outputs["y"].values == (2, 4, 6, 8, 10, 13)
 
 
 def test_the_suite_is_light() -> None:
