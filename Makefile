@@ -16,7 +16,7 @@ ANYWHERE := not container and not pictures and not clients and not package and n
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install serve test check test-gpu test-reliability test-pictures test-container test-clients test-page test-package package train evaluate bench bench-quick bench-gpu constraints clean
+.PHONY: help install serve test check test-gpu test-reliability test-pictures test-container test-clients test-page test-package docs package train evaluate bench bench-quick bench-gpu constraints clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -64,6 +64,10 @@ test-clients: $(INSTALLED)  ## Ask the service with the HTTP clients that are in
 
 test-package: $(INSTALLED)  ## Build wheel and sdist, install them elsewhere, serve from an empty folder (minutes)
 	$(BIN)/pytest tests/test_package.py -m '' $(ARGS)
+
+docs: $(INSTALLED)  ## Build the site of docs/ into site/, and fail at a dead link
+	$(PIP) --editable .[docs]
+	$(BIN)/zensical build --strict
 
 package: $(INSTALLED)  ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --outdir dist
