@@ -22,7 +22,7 @@ RECIPE = "picture"
 SIZE = 32  # pixels, height and width
 LABEL_SMOOTHING = 0.2
 HYPERPARAMETERS = Hyperparameters(
-    epochs=15,
+    epochs=36,
     batch_size=512,
     learning_rate=0.6,
     momentum=0.9,
@@ -30,7 +30,7 @@ HYPERPARAMETERS = Hyperparameters(
     weight_decay=1e-3,
     schedule="one-cycle",
     warm_up_share=0.2,
-    average_decay=0.98,
+    average_decay=0.995,
     bfloat16=True,
     bias_scale=64.0,
 )
@@ -74,7 +74,7 @@ def phases(hp: Hyperparameters, mirror: bool) -> tuple[Phase, ...]:
 
 
 def _augment(mirror: bool) -> Callable[[Tensor], Tensor]:
-    return picture_augment.flip_and_shift if mirror else picture_augment.shift
+    return picture_augment.flip_shift_and_cut if mirror else picture_augment.shift_and_cut
 
 
 def start(images_u8: Tensor, classes: int, seed: int) -> PictureNet:

@@ -68,8 +68,9 @@ def train_picture(
     net, history = fitted(
         name, data, hp, console, mirror=mirror, seed=seed, device=device, checkpoint=checkpoint
     )
-    stored = StoredPictureNet(net.cpu()).eval()
+    stored = StoredPictureNet(net.cpu(), mirror).eval()
     further: Settings = {
+        "mean_of_mirrored": mirror,
         "widths": ", ".join(map(str, WIDTHS)),
         "parameters": parameter_count(net),
         "selected_epoch": history.selected_epoch,
