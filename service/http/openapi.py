@@ -32,7 +32,7 @@ REQUEST_ID = {
     "name": "X-Request-ID",
     "in": "header",
     "description": "What the request is called in the log and in errors; without one it is given one.",
-    "schema": {"type": "string", "maxLength": 128, "example": "scan-0042"},
+    "schema": {"type": "string", "example": "scan-0042"},
 }
 TIMEOUT = {
     "name": "X-Request-Timeout-Ms",

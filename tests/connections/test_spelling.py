@@ -196,7 +196,7 @@ HEADS = [
     (b"GET /health/live HTTP/1.1\r\nHost:\r\n\r\n", 200),
     (b"GET /health/live HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", 200),
     (b"GET http://a:80/health/live HTTP/1.1\r\nHost: b\r\n\r\n", 200),
-    (b"GET http://a?x HTTP/1.1\r\nHost: b\r\n\r\n", 307),
+    (b"GET http://a?x HTTP/1.1\r\nHost: b\r\n\r\n", 200),
     (b"GET http://u@a/health/live HTTP/1.1\r\nHost: b\r\n\r\n", 400),
     (b"GET ftp://a/health/live HTTP/1.1\r\nHost: b\r\n\r\n", 400),
     (b"GET * HTTP/1.1\r\nHost: b\r\n\r\n", 400),
