@@ -44,7 +44,7 @@ def test_auto_takes_the_gpu() -> None:
 async def test_the_service_answers_from_the_gpu_and_says_so(digits: Digits) -> None:
     async with running(create_app(Settings(artifacts=COMMITTED, device="cuda"))) as client:
         models = (await client.get("/models")).json()["models"]
-        assert [m["device"] for m in models] == ["cuda", "cuda"]
+        assert {m["device"] for m in models} == {"cuda"}
         files = [("file", png(image)) for image in digits.images_u8[:64]]
         predictions = (await client.post("/predict/digit", files=files)).json()["predictions"]
     right = [p["digit"] == label for p, label in zip(predictions, digits.labels, strict=False)]
