@@ -27,10 +27,9 @@ from service.engine.devices import resolve_device
 from service.http.draining import draining
 from service.http.keys import KeyFile
 from service.rollout.reload import Reloader
-from service.serving.admission import Admission
+from service.serving.admission import Admission, queue_rows
 from service.serving.batching import Batcher
 from service.serving.call import Backend, Deadlines
-from service.serving.capacity import queue_rows
 from service.serving.loading import Loader, Ready
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry

@@ -136,7 +136,7 @@ def error_responses(*errors: type[ServiceError], path: str = "") -> dict[int | s
         problem, media_type = ProtocolProblem.__name__, PROTOCOL_MEDIA_TYPE
     by_status: dict[int | str, dict[str, Any]] = {}
     for error in errors:
-        entry = by_status.setdefault(error.status, {"description": error.title})
+        entry = by_status.setdefault(str(error.status), {"description": error.title})
         if error.title not in entry["description"]:
             entry["description"] += f", or {error.title[0].lower()}{error.title[1:]}"
         entry["content"] = {media_type: {"schema": {"$ref": f"#/components/schemas/{problem}"}}}

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
+from service import errors
 from service.endpoints.canary import answered_by
 from service.endpoints.endpoint import Endpoint
 from service.serving.call import Backend, Call
@@ -22,6 +23,20 @@ Answered = Callable[[Scope, Receive, Served, Backend], Awaitable[Response]]
 PREFIX = "/predict/"
 _VERSIONS = "/versions/"
 
+# What may become of a request to a model, whatever its form.
+ERRORS = (
+    errors.UnknownModel,
+    errors.RequestTimeout,
+    errors.LengthRequired,
+    errors.PayloadTooLarge,
+    errors.UnsupportedMediaType,
+    errors.UnsupportedCoding,
+    errors.Overloaded,
+    errors.InferenceFailed,
+    errors.NotReady,
+    errors.DeadlineExceeded,
+)
+
 
 class Target(NamedTuple):
     """Which model is asked: the live version, or one that is named."""
@@ -32,9 +47,12 @@ class Target(NamedTuple):
 
 def target_of(path: str) -> Target | None:
     """None where no model is asked."""
-    if not path.startswith(PREFIX):
-        return None
-    name, versions, version = path[len(PREFIX) :].partition(_VERSIONS)
+    return target_in(path[len(PREFIX) :]) if path.startswith(PREFIX) else None
+
+
+def target_in(said: str) -> Target | None:
+    """Of `name` or `name/versions/n`, as they stand in a path."""
+    name, versions, version = said.partition(_VERSIONS)
     if not name or "/" in name or "/" in version:
         return None
     return Target(name, version) if versions else Target(name)

@@ -7,25 +7,11 @@ from typing import Any
 from fastapi import FastAPI
 
 from service import errors
-from service.endpoints.dispatch import route_of
+from service.endpoints import dispatch
 from service.endpoints.endpoint import Endpoint, Operation
 from service.problems import Problem, ProtocolProblem, error_responses
 from service.protocol.description import inference_paths
 from service.serving.call import Backend
-
-_PREDICTION_ERRORS = (
-    errors.UnknownModel,
-    errors.RequestTimeout,
-    errors.LengthRequired,
-    errors.PayloadTooLarge,
-    errors.UnsupportedMediaType,
-    errors.UnsupportedCoding,
-    errors.InvalidInput,
-    errors.Overloaded,
-    errors.InferenceFailed,
-    errors.NotReady,
-    errors.DeadlineExceeded,
-)
 
 # Of every request.
 REQUEST_ID = {
@@ -121,8 +107,8 @@ def describe(app: FastAPI, needs_key: bool) -> None:
     app.openapi = Description(app, needs_key)  # type: ignore[method-assign]
 
 
-def _refused(path: str) -> dict[str, Any]:
-    return {str(k): v for k, v in error_responses(errors.Unauthorized, path=path).items()}
+def _refused(path: str) -> dict[int | str, Any]:
+    return error_responses(errors.Unauthorized, path=path)
 
 
 def _paths_of(general: dict[str, Any]) -> dict[str, Any]:
@@ -163,9 +149,9 @@ def _paths(live: list[Endpoint]) -> Iterator[tuple[str, Any]]:
         yield from inference_paths(endpoint.manifest, _VERSION)
         name, operation = endpoint.manifest.name, endpoint.operation()
         described = _described(operation)
-        path = route_of(name)
+        path = dispatch.route_of(name)
         parameters = [*operation.query, *_HEADERS]
-        unknown = error_responses(errors.UnknownModel, errors.UnknownVersion)[404]
+        unknown = error_responses(errors.UnknownModel, errors.UnknownVersion)["404"]
         yield (
             path,
             {"post": {"operationId": f"predict_{name}", **described, "parameters": parameters}},
@@ -205,7 +191,6 @@ def _described(operation: Operation) -> dict[str, Any]:
         "application/x-ndjson": {"schema": {"type": "string", "description": "A prediction a line."}},
         "text/csv": {"schema": {"type": "string", "description": "A prediction a row, under their names."}},
     }
-    responses = {str(status): answer for status, answer in error_responses(*_PREDICTION_ERRORS).items()}
     return {
         "tags": ["predict"],
         "summary": operation.summary,
@@ -213,6 +198,6 @@ def _described(operation: Operation) -> dict[str, Any]:
         "requestBody": {"required": True, "content": operation.requests},
         "responses": {
             "200": {"description": "Successful Response", "headers": _ANSWERED, "content": content},
-            **responses,
+            **error_responses(errors.InvalidInput, *dispatch.ERRORS),
         },
     }

@@ -5,25 +5,13 @@ from typing import Any
 
 from service import errors
 from service.artifacts.manifest import Manifest
+from service.endpoints import dispatch
 from service.problems import PROTOCOL, error_responses
 from service.protocol.infer import PREFIX
 from service.protocol.interface import TensorSpec, inputs_of, outputs_of
 from service.protocol.tensors import DATATYPES
 from service.serving.exposition import PROTOCOL_ROUTE
 
-_ERRORS = (
-    errors.InvalidRequest,
-    errors.UnknownModel,
-    errors.RequestTimeout,
-    errors.LengthRequired,
-    errors.PayloadTooLarge,
-    errors.UnsupportedMediaType,
-    errors.UnsupportedCoding,
-    errors.Overloaded,
-    errors.InferenceFailed,
-    errors.NotReady,
-    errors.DeadlineExceeded,
-)
 _PARAMETERS = {"type": "object", "additionalProperties": True}
 _DATA: dict[str, Any] = {"type": "array", "items": {}, "description": "Nested as `shape` says, or flat."}
 _HEADER = {
@@ -49,7 +37,7 @@ def inference_paths(manifest: Manifest, version_parameter: dict[str, Any]) -> It
                 "headers": _HEADER,
                 "content": _content(_answer(outputs_of(manifest))),
             },
-            **{str(k): v for k, v in error_responses(*_ERRORS, path=PROTOCOL).items()},
+            **error_responses(errors.InvalidRequest, *dispatch.ERRORS, path=PROTOCOL),
         },
     }
     yield PROTOCOL_ROUTE.format(name), {"post": {"operationId": f"infer_{name}", **operation}}

@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope
 
 from service.endpoints.answer import WrittenAnswer, recorded
 from service.endpoints.columns import MAX_ROWS
-from service.endpoints.dispatch import Target, asked, routed_target
+from service.endpoints.dispatch import Target, asked, routed_target, target_in
 from service.endpoints.endpoint import Endpoint
 from service.endpoints.picture import PictureEndpoint
 from service.endpoints.table import TableEndpoint
@@ -25,7 +25,7 @@ from service.serving.served import Served
 from service.uploads.multipart import MAX_FILES
 
 PREFIX = "/v2/models/"
-_INFER, _VERSIONS = "/infer", "/versions/"
+_INFER = "/infer"
 
 JSON, BYTES = b"application/json", b"application/octet-stream"
 
@@ -42,10 +42,7 @@ def target_of(path: str) -> Target | None:
     """None where no model is asked for an inference."""
     if not (path.startswith(PREFIX) and path.endswith(_INFER)):
         return None
-    name, versions, version = path[len(PREFIX) : -len(_INFER)].partition(_VERSIONS)
-    if not name or "/" in name or "/" in version:
-        return None
-    return Target(name, version) if versions else Target(name)
+    return target_in(path[len(PREFIX) : -len(_INFER)])
 
 
 async def answer(scope: Scope, receive: Receive) -> Response:

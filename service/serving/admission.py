@@ -3,10 +3,15 @@
 import math
 from collections.abc import Callable
 
+from service.artifacts.manifest import Manifest
+from service.engine.tensors import DTYPES
 from service.errors import Overloaded
 
 # How much the newest batch counts in the measured rate; the longest wait that a client is told.
 SMOOTHING, LONGEST_WAIT_S = 0.1, 60
+
+# Rows that wait, with their answers, take no more memory than this, whatever their shape.
+QUEUE_BYTES = 256 * 1024 * 1024
 
 
 class Admission:
@@ -59,3 +64,15 @@ class Admission:
         if not self._rate:
             return 1
         return min(LONGEST_WAIT_S, max(1, math.ceil(count / self._rate)))
+
+
+def queue_rows(manifest: Manifest, batch_rows: int, full_rows: int, max_queued_batches: int) -> int:
+    """How many rows of a model may wait: full batches, as far as their bytes allow; at least one."""
+    by_bytes = QUEUE_BYTES // row_bytes(manifest)
+    return max(batch_rows, min(max_queued_batches * full_rows, by_bytes))
+
+
+def row_bytes(manifest: Manifest) -> int:
+    """Of one row and its answer."""
+    tensors = (manifest.input, manifest.output)
+    return sum(math.prod(tensor.row_shape) * DTYPES[tensor.dtype].itemsize for tensor in tensors)

@@ -13,7 +13,6 @@ from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -63,11 +62,12 @@ Outcome = tuple[Reply | str, ...]
 @contextmanager
 def both_ways(published: Path, keys: Path) -> Iterator[tuple[Watched, Watched]]:
     with (
-        # Hypothesis refuses to go on where the module's own state changes while it draws.
-        patch("service.problems.random", random.Random()),
+        pytest.MonkeyPatch.context() as patch,
         watched(published, api_keys_file=keys, open_paths="/health,/models") as direct,
         watched(published, api_keys_file=keys, open_paths="/health,/models") as usual,
     ):
+        # Hypothesis refuses to go on where the module's own state changes while it draws.
+        patch.setattr("service.problems.random", random.Random())
         usual.app.state.fast_paths = None
         yield direct, usual
 
