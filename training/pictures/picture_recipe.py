@@ -22,17 +22,18 @@ RECIPE = "picture"
 SIZE = 32  # pixels, height and width
 LABEL_SMOOTHING = 0.2
 HYPERPARAMETERS = Hyperparameters(
-    epochs=36,
+    epochs=30,
     batch_size=512,
     learning_rate=0.6,
     momentum=0.9,
     nesterov=True,
     weight_decay=1e-3,
-    schedule="one-cycle",
-    warm_up_share=0.2,
+    schedule="linear",
     average_decay=0.995,
     bfloat16=True,
     bias_scale=64.0,
+    muon_learning_rate=0.12,
+    muon_momentum=0.6,
 )
 # Of fewer pictures smaller batches are made, and more epochs, so that there are so many steps.
 LEAST_STEPS, LEAST_BATCH = 300, 16
