@@ -102,6 +102,7 @@ class DigitEndpoint(PictureEndpoint):
                 **_RESULT,
                 "properties": {**_RESULT["properties"], "explanation": _EXPLANATION},
             },
+            known=self.known_answers(digits),
             query=(_EXPLAIN,),
         )
 
