@@ -59,8 +59,8 @@ test-pictures: $(INSTALLED)  ## Every picture that Pillow's source distribution 
 test-container: $(INSTALLED)  ## Build the images, run docker compose, ask from outside
 	$(BIN)/pytest -m container -s
 
-test-clients: $(INSTALLED)  ## Ask the service with the HTTP clients that are installed: curl, Java, PHP, Node.js, wget; tritonclient; clients that generators make
-	$(BIN)/pytest tests/test_clients.py tests/protocol/test_triton_client.py tests/client/test_generated.py -m ''
+test-clients: $(INSTALLED)  ## Ask the service with the HTTP clients that are installed: curl, Java, PHP, Node.js, wget; tritonclient, kserve and mlserver; clients that generators make
+	$(BIN)/pytest tests/test_clients.py tests/protocol/test_triton_client.py tests/protocol/test_other_clients.py tests/client/test_generated.py -m ''
 
 test-package: $(INSTALLED)  ## Build wheel and sdist, install them elsewhere, serve from an empty folder (minutes)
 	$(BIN)/pytest tests/test_package.py -m '' $(ARGS)
