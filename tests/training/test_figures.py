@@ -59,7 +59,7 @@ def test_accuracy_is_shown_from_where_it_settles_and_what_lies_below_is_said() -
     low, high = accuracy.get_ylim()
     assert 99.0 < low < 99.05
     assert high > 100 * 0.9949
-    assert [text.get_text() for text in accuracy.texts] == ["epoch 1 lies below, from 85.0 %"]
+    assert [text.get_text() for text in accuracy.texts] == ["2 epochs lie below, from 85.0 %"]
     assert loss.get_yscale() == "log"
     assert loss.get_xlim() == accuracy.get_xlim() == (0.5, 50.5)
     assert OF in titles(figure)
