@@ -4,7 +4,6 @@ from itertools import pairwise
 
 import pytest
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from training.data import Rows, lecture_hours
@@ -48,7 +47,7 @@ def titles(figure: Figure) -> str:
 
 
 def legend_is_beside_the_axes(figure: Figure) -> bool:
-    FigureCanvasAgg(figure).draw()
+    figure.draw_without_rendering()
     (legend,) = figure.legends
     return not any(legend.get_window_extent().overlaps(axes.get_window_extent()) for axes in figure.axes)
 
@@ -106,7 +105,7 @@ def test_there_are_as_many_rows_of_mistakes_as_are_needed(wrong: int, rows: int)
 def test_titles_of_neighbouring_mistakes_do_not_overlap() -> None:
     images = torch.zeros(60, 1, 28, 28, dtype=torch.uint8)
     figure = mistakes_figure(evaluation(("automobile", "airplane", "dog"), 40), images, OF)
-    FigureCanvasAgg(figure).draw()
+    figure.draw_without_rendering()
     boxes = [axes.title.get_window_extent() for axes in figure.axes[:8]]
     assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 

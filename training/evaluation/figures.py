@@ -7,6 +7,7 @@ from io import BytesIO
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 
 from training.data import Rows
@@ -60,7 +61,7 @@ def _from_where_it_settles(axes: Axes, values: Sequence[float]) -> None:
 
 def _epochs(axes: Axes, count: int) -> None:
     axes.set(xlabel="Epoch", xlim=(0.5, count + 0.5))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
 
 
