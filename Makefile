@@ -12,7 +12,7 @@ DATA ?= data
 ARGS ?=
 
 BIN := .venv/bin
-ANYWHERE := not container and not pictures and not clients and not package and not page
+ANYWHERE := not container and not pictures and not clients and not package and not page and not shown
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
@@ -59,15 +59,16 @@ test-pictures: $(INSTALLED)  ## Every picture that Pillow's source distribution 
 test-container: $(INSTALLED)  ## Build the images, run docker compose, ask from outside
 	$(BIN)/pytest -m container -s
 
-test-clients: $(INSTALLED)  ## Ask the service with the HTTP clients that are installed: curl, Java, PHP, Node.js, wget; tritonclient; clients that generators make
-	$(BIN)/pytest tests/test_clients.py tests/protocol/test_triton_client.py tests/client/test_generated.py -m ''
+test-clients: $(INSTALLED)  ## Ask the service with the HTTP clients that are installed: curl, Java, PHP, Node.js, wget; tritonclient, kserve and mlserver; clients that generators make
+	$(BIN)/pytest tests/test_clients.py tests/protocol/test_triton_client.py tests/protocol/test_other_clients.py tests/client/test_generated.py -m ''
 
 test-package: $(INSTALLED)  ## Build wheel and sdist, install them elsewhere, serve from an empty folder (minutes)
 	$(BIN)/pytest tests/test_package.py -m '' $(ARGS)
 
-docs: $(INSTALLED)  ## Build the site of docs/ into site/, and fail at a dead link
+docs: $(INSTALLED)  ## Build the site of docs/ into site/, fail at a dead link, and run the commands of the page that takes longest
 	$(PIP) --editable .[docs]
 	$(BIN)/zensical build --strict
+	$(BIN)/pytest tests/test_shown_commands.py -m shown
 
 package: $(INSTALLED)  ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --outdir dist

@@ -117,7 +117,7 @@ class UnknownVersion(UnknownModel):
     slug = "unknown-version"
 
 
-class RequestTimeout(ServiceError):
+class RequestTimeout(ServiceError, TimedOut):
     slug = "request-timeout"
 
 

@@ -56,11 +56,12 @@ def ensure_wrk() -> None:
         )
 
 
-def run_wrk(url: str, body: Path, content_type: str, connections: int, seconds: int) -> Load:
-    """Post `body` to `url` over `connections` for so long. Raises LoadFailed."""
+def run_wrk(url: str, body: Path, fields: dict[str, str], connections: int, seconds: int) -> Load:
+    """Post `body`, of which `fields` speak, to `url` over `connections` for so long. Raises LoadFailed."""
+    named = [part for field in fields.items() for part in field]
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(SCRIPT)]
     result = subprocess.run(
-        [*command, url, "--", str(body), content_type],
+        [*command, url, "--", str(body), *named],
         capture_output=True,
         text=True,
         timeout=seconds + 60,

@@ -21,7 +21,7 @@ from benchmarks.environments import NotBuilt
 from benchmarks.load import LoadFailed, run_wrk
 from benchmarks.process import NotStarted, Running, free_port
 from benchmarks.results import BareLoop, Measurement, Results, Start
-from benchmarks.scenarios import CNN, CONTENT_TYPES, SOFTMAX_MLP, Bodies, Scenario
+from benchmarks.scenarios import CNN, PATHS, SOFTMAX_MLP, Bodies, Scenario, fields
 from benchmarks.servers import CONSTANT, EMPTY, Server
 from service.artifacts.store import ArtifactStore
 from service.engine.predictor import torchscript_accepted
@@ -101,12 +101,12 @@ class Bench:
             for scenario in scenarios:
                 progress(f"round {number + 1}: {server.title}, {scenario.name}")
                 body = server.body if scenario.body == "form" else scenario.body
-                path = "/predict/pass" if body in ("hour", "hours") else server.digit
+                path = PATHS.get(body, server.digit)
                 cpu = running.cpu_seconds()
                 load = run_wrk(
                     url + path,
                     self._bodies.path(body),
-                    CONTENT_TYPES[body],
+                    fields(body),
                     scenario.connections,
                     self._seconds,
                 )
@@ -168,7 +168,7 @@ class Bench:
     def _check(self, server: Server, model: str, url: str) -> None:
         """Nobody wins by being wrong. Raises WrongAnswer."""
         content = self._bodies.path(server.body).read_bytes()
-        headers = {"Content-Type": CONTENT_TYPES[server.body]}
+        headers = fields(server.body)
         answer = httpx.post(url + server.digit, content=content, headers=headers, timeout=30)
         with torch.inference_mode(), torchscript_accepted():
             answers = torch.jit.load(str(self._checkpoint(model))).eval()(self._row)

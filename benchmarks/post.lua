@@ -1,11 +1,13 @@
--- Posts one body over and over. Arguments: the file that holds the body, its Content-Type.
+-- Posts one body over and over. Arguments: the file that holds the body; names and values of fields.
 -- Prints one line of JSON: latencies in milliseconds, and the errors by kind.
 
 function init(args)
   local file = assert(io.open(args[1], "rb"))
   wrk.method = "POST"
   wrk.body = file:read("*all")
-  wrk.headers["Content-Type"] = args[2]
+  for at = 2, #args, 2 do
+    wrk.headers[args[at]] = args[at + 1]
+  end
   file:close()
 end
 

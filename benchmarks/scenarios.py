@@ -36,6 +36,13 @@ HEADLINE_CNN = Scenario("digit by the cnn, 16 clients", "form", 16, CNN)
 RAW = Scenario("digit as the body itself, 16 clients", "png", 16)
 PASS = Scenario("one hour, 16 clients", "hour", 16)
 BATCH = Scenario("64 digits a request, 16 clients", "form of 64", 16, rows=DIGITS_PER_BATCH)
+TENSOR = Scenario("digit as a binary tensor below /v2, 16 clients", "tensor", 16)
+TENSORS = Scenario(
+    "64 digits a request as a binary tensor below /v2, 16 clients",
+    "tensor of 64",
+    16,
+    rows=DIGITS_PER_BATCH,
+)
 THOUSAND = Scenario("digit, 1,000 clients", "form", 1000)
 
 PEERS = (HEADLINE, HEADLINE_64, ALONE, HEADLINE_CNN)
@@ -47,6 +54,8 @@ OURS = (
     RAW,
     PASS,
     BATCH,
+    TENSOR,
+    TENSORS,
     Scenario("digit, 4 clients", "form", 4),
     Scenario("digit, 256 clients", "form", 256),
     THOUSAND,
@@ -77,6 +86,8 @@ class Bodies:
             "photo": photo(digits[0]),
             "hour": json.dumps({"hours": 4.0}).encode(),
             "hours": json.dumps({"hours": hours}).encode(),
+            "tensor": tensor(digits[:1]),
+            "tensor of 64": tensor([digits[i % len(digits)] for i in range(DIGITS_PER_BATCH)]),
             "oip": json.dumps({"inputs": [{**oip, "data": [encoded]}]}).encode(),
         }
         for body, content in contents.items():
@@ -91,7 +102,16 @@ CONTENT_TYPES = {
     "hour": "application/json",
     "hours": "application/json",
     "oip": "application/json",
+    "tensor": "application/octet-stream",
+    "tensor of 64": "application/octet-stream",
 }
+PATHS = {  # of those that are no digit as every server is asked for it
+    "hour": "/predict/pass",
+    "hours": "/predict/pass",
+    "tensor": "/v2/models/digit/infer",
+    "tensor of 64": "/v2/models/digit/infer",
+}
+TENSOR_JSON_BYTES = 256  # which blanks fill up
 
 
 def form(files: list[bytes]) -> bytes:
@@ -102,6 +122,23 @@ def form(files: list[bytes]) -> bytes:
     ).encode()
     parts = [head + content + b"\r\n" for content in files]
     return b"".join([*parts, f"--{BOUNDARY}--\r\n".encode()])
+
+
+def fields(body: str) -> dict[str, str]:
+    """What the head of a request says of its body."""
+    named = {"Content-Type": CONTENT_TYPES[body]}
+    if PATHS.get(body, "").startswith("/v2/"):
+        named["Inference-Header-Content-Length"] = str(TENSOR_JSON_BYTES)
+    return named
+
+
+def tensor(files: list[bytes]) -> bytes:
+    """Their pixels as one binary tensor, which is asked for one of bytes."""
+    rows = np.stack([np.array(Image.open(BytesIO(file)).convert("L")) for file in files])
+    size = {"binary_data_size": rows.nbytes}
+    said = {"name": "image", "shape": rows.shape, "datatype": "UINT8", "parameters": size}
+    document = json.dumps({"inputs": [said], "parameters": {"binary_data_output": True}})
+    return document.ljust(TENSOR_JSON_BYTES).encode() + rows.tobytes()
 
 
 def photo(digit: bytes) -> bytes:

@@ -14,6 +14,8 @@ from benchmarks.scenarios import (
     HEADLINE_CNN,
     PASS,
     RAW,
+    TENSOR,
+    TENSORS,
     THOUSAND,
 )
 from benchmarks.servers import CONSTANT, DEF, EMPTY, OURSELVES, SERVERS
@@ -65,6 +67,14 @@ def targets(r: Results) -> Iterator[Target]:
     empty = r.per_second(EMPTY, HEADLINE.name)
     yield Target("the same over FastAPI's empty upload endpoint", 1.35, None, _ratio(ours, empty))
     yield Target("raw PNG body over multipart", 1.15, None, _ratio(r.per_second(OURSELVES, RAW.name), ours))
+    tensors = r.per_second(OURSELVES, TENSOR.name), r.per_second(OURSELVES, TENSORS.name)
+    yield Target("/v2, a binary tensor over multipart", 0.9, None, _ratio(tensors[0], ours))
+    yield Target(
+        "/v2, a binary tensor of 64 over multipart of 64",
+        1.2,
+        None,
+        _ratio(tensors[1], r.per_second(OURSELVES, BATCH.name)),
+    )
     passes = r.per_second(OURSELVES, PASS.name), r.per_second(DEF, PASS.name)
     yield Target("one hour a request, over FastAPI's def", 3, None, _ratio(*passes))
     batches = r.per_second(OURSELVES, BATCH.name)

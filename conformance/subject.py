@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from conformance.client import Answer, Client, encode, model_path
 from conformance.datatypes import DATATYPES, JSON_CANNOT
@@ -14,6 +14,12 @@ from conformance.tensors import Described, Tensor
 
 NOBODY = "no-such-model-7f3a"
 NO_VERSION = "987654321"
+
+
+class Outputs(Protocol):
+    """What was answered, over REST or gRPC."""
+
+    outputs: dict[str, Tensor]
 
 
 class NoModel(Exception):
@@ -57,6 +63,11 @@ class Subject:
         if not self._sample:
             raise Skipped("no valid request is known; --sample gives one")
         return self._sample
+
+    @property
+    def known_sample(self) -> tuple[Tensor, ...]:
+        """The same, or none."""
+        return self._sample or ()
 
     @property
     def json_sample(self) -> tuple[Tensor, ...]:
@@ -152,7 +163,8 @@ class Subject:
             same_values(reply, self.reference.outputs[name])
 
 
-def same_values(reply: Reply, expected: Tensor) -> None:
+def same_values(reply: Outputs, expected: Tensor) -> None:
+    """Raises Failed where the output of its name holds others."""
     found = reply.outputs.get(expected.name)
     if found is None:
         raise Failed(f"the output {expected.name} is missing")

@@ -65,6 +65,13 @@ def elements(shape: Sequence[int]) -> int:
     return math.prod(shape)
 
 
+def wider(tensor: Tensor, at: int) -> Tensor:
+    """With one more along a dimension."""
+    shape = (*tensor.shape[:at], tensor.shape[at] + 1, *tensor.shape[at + 1 :])
+    more = (len(tensor.values) // tensor.shape[at]) * (tensor.shape[at] + 1) - len(tensor.values)
+    return replace(tensor, shape=shape, values=(*tensor.values, *tensor.values[:1] * more))
+
+
 def flatten(data: Any) -> Iterator[Any]:
     """The elements of nested lists in row-major order."""
     if isinstance(data, list):

@@ -213,6 +213,13 @@ def address_in(log: Path, process: subprocess.Popen[bytes]) -> str:
     return match[1]
 
 
+def rpc_address_of(service: Served) -> str:
+    """Of one that was started with `--grpc-port 0`."""
+    found = re.search(r"gRPC running on ([\w.:]+)", service.log.read_text())
+    assert found
+    return found[1]
+
+
 def _wait_until_it_accepts(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
     """Several workers announce their address when it is bound, and listen when they are ready."""
     while True:

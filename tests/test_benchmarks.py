@@ -16,10 +16,11 @@ from benchmarks.load import Load, LoadFailed, parse, run_wrk
 from benchmarks.process import NotStarted, Running, free_port
 from benchmarks.report import write
 from benchmarks.results import BareLoop, Measurement, Results, Start
-from benchmarks.scenarios import CONTENT_TYPES, HEADLINE, PHOTO_SIZE, Bodies
+from benchmarks.scenarios import HEADLINE, PATHS, PHOTO_SIZE, Bodies, fields
 from benchmarks.servers import DEF, EMPTY, ON_A_GPU, OURSELVES, QUICK, SERVERS
 from benchmarks.targets import targets
 from tests.conftest import BASELINE, ROOT
+from tests.protocol.wire import read
 
 LINE = (
     '{"requests": 900, "seconds": 3.0, "p50_ms": 2.0, "p99_ms": 4.0, "max_ms": 9.0,'
@@ -109,11 +110,14 @@ def test_results_survive_their_file() -> None:
 def test_the_service_accepts_every_body(committed_server: httpx.Client, tmp_path: Path) -> None:
     bodies = Bodies(tmp_path)
     bodies.write([(BASELINE / "samples" / "7.png").read_bytes()])
-    for body, answers in (("form", 1), ("form of 64", 64), ("png", 1), ("photo", 1), ("hours", 10_000)):
-        path = "/predict/pass" if body == "hours" else "/predict/digit"
+    for body, count in (("tensor", 1), ("tensor of 64", 64)):
         content = bodies.path(body).read_bytes()
-        headers = {"Content-Type": CONTENT_TYPES[body]}
-        answer = committed_server.post(path, content=content, headers=headers).json()
+        answered = read(committed_server.post(PATHS[body], content=content, headers=fields(body)))
+        assert answered.outputs["probabilities"].argmax(1).tolist() == count * [7]
+    for body, answers in (("form", 1), ("form of 64", 64), ("png", 1), ("photo", 1), ("hours", 10_000)):
+        path = PATHS.get(body, "/predict/digit")
+        content = bodies.path(body).read_bytes()
+        answer = committed_server.post(path, content=content, headers=fields(body)).json()
         predictions = answer.get("predictions", [answer])
         assert len(predictions) == answers
         if path.endswith("digit"):
@@ -126,7 +130,7 @@ def test_the_service_accepts_every_body(committed_server: httpx.Client, tmp_path
 def test_a_short_load_on_the_real_service(committed_server: httpx.Client, tmp_path: Path) -> None:
     Bodies(tmp_path).write([(BASELINE / "samples" / "7.png").read_bytes()])
     url = str(committed_server.base_url) + "/predict/digit"
-    load = run_wrk(url, tmp_path / "form", CONTENT_TYPES["form"], 16, 1)
+    load = run_wrk(url, tmp_path / "form", fields("form"), 16, 1)
     assert load.requests > 0
     assert load.errors == 0
 

@@ -1,6 +1,7 @@
 """The images and docker-compose.yml, built and run for real: `make test-container`."""
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.container
 
 PORT = "18000"
 PROJECT = "abacus-test"
+CPU_INDEX = os.environ.get("TORCH_INDEX_URL", "")
+CPU_IMAGE_BYTES = 1_500_000_000
 
 
 def compose_command() -> list[str]:
@@ -117,6 +120,13 @@ def test_the_run_time_image_holds_no_training(container: str) -> None:
         "requirements.txt",
         "service",
     ]
+
+
+@pytest.mark.skipif(not CPU_INDEX, reason="TORCH_INDEX_URL names no CPU-only package index")
+def test_with_the_cpu_only_builds_the_image_is_small() -> None:
+    argument, image = f"TORCH_INDEX_URL={CPU_INDEX}", f"{PROJECT}:cpu"
+    docker("build", "--target", "service", "--build-arg", argument, "--tag", image, str(ROOT))
+    assert int(docker("image", "inspect", "--format", "{{.Size}}", image)) < CPU_IMAGE_BYTES
 
 
 def test_a_training_job_publishes_into_the_shared_volume(

@@ -11,6 +11,8 @@ import pytest
 from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
+NAVIGATION = (ROOT / "zensical.toml").read_text(encoding="utf-8")
+FIRST = (DOCS / "index.md").read_text(encoding="utf-8")
 ZENSICAL = Path(sys.executable).parent / "zensical"
 
 
@@ -18,6 +20,12 @@ def test_no_page_links_to_what_the_site_does_not_have() -> None:
     for page in DOCS.rglob("*.md"):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).resolve().is_relative_to(DOCS), f"{page.name}: {target}"
+
+
+def test_every_page_is_found() -> None:
+    for page in DOCS.glob("*.md"):
+        assert f'"{page.name}"' in NAVIGATION
+        assert page.name == "index.md" or f"]({page.name})" in FIRST
 
 
 @pytest.mark.skipif(not ZENSICAL.exists(), reason="zensical is not installed: make docs")

@@ -23,7 +23,7 @@ from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
 from training.activation import IF_AS_GOOD, Activation
 from training.data import Rows, lecture_hours, read_hours
-from training.evaluation.evaluate import loss_figure, pass_figure, png
+from training.evaluation.figures import loss_figure, pass_figure, png
 from training.fitting.checkpoint import Checkpoint, Settings
 from training.fitting.fit import Hyperparameters, Objective, Phase, fit
 from training.pass_net import PassNet
@@ -31,6 +31,7 @@ from training.publish import Candidate, publish
 from training.record import training_record
 
 RECIPE = "logistic-regression"
+TITLE = f"pass by {RECIPE}"  # of its figures
 LECTURE = Hyperparameters(epochs=1000, batch_size=3, learning_rate=0.01)
 SUMMED_LOSS = Objective(
     forward=lambda net, hours: net(hours),
@@ -90,8 +91,8 @@ def train_pass(
         check_rows=check_rows,
         proof_rows=torch.cat([rows.inputs, check_rows, torch.linspace(0, 10, 200).unsqueeze(1)]),
         files={
-            "report/curve.png": png(pass_figure(net, rows)),
-            "report/loss.png": png(loss_figure(history)),
+            "report/curve.png": png(pass_figure(net, rows, TITLE)),
+            "report/loss.png": png(loss_figure(history, TITLE)),
             "report/report.md": _report(net, rows, metrics, record).encode(),
             **{f"samples/{i}.json": f'{{"hours": {h}}}\n'.encode() for i, h in enumerate(CHECK_HOURS)},
         },

@@ -7,7 +7,7 @@ from conformance.datatypes import BYTES, FORMATS, is_integer
 from conformance.refusal import refused
 from conformance.row import Row, Skipped, rows_in
 from conformance.subject import Subject, instead, request
-from conformance.tensors import Tensor
+from conformance.tensors import Tensor, wider
 
 INPUT, DATA, TYPES = "REST: Request Input", "REST: Tensor Data", "REST: Tensor Data Types"
 NUMBERS = frozenset(FORMATS) - {"BOOL"}
@@ -81,9 +81,10 @@ def wrong_fixed_size(subject: Subject) -> Answer:
         fits = described.name in given and described.fits(given[described.name].shape)
         for at, said in enumerate(described.shape if fits else ()):
             if said > 0:
-                return subject.post(
-                    request([_wider(each, described.name, at) for each in subject.json_sample])
-                )
+                inputs = [
+                    wider(each, at) if each.name == described.name else each for each in subject.json_sample
+                ]
+                return subject.post(request(inputs))
     raise Skipped("no input that was sent has a fixed size")
 
 
@@ -138,15 +139,6 @@ def number_for_bytes(subject: Subject) -> Answer:
 def _beyond(tensor: Tensor) -> int:
     signed = not tensor.datatype.startswith("U")
     return 1 << (int(tensor.datatype.lstrip("UINT")) - signed)
-
-
-def _wider(tensor: Tensor, name: str, at: int) -> Tensor:
-    """The tensor, if it is the named one, with one more along a dimension."""
-    if tensor.name != name:
-        return tensor
-    shape = (*tensor.shape[:at], tensor.shape[at] + 1, *tensor.shape[at + 1 :])
-    more = (len(tensor.values) // tensor.shape[at]) * (tensor.shape[at] + 1) - len(tensor.values)
-    return Tensor(name, tensor.datatype, shape, (*tensor.values, *tensor.values[:1] * more))
 
 
 ROWS: tuple[Row, ...] = rows_in(globals())

@@ -120,12 +120,12 @@ def respond(
     call: Admitted, decoded: Decoded, answer: Answer, written_as: Format = "json"
 ) -> tuple[bytes, bytes]:
     """The body of the answer, and its `Server-Timing`; both are recorded."""
-    served_by = _served_by(answer)
-    return _written(decoded, answer, served_by, written_as), recorded(call, decoded.decode_s, answer)
+    return written(decoded, answer, written_as), recorded(call, decoded.decode_s, answer)
 
 
-def _written(decoded: Decoded, answer: Answer, served_by: ServedBy, written_as: Format) -> bytes:
+def written(decoded: Decoded, answer: Answer, written_as: Format) -> bytes:
     """One result as it is, or several as `predictions`, with the model and its version."""
+    served_by = _served_by(answer)
     if written_as != "json" or len(decoded.rows) > INLINE_ROWS:
         return taken(_writing(decoded, answer, served_by, written_as))
     results = decoded.results(answer, _ALL)
@@ -133,7 +133,7 @@ def _written(decoded: Decoded, answer: Answer, served_by: ServedBy, written_as: 
 
 
 def _writing(decoded: Decoded, answer: Answer, served_by: ServedBy, written_as: Format) -> Steps[bytes]:
-    """`_written`, in steps."""
+    """`written`, in steps."""
     pieces = []
     for at in range(0, len(decoded.rows), STEP_ROWS):
         results = decoded.results(answer, slice(at, at + STEP_ROWS))

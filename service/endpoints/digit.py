@@ -102,15 +102,18 @@ class DigitEndpoint(PictureEndpoint):
                 **_RESULT,
                 "properties": {**_RESULT["properties"], "explanation": _EXPLANATION},
             },
+            known=self.known_answers(digits),
             query=(_EXPLAIN,),
         )
 
+    def rows_at_once(self, call: Admitted, uploads: Uploads) -> Rows | None:
+        return _known(call, uploads) if len(uploads.files) <= INLINE_PICTURES else None
+
     async def rows_of(self, call: Admitted, uploads: Uploads) -> Rows:
         if len(uploads.files) > INLINE_PICTURES:
-            (pictures,) = await asyncio.to_thread(_decode_known, [uploads])
+            rows = await asyncio.to_thread(_known, call, uploads)
         else:
-            (pictures,) = _decode_known([uploads])
-        rows = pictures.known(call.backend.max_image_pixels)
+            rows = _known(call, uploads)
         return await super().rows_of(call, uploads) if rows is None else rows
 
     async def _explain(self, call: Call, posted: Uploads | Document) -> Response:
@@ -157,6 +160,12 @@ def _decode_known(requests: Sequence[Uploads]) -> list[Pictures]:
     started = time.perf_counter()
     read = iter(digits_of_mnist([file for uploads in requests for file in uploads.files]))
     return [Pictures(uploads, list(islice(read, len(uploads.files))), started) for uploads in requests]
+
+
+def _known(call: Admitted, uploads: Uploads) -> Rows | None:
+    """Rows for the model, where all are MNIST's."""
+    (pictures,) = _decode_known([uploads])
+    return pictures.known(call.backend.max_image_pixels)
 
 
 def _flag(query: bytes, name: str) -> bool:

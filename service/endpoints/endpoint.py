@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 from starlette.responses import Response
 
 from service.artifacts.manifest import Manifest
+from service.engine.tensors import decode_tensor
 from service.serving.body import RawRequest
 from service.serving.call import Admitted, Call
 from service.serving.job import Answer, Rows
+
+Results = Callable[[Answer, slice], list[dict[str, Any]]]
 
 
 class Decoded(NamedTuple):
@@ -20,17 +23,27 @@ class Decoded(NamedTuple):
 
     rows: Rows
     many: bool
-    results: Callable[[Answer, slice], list[dict[str, Any]]]
+    results: Results
     decode_s: float
 
 
+class Known(NamedTuple):
+    """An example of an answer, named as that of its request: to the check's rows, as training saw it."""
+
+    name: str
+    summary: str
+    decoded: Decoded
+    answer: Answer
+
+
 class Operation(NamedTuple):
-    """What OpenAPI says of it: `requests` by media type; the answers to one and to several."""
+    """What OpenAPI says of it: `requests` by media type; an answer to one; answers that are known."""
 
     summary: str
     description: str
     requests: dict[str, Any]
     result: dict[str, Any]
+    known: Sequence[Known]
     query: Sequence[dict[str, Any]] = ()
 
 
@@ -62,6 +75,11 @@ class Endpoint(ABC):
     @abstractmethod
     async def answer(self, call: Call) -> Response:
         """A request as ASGI has it. Raises ServiceError, Abandoned or ClientDisconnect."""
+
+    def known(self, name: str, summary: str, decoded: Decoded) -> Known:
+        """`decoded`: the first rows of the check."""
+        outputs = decode_tensor(self.manifest.check.outputs)[: len(decoded.rows)].numpy()
+        return Known(name, summary, decoded, Answer(outputs, self.manifest, queue_s=0, infer_s=0))
 
     @abstractmethod
     def operation(self) -> Operation:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from service.artifacts.interface import PictureInput
 from service.artifacts.manifest import Manifest
 from service.endpoints.answer import response
-from service.endpoints.endpoint import Decoded, Endpoint, Operation
+from service.endpoints.endpoint import Decoded, Endpoint, Known, Operation, Results
 from service.engine.predictor import MAX_BATCH_ROWS
 from service.engine.tensors import decode_tensor
 from service.errors import FieldError, InvalidInput
@@ -20,7 +20,7 @@ from service.pictures.images import rows_of
 from service.serving.call import Admitted, Call
 from service.serving.job import Answer, Rows
 from service.uploads.multipart import MAX_FILES, MOST_PARAMETERS
-from service.uploads.requests import Pixels, Uploads, opened, requests_schema, uploaded
+from service.uploads.requests import Pixels, Uploads, fits_example, opened, requests_schema, uploaded
 
 TOP, MOST_TOP = 5, 100
 
@@ -46,6 +46,11 @@ class PictureEndpoint(Endpoint):
         decode_s = time.perf_counter() - started
         decoded = Decoded(rows, pictures.many, partial(self._results, top), decode_s)
         return await response(call, decoded, await call.predict(rows))
+
+    def rows_at_once(self, call: Admitted, uploads: Uploads) -> Rows | None:
+        """`rows_of`, where that takes no more than a moment."""
+        del call, uploads
+        return None
 
     async def rows_of(self, call: Admitted, uploads: Uploads) -> Rows:
         """What the model reads of files. Raises ServiceError."""
@@ -81,6 +86,7 @@ class PictureEndpoint(Endpoint):
             description=self._description(),
             requests=requests_schema(self.input.row_shape, self.known_row()),
             result={"type": "object", "properties": properties, "required": list(properties)},
+            known=self.known_answers(partial(self._results, TOP)),
             query=(top,),
         )
 
@@ -88,6 +94,13 @@ class PictureEndpoint(Endpoint):
         """The first of the check: what the model is known to answer."""
         row: NDArray[np.uint8] = decode_tensor(self.manifest.check.inputs)[0].numpy()
         return row
+
+    def known_answers(self, results: Results) -> list[Known]:
+        """To the picture of that row."""
+        row = self.known_row()
+        thinned = "" if fits_example(row) else ", in its full size"
+        decoded = Decoded(row[None], False, results, decode_s=0)
+        return [self.known("one", f"To the picture of the request{thinned}", decoded)]
 
     def _description(self) -> str:
         return (

@@ -13,7 +13,7 @@ from service.artifacts.manifest import Manifest
 from service.endpoints.answer import response
 from service.endpoints.columns import MAX_ROWS, Columns, Values
 from service.endpoints.documents import SMALL_BYTES
-from service.endpoints.endpoint import Decoded, Endpoint, Operation
+from service.endpoints.endpoint import Decoded, Endpoint, Known, Operation
 from service.engine.tensors import decode_tensor
 from service.errors import UnsupportedMediaType
 from service.serving.body import RawRequest, media_type_of
@@ -29,7 +29,7 @@ MAX_DOCUMENT_BYTES = 2 * 1024 * 1024
 # Some hundred rows are computed and answered in a fraction of a millisecond, which others can wait.
 BATCH_ROWS = 400
 
-Results = Callable[[list[float]], dict[str, Any]]
+RowResult = Callable[[list[float]], dict[str, Any]]
 
 
 class TableEndpoint(Endpoint):
@@ -90,6 +90,7 @@ class TableEndpoint(Endpoint):
                 CSV: {"schema": {"type": "string"}, "example": self._csv_example(examples["one"]["value"])},
             },
             result=self._result_schema(),
+            known=self._known(examples),
         )
 
     def _decoded(self, document: bytes) -> Decoded:
@@ -146,6 +147,15 @@ class TableEndpoint(Endpoint):
             "rows": {"summary": "Rows", "value": rows},
         }
 
+    def _known(self, examples: dict[str, Any]) -> list[Known]:
+        """The answers to them."""
+        values = decode_tensor(self.manifest.check.inputs)[:2].double().numpy()
+        one, several = self._of_values(values[:1], False, 0), self._of_values(values, True, 0)
+        return [
+            self.known(name, example["summary"], one if name == "one" else several)
+            for name, example in examples.items()
+        ]
+
     def _named(self, row: list[float]) -> dict[str, Any]:
         named = {}
         for column, value in zip(self.columns.columns, row, strict=True):
@@ -192,7 +202,7 @@ class TableEndpoint(Endpoint):
         return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def _results(output: Output) -> Results:
+def _results(output: Output) -> RowResult:
     """What one row of outputs says."""
     labels = output.labels
     if output.kind == "binary":

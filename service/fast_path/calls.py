@@ -6,32 +6,24 @@ Whatever else may become of a request (it is unusual, refused, late, or fails) i
 it as if it had just come: so every error has one place.
 """
 
-import asyncio
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from starlette.datastructures import State
 from starlette.types import Scope
 
-from service.endpoints.answer import accepted, respond
-from service.endpoints.dispatch import PREFIX, route_of
-from service.endpoints.endpoint import Decoded, Endpoint
+from service.endpoints.endpoint import Endpoint
 from service.errors import Overloaded, PayloadTooLarge, ServiceError
-from service.http.auth import check
-from service.http.keys import KeyFile
 from service.http.middleware import CLIENT_CLOSED_REQUEST, Entry, Ledger
 from service.problems import new_request_id
-from service.serving.body import RawRequest
 from service.serving.call import Admitted, Backend
-from service.serving.job import Answer, Job
+from service.serving.job import Answer, Job, Rows
 from service.serving.request_id import request_id_of
 from service.serving.served import Served
 
 logger = logging.getLogger(__name__)
-
-_PREFIX = PREFIX.encode()
 
 T = TypeVar("T")
 
@@ -39,92 +31,21 @@ T = TypeVar("T")
 Written = tuple[bytes, bytes]
 OnDone = Callable[[Written | None], None]
 
-_FIELDS = (
-    b"content-type: application/json\r\ncontent-length: %d\r\nserver-timing: %b\r\nx-request-id: %b\r\n"
-)
+_FIELDS = b"%bcontent-length: %d\r\nserver-timing: %b\r\nx-request-id: %b\r\n"
 
 
-def paths_of(app: Any) -> "FastPaths | None":
-    """Those of an application, for all its connections; None where requests need more than an answer."""
-    if not hasattr(app.state, "fast_paths"):
-        app.state.fast_paths = FastPaths(app.state) if app.needs_no_more else None
-    return app.state.fast_paths  # type: ignore[no-any-return]
+class Reply(NamedTuple):
+    """What is told of an answer; `fields`: lines of the head that speak of the body."""
+
+    fields: bytes
+    body: bytes
+    server_timing: bytes
 
 
-class FastPaths(dict[bytes, "FastPath"]):
-    """By the path of a model: found when it is first asked for, and kept. None: ASGI has it."""
+class FastCall(Admitted, ABC):
+    """One request under way. How it is read and told is of the kind of request."""
 
-    def __init__(self, state: State) -> None:
-        super().__init__()
-        self._state = state
-
-    def __missing__(self, path: bytes) -> "FastPath | None":
-        if not path.startswith(_PREFIX):
-            return None
-        name, state = path[len(_PREFIX) :].decode("latin-1"), self._state
-        if not state.backend.registry.knows(name):
-            return None
-        found = self[path] = FastPath(name, state.backend, state.ledger, state.keys)
-        return found
-
-
-class FastPath:
-    """The path to one model; with `keys`, for those who show one."""
-
-    def __init__(self, model: str, backend: Backend, ledger: Ledger, keys: KeyFile | None) -> None:
-        self._model = model
-        self._route = route_of(model)
-        self._backend = backend
-        self._ledger = ledger
-        self._keys = keys
-        self._arrived: list[FastCall] = []
-
-    def begin(
-        self, scope: Scope, fields: Mapping[bytes, bytes], body: bytes, on_done: OnDone
-    ) -> "FastCall | None":
-        """Begin to answer; `on_done` is called later, on the event loop. None: it is left to ASGI."""
-        call = _attempt(self._admitted, scope, fields, body, on_done)
-        if call:
-            self._arrived.append(call)
-            if len(self._arrived) == 1:
-                asyncio.get_running_loop().call_soon(self._decode_all)
-        return call
-
-    def _admitted(
-        self, scope: Scope, fields: Mapping[bytes, bytes], body: bytes, on_done: OnDone
-    ) -> "FastCall | None":
-        """Raises ServiceError."""
-        if b"accept" in fields and accepted(fields[b"accept"]) != "json":
-            return None
-        if self._keys:
-            check(self._keys, scope)
-        served = self._backend.registry.get(self._model)
-        if served.canary and served.canary.takes(request_id_of(scope)):
-            return None
-        scope["state"]["route"] = self._route
-        return FastCall(scope, fields, body, on_done, served, self._backend, self._ledger)
-
-    def _decode_all(self) -> None:
-        """Read what has arrived, all of it before any is answered."""
-        arrived, self._arrived = self._arrived, []
-        served = arrived[0].served
-        if any(call.served is not served for call in arrived):  # another version became live meanwhile
-            for call in arrived:
-                _decode(call.served.endpoint, [call])
-        else:
-            _decode(served.endpoint, arrived)
-
-
-def _decode(endpoint: Endpoint, calls: "Sequence[FastCall]") -> None:
-    read = _attempt(endpoint.read, [call.request for call in calls]) or [None] * len(calls)
-    for call, of_call in zip(calls, read, strict=True):
-        call.decode(endpoint, of_call)
-
-
-class FastCall(Admitted):
-    """One request under way."""
-
-    __slots__ = ("_decoded", "_headers", "_job", "_ledger", "_on_done", "_over", "_started", "body")
+    __slots__ = ("_headers", "_job", "_ledger", "_on_done", "_over", "_started", "body")
 
     def __init__(
         self,
@@ -154,19 +75,31 @@ class FastCall(Admitted):
         self._over = False
 
     @property
-    def request(self) -> RawRequest:
-        return self._headers.get(b"content-type", b"").decode("latin-1"), self.body
+    def content_type(self) -> str:
+        return self._headers.get(b"content-type", b"").decode("latin-1")
 
-    def decode(self, endpoint: Endpoint, read: Any) -> None:
-        """Have it answered by the next batch. `read`: by the endpoint, or None if that failed."""
+    @staticmethod
+    @abstractmethod
+    def read(endpoint: Endpoint, calls: "Sequence[Any]") -> Sequence[Any]:
+        """All that came at once, as `_rows_in` takes each of them. Raises ServiceError."""
+
+    @abstractmethod
+    def _rows_in(self, read: Any) -> Rows | None:
+        """Those of the request, admitted; None where that may take long. Raises ServiceError."""
+
+    @abstractmethod
+    def _reply(self, answer: Answer) -> Reply:
+        """Raises ServiceError."""
+
+    def decode(self, read: Any) -> None:
+        """Have it answered by the next batch. `read`: as `read` has it, or None if that failed."""
         if self._over:
             return
-        decoded = None if read is None else _attempt(endpoint.decode, self, read)
-        if decoded is None:
+        rows = None if read is None else attempt(self._rows_in, read)
+        if rows is None:
             self._leave_to_asgi()
             return
-        self._decoded: Decoded = decoded
-        self._job = self.served.batcher.submit(decoded.rows, self._on_answer, self.expires_at)
+        self._job = self.served.batcher.submit(rows, self._on_answer, self.expires_at)
         self.backend.deadlines.watch(self)
 
     def look(self, now: float) -> None:
@@ -181,7 +114,7 @@ class FastCall(Admitted):
             self._ledger.record(self._entry(CLIENT_CLOSED_REQUEST, "abandoned"))
 
     def _on_answer(self, answer: Answer | ServiceError) -> None:
-        written = None if isinstance(answer, ServiceError) else _attempt(self._written, answer)
+        written = None if isinstance(answer, ServiceError) else attempt(self._written, answer)
         if written:
             self._end()
             self._on_done(written)
@@ -189,10 +122,10 @@ class FastCall(Admitted):
             self._leave_to_asgi()
 
     def _written(self, answer: Answer) -> Written:
-        body, timing = respond(self, self._decoded, answer)
+        fields, body, timing = self._reply(answer)
         request_id = self._name()
         self._ledger.record_soon(self._entry(200))
-        return _FIELDS % (len(body), timing, request_id.encode()), body
+        return _FIELDS % (fields, len(body), timing, request_id.encode()), body
 
     def _leave_to_asgi(self) -> None:
         self._end()
@@ -217,7 +150,7 @@ class FastCall(Admitted):
         return Entry(self.scope, status, reason, time.perf_counter() - self._started)
 
 
-def _attempt(function: Callable[..., T], *arguments: object) -> T | None:
+def attempt(function: Callable[..., T], *arguments: object) -> T | None:
     """What `function` returns, or None where it fails: ASGI meets the cause again, and answers it."""
     try:
         return function(*arguments)

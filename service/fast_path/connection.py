@@ -11,7 +11,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from service.connections.connection import MAX_HEAD_BYTES
 from service.connections.head import MAX_FIELDS, is_authority
 from service.connections.pacing import PacedConnection
-from service.fast_path.calls import FastCall, FastPath, FastPaths, Written, paths_of
+from service.fast_path.calls import FastCall, Written
+from service.fast_path.paths import FastPath, FastPaths, paths_of
 from service.uploads.multipart import HELD_BYTES
 
 PATIENCE_S = 0.02  # how long a body is waited for

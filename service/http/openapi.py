@@ -1,5 +1,6 @@
 """The OpenAPI document, true to the models that are live, about keys, and about errors."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +9,7 @@ from fastapi import FastAPI
 
 from service import errors
 from service.endpoints import dispatch
+from service.endpoints.answer import Format, written
 from service.endpoints.endpoint import Endpoint, Operation
 from service.problems import Problem, ProtocolProblem, error_responses
 from service.protocol.description import inference_paths
@@ -186,10 +188,12 @@ def _described(operation: Operation) -> dict[str, Any]:
         "properties": {"predictions": {"type": "array", "items": result}, **served_by},
         "required": ["predictions", *served_by],
     }
+    lines = {"type": "string", "description": "A prediction a line."}
+    table = {"type": "string", "description": "A prediction a row, under their names."}
     content = {
-        "application/json": {"schema": {"oneOf": [one, many]}},
-        "application/x-ndjson": {"schema": {"type": "string", "description": "A prediction a line."}},
-        "text/csv": {"schema": {"type": "string", "description": "A prediction a row, under their names."}},
+        "application/json": {"schema": {"oneOf": [one, many]}, "examples": _answers(operation, "json")},
+        "application/x-ndjson": {"schema": lines, "examples": _answers(operation, "ndjson")},
+        "text/csv": {"schema": table, "examples": _answers(operation, "csv")},
     }
     return {
         "tags": ["predict"],
@@ -201,3 +205,13 @@ def _described(operation: Operation) -> dict[str, Any]:
             **error_responses(errors.InvalidInput, *dispatch.ERRORS),
         },
     }
+
+
+def _answers(operation: Operation, written_as: Format) -> dict[str, Any]:
+    """Those that are known, as they are written."""
+    examples = {}
+    for name, summary, decoded, answer in operation.known:
+        text = written(decoded, answer, written_as)
+        value = json.loads(text) if written_as == "json" else text.decode()
+        examples[name] = {"summary": summary, "value": value}
+    return examples

@@ -1,7 +1,7 @@
 """What a model answered → the protocol's answer: tensors in JSON, or as bytes behind it."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,16 +13,20 @@ from service.problems import shortened
 from service.protocol.interface import ODD, TensorSpec, outputs_of
 from service.protocol.requests import Inference, Wanted
 from service.protocol.tensors import BYTES, Array, strings_as_bytes
-from service.serving.job import Answer, Outputs
+from service.serving.job import Answer
 from service.serving.steps import Steps
 
 STEP_ROWS = 512
 
 
 class Chosen(NamedTuple):
-    """An output that goes into the answer; `classes`: so many of the likeliest are told instead of it."""
+    """An output that goes into the answer; `at`: the column where it begins in what the model answers.
+
+    `classes`: so many of the likeliest are told instead of it.
+    """
 
     spec: TensorSpec
+    at: int
     binary: bool
     classes: int = 0
 
@@ -51,30 +55,37 @@ class Written(NamedTuple):
 
 def chosen(inference: Inference, manifest: Manifest) -> list[Chosen]:
     """Raises InvalidRequest."""
-    specs = outputs_of(manifest)
+    placed = list(_placed(manifest))
     if not inference.outputs:
-        return [Chosen(spec, inference.binary) for spec in specs]
-    named = {spec.name: spec for spec in specs}
+        return [Chosen(spec, at, inference.binary) for spec, at in placed]
+    named = {spec.name: (spec, at) for spec, at in placed}
     return [_chosen(wanted, named, inference.binary) for wanted in inference.outputs]
 
 
-def _chosen(wanted: Wanted, named: dict[str, TensorSpec], otherwise: bool) -> Chosen:
-    name, spec = shortened(wanted.name), named.get(wanted.name)
-    if spec is None:
+def _placed(manifest: Manifest) -> Iterator[tuple[TensorSpec, int]]:
+    at = 0
+    for spec in outputs_of(manifest):
+        yield spec, at
+        at += spec.row_shape[0]
+
+
+def _chosen(wanted: Wanted, named: dict[str, tuple[TensorSpec, int]], otherwise: bool) -> Chosen:
+    if wanted.name not in named:
         there = ", ".join(repr(shortened(known)) for known in list(named)[:20])
-        raise InvalidRequest(f"There is no output {name!r}; the model gives {there}.")
+        raise InvalidRequest(f"There is no output {shortened(wanted.name)!r}; the model gives {there}.")
+    spec, at = named[wanted.name]
     binary, classes = wanted.binary, wanted.classification
     if classes and not spec.labels:
+        name = shortened(wanted.name)
         raise InvalidRequest(f"Output {name!r}: there are no classes to be told of it.")
-    return Chosen(spec, otherwise if binary is None else binary, min(classes, len(spec.labels)))
+    return Chosen(spec, at, otherwise if binary is None else binary, min(classes, len(spec.labels)))
 
 
 def telling(outputs: Sequence[Chosen], answer: Answer) -> Steps[list[Told]]:
     """The outputs that are asked for."""
-    columns = _columns(answer.outputs, answer.manifest)
     told = []
     for output in outputs:
-        spec, values = output.spec, columns[output.spec.name]
+        spec, values = output.spec, _values(output, answer)
         shape = [len(values), *spec.row_shape]
         if output.classes:
             texts = yield from _classes(values, output)
@@ -110,16 +121,11 @@ def _head(inference: Inference, manifest: Manifest, outputs: Sequence[bytes]) ->
     return b'%b,"outputs":[%b]}' % (to_json(head)[:-1], b",".join(outputs))
 
 
-def _columns(outputs: Outputs, manifest: Manifest) -> dict[str, Array]:
-    """The values of every output, `[rows, elements of a row]`."""
-    columns: dict[str, Array] = {}
-    at, score = 0, manifest.output.score
-    for spec in outputs_of(manifest):
-        width = spec.row_shape[0]
-        values = outputs[:, at : at + width]
-        columns[spec.name] = values > score.threshold if score and spec.name == ODD else values
-        at += width
-    return columns
+def _values(output: Chosen, answer: Answer) -> Array:
+    """`[rows, elements of a row]`."""
+    spec, score = output.spec, answer.manifest.output.score
+    values = answer.outputs[:, output.at : output.at + spec.row_shape[0]]
+    return values > score.threshold if score and spec.name == ODD else values
 
 
 def _with_data(tensor: dict[str, Any], elements: Array | list[str]) -> Steps[bytes]:

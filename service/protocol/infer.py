@@ -15,14 +15,16 @@ from service.endpoints.table import TableEndpoint
 from service.errors import InvalidInput, InvalidRequest
 from service.problems import shortened
 from service.protocol import pictures, tables
-from service.protocol.answers import Told, Written, chosen, telling, writing
+from service.protocol.answers import Chosen, Told, Written, chosen, telling, writing
 from service.protocol.codings import CODINGS, accepted, deflating, inflating
 from service.protocol.requests import HEADER, Given, Inference, reading
 from service.serving.call import Admitted, Backend, Call
 from service.serving.exposition import PROTOCOL_ROUTE
 from service.serving.job import Answer, Rows
 from service.serving.served import Served
+from service.serving.steps import Steps
 from service.uploads.multipart import MAX_FILES
+from service.uploads.requests import Uploads
 
 PREFIX = "/v2/models/"
 _INFER = "/infer"
@@ -36,6 +38,14 @@ class Computed(NamedTuple):
     told: list[Told]
     answer: Answer
     server_timing: bytes
+
+
+class Reply(NamedTuple):
+    """The body of an answer, and the fields that speak of it."""
+
+    body: bytes
+    media_type: bytes
+    fields: list[tuple[bytes, bytes]]
 
 
 def target_of(path: str) -> Target | None:
@@ -78,15 +88,43 @@ def in_its_words(error: InvalidInput) -> InvalidRequest:
     return InvalidRequest(detail, error.errors, error.more)
 
 
+def begin(call: Admitted, inference: Inference) -> list[Chosen]:
+    """The outputs that are asked for; its rows are admitted. Raises InvalidRequest or Overloaded."""
+    outputs = chosen(inference, call.served.manifest)
+    call.admit(_count(inference.inputs, call.served.endpoint))
+    return outputs
+
+
+def reading_rows(inputs: list[Given], endpoint: Endpoint) -> Steps[Rows | Uploads]:
+    """Rows for the model, or files that it reads them from. Raises InvalidRequest or InvalidInput."""
+    if isinstance(endpoint, PictureEndpoint):
+        return (yield from pictures.reading(inputs, endpoint))
+    assert isinstance(endpoint, TableEndpoint)
+    return (yield from tables.reading(inputs, endpoint))
+
+
+def replying(written: Written, accept_encoding: bytes | None) -> Steps[Reply]:
+    """Compressed, where that is asked for and worth it."""
+    body, header = written
+    fields = [] if header is None else [(HEADER, b"%d" % header)]
+    coding = accepted(accept_encoding, len(body))
+    if coding:
+        body = yield from deflating(body, coding)
+        fields.append((b"content-encoding", coding.encode()))
+    return Reply(body, JSON if header is None else BYTES, fields)
+
+
 async def computed(call: Admitted, inference: Inference, size: int, started: float) -> Computed:
     """The outputs that are asked for. `size`: of the request; `started`: when it began to be read.
 
     Raises ServiceError.
     """
     endpoint = call.served.endpoint
-    outputs = chosen(inference, endpoint.manifest)
-    call.admit(_count(inference.inputs, endpoint))
-    rows = await _rows_in(inference.inputs, endpoint, call, size)
+    outputs = begin(call, inference)
+    rows = await call.take(reading_rows(inference.inputs, endpoint), size)
+    if isinstance(rows, Uploads):
+        assert isinstance(endpoint, PictureEndpoint)
+        rows = await endpoint.rows_of(call, rows)
     decode_s = time.perf_counter() - started
     answer = await call.predict(rows)
     told = await call.take(telling(outputs, answer), answer.outputs.nbytes)
@@ -96,13 +134,15 @@ async def computed(call: Admitted, inference: Inference, size: int, started: flo
 async def _infer(call: Call) -> Response:
     content = await _content(call)
     started, size = time.perf_counter(), len(content)
-    header, manifest = call.body.headers.get(HEADER), call.served.manifest
-    inference = await call.take(reading(content, header, manifest), size)
+    headers, manifest = call.body.headers, call.served.manifest
+    inference = await call.take(reading(content, headers.get(HEADER), manifest), size)
     if inference.timeout_s:
         call.hurry(inference.timeout_s)
     told, answer, server_timing = await computed(call, inference, size, started)
     written = await call.take(writing(inference, told, answer.manifest), answer.outputs.nbytes)
-    return await _response(call, written, server_timing)
+    steps = replying(written, headers.get(b"accept-encoding"))
+    body, media_type, fields = await call.take(steps, len(written.body))
+    return WrittenAnswer(body, server_timing, call.backend.pending_bytes, media_type, fields)
 
 
 async def _content(call: Call) -> bytes:
@@ -130,23 +170,3 @@ def _count(inputs: list[Given], endpoint: Endpoint) -> int:
     if not 1 <= first.shape[0] <= limit:
         raise InvalidRequest(f"The inputs have {first.shape[0]:,} rows; a request has 1 to {limit:,}.")
     return first.shape[0]
-
-
-async def _rows_in(inputs: list[Given], endpoint: Endpoint, call: Admitted, size: int) -> Rows:
-    """Raises ServiceError."""
-    if isinstance(endpoint, PictureEndpoint):
-        return await pictures.rows_in(inputs, endpoint, call, size)
-    assert isinstance(endpoint, TableEndpoint)
-    return await tables.rows_in(inputs, endpoint, call, size)
-
-
-async def _response(call: Call, written: Written, server_timing: bytes) -> Response:
-    """Compressed, where that is asked for and worth it."""
-    body, header = written
-    fields = [] if header is None else [(HEADER, b"%d" % header)]
-    coding = accepted(call.body.headers.get(b"accept-encoding"), len(body))
-    if coding:
-        body = await call.take(deflating(body, coding), len(body))
-        fields.append((b"content-encoding", coding.encode()))
-    media_type = JSON if header is None else BYTES
-    return WrittenAnswer(body, server_timing, call.backend.pending_bytes, media_type, fields)

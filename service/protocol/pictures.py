@@ -1,4 +1,4 @@
-"""Tensors → rows of a model of pictures: pixels are taken as they are, files prepared as uploads are."""
+"""Tensors → rows of a model of pictures: pixels are taken as they are, files are uploads."""
 
 import numpy as np
 
@@ -8,7 +8,6 @@ from service.problems import shortened
 from service.protocol.interface import IMAGE
 from service.protocol.requests import Given
 from service.protocol.tensors import BYTES, Shape, Strings, Tensor
-from service.serving.call import Admitted
 from service.serving.job import Rows
 from service.serving.steps import Steps
 from service.uploads.documents import decoded
@@ -16,14 +15,13 @@ from service.uploads.pixels import WHOLE, layouts, rows_of
 from service.uploads.requests import Uploads
 
 
-async def rows_in(inputs: list[Given], endpoint: PictureEndpoint, call: Admitted, size: int) -> Rows:
-    """`size`: of the request. Raises ServiceError."""
+def reading(inputs: list[Given], endpoint: PictureEndpoint) -> Steps[Rows | Uploads]:
+    """Raises InvalidRequest or InvalidInput."""
     given, row_shape = inputs[0], endpoint.input.row_shape
     _check(inputs, row_shape)
     if given.datatype == BYTES:
-        files = await call.take(_files(given), size)
-        return await endpoint.rows_of(call, Uploads(IMAGE, files, is_list=True))
-    return _rows(await call.take(given.reading(), size), row_shape)
+        return Uploads(IMAGE, (yield from _files(given)), is_list=True)
+    return _rows((yield from given.reading()), row_shape)
 
 
 def _check(inputs: list[Given], row_shape: Shape) -> None:
@@ -52,7 +50,8 @@ def _rows(tensor: Tensor, row_shape: Shape) -> Rows:
         if values.min() < 0 or values.max() > 255:
             raise _wrong(f"has a pixel of {values.min() if values.min() < 0 else values.max()}; {WHOLE}")
         values = values.astype(np.uint8)
-    return np.require(rows_of(values, row_shape), requirements="W")  # torch shares no other memory
+    rows = rows_of(values, row_shape)
+    return rows if rows.flags.writeable else rows.copy()  # torch shares no other memory
 
 
 def _files(given: Given) -> Steps[list[bytes]]:

@@ -7,15 +7,17 @@ send any `Content-Type`, or none.
 import math
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.artifacts.manifest import Manifest
 from service.endpoints.documents import size_of as size_of_document
 from service.errors import InvalidRequest, PayloadTooLarge
 from service.problems import found_in, invalid_payload, shortened
 from service.protocol.interface import TensorSpec, inputs_of
+from service.protocol.parameters import MAX_LENGTH, OrNothing, Parameters, flag, whole
 from service.protocol.tensors import (
     BYTES,
     DATATYPES,
@@ -27,22 +29,16 @@ from service.protocol.tensors import (
     strings_as_bytes,
     wrong,
 )
-from service.serving.steps import Steps
+from service.serving.steps import Steps, taken
 
 HEADER = b"inference-header-content-length"
 
 # Of the JSON: each value is an object until it is read. A picture of 224×224 has 150,528 of them.
 MAX_VALUES, MAX_NESTED, MAX_KEYS = 160_000, 32_768, 8_192
-MAX_TENSORS, MAX_DIMENSIONS, MAX_LENGTH = 1_024, 8, 2**63 - 1
+MAX_TENSORS, MAX_DIMENSIONS = 1_024, 8
 
-Parameters = dict[str, Any]
-
-
-def _or_nothing(value: Any) -> Any:
-    return {} if value is None else value
-
-
-OrNothing = Annotated[Parameters, BeforeValidator(_or_nothing)]
+# What is said beside binary tensors is mostly said again and again: of so many bytes, so many are kept.
+REPEATED_BYTES, MOST_REPEATED = 1024, 64
 
 
 class _Said(BaseModel):
@@ -117,18 +113,32 @@ def reading(content: bytes, header: bytes | None, manifest: Manifest) -> Steps[I
 
     Raises InvalidRequest or PayloadTooLarge.
     """
-    length = _length(header, len(content))
+    length = json_length(header, len(content))
     if header is not None and not length:
         return Inference(None, {"binary_data_output": True}, [_raw(content, inputs_of(manifest))], [])
-    document = content[:length]
+    if header is not None and length <= REPEATED_BYTES:
+        said = _repeated(content[:length])
+    else:
+        said = yield from _said(content[:length])
+    yield
+    given = _given(said.inputs, memoryview(content)[length:])
+    return Inference(said.id, said.parameters, given, said.outputs or [])
+
+
+@lru_cache(MOST_REPEATED)
+def _repeated(document: bytes) -> _Document:
+    """Raises InvalidRequest or PayloadTooLarge."""
+    return taken(_said(document))
+
+
+def _said(document: bytes) -> Steps[_Document]:
+    """Raises InvalidRequest or PayloadTooLarge."""
     yield from _check_size(document)
     said = _parsed(document)
     yield
-    given = _given(said.inputs, memoryview(content)[length:])
-    outputs = said.outputs or []
-    check_names("input", [tensor.name for tensor in given])
-    check_names("output", [wanted.name for wanted in outputs])
-    return Inference(said.id, said.parameters, given, outputs)
+    check_names("input", [tensor.name for tensor in said.inputs])
+    check_names("output", [wanted.name for wanted in said.outputs or []])
+    return said
 
 
 def check_datatype(name: str, datatype: str) -> None:
@@ -137,26 +147,8 @@ def check_datatype(name: str, datatype: str) -> None:
         raise wrong(name, f"{shortened(datatype)!r} is no datatype; there are {', '.join(DATATYPES)}")
 
 
-def flag(parameters: Parameters, name: str) -> bool | None:
-    """Raises InvalidRequest."""
-    value = parameters.get(name)
-    if isinstance(value, bool | None):
-        return value
-    raise InvalidRequest(f"The parameter {name} must be true or false.")
-
-
-def whole(parameters: Parameters, name: str) -> int:
-    """0 where it is not there. Raises InvalidRequest."""
-    value = parameters.get(name)
-    if value is None:
-        return 0
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_LENGTH:
-        return value
-    raise InvalidRequest(f"The parameter {name} must be a whole number of at least 0.")
-
-
-def _length(header: bytes | None, size: int) -> int:
-    """Of the JSON. Raises InvalidRequest."""
+def json_length(header: bytes | None, size: int) -> int:
+    """Of the JSON within a body of that size. Raises InvalidRequest."""
     if header is None:
         return size
     if not (header.isdigit() and len(header) <= 18 and int(header) <= size):
@@ -190,9 +182,9 @@ def _parsed(document: bytes) -> _Document:
 
 def check_names(what: str, names: Sequence[str]) -> None:
     """Raises InvalidRequest where one is there twice."""
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise InvalidRequest(f"The {what} {shortened(twice[0])!r} is there more than once.")
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise InvalidRequest(f"The {what} {shortened(twice)!r} is there more than once.")
 
 
 def _raw(content: bytes, inputs: Sequence[TensorSpec]) -> Given:

@@ -12,15 +12,14 @@ from service.errors import FieldError, InvalidRequest
 from service.problems import Findings, invalid_payload, shortened
 from service.protocol.requests import Given
 from service.protocol.tensors import BOOL, Array, Tensor, wrong
-from service.serving.call import Admitted
 from service.serving.job import Rows
 from service.serving.steps import Steps
 
 
-async def rows_in(inputs: list[Given], endpoint: TableEndpoint, call: Admitted, size: int) -> Rows:
-    """`size`: of the request. Raises InvalidRequest or InvalidInput."""
-    lists = await call.take(_lists(inputs, endpoint.columns), size)
-    values = await call.take(endpoint.columns.reading_lists(lists), size)
+def reading(inputs: list[Given], endpoint: TableEndpoint) -> Steps[Rows]:
+    """Raises InvalidRequest or InvalidInput."""
+    lists = yield from _lists(inputs, endpoint.columns)
+    values = yield from endpoint.columns.reading_lists(lists)
     return values.astype(np.float32)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 
@@ -46,7 +46,7 @@ class Calls:
         self, context: Any, method: str, answer: Callable[[Scope], Awaitable[Any]], needs_key: bool = True
     ) -> Any:
         """What `answer` returns; what it raises ends the call with the status that fits."""
-        scope, started = _scope(context, method), time.perf_counter()
+        scope, started = _scope(context, f"/{SERVICE}/{method}"), time.perf_counter()
         request_id = request_id_of(scope)
         try:
             outcome = await self._outcome(scope, answer, needs_key)
@@ -57,6 +57,17 @@ class Calls:
             self._record(scope, 200, None, started)
             context.set_trailing_metadata((("x-request-id", request_id),))
             return outcome
+        return await self._refused(scope, context, outcome, started)
+
+    async def refuse(self, context: Any, path: str, error: BaseException, started: float) -> NoReturn:
+        """It is not answered, for its message was not taken. `path`: of the method, as HTTP/2 has it."""
+        scope = _scope(context, path)
+        await self._refused(scope, context, error, started)
+
+    async def _refused(
+        self, scope: Scope, context: Any, outcome: BaseException, started: float
+    ) -> NoReturn:
+        request_id = request_id_of(scope)
         error = _told(outcome, request_id)
         self._record(scope, error.status, error.slug, started)
         await context.abort(*_aborted(error, request_id))
@@ -99,13 +110,12 @@ def _aborted(
     return code, shortened(error.detail, LONGEST_DETAIL), tuple(metadata)
 
 
-def _scope(context: Any, method: str) -> Scope:
+def _scope(context: Any, path: str) -> Scope:
     """As ASGI has one, as far as the models need it."""
     headers = [
         (name.encode(), value.encode() if isinstance(value, str) else bytes(value))
         for name, value in context.invocation_metadata() or ()
     ]
-    path = f"/{SERVICE}/{method}"
     return {
         "type": "grpc",
         "method": "POST",  # all of gRPC's are

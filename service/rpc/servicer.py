@@ -130,22 +130,17 @@ class InferenceServicer:
         return await self._inferred_by(served, request, context, scope)
 
     async def _inferred_by(self, served: Served, request: Any, context: Context, scope: Scope) -> Any:
-        size, pending = request.ByteSize(), self._backend.pending_bytes
         call = Admitted(scope, dict(scope["headers"]), served, self._backend)
-        held = 0
         try:
-            pending.admit(size, size)
-            held = size
             started = time.perf_counter()
             inference = inference_of(request)
             for seconds in (context.time_remaining(), inference.timeout_s):
                 if seconds is not None:
                     call.hurry(seconds)
             async with asyncio.timeout_at(call.expires_at):
-                told, answer, _ = await computed(call, inference, size, started)
+                told, answer, _ = await computed(call, inference, request.ByteSize(), started)
             return response_of(inference, told, answer.manifest)
         finally:
-            pending.release(held)
             call.release()
 
     def _served(self, name: str, version: str) -> Served:

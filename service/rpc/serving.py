@@ -14,13 +14,14 @@ from service.http.keys import KeyFile
 from service.http.middleware import Ledger
 from service.rpc.calls import Calls
 from service.rpc.messages import SERVICE, protocol
+from service.rpc.receiving import Receiving, Room
 from service.rpc.servicer import InferenceServicer
 from service.serving.call import Backend
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-MOST_CALLS = 256  # under way at a time; each may hold a message of --max-body-bytes
+MOST_CALLS = 256  # under way at a time
 HEALTH_S = 0.25  # between looks at whether all is ready
 
 
@@ -29,18 +30,20 @@ async def rpc_served(
     settings: Settings, backend: Backend, ledger: Ledger, keys: KeyFile | None
 ) -> AsyncIterator[None]:
     """Serve until the block ends; what is under way then is finished within `--stop-s`."""
+    calls = Calls(ledger, keys)
+    room = Room(backend.pending_bytes, settings.max_body_bytes)
     server = grpc.aio.server(
+        interceptors=(Receiving(room, calls, settings.request_timeout_s),),
         options=(
-            ("grpc.max_receive_message_length", min(settings.max_body_bytes, settings.max_pending_bytes)),
+            ("grpc.max_receive_message_length", room.message_bytes),
             ("grpc.max_send_message_length", -1),
+            ("grpc.http2.bdp_probe", 0),  # nothing beyond the window of a call comes before it is asked for
             ("grpc.so_reuseport", 1),  # of all workers, and of the socket that keeps the port for them
         ),
         maximum_concurrent_rpcs=MOST_CALLS,
     )
     _, services = protocol()
-    services.add_GRPCInferenceServiceServicer_to_server(
-        InferenceServicer(backend, Calls(ledger, keys)), server
-    )
+    services.add_GRPCInferenceServiceServicer_to_server(InferenceServicer(backend, calls), server)
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)

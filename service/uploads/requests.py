@@ -167,6 +167,11 @@ def _nested(shape: tuple[int, ...]) -> dict[str, Any]:
     return schema
 
 
+def fits_example(row: Levels) -> bool:
+    """Whether the document shows it as it is."""
+    return bool(max(row.shape[1:]) <= EXAMPLE_SIDE)
+
+
 def _data_url(row: Levels) -> str:
     """A PNG of it, thinned out where it is large: the document is read by people, too."""
     picture = Image.fromarray(row[0] if len(row) == 1 else row.transpose(1, 2, 0))

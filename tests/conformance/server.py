@@ -2,10 +2,15 @@
 
 import gzip
 import json
+import threading
+import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -87,6 +92,21 @@ class Small:
         if "batch-of-octets" in faults and tail:
             inputs = {name: values[:1] for name, values in inputs.items()}
         return _coded(answer(document, inputs, model, version, bool(tail), faults), request, faults)
+
+
+@contextmanager
+def serving_rest(small: Small) -> Iterator[str]:
+    """Its URL."""
+    server = uvicorn.Server(uvicorn.Config(small.app(), port=0, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def _canned(model: str) -> dict[str, Array]:

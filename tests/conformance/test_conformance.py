@@ -3,14 +3,11 @@
 import json
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import uvicorn
 from typer.testing import CliRunner
 
 from conformance.__main__ import cli
@@ -20,7 +17,7 @@ from conformance.samples import from_file
 from conformance.subject import meet
 from conformance.suite import GROUPS, run
 from tests.conformance.faults import Faults
-from tests.conformance.server import Small
+from tests.conformance.server import Small, serving_rest
 from tests.conftest import ROOT
 
 ONE = {"raw-request"}  # rows on models with one input
@@ -51,15 +48,8 @@ class Served:
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
     small = Small()
-    server = uvicorn.Server(uvicorn.Config(small.app(), port=0, log_level="warning", lifespan="off"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield Served(small, f"http://127.0.0.1:{port}")
-    server.should_exit = True
-    thread.join()
+    with serving_rest(small) as url:
+        yield Served(small, url)
 
 
 def names() -> list[str]:

@@ -431,6 +431,11 @@ def test_every_example_is_answered_as_it_is_described(
         assert described.is_valid(document, described.answer_schema(document, model), response.json())
 
 
+@pytest.mark.parametrize("model", ["iris", "loan", "house"])
+def test_every_example_of_an_answer_is_what_is_answered(client: httpx.Client, model: str) -> None:
+    described.check_examples(client, model)
+
+
 def test_the_schema_refuses_what_the_service_refuses(document: dict[str, Any]) -> None:
     for model, body, _ in WRONG_ROWS:
         if isinstance(body, str) or "nan" in json.dumps(body).lower() or "inf" in json.dumps(body).lower():

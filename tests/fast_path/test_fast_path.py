@@ -1,6 +1,7 @@
 """The fast path: the answers that ASGI gives, in the same order, over real connections; what leaves it."""
 
 import asyncio
+import json
 import socket
 import threading
 import time
@@ -14,12 +15,13 @@ from torch import Tensor
 
 from service.app import create_app
 from service.engine.predictor import Predictor
-from service.fast_path.calls import paths_of
+from service.fast_path.paths import paths_of
 from service.serving.job import Outputs
 from service.serving.metrics import BurstGauge, BurstHistogram
 from service.settings import Settings
 from tests.conftest import Digits, metric_sum, png, wait_for
 from tests.connections.watched import JSON, Watched, answers, asked, connect, head, watched
+from tests.protocol.wire import LENGTH, binary, binary_of, body_of, inferred, packed, read, tensor
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,53 @@ def test_what_is_there_whole_goes_directly(service: Watched, digits: Digits) -> 
     assert "infer;dur=" in whole.headers["Server-Timing"]
     assert "Date" in whole.headers
     assert [p["digit"] for p in many.json()["predictions"]] == 3 * [raw.json()["digit"]]
+
+
+def test_inferences_go_directly(service: Watched, digits: Digits) -> None:
+    rows = digits.images_u8[:64].reshape(-1, 28, 28)
+    expected = [
+        p["probabilities"]
+        for first in range(0, 64, 8)
+        for p in service.client.post(
+            "/predict/digit", files=[("file", png(row)) for row in digits.images_u8[first : first + 8]]
+        ).json()["predictions"]
+    ]
+    whole, length = body_of(binary_of("image", rows), parameters={"binary_data_output": True})
+    flat = {"inputs": [tensor("image", rows[:1])]}
+    files, files_length = body_of(binary("image", packed([png(rows[0])]), [1], "BYTES"))
+    hours = {"inputs": [tensor("hours", np.array([4], np.float32))]}
+    service.by_asgi.clear()
+    answers = [
+        inferred(service.client, "digit", whole, **length),
+        inferred(service.client, "digit/versions/1", whole, **length),
+        inferred(service.client, "digit", rows.tobytes(), **{LENGTH: "0"}),
+        inferred(service.client, "digit", json.dumps(flat).encode()),
+        inferred(service.client, "digit", files, **files_length),
+    ]
+    assert inferred(service.client, "pass", json.dumps(hours).encode()).status_code == 200
+    assert service.by_asgi == []
+    for answer in answers:
+        found = read(answer).outputs["probabilities"]
+        assert np.allclose(found, expected[: len(found)], atol=1e-6)
+    assert [len(read(a).outputs["probabilities"]) for a in answers] == [64, 64, 64, 1, 1]
+
+
+def test_an_inference_that_takes_long_is_left_to_asgi(service: Watched) -> None:
+    many = {"inputs": [tensor("hours", np.zeros(1025, np.float32))]}
+    service.by_asgi.clear()
+    answer = inferred(service.client, "pass", json.dumps(many).encode())
+    assert answer.status_code == 200
+    assert service.by_asgi == ["/v2/models/pass/infer"]
+
+
+def test_paths_that_are_made_up_are_not_kept(service: Watched) -> None:
+    paths = paths_of(service.app)
+    assert paths is not None
+    service.client.post("/predict/pass", json={"hours": 4})
+    before = len(paths)
+    for path in ("/predict/pass/versions/01", "/predict/nothing", "/v2/models/pass/versions/9/infer"):
+        assert service.client.post(path, json={"hours": 4}).status_code == 404
+    assert len(paths) == before
 
 
 SPELLINGS = {

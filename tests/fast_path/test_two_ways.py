@@ -6,6 +6,7 @@ import json
 import random
 import re
 import shutil
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -137,6 +138,14 @@ def requests(picture: bytes, key: str) -> st.SearchStrategy[Request]:
                 b"",
             ],
         ),
+        b"/v2/models/digit/infer": (
+            list(inferences(pixels, picture)),
+            [b"", b"application/octet-stream", b"application/json", b"image/png"],
+        ),
+        b"/v2/models/iris/infer": (
+            list(matrices()),
+            [b"", b"application/octet-stream", b"application/json"],
+        ),
         b"/predict/pass": (
             [b'{"hours": 4}', b'{"hours": [1, 2.5]}', b'{"hours": -1}', b'{"hours": ', b"", b"\xff"],
             [
@@ -189,7 +198,16 @@ def requests(picture: bytes, key: str) -> st.SearchStrategy[Request]:
             ],
         ),
     }
+    lengths = {**inferences(pixels, picture), **matrices()}
     targets = {
+        b"/v2/models/digit/infer": [
+            b"/v2/models/digit/versions/1/infer",
+            b"/v2/models/digit/versions/2/infer",
+            b"/v2/models/digit/infer?x=1",
+            b"/v2/models/Digit/infer",
+            b"/v2/models/digit",
+        ],
+        b"/v2/models/iris/infer": [b"/v2/models/iris/versions/1/infer", b"/v2/models/pass/infer"],
         b"/predict/pass": [
             b"/predict/%70ass",
             b"/predict/pass?x=1",
@@ -258,7 +276,7 @@ def requests(picture: bytes, key: str) -> st.SearchStrategy[Request]:
 
     @st.composite
     def request(draw: st.DrawFn) -> Request:
-        path = draw(st.sampled_from([b"/predict/pass", b"/predict/digit", b"/predict/iris"]))
+        path = draw(st.sampled_from(sorted(contents)))
         bodies, kinds = contents[path]
         body = draw(usual(*bodies, rare=3))
         framing = draw(st.sampled_from([b"length"] * 5 + [b"chunked"] * 3 + [b"none"]))
@@ -270,6 +288,10 @@ def requests(picture: bytes, key: str) -> st.SearchStrategy[Request]:
                 field(b"accept", usual(b"*/*", b"text/csv", b"application/x-ndjson", b"text/csv;q=0", b""))
             ),
         ]
+        if body in lengths:
+            length = draw(usual(b"%d" % lengths[body], b"", b"0", b"9", b"99999", b"-1"))
+            fields.append(draw(field(b"inference-header-content-length", st.just(length))))
+            fields.append(draw(field(b"accept-encoding", usual(b"identity", b"gzip, deflate", b"*;q=0"))))
         if framing == b"length":
             fields.append(draw(field(b"content-length", st.just(b"%d" % len(body)))))
         elif framing == b"chunked":
@@ -290,6 +312,58 @@ def requests(picture: bytes, key: str) -> st.SearchStrategy[Request]:
         return Request(wire, tuple(cuts))
 
     return request()
+
+
+def inferences(pixels: bytes, picture: bytes) -> dict[bytes, int]:
+    """Requests of the Open Inference Protocol for digits; the length of the JSON of each."""
+    rows = np.array(json.loads(pixels), np.uint8)
+    as_bytes = b"".join([rows.tobytes()] * 12)
+    file = len(picture).to_bytes(4, "little") + picture
+
+    def asked(count: int, data: bytes, **said: Any) -> tuple[bytes, bytes]:
+        size = {"binary_data_size": len(data)}
+        tensor = {"name": "image", "shape": [count, 28, 28], "datatype": "UINT8", "parameters": size}
+        return json.dumps({"inputs": [{**tensor, **said.pop("tensor", {})}], **said}).encode(), data
+
+    named = {"name": "probabilities", "parameters": {"binary_data": True}}
+    files = {"datatype": "BYTES", "shape": [1]}
+    documents = [
+        asked(1, rows.tobytes(), parameters={"binary_data_output": True}),
+        asked(1, rows.tobytes(), outputs=[named], id="mine"),
+        asked(12, as_bytes),  # an answer that is compressed for those who ask
+        asked(12, as_bytes, parameters={"binary_data_output": True, "timeout": 10_000_000}),
+        asked(1, file, tensor=files),
+        asked(1, file[:40], tensor=files),
+        asked(1, rows.tobytes(), outputs=[{**named, "parameters": {"classification": 3}}]),
+        asked(1, rows.tobytes(), outputs=[{"name": "nothing"}]),
+        asked(1, rows.tobytes(), parameters={"timeout": -1}),
+        asked(2, rows.tobytes()),
+        asked(0, b""),
+        asked(1, rows.tobytes(), tensor={"name": "picture"}),
+        asked(1, rows.tobytes(), tensor={"shape": [784]}),
+        (b'{"inputs": [', rows.tobytes()),
+        (b"", rows.tobytes()),
+    ]
+    flat = {"name": "image", "shape": [1, 28, 28], "datatype": "UINT8", "data": rows.ravel().tolist()}
+    documents += [(json.dumps({"inputs": [flat | more]}).encode(), b"") for more in ({}, {"data": [256]})]
+    return {document + data: len(document) for document, data in documents}
+
+
+def matrices() -> dict[bytes, int]:
+    """Likewise for a table."""
+    columns = [
+        {"name": column.name, "shape": [2], "datatype": "FP32", "data": [1.5, 2]} for column in IRIS.columns
+    ]
+    many = np.full((600, 4), 1.5, np.float32)  # more than is answered at once
+    size = {"binary_data_size": many.nbytes}
+    matrix = {"name": "x", "shape": [600, 4], "datatype": "FP32", "parameters": size}
+    documents = [
+        (json.dumps({"inputs": columns}).encode(), b""),
+        (json.dumps({"inputs": columns[:-1]}).encode(), b""),
+        (json.dumps({"inputs": [matrix]}).encode(), many.tobytes()),
+        (json.dumps({"inputs": [matrix | {"shape": [600, 3]}]}).encode(), many.tobytes()),
+    ]
+    return {document + data: len(document) for document, data in documents}
 
 
 def outcomes(ways: tuple[Watched, Watched], asked: list[Request]) -> list[tuple[Request, list[Outcome]]]:
@@ -346,7 +420,7 @@ async def _replies(reader: asyncio.StreamReader, is_head: bool) -> Outcome:
         if fields.get("x-request-id") == "last":
             return (*found, f"and {status}")
         timed = sorted(fields.keys() - {"content-length"})
-        document = _document(fields.get("content-type", ""), body)
+        document = _told(fields, body)
         found.append(Reply(status, tuple(timed), fields.get("allow"), document))
     return (*found, "and closed")
 
@@ -356,6 +430,22 @@ async def _head(reader: asyncio.StreamReader) -> bytes:
         return await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError as error:
         return error.partial
+
+
+def _told(fields: dict[str, str], body: bytes) -> Any:
+    if "content-encoding" in fields:
+        body = zlib.decompress(body, 32 + zlib.MAX_WBITS)  # of either kind
+    content_type = fields.get("content-type", "")
+    if "inference-header-content-length" not in fields:
+        return _document(content_type, body)
+    length = int(fields["inference-header-content-length"])
+    document, data = json.loads(body[:length]), body[length:]
+    for output in document["outputs"]:
+        size = output.get("parameters", {}).get("binary_data_size", 0)
+        if output["datatype"] == "FP32":
+            output["data"] = np.frombuffer(data[:size], np.float32).round(4).tolist()
+        data = data[size:]
+    return document
 
 
 def _document(content_type: str, body: bytes) -> Any:

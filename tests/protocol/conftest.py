@@ -6,14 +6,14 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.conftest import COMMITTED, served
+from tests.conftest import COMMITTED, Served, rpc_address_of, served
 from tests.endpoints.tiny_models import publish_house, publish_loan
 
 VERSIONS = {"digit": (18, 19), "object": (1,), "pass": (1,)}  # of the committed models
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The committed models, two versions of `digit`; and tables of categories and of several numbers."""
     root = tmp_path_factory.mktemp("artifacts")
     for name, versions in VERSIONS.items():
@@ -22,5 +22,16 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         (root / name / "current").write_text(f"{versions[-1]}\n")
     for publish in (publish_loan, publish_house):
         publish(root)
-    with served("--artifacts", str(root), "--keep", "2", "--max-body-bytes", "1000000") as running:
-        yield running.client
+    options = ("--keep", "2", "--max-body-bytes", "1000000", "--grpc-port", "0")
+    with served("--artifacts", str(root), *options) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def service(running: Served) -> httpx.Client:
+    return running.client
+
+
+@pytest.fixture(scope="session")
+def rpc_address(running: Served) -> str:
+    return rpc_address_of(running)

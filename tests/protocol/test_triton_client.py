@@ -1,13 +1,12 @@
 """Triton's own clients, over HTTP and gRPC, with asyncio and without, in an environment of their own."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import COMMITTED, ROOT, served
+from tests.conftest import COMMITTED, ROOT, rpc_address_of, served
 
 PACKAGES = ("tritonclient[http,grpc]==2.73.0",)
 PICTURE = COMMITTED / "digit" / "19" / "samples" / "7.png"
@@ -32,9 +31,8 @@ def test_triton_s_clients(python: Path) -> None:
     script = ROOT / "tests" / "clients" / "ask_triton.py"
     with served("--artifacts", str(COMMITTED), "--grpc-port", "0") as service:
         url = service.client.base_url
-        rpc = re.search(r"gRPC running on ([\w.:]+)", service.log.read_text())
-        assert rpc
-        command = [str(part) for part in (python, script, f"{url.host}:{url.port}", rpc[1], PICTURE)]
+        rpc = rpc_address_of(service)
+        command = [str(part) for part in (python, script, f"{url.host}:{url.port}", rpc, PICTURE)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     outcomes = dict(line.split("\t") for line in done.stdout.splitlines())

@@ -1,6 +1,5 @@
 """The protocol over gRPC: a real server of two workers, asked by grpc's own client."""
 
-import re
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from service.http.keys import add_key
 from service.rpc.messages import SERVICE, message, protocol
-from tests.conftest import COMMITTED, Digits, Served, metric_sum, png, served, wait_for
+from tests.conftest import COMMITTED, Digits, Served, metric_sum, png, rpc_address_of, served, wait_for
 
 CODES = grpc.StatusCode
 MAX_BYTES = 2_000_000
@@ -48,10 +47,9 @@ def rpc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rpc]:
     options = ("--grpc-port", "0", "--workers", "2", "--models", "digit,pass", "--api-keys-file", str(keys))
     limits = ("--max-body-bytes", str(MAX_BYTES), "--max-queued-batches", "1", "--open-paths", "/metrics")
     with served("--artifacts", str(COMMITTED), *options, *limits) as service:
-        found = re.search(r"gRPC running on ([\w.:]+)", service.log.read_text())
-        assert found
-        with grpc.insecure_channel(found[1], (("grpc.max_send_message_length", -1),)) as channel:
-            yield Rpc(service, channel, found[1], key)
+        address = rpc_address_of(service)
+        with grpc.insecure_channel(address, (("grpc.max_send_message_length", -1),)) as channel:
+            yield Rpc(service, channel, address, key)
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(60) == 0
 

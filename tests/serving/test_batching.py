@@ -151,7 +151,7 @@ async def test_a_long_answer_is_no_work_for_the_garbage_collector(model: Recorde
         rows = hours(*[i / 1000 for i in range(10_000)])
         before = tracked()
         answer = await batcher.predict(rows)
-        assert tracked() - before < 100
+        assert tracked() - before < 1_000  # what else is in the process comes and goes
         control = answer.outputs.tolist()
         assert tracked() - before >= len(control) == 10_000
     assert answer.outputs.shape == (10_000, 1)

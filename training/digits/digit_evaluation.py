@@ -16,7 +16,7 @@ from training.digits.robustness import (
     examples_figure,
     matrix_figure,
 )
-from training.evaluation.evaluate import png
+from training.evaluation.figures import png
 from training.fitting.fit import batched
 
 
@@ -51,9 +51,10 @@ def evaluate_digit(
     )
     kept = tuple(m for m in manifest.metrics if m.split not in ("drawn", "other"))
     manifest = manifest.model_copy(update={"metrics": kept + added})
+    of = f"digit by {manifest.record.recipe}"
     files = {
         "report/report.md": model_card(manifest.record, manifest.metrics, found).encode(),
-        "report/robustness.png": png(matrix_figure(found)),
-        "report/examples.png": png(examples_figure(found)),
+        "report/robustness.png": png(matrix_figure(found, of)),
+        "report/examples.png": png(examples_figure(found, of)),
     }
     return manifest, found, files

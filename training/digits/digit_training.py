@@ -32,11 +32,10 @@ from training.digits.digit_recipe import (
 )
 from training.digits.mnist import load_mnist, split_validation
 from training.evaluation.calibration import calibration_error, fit_temperature
-from training.evaluation.evaluate import (
-    Evaluation,
+from training.evaluation.evaluate import Evaluation, evaluate
+from training.evaluation.figures import (
     confusion_figure,
     curves_figure,
-    evaluate,
     mistakes_figure,
     png,
     reliability_figure,
@@ -109,7 +108,7 @@ def train_digit(
         started=started,
     )
     assert isinstance(fitted, nets.DigitNet)
-    curves = png(curves_figure(history))
+    curves = png(curves_figure(history, _title(record)))
     manifest = calibrate_and_publish(fitted.cpu(), record, split, curves, store, key, activation)
     if checkpoint:
         checkpoint.discard()
@@ -187,7 +186,7 @@ def calibrate_and_publish(
         check_rows=check_rows,
         proof_rows=split.validation.inputs[:PROOF_ROWS],
         files={"report/report.md": model_card(record, metrics).encode(), "report/curves.png": curves}
-        | _pictures(test, split.test.inputs)
+        | _pictures(test, split.test.inputs, _title(record))
         | _samples(check_rows),
     )
     return publish(candidate, store, key, activation)
@@ -220,11 +219,15 @@ def _one_of_each_digit(rows: Rows) -> Tensor:
     return rows.inputs[first]
 
 
-def _pictures(test: Evaluation, images_u8: Tensor) -> dict[str, bytes]:
+def _title(record: TrainingRecord) -> str:
+    return f"digit by {record.recipe}"
+
+
+def _pictures(test: Evaluation, images_u8: Tensor, of: str) -> dict[str, bytes]:
     return {
-        "report/confusion.png": png(confusion_figure(test)),
-        "report/mistakes.png": png(mistakes_figure(test, images_u8)),
-        "report/reliability.png": png(reliability_figure(test)),
+        "report/confusion.png": png(confusion_figure(test, of)),
+        "report/mistakes.png": png(mistakes_figure(test, images_u8, of)),
+        "report/reliability.png": png(reliability_figure(test, of)),
     }
 
 

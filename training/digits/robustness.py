@@ -27,6 +27,7 @@ Predict = Callable[[Tensor], Tensor]
 
 NON_DIGITS_PER_KIND = 300
 EXAMPLES = 8
+MANY_MISTAKES = 1.5  # percent
 MAX_PIXELS = 25_000_000
 
 
@@ -144,10 +145,11 @@ def _examine_non_digits(found: Robustness, predict: Predict, test: Rows, score_t
     found.auroc = float(roc_auc_score(is_other, scores.numpy()))
 
 
-def examples_figure(found: Robustness) -> Figure:
+def examples_figure(found: Robustness, of: str) -> Figure:
     """A row for each factor and kind: uploads, and below each what the model saw of it."""
     rows = list(found.examples.items())
     figure = Figure(figsize=(EXAMPLES * 1.1, len(rows) * 2.3), layout="constrained")
+    figure.suptitle(f"{of}: true → predicted, and below what the model saw", fontsize=9)
     axes = figure.subplots(2 * len(rows), EXAMPLES, squeeze=False)
     for place in axes.flat:
         place.axis("off")
@@ -160,21 +162,22 @@ def examples_figure(found: Robustness) -> Figure:
     return figure
 
 
-def matrix_figure(found: Robustness) -> Figure:
+def matrix_figure(found: Robustness, of: str) -> Figure:
     """Every cell of the matrix as a bar of its mistakes."""
     names = [f"{factor}: {level}" for factor, level in found.cells]
     mistakes = [100 * (1 - accuracy) for accuracy in found.cells.values()]
     figure = Figure(figsize=(9, 0.19 * len(names) + 1), layout="constrained")
     axes = figure.subplots()
-    axes.barh(names, mistakes, color=["C3" if m > 1.5 else "C0" for m in mistakes])
+    axes.barh(names, mistakes, color=["C3" if m > MANY_MISTAKES else "C0" for m in mistakes])
     axes.invert_yaxis()
     axes.margins(y=0.01)
     axes.tick_params(labelsize=7)
-    axes.axvline(1.5, color="grey", linestyle=":")
+    axes.axvline(MANY_MISTAKES, color="grey", linestyle=":", label=f"{MANY_MISTAKES} %, red beyond")
     axes.set(
         xlabel="Mistakes (%)",
-        title=f"{found.digits_per_cell:,} digits a cell, {found.mean:.2%} right on average",
+        title=f"{of}: {found.digits_per_cell:,} digits a cell, {found.mean:.2%} right on average",
     )
+    figure.legend(loc="outside lower right", fontsize=8)
     axes.grid(axis="x", alpha=0.3)
     return figure
 

@@ -14,11 +14,10 @@ from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
 from training.activation import IF_AS_GOOD, Activation
 from training.evaluation.calibration import calibration_error, fit_temperature
-from training.evaluation.evaluate import (
-    Evaluation,
+from training.evaluation.evaluate import Evaluation, evaluate
+from training.evaluation.figures import (
     confusion_figure,
     curves_figure,
-    evaluate,
     mistakes_figure,
     png,
     reliability_figure,
@@ -84,7 +83,7 @@ def train_picture(
         data_sha256=data.sha256(),
         started=checkpoint.began if checkpoint else started,
     )
-    candidate = _candidate(name, stored, record, data, png(curves_figure(history)))
+    candidate = _candidate(name, stored, record, data, png(curves_figure(history, f"{name} by {RECIPE}")))
     manifest = publish(candidate, store, key, activation)
     if checkpoint:
         checkpoint.discard()
@@ -126,12 +125,13 @@ def _candidate(
     test = evaluate(net, data.test, data.labels)
     metrics = _metrics("validation", evaluate(net, data.validation, data.labels)) + _metrics("test", test)
     check_rows = _one_of_each_class(data)
+    of = f"{name} by {record.recipe}"
     report = {
         "report.md": picture_card(name, record, metrics, data, test).encode(),
         "curves.png": curves,
-        "confusion.png": png(confusion_figure(test)),
-        "mistakes.png": png(mistakes_figure(test, data.test.inputs)),
-        "reliability.png": png(reliability_figure(test)),
+        "confusion.png": png(confusion_figure(test, of)),
+        "mistakes.png": png(mistakes_figure(test, data.test.inputs, of)),
+        "reliability.png": png(reliability_figure(test, of)),
     }
     samples = {f"samples/{place}.png": _png(image) for place, image in enumerate(check_rows)}
     return Candidate(

@@ -1,0 +1,1 @@
+"""What the gRPC service promises, by subject."""

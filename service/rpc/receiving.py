@@ -1,0 +1,134 @@
+"""Which calls may send their messages: as many as there is room for among the bytes of all bodies.
+
+A message is received whole, and nobody can tell before how large it is. So room for the largest is taken
+before one is asked for, and what it does not need is given back once it is there. A call that waits has
+sent no more than the window that HTTP/2 gives it (64 KiB).
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from typing import Any
+
+import grpc
+
+from service.errors import InvalidRequest, Overloaded, ServiceError
+from service.rpc.calls import Calls
+from service.serving.admission import Admission
+
+# A message may be as large as this part of all bodies, so that there is room for several.
+LARGEST_PART = 4
+
+# A call without a message is mostly over, its message being too large or its client gone; grpc takes so
+# long to cancel it.
+ENDS_S = 1.0
+
+
+class Room:
+    """For messages that are being received: by calls at most a half of all bytes, by streams a quarter."""
+
+    def __init__(self, pending: Admission, max_body_bytes: int) -> None:
+        self.message_bytes = max(1, min(max_body_bytes, pending.limit // LARGEST_PART))
+        largest = max(1, pending.limit // self.message_bytes)
+        self._pending = pending
+        self._calls = asyncio.Semaphore(max(1, largest // 2))
+        self._most_streams = max(1, largest // 4)
+        self._streams = 0
+
+    @asynccontextmanager
+    async def for_message(self) -> AsyncIterator[Callable[[int], None]]:
+        """For one, in turn; it is to be told how large that is once it is there. Raises Overloaded."""
+        held = 0
+        await self._calls.acquire()
+        receiving = True
+
+        def received(size: int) -> None:
+            nonlocal held, receiving
+            self._pending.release(held - size)
+            held, receiving = size, False
+            self._calls.release()
+
+        try:
+            self._pending.admit(self.message_bytes)
+            held = self.message_bytes
+            yield received
+        finally:
+            self._pending.release(held)
+            if receiving:
+                self._calls.release()
+
+    @contextmanager
+    def for_stream(self) -> Iterator[None]:
+        """For its messages, one at a time: the next may come whenever it likes. Raises Overloaded."""
+        if self._streams >= self._most_streams:
+            raise Overloaded(
+                f"{self._streams:,} streams are open; one more has no room for its messages.", 1
+            )
+        self._pending.admit(self.message_bytes)
+        self._streams += 1
+        try:
+            yield
+        finally:
+            self._streams -= 1
+            self._pending.release(self.message_bytes)
+
+
+class Receiving(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # it has no types
+    """Stands before every method: its message is received when there is room."""
+
+    def __init__(self, room: Room, calls: Calls, timeout_s: float) -> None:
+        """`timeout_s`: within which a message is to be there."""
+        self._room = room
+        self._calls = calls
+        self._timeout_s = timeout_s
+
+    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
+        handler = await continuation(details)
+        if handler is None:
+            return None
+        if handler.request_streaming:
+            make, answered = grpc.stream_stream_rpc_method_handler, self._stream(handler, details.method)
+        elif handler.response_streaming:
+            make, answered = (
+                grpc.stream_stream_rpc_method_handler,
+                self._call(handler.unary_stream, details.method),
+            )
+        else:
+            make, answered = (
+                grpc.stream_unary_rpc_method_handler,
+                self._call(handler.unary_unary, details.method),
+            )
+        return make(answered, handler.request_deserializer, handler.response_serializer)
+
+    def _call(self, answer: Callable[[Any, Any], Awaitable[Any]], path: str) -> Any:
+        """Of one message, which to the wire is a stream of one."""
+
+        async def answered(_: Any, context: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                async with asyncio.timeout(self._timeout_s) as until, self._room.for_message() as received:
+                    request = await context.read()
+                    if request is grpc.aio.EOF:
+                        await asyncio.sleep(ENDS_S)
+                        raise InvalidRequest("The call ended without a message.")
+                    received(request.ByteSize())
+                    until.reschedule(None)
+                    return await answer(request, context)
+            except (ServiceError, TimeoutError) as error:
+                await self._calls.refuse(context, path, error, started)
+
+        return answered
+
+    def _stream(self, handler: Any, path: str) -> Any:
+        async def answered(requests: Any, context: Any) -> None:
+            started = time.perf_counter()
+            try:
+                with self._room.for_stream():
+                    async with aclosing(handler.stream_stream(requests, context)) as answers:
+                        async for answer in answers:
+                            await context.write(answer)
+            except ServiceError as error:
+                await self._calls.refuse(context, path, error, started)
+
+        return answered

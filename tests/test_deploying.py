@@ -1,0 +1,102 @@
+"""What docs/deploying.md gives to nginx and systemd, and what docs/coming-from.md says there is."""
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import COMMITTED, ROOT, served, wait_for
+
+DOCS = ROOT / "docs"
+PAGE = (DOCS / "deploying.md").read_text(encoding="utf-8")
+NAMED = (DOCS / "coming-from.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def block(language: str) -> str:
+    (text,) = re.findall(rf"^```{language}\n(.+?)^```", PAGE, re.M | re.S)
+    return str(text)
+
+
+@pytest.fixture(scope="module")
+def below_a_path() -> Iterator[httpx.Client]:
+    """As the page says: `python -m service --root-path /abacus`."""
+    (option,) = re.findall(r"python -m service (--root-path \S+)`", PAGE)
+    with served("--artifacts", str(COMMITTED), *option.split()) as service:
+        yield service.client
+
+
+@pytest.fixture
+def through_nginx(below_a_path: httpx.Client, tmp_path: Path) -> Iterator[httpx.Client]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    server = block("nginx").replace("127.0.0.1:8000", below_a_path.base_url.netloc.decode())
+    server = server.replace("listen 80;", f"listen 127.0.0.1:{port};")
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    paths = "".join(f"{kind}_temp_path {tmp_path / kind};\n" for kind in kinds)
+    head = f"daemon off; master_process off; pid {tmp_path / 'pid'}; error_log stderr; events {{}}\n"
+    (tmp_path / "nginx.conf").write_text(f"{head} http {{ access_log off;\n{paths}{server}}}")
+    command = ["nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-e", "stderr"]
+    process = subprocess.Popen(command)
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        wait_for(lambda: process.poll() is not None or is_open(port))
+        yield client
+    process.terminate()
+    process.wait(timeout=30)
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
+
+
+def check_below_a_path(client: httpx.Client) -> None:
+    answer = client.post("/abacus/predict/pass", json={"hours": 4})
+    assert (answer.status_code, answer.json()["passed"]) == (200, True)
+    assert client.get("/abacus/openapi.json").json()["servers"] == [{"url": "/abacus"}]
+    assert client.get("/abacus/").status_code == 200
+    assert client.get("/abacus/health/ready").json()["ready"]
+    large = client.post(
+        "/abacus/predict/digit", content=b"x" * 2_000_000, headers={"Content-Type": "image/png"}
+    )
+    assert large.headers["content-type"] == "application/problem+json"
+    assert large.json()["type"].startswith("urn:problem-type:abacus:")
+
+
+def test_below_a_path(below_a_path: httpx.Client) -> None:
+    check_below_a_path(below_a_path)
+    assert below_a_path.post("/predict/pass", json={"hours": 4}).status_code == 200
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
+def test_behind_nginx(through_nginx: httpx.Client) -> None:
+    check_below_a_path(through_nginx)
+    assert through_nginx.get("/").status_code == 404
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    unit = tmp_path / "abacus.service"
+    unit.write_text(block("ini").replace("/opt/abacus/.venv/bin/python", sys.executable))
+    done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "abacus" in line]) == (0, [])
+
+
+def test_what_it_is_called_here_is_there(below_a_path: httpx.Client) -> None:
+    settings = re.findall(r"^\| `(--[a-z-]+)` \|", README, re.M)
+    publishing = {"--kind", "--size", "--name"}  # which test_your_own_model.py gives
+    paths = below_a_path.get("/openapi.json").json()["paths"].keys()
+    known = {re.sub(r"/(pass|digit|object)\b", "/{name}", path) for path in paths}
+    ours = [row.split(" | ")[1] for row in NAMED.splitlines() if row.count(" | ") == 1]
+    assert len(ours) > 30
+    for said in ours:
+        assert set(re.findall(r"(?<!\S)`?(--[a-z][a-z-]+)", said)) <= {*settings, *publishing}, said
+        for path in re.findall(r"`(?:GET |POST )?(/[^`?]*)", said):
+            assert re.sub(r"/digit\b", "/{name}", path) in known, said
