@@ -140,10 +140,10 @@ class TableEndpoint(Endpoint):
     def _examples(self) -> dict[str, Any]:
         """From the check's rows: what the model is known to answer."""
         rows = [self._named(row) for row in decode_tensor(self.manifest.check.inputs)[:2].tolist()]
-        names = [name for name in rows[0] if all(name in row for row in rows)]
+        names = [column.name for column in self.columns.columns if any(column.name in row for row in rows)]
         return {
             "one": {"summary": "One row", "value": rows[0]},
-            "columns": {"summary": "Columns", "value": {n: [row[n] for row in rows] for n in names}},
+            "columns": {"summary": "Columns", "value": {n: [row.get(n) for row in rows] for n in names}},
             "rows": {"summary": "Rows", "value": rows},
         }
 
