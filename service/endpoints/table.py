@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from starlette.responses import Response
 
-from service.artifacts.interface import Output, TableInput
+from service.artifacts.interface import Column, Output, TableInput
 from service.artifacts.manifest import Manifest
 from service.endpoints.answer import response
 from service.endpoints.columns import MAX_ROWS, Columns, Values
@@ -29,7 +29,7 @@ MAX_DOCUMENT_BYTES = 2 * 1024 * 1024
 # Some hundred rows are computed and answered in a fraction of a millisecond, which others can wait.
 BATCH_ROWS = 400
 
-RowResult = Callable[[list[float]], dict[str, Any]]
+Say = Callable[[dict[str, Any], list[float]], None]
 
 
 class TableEndpoint(Endpoint):
@@ -50,7 +50,7 @@ class TableEndpoint(Endpoint):
             for at, column in enumerate(columns)
             if column.training_minimum is not None and column.training_maximum is not None
         ]
-        self._result = _results(manifest.output)
+        self._say = _saying(manifest.output)
 
     def read(self, requests: Sequence[RawRequest]) -> Sequence[RawRequest]:
         return requests
@@ -116,20 +116,13 @@ class TableEndpoint(Endpoint):
     def _results(self, values: Values, answer: Answer, part: slice) -> list[dict[str, Any]]:
         """A few rows at a time: lists of all of them would be work for the garbage collector."""
         rows, outputs = values[part].tolist(), answer.outputs[part].tolist()
-        echo, result, extrapolates = self._echo, self._result, self._extrapolates
-        return [
-            {**echo(row), **result(output), "extrapolating": extrapolates(row)}
-            for row, output in zip(rows, outputs, strict=True)
-        ]
-
-    def _echo(self, row: list[float]) -> dict[str, Any]:
-        """The value of the only column there is."""
-        if self._echoed is None:
-            return {}
-        (value,), categories = row, self._echoed.categories
-        if value != value:
-            return {self._echoed.name: None}
-        return {self._echoed.name: categories[int(value)] if categories else value}
+        results, echoed, say = list[dict[str, Any]](), self._echoed, self._say
+        for row, output in zip(rows, outputs, strict=True):
+            result = {echoed.name: _value_of(echoed, row[0])} if echoed else {}
+            say(result, output)
+            result["extrapolating"] = self._extrapolates(row)
+            results.append(result)
+        return results
 
     def _extrapolates(self, row: list[float]) -> bool:
         for at, low, high in self._ranges:  # noqa: SIM110 - any() of a generator takes twice the time
@@ -140,10 +133,10 @@ class TableEndpoint(Endpoint):
     def _examples(self) -> dict[str, Any]:
         """From the check's rows: what the model is known to answer."""
         rows = [self._named(row) for row in decode_tensor(self.manifest.check.inputs)[:2].tolist()]
-        names = [name for name in rows[0] if all(name in row for row in rows)]
+        names = [column.name for column in self.columns.columns if any(column.name in row for row in rows)]
         return {
             "one": {"summary": "One row", "value": rows[0]},
-            "columns": {"summary": "Columns", "value": {n: [row[n] for row in rows] for n in names}},
+            "columns": {"summary": "Columns", "value": {n: [row.get(n) for row in rows] for n in names}},
             "rows": {"summary": "Rows", "value": rows},
         }
 
@@ -202,26 +195,37 @@ class TableEndpoint(Endpoint):
         return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def _results(output: Output) -> RowResult:
-    """What one row of outputs says."""
+def _value_of(column: Column, value: float) -> Any:
+    """As it was sent; None where it is missing."""
+    if value != value:
+        return None
+    return column.categories[int(value)] if column.categories else value
+
+
+def _saying(output: Output) -> Say:
+    """Adds what one row of outputs says to a result: one dictionary a row is made, not three."""
     labels = output.labels
     if output.kind == "binary":
         (label,), threshold = labels, output.threshold
         assert threshold is not None
-        return lambda row: {"probability": row[0], label: row[0] >= threshold}
+
+        def binary(result: dict[str, Any], row: list[float]) -> None:
+            result["probability"] = probability = row[0]
+            result[label] = probability >= threshold
+
+        return binary
     if output.kind == "numbers":
-        return lambda row: dict(zip(labels, row, strict=True))
+        return lambda result, row: result.update(zip(labels, row, strict=True))
     score = output.score
 
-    def classes(row: list[float]) -> dict[str, Any]:
-        odd = {"out_of_distribution": row.pop() > score.threshold} if score else {}
+    def classes(result: dict[str, Any], row: list[float]) -> None:
+        odd = row.pop() > score.threshold if score else None
         confidence = max(row)
-        return {
-            "label": labels[row.index(confidence)],
-            "confidence": confidence,
-            "probabilities": dict(zip(labels, row, strict=True)),
-            **odd,
-        }
+        result["label"] = labels[row.index(confidence)]
+        result["confidence"] = confidence
+        result["probabilities"] = dict(zip(labels, row, strict=True))
+        if score:
+            result["out_of_distribution"] = odd
 
     return classes
 

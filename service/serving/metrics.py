@@ -67,6 +67,9 @@ class BurstGauge(Gauge):
 
     def set(self, value: float) -> None:
         if self._latest is None:
+            if asyncio._get_running_loop() is None:
+                super().set(value)
+                return
             asyncio.get_running_loop().call_soon(self._settle)
         self._latest = value
 
@@ -111,7 +114,7 @@ class Metrics:
         batch_rows = BurstHistogram(
             "abacus_batch_rows", "Rows of a batch.", ("model", "version"), buckets=ROWS, registry=registry
         )
-        last_batch = Gauge(
+        last_batch = BurstGauge(
             "abacus_last_batch_timestamp_seconds",
             "When a version of a model last computed a batch.",
             ("model", "version"),
