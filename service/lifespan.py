@@ -139,9 +139,11 @@ def _rpc(app: FastAPI, settings: Settings, backend: Backend) -> AbstractAsyncCon
     """The server of gRPC, which is imported only where it is wanted."""
     if settings.grpc_port is None:
         return nullcontext()
+    from service.rpc.calls import Calls
     from service.rpc.serving import rpc_served
 
-    return rpc_served(settings, backend, app.state.ledger, app.state.keys)
+    state = app.state
+    return rpc_served(settings, backend, Calls(state.ledger, state.keys, state.spans))
 
 
 def _backend(registry: Registry, metrics: Metrics, settings: Settings) -> Backend:
