@@ -7,9 +7,10 @@ from typing import Any, TypeAlias
 
 from google.protobuf.json_format import ParseDict
 
-from service.errors import InferenceFailed, NotReady, ReadOnlyRepository, UnknownModel
+from service.errors import InferenceFailed, NotReady, UnknownModel
 from service.protocol.infer import computed, most_rows
 from service.protocol.metadata import ServerMetadata, index, model_config, model_metadata
+from service.protocol.repository import check_changes_nothing, controlled
 from service.protocol.statistics import statistics
 from service.rpc.calls import Calls, Scope
 from service.rpc.inference import inference_of, response_of
@@ -68,10 +69,14 @@ class InferenceServicer:
         return ParseDict({"models": models}, message("RepositoryIndexResponse"))
 
     async def RepositoryModelLoad(self, request: Any, _: Scope) -> Any:
-        raise ReadOnlyRepository(request.model_name)
+        repository = controlled(self._backend, request.model_name)
+        check_changes_nothing(list(request.parameters))
+        await repository.load(request.model_name)
+        return message("RepositoryModelLoadResponse")
 
     async def RepositoryModelUnload(self, request: Any, _: Scope) -> Any:
-        raise ReadOnlyRepository(request.model_name)
+        controlled(self._backend, request.model_name).unload(request.model_name)
+        return message("RepositoryModelUnloadResponse")
 
     async def ModelInfer(self, request: Any, scope: Scope) -> Any:
         """By the version that is asked, or by its canary. Raises ServiceError or TimeoutError."""
