@@ -55,6 +55,7 @@ def serve(
     artifacts: Annotated[Path | None, _option("artifacts")] = None,
     models: Annotated[str | None, _option("models")] = None,
     keep: Annotated[int | None, _option("keep")] = None,
+    allow_repository_control: Annotated[bool | None, _option("allow_repository_control")] = None,
     canary_share: Annotated[float | None, _option("canary_share")] = None,
     device: Annotated[str | None, _option("device")] = None,
     workers: Annotated[int | None, _option("workers")] = None,
@@ -149,6 +150,10 @@ def _check(settings: Settings) -> None:
         KeyFile(settings.api_keys_file)
     if settings.trusted_keys:
         TrustedKeys(settings.trusted_keys)
+    if settings.allow_repository_control and settings.workers > 1:
+        raise typer.BadParameter(
+            "--allow-repository-control is for --workers 1: a worker does not know what others unloaded."
+        )
     if settings.traces != "off" and not find_spec("opentelemetry.sdk"):
         raise typer.BadParameter(f"--traces needs the extra: {installing('tracing')}")
     if settings.grpc_port is not None and not all(map(find_spec, ("grpc_tools", "grpc_reflection"))):

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any, TypeAlias
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -32,6 +33,8 @@ from service.protocol import infer, routes
 from service.serving.metrics import Metrics
 from service.settings import KeyContents, Settings, Traces
 
+Spans: TypeAlias = Any  # of service.http.tracing, which needs an extra
+
 EXPOSED_FIELDS = ("X-Request-ID", "Server-Timing", "Retry-After")  # to pages of other origins
 
 
@@ -55,7 +58,8 @@ class Abacus(FastAPI):
         )
         self._prefix = settings.root_path
         ledger = Ledger(metrics, settings.access_log)
-        traced = _tracing(settings.traces)
+        spans = _spans(settings.traces)
+        traced = _tracing(spans)
 
         def surrounded(app: ASGIApp) -> ASGIApp:
             if keys:
@@ -79,6 +83,7 @@ class Abacus(FastAPI):
         self.state.stuck = False  # True when it has stopped and a thread still computes
         self.state.keys = keys
         self.state.ledger = ledger
+        self.state.spans = spans
         self.needs_no_more = settings.traces == "off" and not settings.cors_origins  # than an answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,13 +137,22 @@ def _below(root_path: str, path: str) -> str:
     return (path[len(root_path) :] or "/") if f"{path}/".startswith(f"{root_path}/") else path
 
 
-def _tracing(traces: Traces) -> Callable[[ASGIApp], ASGIApp]:
-    """The middleware that makes spans. OpenTelemetry's SDK is imported only where it is wanted."""
+def _spans(traces: Traces) -> Spans | None:
+    """What makes spans. OpenTelemetry's SDK is imported only where it is wanted."""
     if traces == "off":
-        return lambda app: app
-    from service.http.tracing import Tracing, make_provider
+        return None
+    from service.http.tracing import Spans, make_provider
 
-    return partial(Tracing, provider=make_provider(traces))
+    return Spans(make_provider(traces))
+
+
+def _tracing(spans: Spans | None) -> Callable[[ASGIApp], ASGIApp]:
+    """The middleware that makes them."""
+    if spans is None:
+        return lambda app: app
+    from service.http.tracing import Tracing
+
+    return partial(Tracing, spans=spans)
 
 
 def _asgi(endpoint: Callable[[Scope, Receive], Awaitable[Response]]) -> ASGIApp:

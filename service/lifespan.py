@@ -30,7 +30,7 @@ from service.rollout.reload import Reloader
 from service.serving.admission import Admission, queue_rows
 from service.serving.batching import Batcher
 from service.serving.call import Backend, Deadlines
-from service.serving.loading import Loader, Ready
+from service.serving.loading import Loader, Ready, Repository
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
 from service.serving.served import Served
@@ -71,7 +71,9 @@ async def lifespan(app: FastAPI, settings: Settings, trusted: TrustedKeys | None
         settings.models,
         making.forget,
     )
-    backend = app.state.backend = _backend(registry, metrics, settings)
+    backend = app.state.backend = _backend(
+        registry, metrics, settings, reloader if settings.allow_repository_control else None
+    )
     watchdog = Watchdog(lambda: reloader.computing, registry.hang, settings.batch_timeout_s)
     watchdog.start()
     # A thread that computes can hand over its answers only with the interpreter lock, which the event loop
@@ -139,12 +141,16 @@ def _rpc(app: FastAPI, settings: Settings, backend: Backend) -> AbstractAsyncCon
     """The server of gRPC, which is imported only where it is wanted."""
     if settings.grpc_port is None:
         return nullcontext()
+    from service.rpc.calls import Calls
     from service.rpc.serving import rpc_served
 
-    return rpc_served(settings, backend, app.state.ledger, app.state.keys)
+    state = app.state
+    return rpc_served(settings, backend, Calls(state.ledger, state.keys, state.spans))
 
 
-def _backend(registry: Registry, metrics: Metrics, settings: Settings) -> Backend:
+def _backend(
+    registry: Registry, metrics: Metrics, settings: Settings, repository: Repository | None
+) -> Backend:
     cpus = usable_cpus() // settings.workers
     return Backend(
         registry=registry,
@@ -156,4 +162,5 @@ def _backend(registry: Registry, metrics: Metrics, settings: Settings) -> Backen
         max_body_bytes=settings.max_body_bytes,
         max_image_pixels=settings.max_image_pixels,
         request_timeout_s=settings.request_timeout_s,
+        repository=repository,
     )

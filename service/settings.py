@@ -96,6 +96,9 @@ class Settings(BaseSettings):
         le=MOST_KEPT,
         description="Versions of a model that are loaded: the live one, and the newest others.",
     )
+    allow_repository_control: bool = Field(
+        False, description="Load and unload models by requests of the Open Inference Protocol; one worker."
+    )
     canary_share: float = Field(
         0.05,
         ge=0,

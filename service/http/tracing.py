@@ -4,7 +4,8 @@ The caller's trace is continued (W3C Trace Context, `traceparent`), and its id g
 is an extra, `abacus-serving[tracing]`; nothing imports this module without it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
@@ -17,33 +18,23 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.settings import Traces
 
 
-class Tracing:
-    """Makes the spans of requests. Stands around RequestContext, which leaves in the state what it did."""
+class Spans:
+    """Makes the spans of requests, whatever they come by."""
 
-    def __init__(self, app: ASGIApp, provider: TracerProvider) -> None:
-        self._app = app
+    def __init__(self, provider: TracerProvider) -> None:
         self._tracer = provider.get_tracer("service")
         self._propagator = TraceContextTextMapPropagator()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    @contextmanager
+    def around(self, scope: Scope, name: str, attributes: Mapping[str, str]) -> Iterator[Span]:
+        """The span of one request, whose state is left with what was done, and with the trace's id."""
         headers = {str(k, "latin-1"): str(v, "latin-1") for k, v in scope["headers"]}
         context = self._propagator.extract(headers)
-        name = f"{scope['method']} {scope['path']}"
-        attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
         with self._tracer.start_as_current_span(name, context, SpanKind.SERVER, attributes) as span:
-            scope.setdefault("state", {})["trace_id"] = f"{span.get_span_context().trace_id:032x}"
-
-            async def send_with_trace(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    _set_status(span, message["status"])
-                    message["headers"] = [*message["headers"], (b"traceparent", _traceparent(span))]
-                await send(message)
-
-            await self._app(scope, receive, send_with_trace)
-            prediction = scope["state"].get("prediction")
+            state = scope.setdefault("state", {})
+            state["trace_id"] = f"{span.get_span_context().trace_id:032x}"
+            yield span
+            prediction = state.get("prediction")
             if prediction:
                 served_by, stages, ended_ns = prediction
                 span.set_attributes({f"abacus.{name}": value for name, value in served_by.items()})
@@ -57,6 +48,31 @@ class Tracing:
             part = self._tracer.start_span(stage, context, start_time=started_ns)
             started_ns += int(seconds * 1e9)
             part.end(started_ns)
+
+
+class Tracing:
+    """Makes the spans of HTTP. Stands around RequestContext, which leaves in the state what it did."""
+
+    def __init__(self, app: ASGIApp, spans: Spans) -> None:
+        self._app = app
+        self._spans = spans
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        name = f"{scope['method']} {scope['path']}"
+        attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
+        with self._spans.around(scope, name, attributes) as span:
+
+            async def send_with_trace(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    _set_status(span, message["status"])
+                    field = (b"traceparent", traceparent(span).encode())
+                    message["headers"] = [*message["headers"], field]
+                await send(message)
+
+            await self._app(scope, receive, send_with_trace)
 
 
 def make_provider(traces: Traces) -> TracerProvider:
@@ -80,7 +96,15 @@ def _set_status(span: Span, status: int) -> None:
         span.set_status(StatusCode.ERROR)
 
 
-def _traceparent(span: Span) -> bytes:
+def set_code(span: Span, code: str, is_error: bool) -> None:
+    """Of a call over gRPC: the name of its status."""
+    span.set_attribute("rpc.response.status_code", code)
+    if is_error:
+        span.set_attribute("error.type", code)
+        span.set_status(StatusCode.ERROR)
+
+
+def traceparent(span: Span) -> str:
     """The header by which others continue this trace."""
     context = span.get_span_context()
-    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}".encode()
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"

@@ -3,7 +3,6 @@
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ValidationError
 
 from service import errors
 from service.endpoints.dispatch import BackendDep
@@ -21,17 +20,27 @@ from service.protocol.metadata import (
     model_config,
     model_metadata,
 )
+from service.protocol.repository import (
+    MAX_QUESTION_BYTES,
+    Change,
+    IndexQuestion,
+    check_changes_nothing,
+    controlled,
+    question,
+)
 from service.protocol.statistics import statistics
 from service.serving.body import Body
+from service.serving.call import Backend
 from service.serving.health import check_live, check_ready
 
 MODEL, VERSION = "/models/{name}", "/models/{name}/versions/{version}"
-MAX_QUESTION_BYTES = 4096
 
 router = APIRouter(prefix=PROTOCOL, tags=["protocol"])
 
 _OF_MODEL = error_responses(UnknownModel, errors.UnknownVersion, NotReady, path=PROTOCOL)
-_REFUSED = error_responses(ReadOnlyRepository, path=PROTOCOL)
+_CONTROLLED = error_responses(
+    InvalidRequest, UnknownModel, ReadOnlyRepository, errors.PayloadTooLarge, NotReady, path=PROTOCOL
+)
 
 
 @router.get("", summary="What the service is, and which extensions it has")
@@ -104,10 +113,6 @@ async def infer_with(request: Request) -> Response:
     return await infer.answer(request.scope, request.receive)
 
 
-class _Question(BaseModel):
-    ready: bool = False
-
-
 @router.post(
     "/repository/index",
     summary="Every version that is loaded, and the models of which none is",
@@ -115,20 +120,27 @@ class _Question(BaseModel):
 )
 async def repository_index(request: Request, backend: BackendDep) -> list[IndexEntry]:
     """`{"ready": true}`, as the body, leaves the latter out."""
-    body = Body(request.scope, request.receive, MAX_QUESTION_BYTES, backend.pending_bytes)
-    has_body = {b"content-length", b"transfer-encoding"} & body.headers.keys()
-    try:
-        document = await body.content() if has_body else b""
-        question = _Question.model_validate_json(document) if document.strip() else _Question()
-    except ValidationError:
-        raise InvalidRequest('The body is neither empty nor a document such as {"ready": true}.') from None
-    finally:
-        body.forget()
-    return index(backend.registry, question.ready)
+    asked = await question(_body(request, backend), IndexQuestion)
+    return index(backend.registry, asked.ready)
 
 
-@router.post("/repository/models/{name}/load", responses=_REFUSED)
-@router.post("/repository/models/{name}/unload", responses=_REFUSED)
-async def repository_control(name: str) -> None:
-    """Refused: which models are served, and by which versions, is decided in the store alone."""
-    raise ReadOnlyRepository(name)
+@router.post(
+    "/repository/models/{name}/load", summary="Serve a model that was unloaded", responses=_CONTROLLED
+)
+async def repository_load(request: Request, backend: BackendDep, name: str) -> None:
+    """Answers when it is ready. Refused, unless `--allow-repository-control`: the store alone decides."""
+    repository = controlled(backend, name)
+    check_changes_nothing((await question(_body(request, backend), Change)).parameters)
+    await repository.load(name)
+
+
+@router.post("/repository/models/{name}/unload", summary="Serve a model no longer", responses=_CONTROLLED)
+async def repository_unload(request: Request, backend: BackendDep, name: str) -> None:
+    """What is under way is answered. Refused, unless `--allow-repository-control`."""
+    repository = controlled(backend, name)
+    await question(_body(request, backend), Change)
+    repository.unload(name)
+
+
+def _body(request: Request, backend: Backend) -> Body:
+    return Body(request.scope, request.receive, MAX_QUESTION_BYTES, backend.pending_bytes)

@@ -14,6 +14,7 @@ from service.artifacts.fitness import exchangeable
 from service.artifacts.look import Look
 from service.artifacts.manifest import ArtifactError, Manifest
 from service.artifacts.pointers import CANARY
+from service.errors import NotReady
 from service.rollout.finding import Finder
 from service.rollout.following import Follower, Loads
 from service.serving.batching import Batcher
@@ -98,8 +99,27 @@ class Reloader:
         self._follow(follower.follow(self._every_s))
 
     def _gone(self, name: str) -> None:
-        self._followers.pop(name).leave()
+        if follower := self._followers.pop(name, None):  # there is none of what is unloaded
+            follower.leave()
         self._retire(*self._registry.lose(name))
+
+    def unload(self, name: str) -> None:
+        """Follow it no longer, and serve it no longer. Raises UnknownModel or NotReady."""
+        self._registry.live(name)
+        if follower := self._followers.pop(name, None):
+            follower.leave()
+        self._retire(*self._registry.unload(name))
+
+    async def load(self, name: str) -> None:
+        """Follow it again until it is live. Raises UnknownModel, or NotReady, which says why not."""
+        self._registry.live(name)
+        if name not in self._followers and name in self._finder.followed:
+            self._come(name)
+        if follower := self._followers.get(name):
+            while not follower.tried.is_set() and self._followers.get(name) is follower:
+                await asyncio.sleep(WAIT_LOOK_S)
+        if why := self._registry.refused(name):
+            raise NotReady(f"Model {name!r} is not loaded: {why}.")
 
     def _follow(self, following: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(following)

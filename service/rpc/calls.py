@@ -4,7 +4,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeAlias
 
 import grpc
 
@@ -20,6 +21,11 @@ from service.serving.request_id import request_id_of
 logger = logging.getLogger(__name__)
 
 Scope = dict[str, Any]
+Spans: TypeAlias = Any  # of service.http.tracing, which needs an extra
+Span: TypeAlias = Any
+Answer = Callable[[Scope], Awaitable[Any]]
+
+_OPEN = ("ServerLive", "ServerReady")  # as /health is
 
 # By the HTTP status that means the same.
 _CODES = {
@@ -34,58 +40,82 @@ _CODES = {
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 
+# What a server's span is an error by (OpenTelemetry, "Semantic conventions for gRPC").
+_OURS = frozenset(
+    (
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.UNIMPLEMENTED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DATA_LOSS,
+    )
+)
+
 
 class Calls:
     """What all calls have in common."""
 
-    def __init__(self, ledger: Ledger, keys: KeyFile | None) -> None:
+    def __init__(self, ledger: Ledger, keys: KeyFile | None, spans: Spans | None) -> None:
         self._ledger = ledger
         self._keys = keys
+        self._spans = spans
 
-    async def answered(
-        self, context: Any, method: str, answer: Callable[[Scope], Awaitable[Any]], needs_key: bool = True
-    ) -> Any:
-        """What `answer` returns; what it raises ends the call with the status that fits."""
-        scope, started = _scope(context, f"/{SERVICE}/{method}"), time.perf_counter()
+    async def answered(self, context: Any, path: str, answer: Answer) -> Any:
+        """What `answer` returns; what it raises ends the call with the status that fits.
+
+        `path`: of the method, as HTTP/2 has it.
+        """
+        scope, started = _scope(context, path), time.perf_counter()
         request_id = request_id_of(scope)
-        try:
-            outcome = await self._outcome(scope, answer, needs_key)
-        except asyncio.CancelledError:
-            self._record(scope, CLIENT_CLOSED_REQUEST, "abandoned", started)
-            raise
-        if not isinstance(outcome, BaseException):
-            self._record(scope, 200, None, started)
-            context.set_trailing_metadata((("x-request-id", request_id),))
-            return outcome
-        return await self._refused(scope, context, outcome, started)
+        with self._span(scope, path) as span:
+            outcome = await self._outcome(scope, answer)
+            told = outcome
+            if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
+                told = _told(outcome, request_id)
+            metadata = [("x-request-id", request_id), *_end(span, told)]
+        seconds = time.perf_counter() - started
+        if isinstance(told, asyncio.CancelledError):
+            self._ledger.record(Entry(scope, CLIENT_CLOSED_REQUEST, "abandoned", seconds))
+            raise told
+        if isinstance(told, ServiceError):
+            self._ledger.record(Entry(scope, told.status, told.slug, seconds))
+            await context.abort(*_aborted(told, metadata))
+        self._ledger.record(Entry(scope, 200, None, seconds))
+        context.set_trailing_metadata(tuple(metadata))
+        return told
 
-    async def refuse(self, context: Any, path: str, error: BaseException, started: float) -> NoReturn:
-        """It is not answered, for its message was not taken. `path`: of the method, as HTTP/2 has it."""
-        scope = _scope(context, path)
-        await self._refused(scope, context, error, started)
+    async def refuse(self, context: Any, path: str, error: Exception) -> None:
+        """It ends with that error, whatever is asked."""
 
-    async def _refused(
-        self, scope: Scope, context: Any, outcome: BaseException, started: float
-    ) -> NoReturn:
-        request_id = request_id_of(scope)
-        error = _told(outcome, request_id)
-        self._record(scope, error.status, error.slug, started)
-        await context.abort(*_aborted(error, request_id))
-        raise AssertionError("abort raises")
+        async def answer(_: Scope) -> None:
+            raise error
 
-    async def _outcome(
-        self, scope: Scope, answer: Callable[[Scope], Awaitable[Any]], needs_key: bool
-    ) -> Any | BaseException:
+        await self.answered(context, path, answer)
+
+    def _span(self, scope: Scope, path: str) -> AbstractContextManager[Span | None]:
+        """Named as OpenTelemetry's conventions for RPC have it."""
+        if self._spans is None:
+            return nullcontext()
+        method = path.removeprefix("/")
+        attributes = {"rpc.system.name": "grpc", "rpc.method": method}
+        span: AbstractContextManager[Span] = self._spans.around(scope, method, attributes)
+        return span
+
+    async def _outcome(self, scope: Scope, answer: Answer) -> Any | BaseException:
         """What is answered or raised, whatever that is: nothing internal reaches the client."""
         try:
-            if needs_key and self._keys:
+            if self._keys and _needs_key(scope["path"]):
                 check(self._keys, scope)
-        except ServiceError as error:
+            return (await asyncio.gather(answer(scope), return_exceptions=True))[0]
+        except (ServiceError, asyncio.CancelledError) as error:
             return error
-        return (await asyncio.gather(answer(scope), return_exceptions=True))[0]
 
-    def _record(self, scope: Scope, status: int, reason: str | None, started: float) -> None:
-        self._ledger.record(Entry(scope, status, reason, time.perf_counter() - started))
+
+def _needs_key(path: str) -> bool:
+    """Health and reflection are not kept either."""
+    _, service, method = path.split("/", 2)
+    return service == SERVICE and method not in _OPEN
 
 
 def _told(outcome: BaseException, request_id: str) -> ServiceError:
@@ -100,14 +130,30 @@ def _told(outcome: BaseException, request_id: str) -> ServiceError:
     return error
 
 
+def _code(told: Any) -> grpc.StatusCode:
+    if isinstance(told, asyncio.CancelledError):
+        return grpc.StatusCode.CANCELLED
+    if isinstance(told, ServiceError):
+        return _CODES.get(told.status, grpc.StatusCode.INTERNAL)
+    return grpc.StatusCode.OK
+
+
 def _aborted(
-    error: ServiceError, request_id: str
+    error: ServiceError, metadata: list[tuple[str, str]]
 ) -> tuple[grpc.StatusCode, str, tuple[tuple[str, str], ...]]:
-    metadata = [("x-request-id", request_id)]
     if error.retry_after_s is not None:
-        metadata.append(("retry-after", str(error.retry_after_s)))
-    code = _CODES.get(error.status, grpc.StatusCode.INTERNAL)
-    return code, shortened(error.detail, LONGEST_DETAIL), tuple(metadata)
+        metadata = [*metadata, ("retry-after", str(error.retry_after_s))]
+    return _code(error), shortened(error.detail, LONGEST_DETAIL), tuple(metadata)
+
+
+def _end(span: Span | None, told: Any) -> list[tuple[str, str]]:
+    """Note how the call ended. Returns the metadata by which others continue its trace."""
+    if span is None:
+        return []
+    from service.http.tracing import set_code, traceparent
+
+    set_code(span, _code(told).name, is_error=_code(told) in _OURS)
+    return [("traceparent", traceparent(span))]
 
 
 def _scope(context: Any, path: str) -> Scope:
@@ -123,4 +169,5 @@ def _scope(context: Any, path: str) -> Scope:
         "headers": headers,
         "client": (context.peer(), 0),
         "state": {"route": path},
+        "time_remaining": context.time_remaining,
     }

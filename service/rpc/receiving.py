@@ -6,7 +6,6 @@ sent no more than the window that HTTP/2 gives it (64 KiB).
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
@@ -14,8 +13,11 @@ from typing import Any
 import grpc
 
 from service.errors import InvalidRequest, Overloaded, ServiceError
-from service.rpc.calls import Calls
+from service.rpc.calls import Calls, Scope
+from service.rpc.messages import SERVICE
 from service.serving.admission import Admission
+
+Answer = Callable[[Any, Any], Awaitable[Any]]
 
 # A message may be as large as this part of all bodies, so that there is room for several.
 LARGEST_PART = 4
@@ -75,7 +77,10 @@ class Room:
 
 
 class Receiving(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # it has no types
-    """Stands before every method: its message is received when there is room."""
+    """Stands before every method: its message is received when there is room.
+
+    Methods of the protocol are called with the scope of their call in the place of grpc's context.
+    """
 
     def __init__(self, room: Room, calls: Calls, timeout_s: float) -> None:
         """`timeout_s`: within which a message is to be there."""
@@ -84,51 +89,65 @@ class Receiving(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # it has no 
         self._timeout_s = timeout_s
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
-        handler = await continuation(details)
+        handler, path = await continuation(details), details.method
         if handler is None:
             return None
+        make = grpc.stream_stream_rpc_method_handler
         if handler.request_streaming:
-            make, answered = grpc.stream_stream_rpc_method_handler, self._stream(handler, details.method)
+            answered = self._stream(handler.stream_stream, path)
+        elif path.startswith(f"/{SERVICE}/"):
+            make, answered = grpc.stream_unary_rpc_method_handler, self._call(handler.unary_unary, path)
         elif handler.response_streaming:
-            make, answered = (
-                grpc.stream_stream_rpc_method_handler,
-                self._call(handler.unary_stream, details.method),
-            )
+            answered = self._call_beside(handler.unary_stream, path)
         else:
-            make, answered = (
-                grpc.stream_unary_rpc_method_handler,
-                self._call(handler.unary_unary, details.method),
-            )
+            make = grpc.stream_unary_rpc_method_handler
+            answered = self._call_beside(handler.unary_unary, path)
         return make(answered, handler.request_deserializer, handler.response_serializer)
 
-    def _call(self, answer: Callable[[Any, Any], Awaitable[Any]], path: str) -> Any:
+    def _call(self, answer: Answer, path: str) -> Any:
         """Of one message, which to the wire is a stream of one."""
 
         async def answered(_: Any, context: Any) -> Any:
-            started = time.perf_counter()
-            try:
-                async with asyncio.timeout(self._timeout_s) as until, self._room.for_message() as received:
-                    request = await context.read()
-                    if request is grpc.aio.EOF:
-                        await asyncio.sleep(ENDS_S)
-                        raise InvalidRequest("The call ended without a message.")
-                    received(request.ByteSize())
-                    until.reschedule(None)
-                    return await answer(request, context)
-            except (ServiceError, TimeoutError) as error:
-                await self._calls.refuse(context, path, error, started)
+            async def received_and_answered(scope: Scope) -> Any:
+                async with self._received(context) as request:
+                    return await answer(request, scope)
+
+            return await self._calls.answered(context, path, received_and_answered)
 
         return answered
 
-    def _stream(self, handler: Any, path: str) -> Any:
+    def _call_beside(self, answer: Answer, path: str) -> Any:
+        """Of grpc's own services, which answer for themselves."""
+
+        async def answered(_: Any, context: Any) -> Any:
+            try:
+                async with self._received(context) as request:
+                    return await answer(request, context)
+            except (ServiceError, TimeoutError) as error:
+                await self._calls.refuse(context, path, error)
+
+        return answered
+
+    @asynccontextmanager
+    async def _received(self, context: Any) -> AsyncIterator[Any]:
+        """The message, which has its room until the block ends. Raises ServiceError or TimeoutError."""
+        async with asyncio.timeout(self._timeout_s) as until, self._room.for_message() as received:
+            request = await context.read()
+            if request is grpc.aio.EOF:
+                await asyncio.sleep(ENDS_S)
+                raise InvalidRequest("The call ended without a message.")
+            received(request.ByteSize())
+            until.reschedule(None)
+            yield request
+
+    def _stream(self, answer: Callable[[Any, Any], Any], path: str) -> Any:
         async def answered(requests: Any, context: Any) -> None:
-            started = time.perf_counter()
             try:
                 with self._room.for_stream():
-                    async with aclosing(handler.stream_stream(requests, context)) as answers:
-                        async for answer in answers:
-                            await context.write(answer)
+                    async with aclosing(answer(requests, context)) as answers:
+                        async for message in answers:
+                            await context.write(message)
             except ServiceError as error:
-                await self._calls.refuse(context, path, error, started)
+                await self._calls.refuse(context, path, error)
 
         return answered

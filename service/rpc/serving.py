@@ -10,8 +10,6 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from service.connections.listening import written
-from service.http.keys import KeyFile
-from service.http.middleware import Ledger
 from service.rpc.calls import Calls
 from service.rpc.messages import SERVICE, protocol
 from service.rpc.receiving import Receiving, Room
@@ -26,11 +24,8 @@ HEALTH_S = 0.25  # between looks at whether all is ready
 
 
 @asynccontextmanager
-async def rpc_served(
-    settings: Settings, backend: Backend, ledger: Ledger, keys: KeyFile | None
-) -> AsyncIterator[None]:
+async def rpc_served(settings: Settings, backend: Backend, calls: Calls) -> AsyncIterator[None]:
     """Serve until the block ends; what is under way then is finished within `--stop-s`."""
-    calls = Calls(ledger, keys)
     room = Room(backend.pending_bytes, settings.max_body_bytes)
     server = grpc.aio.server(
         interceptors=(Receiving(room, calls, settings.request_timeout_s),),

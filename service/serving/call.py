@@ -17,6 +17,7 @@ from service.pictures.images import Finding, Upload
 from service.serving.admission import Admission
 from service.serving.body import LEAST_BYTES, PATIENCE_S, Body
 from service.serving.job import Answer, Rows
+from service.serving.loading import Repository
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
 from service.serving.served import Served
@@ -53,6 +54,7 @@ class Backend:
     max_body_bytes: int
     max_image_pixels: int
     request_timeout_s: float
+    repository: Repository | None = None
 
     def served(self, name: str, version: str | None = None) -> Served:
         """What is live of a model, or a version of it that is loaded.

@@ -1,7 +1,7 @@
 """Versions of the store, loaded as the service serves them."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
@@ -55,3 +55,13 @@ class Loader:
     def load_version(self, name: str, version: int) -> Ready:
         """Raises ArtifactError when it is not fit to serve."""
         return self.prepare(self.read_version(name, version))
+
+
+class Repository(Protocol):
+    """Whoever takes models up and lets them go."""
+
+    async def load(self, name: str) -> None:
+        """Serve it again. Returns when it is ready. Raises UnknownModel, or NotReady, which says why."""
+
+    def unload(self, name: str) -> None:
+        """Serve it no longer; what is under way is answered. Raises UnknownModel or NotReady."""

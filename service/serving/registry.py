@@ -27,6 +27,7 @@ class Registry:
         self.generation = 0  # another whenever another version, or none, is live of a model
         self._required = tuple(required)
         self._found: set[str] = set()
+        self._unloaded: set[str] = set()  # because a request said so
         self._unlisted: str | None = "the store has not been looked at yet"
         self._stopping = False
         self._live: dict[str, Served] = {}
@@ -128,8 +129,11 @@ class Registry:
             return {"service": "stopping"}
         if not self.names:
             return {"store": self._why_unlisted() or "there is no model in it"}
-        missing = {name: self._why_missing(name) for name in self.names if name not in self._live}
+        missing = {name: self._why_missing(name) for name in self.names if self._is_missing(name)}
         return missing | self._hung
+
+    def _is_missing(self, name: str) -> bool:
+        return name not in self._live and name not in self._unloaded
 
     def _why_missing(self, name: str) -> str:
         since = self.silent_since(name)
@@ -151,15 +155,30 @@ class Registry:
     def find(self, name: str) -> None:
         """There is a model of that name, of which nothing is live yet."""
         self._found.add(name)
+        if name in self._unloaded:
+            self._unloaded.discard(name)
+            self._refused.pop(name, None)
 
     def lose(self, name: str) -> list[Served]:
         """There is none any longer. Returns what was loaded of it."""
+        logger.info("model %s is gone from the store, and served no longer", name)
         self._found.discard(name)
+        self._unloaded.discard(name)
+        return self._let_go(name)
+
+    def unload(self, name: str) -> list[Served]:
+        """It is served no longer, because a request said so. Returns what was loaded of it."""
+        logger.info("model %s is unloaded", name)
+        self._unloaded.add(name)
+        loaded = self._let_go(name)
+        self._refused[name] = "unloaded by a request"
+        return loaded
+
+    def _let_go(self, name: str) -> list[Served]:
         for known in (self._refused, self._kept_out, self._looks, self._silent_since):
             known.pop(name, None)
         self.generation += 1
         self._live.pop(name, None)
-        logger.info("model %s is gone from the store, and served no longer", name)
         return list(self._loaded.pop(name, {}).values())
 
     def list_(self, failure: str | None) -> None:

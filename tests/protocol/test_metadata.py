@@ -71,7 +71,7 @@ def test_the_index_of_the_repository(service: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("what", ["load", "unload"])
-def test_no_request_loads_a_model(service: httpx.Client, what: str) -> None:
+def test_no_request_loads_a_model_unless_it_is_allowed(service: httpx.Client, what: str) -> None:
     answer = service.post(f"/v2/repository/models/digit/{what}", json={"parameters": {}})
     assert answer.status_code == 405
     assert answer.headers["allow"] == "OPTIONS"

@@ -1,10 +1,12 @@
 """Versions beside the live one: kept for those who ask for them, and a canary that gets its share."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 import torch
@@ -15,12 +17,14 @@ from service.artifacts.manifest import MANIFEST_FILE
 from service.artifacts.pointers import CANARY, STABLE
 from service.artifacts.store import ArtifactStore
 from service.commands import cli
+from service.rpc.messages import message, protocol
 from tests.conftest import Digits, Served, metric_sum, png, publish_copy, publish_digit, served, wait_for
 from training.digits.digit_nets import DigitNet, softmax_mlp
 
 WITHIN_S = 30
 SHARE = 0.25
 IDS = [f"request-{number}" for number in range(120)]
+FEW = IDS[:20]
 
 
 class FailsOnOne(nn.Module):
@@ -51,7 +55,7 @@ def store(digits: Digits, tmp_path_factory: pytest.TempPathFactory) -> ArtifactS
 @pytest.fixture(scope="module")
 def service(store: ArtifactStore) -> Iterator[Served]:
     options = ("--artifacts", str(store.root), "--reload-s", "0.1", "--canary-share", str(SHARE))
-    with served(*options, "--keep", "2") as service:
+    with served(*options, "--keep", "2", "--grpc-port", "0") as service:
         yield service
 
 
@@ -74,9 +78,38 @@ def ask(service: Served, picture: bytes, request_id: str, path: str = "/predict/
     return service.client.post(path, content=picture, headers=headers)
 
 
+def ask_v2(service: Served, image: Any, request_id: str, version: int | None = None) -> int:
+    """The version that answers, or else the status."""
+    tensor = {"name": "image", "datatype": "UINT8", "shape": [1, 28, 28], "data": image.ravel().tolist()}
+    path = f"/v2/models/digit{f'/versions/{version}' if version else ''}/infer"
+    headers = {"X-Request-ID": request_id}
+    answer = service.client.post(path, json={"inputs": [tensor]}, headers=headers)
+    assert answer.headers["X-Request-ID"] == request_id
+    return int(answer.json()["model_version"]) if answer.status_code == 200 else answer.status_code
+
+
+def ask_grpc(service: Served, image: Any, request_id: str, version: int | None = None) -> int:
+    """Likewise, in HTTP's statuses."""
+    found = re.search(r"gRPC running on ([\w.:]+)", service.log.read_text())
+    assert found
+    request = message("ModelInferRequest", model_name="digit", model_version=str(version or ""))
+    request.inputs.add(name="image", datatype="UINT8", shape=[1, 28, 28])
+    request.raw_input_contents.append(image.tobytes())
+    with grpc.insecure_channel(found[1]) as channel:
+        stub = protocol()[1].GRPCInferenceServiceStub(channel)
+        try:
+            answer = stub.ModelInfer(request, metadata=(("x-request-id", request_id),), timeout=60)
+        except grpc.RpcError as error:
+            return {grpc.StatusCode.NOT_FOUND: 404, grpc.StatusCode.INTERNAL: 500}[error.code()]
+    return int(answer.model_version)
+
+
 def falls_to_the_canary(request_id: str) -> bool:
     """As docs/operations.md says it."""
     return int.from_bytes(sha256(request_id.encode()).digest()[:8], "big") / 2**64 < SHARE
+
+
+OTHER_WAYS = (ask_v2, ask_grpc)
 
 
 def canary_is(service: Served, version: int, picture: bytes) -> bool:
@@ -96,6 +129,8 @@ def test_a_version_that_is_kept_can_be_asked_for(
         answer = ask(service, picture, "kept", f"/predict/digit/versions/{unknown}")
         assert answer.status_code == 404
         assert answer.json()["type"].endswith(":unknown-version")
+    for way in OTHER_WAYS:
+        assert [way(service, digits.images_u8[0], "kept", version) for version in (1, 3, 2)] == [1, 3, 404]
     store.label("digit", 2, STABLE)
     wait_for(lambda: info(service)["loaded"] == [1, 2, 3], WITHIN_S)
     assert ask(service, picture, "kept", "/predict/digit/versions/2").json()["version"] == 2
@@ -119,6 +154,9 @@ def test_a_canary_answers_those_whose_id_falls_into_its_share(
         assert {i for i, answer in answers.items() if answer.json()["version"] == 3} == expected
         assert all(answer.headers["X-Request-ID"] == i for i, answer in answers.items())
     assert ask(service, picture, min(expected), "/predict/digit/versions/1").json()["version"] == 1
+    for way in OTHER_WAYS:
+        assert {i for i in FEW if way(service, digits.images_u8[0], i) == 3} == expected.intersection(FEW)
+        assert way(service, digits.images_u8[0], min(expected), 1) == 1
     assert info(service)["labels"] == {"canary": 3}
     wait_for(
         lambda: (
@@ -144,7 +182,14 @@ def test_a_canary_that_fails_is_stood_in_for_and_the_log_says_so_once(
     assert service.client.get("/health/ready").status_code == 200
     assert service.log.read_text().count("the canary digit/2 fails") == 1
     counted = 'abacus_canary_fallbacks_total{model="digit",version="2"}'
-    assert metric_sum(service.client.get("/metrics").text, counted) == sum(map(falls_to_the_canary, IDS))
+    failures = sum(map(falls_to_the_canary, IDS))
+    assert metric_sum(service.client.get("/metrics").text, counted) == failures
+    for way in OTHER_WAYS:
+        assert {way(service, digits.images_u8[20], i) for i in FEW} == {1}
+        failures += sum(map(falls_to_the_canary, FEW))
+        assert metric_sum(service.client.get("/metrics").text, counted) == failures
+        assert way(service, digits.images_u8[20], "asked-for", 2) == 500
+    assert service.log.read_text().count("the canary digit/2 fails") == 1
     assert ask(service, bad, "asked for", "/predict/digit/versions/2").status_code == 500
 
 
