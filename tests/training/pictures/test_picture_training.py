@@ -120,7 +120,7 @@ def test_biases_learn_faster_and_decay_as_fast() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "batch", "epochs"), [(47_500, 512, 30), (2_000, 31, 36), (100, 16, 43), (5, 16, 300)]
+    ("rows", "batch", "epochs"), [(47_500, 512, 30), (2_000, 31, 30), (100, 16, 43), (5, 16, 300)]
 )
 def test_few_pictures_are_learnt_from_in_small_batches(rows: int, batch: int, epochs: int) -> None:
     hp = hyperparameters(rows, None)
