@@ -32,7 +32,7 @@ def test_a_step_goes_nearly_as_far_in_weak_directions_as_in_strong_ones() -> Non
 
 def test_convolutions_learn_by_it_and_the_rest_as_without() -> None:
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8, 2))
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.to(memory_format=torch.channels_last)
     plain = copy.deepcopy(net)
     hp = Hyperparameters(epochs=1, batch_size=1, learning_rate=0.1, schedule="linear")
     for learning, how in (

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
@@ -50,6 +50,7 @@ def tab(browser: Browser, client: httpx.Client, errors: bool = False, **options:
     context = browser.new_context(base_url=str(client.base_url), **options)
     page = context.new_page()
     page.set_default_timeout(30_000)
+    expect.set_options(timeout=30_000)
     said: list[str] = []
     page.on("console", lambda message: said.append(_line(message)))
     page.on("pageerror", lambda error: said.append(str(error)))
