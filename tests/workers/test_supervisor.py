@@ -127,7 +127,8 @@ def test_one_that_cannot_start_again_is_tried_again_ever_more_slowly(supervise: 
     log = supervised.log.read_text()
     assert log.count("was ended by SIGKILL\n") == 2
     assert log.count("ended with exit code 1 before it was ready") == 2
-    assert "2 start(s) in a row failed, the next one is in 1 s" in log
+    # Two, unless one of them is ready again before the other has failed.
+    assert re.search(r"[12] start\(s\) in a row failed, the next one is in 1 s", log)
     assert log.count("serving") == 1
 
 
