@@ -67,10 +67,11 @@ class BurstGauge(Gauge):
 
     def set(self, value: float) -> None:
         if self._latest is None:
-            if asyncio._get_running_loop() is None:
+            loop = asyncio._get_running_loop()
+            if loop is None:
                 super().set(value)
                 return
-            asyncio.get_running_loop().call_soon(self._settle)
+            loop.call_soon(self._settle)
         self._latest = value
 
     def _settle(self) -> None:

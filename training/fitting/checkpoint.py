@@ -72,9 +72,7 @@ class Checkpoint:
         Raises CheckpointUnusable; where a place to keep it is not `required`, that there is none is told.
         """
         if self._resume and not _newest(self._folder, name):
-            raise CheckpointUnusable(
-                f"there is nothing to resume: {self._folder} has no checkpoint of {name}"
-            )
+            raise self._nothing_to_resume(name)
         probe = self._folder / f".probe.{os.getpid()}"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -96,9 +94,7 @@ class Checkpoint:
             return
         path = self._path if self._path.is_file() else _newest(self._folder, name)
         if not path:
-            raise CheckpointUnusable(
-                f"there is nothing to resume: {self._folder} has no checkpoint of {name}"
-            )
+            raise self._nothing_to_resume(name)
         content = _read(path)
         self._refuse_another_training(path, content["settings"])
         self._tell_of_another_machine(content["machine"])
