@@ -26,8 +26,21 @@ class NoModel(Exception):
     """There is no such model, or its metadata cannot be used."""
 
 
+class Sampled:
+    """Has inputs that its model takes, once they are found."""
+
+    _sample: tuple[Tensor, ...] | None
+
+    @property
+    def sample(self) -> tuple[Tensor, ...]:
+        """Inputs that the model takes. Raises Skipped where none were found."""
+        if not self._sample:
+            raise Skipped("no valid request is known; --sample gives one")
+        return self._sample
+
+
 @dataclass
-class Subject:
+class Subject(Sampled):
     """Rows ask through it; it keeps the replies, for the rows on their form."""
 
     client: Client
@@ -56,13 +69,6 @@ class Subject:
     def versions(self) -> list[str]:
         found = self.metadata.get("versions")
         return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
-
-    @property
-    def sample(self) -> tuple[Tensor, ...]:
-        """Inputs that the model takes. Raises Skipped where none were found."""
-        if not self._sample:
-            raise Skipped("no valid request is known; --sample gives one")
-        return self._sample
 
     @property
     def known_sample(self) -> tuple[Tensor, ...]:

@@ -9,12 +9,12 @@ from conformance.row import Failed, Skipped
 from conformance.rpc.channel import Channel, Code, Outcome
 from conformance.rpc.tensors import RpcReply, raw_request, read, typed_request
 from conformance.samples import candidates
-from conformance.subject import Subject, same_values
+from conformance.subject import Sampled, Subject, same_values
 from conformance.tensors import Tensor
 
 
 @dataclass
-class RpcSubject:
+class RpcSubject(Sampled):
     """Rows ask through it; it keeps the replies, for the rows on their form."""
 
     channel: Channel
@@ -27,13 +27,6 @@ class RpcSubject:
     @property
     def model(self) -> str:
         return self.rest.model
-
-    @property
-    def sample(self) -> tuple[Tensor, ...]:
-        """Inputs that the model takes. Raises Skipped where none were found."""
-        if not self._sample:
-            raise Skipped("no valid request is known; --sample gives one")
-        return self._sample
 
     @property
     def typed_sample(self) -> tuple[Tensor, ...]:
