@@ -87,6 +87,7 @@ def fitted_a_little() -> PictureNet:
     for layer in net.modules():
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.normal_(layer.bias, std=0.3)
+    nn.init.zeros_(net.body.get_submodule("2.second").weight[0])  # a channel that nothing was learnt of
     for _ in range(5):
         net(noise(64))
     return net.eval()
@@ -101,8 +102,8 @@ def test_what_is_stored_answers_as_the_net_does(mirror: bool) -> None:
         expected = torch.softmax(logits / net.temperature, dim=1)
         found = StoredPictureNet(net, mirror)(images)
         other = StoredPictureNet(net, not mirror)(images)
-    assert (expected - found).abs().max() < 5e-3
-    assert (expected - other).abs().max() > 5e-2
+    assert (expected - found).abs().max() < 2e-2  # of 8 bits a weight
+    assert (expected - other).abs().max() > 1e-1
 
 
 def test_biases_learn_faster_and_decay_as_fast() -> None:
@@ -120,7 +121,7 @@ def test_biases_learn_faster_and_decay_as_fast() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "batch", "epochs"), [(47_500, 512, 30), (2_000, 31, 30), (100, 16, 43), (5, 16, 300)]
+    ("rows", "batch", "epochs"), [(47_500, 512, 40), (2_000, 31, 40), (100, 16, 43), (5, 16, 300)]
 )
 def test_few_pictures_are_learnt_from_in_small_batches(rows: int, batch: int, epochs: int) -> None:
     hp = hyperparameters(rows, None)
