@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -165,7 +166,7 @@ def test_selectors_find_the_pods_of_base_and_of_the_canary() -> None:
     for pod in labels:
         for kind in ("Service", "PodDisruptionBudget", "NetworkPolicy"):
             spec = of_kind("base", kind)["spec"]
-            selector = spec.get("podSelector") or spec["selector"]
+            selector: Resource = spec["podSelector" if kind == "NetworkPolicy" else "selector"]
             wanted = selector.get("matchLabels", selector)
             assert wanted.items() <= pod.items(), kind
     selectors = [
@@ -181,6 +182,24 @@ def test_selectors_find_the_pods_of_base_and_of_the_canary() -> None:
         not of_kind("base", "Service")["spec"]["selector"].items()
         <= job["spec"]["template"]["metadata"]["labels"].items()
     )
+
+
+def test_the_job_copies_whole_models_that_are_not_there(tmp_path: Path) -> None:
+    (job,) = (resource for resource in built("base") if resource["kind"] == "Job")
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    image, store = tmp_path / "image", tmp_path / "volume"
+    for name in ("digit", "pass"):
+        (image / name / "1").mkdir(parents=True)
+        (image / name / "current").write_text("1")
+    (store / "pass").mkdir(parents=True)
+    (store / "pass" / "current").write_text("7")  # that is somebody's own
+    (store / ".digit").mkdir()  # what a Job left that was interrupted
+    script = container["args"][0].replace("/artifacts/", f"{image}/").replace("/store/", f"{store}/")
+    for _ in range(2):
+        subprocess.run([*container["command"], script], check=True)
+        found = {str(path.relative_to(store)) for path in store.rglob("*")}
+        assert found == {"digit", "digit/1", "digit/current", "pass", "pass/current"}
+        assert (store / "pass" / "current").read_text() == "7"
 
 
 def test_names_that_one_file_has_of_another(committed_server: httpx.Client) -> None:
