@@ -7,6 +7,7 @@ define (ServiceMonitor, ServingRuntime, InferenceService) no schema is at hand.
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,14 @@ def pod_of(build: str) -> Resource:
     if build == "kserve":
         return dict(of_kind(build, "ServingRuntime")["spec"])
     return dict(of_kind(build, "Deployment")["spec"]["template"]["spec"])
+
+
+def pods(build: str) -> Iterator[Resource]:
+    for resource in built(build):
+        if resource["kind"] in ("Deployment", "Job"):
+            yield resource["spec"]["template"]["spec"]
+        elif resource["kind"] == "ServingRuntime":
+            yield resource["spec"]
 
 
 def container_of(build: str) -> Resource:
@@ -142,10 +151,8 @@ def test_what_its_probes_ask_is_there(build: str, committed_server: httpx.Client
 @pytest.mark.parametrize("build", BUILDS)
 def test_pods_are_restricted(build: str) -> None:
     """As Pod Security's level of that name asks."""
-    for resource in built(build):
-        spec = resource["spec"]["template"]["spec"] if resource["kind"] in ("Deployment", "Job") else None
-        spec = resource["spec"] if resource["kind"] == "ServingRuntime" else spec
-        for container in spec["containers"] if spec else ():
+    for spec in pods(build):
+        for container in spec["containers"]:
             security = {**spec.get("securityContext", {}), **container["securityContext"]}
             assert security["runAsNonRoot"]
             assert f"--uid {security['runAsUser']} " in (ROOT / "Dockerfile").read_text(encoding="utf-8")
