@@ -82,8 +82,9 @@ def test_ids_and_addresses_reach_the_service(tmp_path: Path) -> None:
             return dict(balancer.client.get("/", headers=given).json())
 
         assert sent(x_request_id="mine-1")["x-request-id"] == "mine-1"
-        made = [sent()["x-request-id"], sent(x_request_id="not one")["x-request-id"]]
-        assert len({uuid.UUID(name) for name in made}) == 2
+        made = [sent()["x-request-id"]]
+        made += [sent(x_request_id=name)["x-request-id"] for name in ("not one", 'one,"two"')]
+        assert len({uuid.UUID(name) for name in made}) == 3
         fields = sent(x_forwarded_for="192.0.2.1", host="digits.example")
         assert (fields["x-forwarded-for"], fields["x-forwarded-proto"]) == ("127.0.0.1", "http")
         assert fields["host"] == fields["x-forwarded-host"] == "digits.example"
