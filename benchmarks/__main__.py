@@ -32,6 +32,9 @@ def run(
     only: Annotated[
         list[str] | None, typer.Option(help="Names of the servers to measure, as in the report.")
     ] = None,
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="Names of the scenarios to measure, as in the report.")
+    ] = None,
     output: Annotated[Path, typer.Option(help="Where the raw results go, as JSON.")] = Path(
         "benchmarks.json"
     ),
@@ -40,10 +43,11 @@ def run(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Measure this service, the limits and the peers, and compare."""
-    unknown = set(only or []) - {server.name for server in SERVERS}
-    if unknown:
-        raise typer.BadParameter(f"there is no server {', '.join(sorted(unknown))}")
-    results = _measure(tuple(only or ()), rounds, seconds, device)
+    asked = {s.name for server in SERVERS for s in server.scenarios}
+    for what, names, there in (("server", only, {s.name for s in SERVERS}), ("scenario", scenario, asked)):
+        if unknown := set(names or []) - there:
+            raise typer.BadParameter(f"there is no {what} {', '.join(sorted(unknown))}")
+    results = _measure(tuple(only or ()), rounds, seconds, device, tuple(scenario or ()))
     output.write_text(results.model_dump_json(indent=1))
     if page:
         write(results, page, chart)
@@ -70,8 +74,11 @@ def report(results: Path, page: Path = PAGE, chart: Path = CHART) -> None:
     write(Results.model_validate_json(results.read_text()), page, chart)
 
 
-def _measure(only: tuple[str, ...], rounds: int, seconds: int, device: str) -> Results:
-    servers = [server for server in SERVERS if not only or server.name in only]
+def _measure(
+    only: tuple[str, ...], rounds: int, seconds: int, device: str, scenarios: tuple[str, ...] = ()
+) -> Results:
+    servers = [server.asked(scenarios) for server in SERVERS if not only or server.name in only]
+    servers = [server for server in servers if server.scenarios]
     try:
         ensure_wrk()
     except LoadFailed as error:

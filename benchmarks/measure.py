@@ -18,11 +18,12 @@ from PIL import Image
 
 from benchmarks import loops
 from benchmarks.environments import NotBuilt
-from benchmarks.load import LoadFailed, run_wrk
+from benchmarks.load import Load, LoadFailed, run_wrk
 from benchmarks.process import NotStarted, Running, free_port
 from benchmarks.results import BareLoop, Measurement, Results, Start
+from benchmarks.rpc import probabilities, run_rpc
 from benchmarks.scenarios import CNN, PATHS, SOFTMAX_MLP, Bodies, Scenario, fields
-from benchmarks.servers import CONSTANT, EMPTY, Server
+from benchmarks.servers import CONSTANT, EMPTY, Server, rpc_port
 from service.artifacts.store import ArtifactStore
 from service.engine.predictor import torchscript_accepted
 
@@ -97,19 +98,11 @@ class Bench:
         progress: Progress,
     ) -> None:
         """Start the server with one model live. The first load is its first request: no warm-up of ours."""
-        with self._started(server, model) as (running, url):
+        with self._started(server, model) as (running, port):
             for scenario in scenarios:
                 progress(f"round {number + 1}: {server.title}, {scenario.name}")
-                body = server.body if scenario.body == "form" else scenario.body
-                path = PATHS.get(body, server.digit)
                 cpu = running.cpu_seconds()
-                load = run_wrk(
-                    url + path,
-                    self._bodies.path(body),
-                    fields(body),
-                    scenario.connections,
-                    self._seconds,
-                )
+                load = self._load(server, scenario, port)
                 results.measurements.append(
                     Measurement(
                         server=server.title,
@@ -132,12 +125,20 @@ class Bench:
                         )
                     )
             if server.name not in (CONSTANT, EMPTY):
-                self._check(server, model, url)
+                self._check(server, model, port, scenarios)
+
+    def _load(self, server: Server, scenario: Scenario, port: int) -> Load:
+        """Raises LoadFailed."""
+        if scenario.is_rpc:
+            message = self._bodies.path(scenario.body)
+            return run_rpc(rpc_address(port), message, scenario.connections, self._seconds)
+        body = server.body if scenario.body == "form" else scenario.body
+        url = url_at(port) + PATHS.get(body, server.digit)
+        return run_wrk(url, self._bodies.path(body), fields(body), scenario.connections, self._seconds)
 
     @contextmanager
-    def _started(self, server: Server, model: str) -> Iterator[tuple[Running, str]]:
+    def _started(self, server: Server, model: str) -> Iterator[tuple[Running, int]]:
         port = free_port()
-        url = f"http://127.0.0.1:{port}"
         environment = {
             "SERVICE_ARTIFACTS": str(self._store(model)),
             "SERVICE_DEVICE": self._device,
@@ -149,8 +150,8 @@ class Bench:
             "BENCH_DEVICE": self._device,
         }
         log = self._folder / f"{server.title}.log"
-        with Running(server.argv(port), environment, url + server.ready, log) as running:
-            yield running, url
+        with Running(server.argv(port), environment, url_at(port) + server.ready, log) as running:
+            yield running, port
 
     def _checkpoint(self, model: str) -> Path:
         return FOLDERS[model] / "model.pt"
@@ -165,17 +166,34 @@ class Bench:
             store.activate("digit", version)
         return store.root
 
-    def _check(self, server: Server, model: str, url: str) -> None:
+    def _check(self, server: Server, model: str, port: int, scenarios: Sequence[Scenario]) -> None:
         """Nobody wins by being wrong. Raises WrongAnswer."""
         content = self._bodies.path(server.body).read_bytes()
         headers = fields(server.body)
-        answer = httpx.post(url + server.digit, content=content, headers=headers, timeout=30)
+        answers: list[tuple[str, list[float]]] = []
+        if not all(scenario.is_rpc for scenario in scenarios):
+            answer = httpx.post(url_at(port) + server.digit, content=content, headers=headers, timeout=30)
+            answers.append((f"{answer.status_code} {answer.text[:200]}", _probabilities(answer)))
+        if any(scenario.is_rpc for scenario in scenarios):
+            said = probabilities(rpc_address(port), self._bodies.path("rpc").read_bytes())
+            answers.append((f"gRPC: {said}", said))
         with torch.inference_mode(), torchscript_accepted():
-            answers = torch.jit.load(str(self._checkpoint(model))).eval()(self._row)
-        expected = answers[0, :10].tolist()  # a score may follow
-        found = _probabilities(answer)
-        if len(found) != 10 or max(abs(a - b) for a, b in zip(expected, found, strict=True)) > TOLERANCE:
-            raise WrongAnswer(f"{answer.status_code} {answer.text[:200]}")
+            rows = torch.jit.load(str(self._checkpoint(model))).eval()(self._row)
+        expected = rows[0, :10].tolist()  # a score may follow
+        for text, found in answers:
+            if (
+                len(found) != 10
+                or max(abs(a - b) for a, b in zip(expected, found, strict=True)) > TOLERANCE
+            ):
+                raise WrongAnswer(text)
+
+
+def url_at(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def rpc_address(port: int) -> str:
+    return f"127.0.0.1:{rpc_port(port)}"
 
 
 def _probabilities(answer: httpx.Response) -> list[float]:

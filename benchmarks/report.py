@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.results import Measurement, Results
-from benchmarks.scenarios import ALONE, HEADLINE, HEADLINE_64, HEADLINE_CNN, OURS, Scenario
-from benchmarks.servers import CONSTANT, EMPTY, OURSELVES, SERVERS
+from benchmarks.scenarios import ALONE, HEADLINE, HEADLINE_64, HEADLINE_CNN, OURS, RPC, RPCS, Scenario
+from benchmarks.servers import CONSTANT, EMPTY, OURSELVES, SERVERS, WITH_RPC
 from benchmarks.targets import targets
 
 HEAD = """# How fast it is
@@ -41,6 +41,8 @@ HOW = """## How it was measured
 - Peers run with one worker and with the best settings that were found, besides their defaults, which
   were  measured in the first round only. MLServer takes no multipart and gets JSON with the PNG in
   base64.
+- Over gRPC the load comes from a process with grpcio's asyncio client (16 connections, one call at a
+  time on each), the same for all. It takes more of the processors than wrk does.
 - Again: `make bench` (half an hour), or `make bench-quick` (this service and plain FastAPI, under 3
   minutes).
 """
@@ -73,6 +75,8 @@ def _page(r: Results) -> Iterator[str]:
     yield from _everyone(r)
     yield "\n## This service\n"
     yield from _ourselves(r)
+    yield "\n## gRPC\n"
+    yield from _rpc(r)
     yield "\n## Limits without HTTP\n"
     yield from _limits(r)
     yield "\n## Settings\n"
@@ -134,22 +138,36 @@ def _ourselves(r: Results) -> Iterator[str]:
             speed = r.per_second(title, scenario.name)
             if speed is None:
                 continue
-            rows.append(
-                (
-                    scenario.name + ("" if title == OURSELVES else ", two workers"),
-                    _number(speed, 0 if speed >= 100 else 1),
-                    _number(speed * scenario.rows),
-                    *(_number(r.median(title, scenario.name, v), 2) for v in (_p50, _p99)),
-                    str(sum(m.load.errors for m in r.of(title, scenario.name))),
-                    _number(r.median(title, scenario.name, lambda m: m.cpu_s_per_1000), 2),
-                )
-            )
-    heads = ("scenario", "requests/s", "rows/s", "p50 ms", "p99 ms", "errors", "CPU s per 1,000")
-    yield from _table(heads, rows)
+            name = scenario.name + ("" if title == OURSELVES else ", two workers")
+            speeds = _number(speed, 0 if speed >= 100 else 1), _number(speed * scenario.rows)
+            rows.append((name, *speeds, *_further(r, title, scenario)))
+    yield from _table(("scenario", "requests/s", "rows/s", *FURTHER), rows)
     for title in (OURSELVES, f"{OURSELVES}, two workers"):
         pss = r.start(title, lambda s: s.proportional_memory_bytes / 2**20)
         if pss is not None:
             yield f"\n{title}: {pss:,.0f} MiB with shared pages counted once (proportional set size)."
+
+
+def _rpc(r: Results) -> Iterator[str]:
+    rows: list[tuple[str, ...]] = []
+    for scenario in (RPC, RPCS):
+        ours = r.per_second(WITH_RPC, scenario.name)
+        for title in [s.title for s in SERVERS if r.of(s.title, scenario.name)]:
+            speed = r.per_second(title, scenario.name)
+            of_ours = speed / ours if speed and ours else None
+            first = f"{title}: {scenario.name}", _number(speed), _number(of_ours, 2)
+            rows.append((*first, *_further(r, title, scenario)))
+    yield from _table(("server, scenario", "requests/s", "of ours", *FURTHER), rows)
+
+
+FURTHER = ("p50 ms", "p99 ms", "errors", "CPU s per 1,000")
+
+
+def _further(r: Results, title: str, scenario: Scenario) -> tuple[str, ...]:
+    """`FURTHER`, of one server under one scenario."""
+    latencies = (_number(r.median(title, scenario.name, value), 2) for value in (_p50, _p99))
+    errors = str(sum(m.load.errors for m in r.of(title, scenario.name)))
+    return (*latencies, errors, _number(r.median(title, scenario.name, lambda m: m.cpu_s_per_1000), 2))
 
 
 def _limits(r: Results) -> Iterator[str]:

@@ -7,7 +7,10 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+
+from benchmarks import rpc
 
 BOUNDARY = "benchmark"
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
@@ -28,6 +31,10 @@ class Scenario:
     model: str = SOFTMAX_MLP
     rows: int = 1
 
+    @property
+    def is_rpc(self) -> bool:
+        return self.body.startswith("rpc")
+
 
 HEADLINE = Scenario("digit, 16 clients", "form", 16)
 HEADLINE_64 = Scenario("digit, 64 clients", "form", 64)
@@ -43,6 +50,8 @@ TENSORS = Scenario(
     16,
     rows=DIGITS_PER_BATCH,
 )
+RPC = Scenario("digit over gRPC, 16 clients", "rpc", 16)
+RPCS = Scenario("64 digits a request over gRPC, 16 clients", "rpc of 64", 16, rows=DIGITS_PER_BATCH)
 THOUSAND = Scenario("digit, 1,000 clients", "form", 1000)
 
 PEERS = (HEADLINE, HEADLINE_64, ALONE, HEADLINE_CNN)
@@ -88,6 +97,8 @@ class Bodies:
             "hours": json.dumps({"hours": hours}).encode(),
             "tensor": tensor(digits[:1]),
             "tensor of 64": tensor([digits[i % len(digits)] for i in range(DIGITS_PER_BATCH)]),
+            "rpc": rpc.request(pixels(digits[:1])),
+            "rpc of 64": rpc.request(pixels([digits[i % len(digits)] for i in range(DIGITS_PER_BATCH)])),
             "oip": json.dumps({"inputs": [{**oip, "data": [encoded]}]}).encode(),
         }
         for body, content in contents.items():
@@ -134,11 +145,16 @@ def fields(body: str) -> dict[str, str]:
 
 def tensor(files: list[bytes]) -> bytes:
     """Their pixels as one binary tensor, which is asked for one of bytes."""
-    rows = np.stack([np.array(Image.open(BytesIO(file)).convert("L")) for file in files])
+    rows = pixels(files)
     size = {"binary_data_size": rows.nbytes}
     said = {"name": "image", "shape": rows.shape, "datatype": "UINT8", "parameters": size}
     document = json.dumps({"inputs": [said], "parameters": {"binary_data_output": True}})
     return document.ljust(TENSOR_JSON_BYTES).encode() + rows.tobytes()
+
+
+def pixels(files: list[bytes]) -> NDArray[np.uint8]:
+    """`[N, 28, 28]`."""
+    return np.stack([np.array(Image.open(BytesIO(file)).convert("L")) for file in files])
 
 
 def photo(digit: bytes) -> bytes:

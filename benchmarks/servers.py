@@ -1,14 +1,16 @@
 """Every server that is measured: how it is started, where it answers, and with which settings."""
 
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.environments import python_of, version
-from benchmarks.scenarios import HEADLINE, HEADLINE_64, OURS, PASS, PEERS, Scenario
+from benchmarks.scenarios import HEADLINE, HEADLINE_64, OURS, PASS, PEERS, RPC, RPCS, Scenario
 
 PEER_FILES = Path(__file__).parent / "peers"
 OURSELVES = "Abacus"
+WITH_RPC = "Abacus, over gRPC"
 CONSTANT = "uvicorn, a constant answer"
 EMPTY = "FastAPI, an empty upload endpoint"
 ASYNC = "FastAPI, async def"
@@ -17,7 +19,7 @@ DEF = "FastAPI, def"
 
 @dataclass(frozen=True)
 class Server:
-    """`command` and `digit`, `ready` may hold {python}, {bin} and {port}; `peer` names the environment."""
+    """`command` may hold {python}, {bin}, {port} and {rpc}, that of gRPC; `peer` names the environment."""
 
     name: str
     settings: str
@@ -48,9 +50,20 @@ class Server:
         """The version of what it stands on."""
         return version(self.python(), self.package) if self.package else ""
 
+    def asked(self, scenarios: Collection[str]) -> "Server":
+        """With these of its scenarios alone, by name; none: with all."""
+        kept = tuple(s for s in self.scenarios if not scenarios or s.name in scenarios)
+        return replace(self, scenarios=kept)
+
     def argv(self, port: int) -> list[str]:
         python = self.python()
-        return [p.format(python=python, bin=python.parent, port=port) for p in self.command]
+        places = {"python": python, "bin": python.parent, "port": port, "rpc": rpc_port(port)}
+        return [p.format(**places) for p in self.command]
+
+
+def rpc_port(port: int) -> int:
+    """Of a server that answers HTTP at `port`."""
+    return port + 1
 
 
 def _uvicorn(application: str) -> tuple[str, ...]:
@@ -80,6 +93,7 @@ BENTO = ("{bin}/bentoml", "serve", "bentoml_server:Digit", "--working-dir", str(
 SERVERS: list[Server] = [
     _abacus(OURSELVES, "as installed: one worker, torch on one thread of two processors", OURS),
     _abacus(f"{OURSELVES}, two workers", "--workers 2", (HEADLINE, HEADLINE_64), "--workers", "2"),
+    _abacus(WITH_RPC, "--grpc-port", (RPC, RPCS), "--grpc-port", "{rpc}"),
     Server(CONSTANT, "no routing, no body read", _uvicorn("limits:constant"), (HEADLINE,), ready="/"),
     Server(EMPTY, "UploadFile, nothing done with it", _uvicorn("limits:empty"), (HEADLINE,), ready="/docs"),
     Server(
@@ -115,7 +129,7 @@ SERVERS: list[Server] = [
             "MLServer",
             "no parallel workers, max_batch_size 32, max_batch_time 1 ms, no metrics; JSON with base64",
             _script("mlserver_server.py"),
-            PEERS,
+            (*PEERS, RPC, RPCS),
             "mlserver",
             "mlserver",
             digit="/v2/models/digit/infer",
@@ -123,6 +137,16 @@ SERVERS: list[Server] = [
             body="oip",
         ),
         "one parallel worker, no batching; JSON with base64, as it takes no multipart",
+    ),
+    Server(
+        "KServe",
+        "one worker, no lines for each request; asked over gRPC alone",
+        _script("kserve_server.py"),
+        (RPC, RPCS),
+        "kserve",
+        "kserve",
+        mode="best",
+        ready="/v2/models/digit/ready",
     ),
     *_twice(
         Server(

@@ -14,11 +14,12 @@ from benchmarks.scenarios import (
     HEADLINE_CNN,
     PASS,
     RAW,
+    RPC,
     TENSOR,
     TENSORS,
     THOUSAND,
 )
-from benchmarks.servers import CONSTANT, DEF, EMPTY, OURSELVES, SERVERS
+from benchmarks.servers import CONSTANT, DEF, EMPTY, OURSELVES, SERVERS, WITH_RPC
 
 TWO_WORKERS = f"{OURSELVES}, two workers"
 
@@ -75,6 +76,9 @@ def targets(r: Results) -> Iterator[Target]:
         None,
         _ratio(tensors[1], r.per_second(OURSELVES, BATCH.name)),
     )
+    for peer in ("MLServer (best)", "KServe (best)"):
+        calls = r.per_second(WITH_RPC, RPC.name), r.per_second(peer, RPC.name)
+        yield Target(f"gRPC: digit, 16 clients, over {peer}", 3, None, _ratio(*calls))
     passes = r.per_second(OURSELVES, PASS.name), r.per_second(DEF, PASS.name)
     yield Target("one hour a request, over FastAPI's def", 3, None, _ratio(*passes))
     batches = r.per_second(OURSELVES, BATCH.name)

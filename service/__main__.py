@@ -150,10 +150,6 @@ def _check(settings: Settings) -> None:
         KeyFile(settings.api_keys_file)
     if settings.trusted_keys:
         TrustedKeys(settings.trusted_keys)
-    if settings.allow_repository_control and settings.workers > 1:
-        raise typer.BadParameter(
-            "--allow-repository-control is for --workers 1: a worker does not know what others unloaded."
-        )
     if settings.traces != "off" and not find_spec("opentelemetry.sdk"):
         raise typer.BadParameter(f"--traces needs the extra: {installing('tracing')}")
     if settings.grpc_port is not None and not all(map(find_spec, ("grpc_tools", "grpc_reflection"))):

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from fastapi import FastAPI, Request, Response
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
 from service.artifacts.signatures import TrustedKeys
+from service.connections.leaving import Leaving
 from service.endpoints import dispatch
 from service.http import page, reference
 from service.http.auth import ApiKeys
@@ -47,12 +49,13 @@ class Abacus(FastAPI):
         metrics: Metrics,
         keys: KeyFile | None,
         trusted: TrustedKeys | None,
+        shared: Path | None,
     ) -> None:
         super().__init__(
             title="Abacus",
             summary="PyTorch models over HTTP",
             version=__version__,
-            lifespan=partial(lifespan, settings=settings, trusted=trusted),
+            lifespan=partial(lifespan, settings=settings, trusted=trusted, shared=shared),
             docs_url=None,  # reference.py has it
             redoc_url=None,
         )
@@ -80,6 +83,7 @@ class Abacus(FastAPI):
         self.add_middleware(Methods)
         self.add_middleware(surrounded)
         self.state.metrics = metrics
+        self.state.leaving = Leaving()
         self.state.stuck = False  # True when it has stopped and a thread still computes
         self.state.keys = keys
         self.state.ledger = ledger
@@ -115,14 +119,16 @@ def create_app(
     """Build the application. Models are loaded when it starts, before it accepts a connection.
 
     Without an argument the settings come from the environment, so that
-    `uvicorn --factory service.app:create_app` works. Several workers share metrics in `metrics_folder`.
+    `uvicorn --factory service.app:create_app` works. Several workers share metrics in `metrics_folder`,
+    and what requests have unloaded.
     Raises KeysUnreadable or KeyUnusable.
     """
     settings = settings or Settings()
     api_keys, trusted_keys = key_contents
     keys = KeyFile(settings.api_keys_file, api_keys) if settings.api_keys_file else None
     trusted = TrustedKeys(settings.trusted_keys, trusted_keys) if settings.trusted_keys else None
-    app = Abacus(settings, Metrics(metrics_folder), keys, trusted)
+    shared = Path(metrics_folder) if metrics_folder else None
+    app = Abacus(settings, Metrics(metrics_folder), keys, trusted, shared)
     app.include_router(router)
     app.include_router(page.router)
     app.include_router(routes.router)

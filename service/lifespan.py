@@ -14,6 +14,7 @@ from contextlib import (
     asynccontextmanager,
     nullcontext,
 )
+from pathlib import Path
 
 import torch
 from fastapi import FastAPI
@@ -26,7 +27,9 @@ from service.engine.cpus import usable_cpus
 from service.engine.devices import resolve_device
 from service.http.draining import draining
 from service.http.keys import KeyFile
+from service.rollout.agreement import Agreement
 from service.rollout.reload import Reloader
+from service.rollout.unloaded import Unloaded
 from service.serving.admission import Admission, queue_rows
 from service.serving.batching import Batcher
 from service.serving.call import Backend, Deadlines
@@ -45,7 +48,10 @@ MOST_DECODERS = 8  # each may take 150 MB for a picture
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI, settings: Settings, trusted: TrustedKeys | None) -> AsyncIterator[None]:
+async def lifespan(
+    app: FastAPI, settings: Settings, trusted: TrustedKeys | None, shared: Path | None
+) -> AsyncIterator[None]:
+    """`shared`: a folder that several workers have in common."""
     # Pillow remarks on damaged uploads. The client is answered; whoever uploads must not fill our log.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     cpus = usable_cpus()
@@ -60,6 +66,7 @@ async def lifespan(app: FastAPI, settings: Settings, trusted: TrustedKeys | None
     metrics: Metrics = app.state.metrics
     metrics.show(registry)
     making = Making(settings.max_queued_batches, metrics)
+    unloaded = Unloaded(shared) if shared and settings.allow_repository_control else None
     reloader = Reloader(
         registry,
         loader,
@@ -70,23 +77,31 @@ async def lifespan(app: FastAPI, settings: Settings, trusted: TrustedKeys | None
         settings.canary_share,
         settings.models,
         making.forget,
+        unloaded,
     )
-    backend = app.state.backend = _backend(
-        registry, metrics, settings, reloader if settings.allow_repository_control else None
-    )
+    agreement = unloaded and Agreement(unloaded, reloader, registry, settings.load_timeout_s)
+    repository = (agreement or reloader) if settings.allow_repository_control else None
+    backend = app.state.backend = _backend(registry, metrics, settings, repository)
     watchdog = Watchdog(lambda: reloader.computing, registry.hang, settings.batch_timeout_s)
     watchdog.start()
     # A thread that computes can hand over its answers only with the interpreter lock, which the event loop
     # gives up after this long: by default 5 ms, as much as a whole batch takes.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    await reloader.start(settings.reload_s)
-    # What is loaded stays: a full collection of torch's 300,000 objects would hold up requests for 60 ms.
-    gc.freeze()
-    gc.enable()
-    backend.decoding.start()
-    with _keys_kept_up(app.state.keys, metrics), draining(registry.stop, settings.drain_s):
-        async with _rpc(app, settings, backend):
-            yield
+
+    def leave() -> None:
+        registry.stop()
+        app.state.leaving.asked = True
+
+    async with agreement.kept(settings.reload_s) if agreement else nullcontext():
+        await reloader.start(settings.reload_s)
+        # What is loaded stays: a full collection of torch's 300,000 objects would hold up requests
+        # for 60 ms.
+        gc.freeze()
+        gc.enable()
+        backend.decoding.start()
+        with _keys_kept_up(app.state.keys, metrics), draining(leave, settings.drain_s):
+            async with _rpc(app, settings, backend):
+                yield
     await backend.decoding.close()
     gc.unfreeze()
     app.state.stuck = not await reloader.close()

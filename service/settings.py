@@ -97,7 +97,7 @@ class Settings(BaseSettings):
         description="Versions of a model that are loaded: the live one, and the newest others.",
     )
     allow_repository_control: bool = Field(
-        False, description="Load and unload models by requests of the Open Inference Protocol; one worker."
+        False, description="Load and unload models by requests of the Open Inference Protocol."
     )
     canary_share: float = Field(
         0.05,

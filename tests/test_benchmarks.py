@@ -16,10 +16,11 @@ from benchmarks.load import Load, LoadFailed, parse, run_wrk
 from benchmarks.process import NotStarted, Running, free_port
 from benchmarks.report import write
 from benchmarks.results import BareLoop, Measurement, Results, Start
-from benchmarks.scenarios import HEADLINE, PATHS, PHOTO_SIZE, Bodies, fields
-from benchmarks.servers import DEF, EMPTY, ON_A_GPU, OURSELVES, QUICK, SERVERS
+from benchmarks.rpc import probabilities, run_rpc
+from benchmarks.scenarios import HEADLINE, PATHS, PHOTO_SIZE, RPC, Bodies, fields
+from benchmarks.servers import DEF, EMPTY, ON_A_GPU, OURSELVES, QUICK, SERVERS, WITH_RPC
 from benchmarks.targets import targets
-from tests.conftest import BASELINE, ROOT
+from tests.conftest import BASELINE, ROOT, rpc_address_of, served
 from tests.protocol.wire import read
 
 LINE = (
@@ -28,11 +29,13 @@ LINE = (
 )
 
 
-def measured(server: str, per_second: float, number: int = 0, **load: float) -> Measurement:
+def measured(
+    server: str, per_second: float, number: int = 0, scenario: str = HEADLINE.name, **load: float
+) -> Measurement:
     figures = Load.model_validate_json(LINE).model_dump() | {"requests": per_second * 3, **load}
     return Measurement(
         server=server,
-        scenario=HEADLINE.name,
+        scenario=scenario,
         round=number,
         load=Load(**figures),
         rows=1,
@@ -92,6 +95,20 @@ def test_medians_ratios_and_verdicts() -> None:
     assert found["raw PNG body over multipart"].verdict == "not measured"
 
 
+def test_calls_over_grpc_are_compared_with_each_peer_s(tmp_path: Path) -> None:
+    speeds = {WITH_RPC: 600, "MLServer (best)": 150, "KServe (best)": 300}
+    r = results(
+        measured(OURSELVES, 700),
+        *(measured(title, speed, scenario=RPC.name) for title, speed in speeds.items()),
+    )
+    found = {t.what: (t.measured, t.verdict) for t in targets(r)}
+    assert found["gRPC: digit, 16 clients, over MLServer (best)"] == (4, "yes")
+    assert found["gRPC: digit, 16 clients, over KServe (best)"] == (2, "**no**")
+    page = tmp_path / "page.md"
+    write(r, page, tmp_path / "chart.png")
+    assert f"| KServe (best): {RPC.name} | 300 | 0.50 |" in page.read_text(encoding="utf-8")
+
+
 def test_the_page_and_the_chart(tmp_path: Path) -> None:
     page, chart = tmp_path / "docs" / "page.md", tmp_path / "docs" / "images" / "chart.png"
     write(results(measured(OURSELVES, 700), measured(DEF, 200)), page, chart)
@@ -124,6 +141,22 @@ def test_the_service_accepts_every_body(committed_server: httpx.Client, tmp_path
             assert {p["digit"] for p in predictions} == {7}
     with Image.open(bodies.path("photo")) as photo:
         assert photo.size == PHOTO_SIZE
+
+
+def test_the_service_answers_every_message_of_grpc(tmp_path: Path) -> None:
+    bodies = Bodies(tmp_path)
+    bodies.write([(BASELINE / "samples" / "7.png").read_bytes()])
+    with served("--grpc-port", "0", "--models", "digit") as service:
+        address = rpc_address_of(service)
+        for body in ("rpc", "rpc of 64"):
+            row = probabilities(address, bodies.path(body).read_bytes())
+            assert row.index(max(row)) == 7
+        load = run_rpc(address, bodies.path("rpc"), 2, 1)
+        assert (load.requests > 0, load.errors) == (True, 0)
+        (tmp_path / "damaged").write_bytes(b"")
+        refused = run_rpc(address, tmp_path / "damaged", 2, 1)
+        assert (refused.per_second, refused.status) == (0, refused.requests)
+    assert not probabilities(address, b"")
 
 
 @pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")

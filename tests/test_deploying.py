@@ -16,7 +16,7 @@ from tests.conftest import COMMITTED, ROOT, served, wait_for
 DOCS = ROOT / "docs"
 PAGE = (DOCS / "deploying.md").read_text(encoding="utf-8")
 NAMED = (DOCS / "coming-from.md").read_text(encoding="utf-8")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+SETTINGS = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 
 
 def block(language: str) -> str:
@@ -90,7 +90,7 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
 
 
 def test_what_it_is_called_here_is_there(below_a_path: httpx.Client) -> None:
-    settings = re.findall(r"^\| `(--[a-z-]+)` \|", README, re.M)
+    settings = re.findall(r"^\| `(--[a-z-]+)` \|", SETTINGS, re.M)
     publishing = {"--kind", "--size", "--name"}  # which test_your_own_model.py gives
     paths = below_a_path.get("/openapi.json").json()["paths"].keys()
     known = {re.sub(r"/(pass|digit|object)\b", "/{name}", path) for path in paths}

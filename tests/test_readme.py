@@ -1,4 +1,4 @@
-"""What the README states is so, and what it links to is there."""
+"""What the pages state is so, and what they link to is there."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from service.artifacts.store import ArtifactStore, read_manifest
 from tests.conftest import BASELINE, COMMITTED, ROOT
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 
 
 def test_the_stated_accuracies_are_those_of_the_manifests() -> None:
@@ -14,7 +14,7 @@ def test_the_stated_accuracies_are_those_of_the_manifests() -> None:
     for folder in (BASELINE, store.folder("digit", store.current("digit"))):
         manifest = read_manifest(folder)
         stated = f"{manifest.metric('accuracy', 'test').value:.2%}".replace("%", " %")
-        (row,) = re.findall(rf"^\| `{manifest.record.recipe}`.*$", README, re.M)
+        (row,) = re.findall(rf"^\| `{manifest.record.recipe}`.*$", TRAINING, re.M)
         assert stated in row
 
 

@@ -1,4 +1,4 @@
-"""Settings: one source, the same in options, environment and README."""
+"""Settings: one source, the same in options, environment and page."""
 
 import re
 import subprocess
@@ -92,10 +92,10 @@ def test_it_listens_to_this_machine_alone_unless_told() -> None:
     assert Settings().host == "127.0.0.1"
 
 
-def test_the_readme_s_table_is_the_code() -> None:
+def test_the_table_of_the_page_is_the_code() -> None:
     rows = re.findall(
         r"^\| `--([a-z-]+)` \| `(\w+)` \| `([^`]*)` \| (.+) \|$",
-        (ROOT / "README.md").read_text(encoding="utf-8"),
+        (ROOT / "docs" / "settings.md").read_text(encoding="utf-8"),
         re.M,
     )
     expected = [

@@ -1,6 +1,7 @@
 """MLServer. Started as `python mlserver_server.py PORT`.
 
-It takes no multipart: the PNG comes as base64 in a BYTES tensor of the Open Inference Protocol.
+It takes no multipart: the PNG comes as base64 in a BYTES tensor of the Open Inference Protocol. gRPC is at
+the next port.
 """
 
 import json

@@ -141,7 +141,8 @@ class Connection(Lifetime):
         super().on_headers_complete()
         cycle = self.cycle
         cycle.transport = cast(asyncio.Transport, self._answers)
-        if self._stopping or not cycle.keep_alive or head.lacks_length(method, self.headers):
+        last = self._stopping or self._leaving.asked
+        if last or not cycle.keep_alive or head.lacks_length(method, self.headers):
             cycle.keep_alive, self._deaf = False, True
         else:
             cycle.default_headers = [*cycle.default_headers, self._kept]

@@ -2,10 +2,12 @@
 
 import asyncio
 import math
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.connections.answers import Answers, refusal
+from service.connections.leaving import Leaving
 from service.connections.peer import has_come, has_gone
 
 HEAD_TIMEOUT_S = 10.0  # for a head, and for the rest of a request that is answered before it is there whole
@@ -30,12 +32,15 @@ class Lifetime(HttpToolsProtocol):
     _stall_timer: asyncio.TimerHandle | None = None
     _last_words: bytes | None = None
     _answers: Answers
+    _leaving: Leaving
     _idle_since = math.inf
     url = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._answers = Answers(transport, self._close)
+        app: Any = self.app
+        self._leaving = app.state.leaving
         self._start_head_timer(HEAD_TIMEOUT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:

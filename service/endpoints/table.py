@@ -115,9 +115,12 @@ class TableEndpoint(Endpoint):
 
     def _results(self, values: Values, answer: Answer, part: slice) -> list[dict[str, Any]]:
         """A few rows at a time: lists of all of them would be work for the garbage collector."""
-        rows, outputs = values[part].tolist(), answer.outputs[part].tolist()
-        results, echoed, say = list[dict[str, Any]](), self._echoed, self._say
-        for row, output in zip(rows, outputs, strict=True):
+        outputs = answer.outputs
+        if len(outputs) > 1:
+            values, outputs = values[part], outputs[part]
+        echoed, say = self._echoed, self._say
+        results: list[dict[str, Any]] = []
+        for row, output in zip(values.tolist(), outputs.tolist(), strict=True):
             result = {echoed.name: _value_of(echoed, row[0])} if echoed else {}
             say(result, output)
             result["extrapolating"] = self._extrapolates(row)

@@ -10,7 +10,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from starlette.types import Scope
 
@@ -34,12 +34,8 @@ OnDone = Callable[[Written | None], None]
 _FIELDS = b"%bcontent-length: %d\r\nserver-timing: %b\r\nx-request-id: %b\r\n"
 
 
-class Reply(NamedTuple):
-    """What is told of an answer; `fields`: lines of the head that speak of the body."""
-
-    fields: bytes
-    body: bytes
-    server_timing: bytes
+# What is told of an answer: the lines of its head that speak of the body, the body, and its Server-Timing.
+Reply = tuple[bytes, bytes, bytes]
 
 
 class FastCall(Admitted, ABC):

@@ -59,4 +59,4 @@ class InferCall(FastCall):
         written = taken(writing(inference, told, answer.manifest))
         body, media_type, fields = taken(replying(written, self._headers.get(b"accept-encoding")))
         lines = b"".join([b"%b: %b\r\n" % field for field in fields])
-        return Reply(b"content-type: %b\r\n%b" % (media_type, lines), body, timing)
+        return b"content-type: %b\r\n%b" % (media_type, lines), body, timing

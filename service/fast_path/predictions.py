@@ -26,4 +26,5 @@ class Prediction(FastCall):
         return decoded.rows
 
     def _reply(self, answer: Answer) -> Reply:
-        return Reply(_JSON, *respond(self, self._decoded, answer))
+        body, timing = respond(self, self._decoded, answer)
+        return _JSON, body, timing

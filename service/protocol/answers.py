@@ -55,6 +55,16 @@ class Written(NamedTuple):
 
 def chosen(inference: Inference, manifest: Manifest) -> list[Chosen]:
     """Raises InvalidRequest."""
+    kept = inference.kept
+    if kept and kept[0][0] is manifest:
+        return kept[0][1]
+    outputs = _all_chosen(inference, manifest)
+    if kept is not None:
+        kept[:] = [(manifest, outputs)]
+    return outputs
+
+
+def _all_chosen(inference: Inference, manifest: Manifest) -> list[Chosen]:
     placed = list(_placed(manifest))
     if not inference.outputs:
         return [Chosen(spec, at, inference.binary) for spec, at in placed]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from service.artifacts.manifest import Manifest
 from service.endpoints.documents import size_of as size_of_document
@@ -39,6 +39,10 @@ MAX_TENSORS, MAX_DIMENSIONS = 1_024, 8
 
 # What is said beside binary tensors is mostly said again and again: of so many bytes, so many are kept.
 REPEATED_BYTES, MOST_REPEATED = 1024, 64
+
+
+# The manifest that was asked last with the same words, and what they choose of its outputs; or nothing.
+Kept = list[tuple[Manifest, list[Any]]]
 
 
 class _Said(BaseModel):
@@ -74,6 +78,11 @@ class _Document(_Said):
     id: str | None = None
     inputs: list[_Input] = Field(min_length=1, max_length=MAX_TENSORS)
     outputs: list[Wanted] | None = Field(None, max_length=MAX_TENSORS)
+    _kept: Kept = PrivateAttr(default_factory=list)
+
+    @property
+    def kept(self) -> Kept:
+        return self._kept
 
 
 class Given(NamedTuple):
@@ -97,6 +106,7 @@ class Inference(NamedTuple):
     parameters: Parameters
     inputs: list[Given]
     outputs: list[Wanted]
+    kept: Kept | None = None
 
     @property
     def binary(self) -> bool:
@@ -122,7 +132,7 @@ def reading(content: bytes, header: bytes | None, manifest: Manifest) -> Steps[I
         said = yield from _said(content[:length])
     yield
     given = _given(said.inputs, memoryview(content)[length:])
-    return Inference(said.id, said.parameters, given, said.outputs or [])
+    return Inference(said.id, said.parameters, given, said.outputs or [], said.kept)
 
 
 @lru_cache(MOST_REPEATED)

@@ -139,7 +139,7 @@ async def repository_unload(request: Request, backend: BackendDep, name: str) ->
     """What is under way is answered. Refused, unless `--allow-repository-control`."""
     repository = controlled(backend, name)
     await question(_body(request, backend), Change)
-    repository.unload(name)
+    await repository.unload(name)
 
 
 def _body(request: Request, backend: Backend) -> Body:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from service.artifacts.fitness import exchangeable
@@ -17,6 +18,7 @@ from service.artifacts.pointers import CANARY
 from service.errors import NotReady
 from service.rollout.finding import Finder
 from service.rollout.following import Follower, Loads
+from service.rollout.unloaded import Unloaded
 from service.serving.batching import Batcher
 from service.serving.loading import Loader, Ready
 from service.serving.metrics import Metrics
@@ -47,8 +49,9 @@ class Reloader:
         canary_share: float = 0,
         only: Collection[str] = (),
         forget: Callable[[str, int | None], None] | None = None,
+        unloaded: Unloaded | None = None,
     ) -> None:
-        """`only`: the names to follow; none: all.
+        """`only`: the names to follow; none: all. `unloaded`: those that other workers do not serve either.
 
         `forget` is told which models there are no longer, and which versions are loaded no longer.
         """
@@ -57,6 +60,7 @@ class Reloader:
         self._loader = loader
         self._make_served = make_served
         self._forget = forget
+        self._unloaded = unloaded
         self._keep = keep
         self._canary_share = canary_share
         self._metrics = metrics
@@ -92,6 +96,9 @@ class Reloader:
 
     def _come(self, name: str) -> None:
         self._registry.find(name)
+        if self._unloaded and name in self._unloaded:
+            self._registry.unload(name)
+            return
         follower = Follower(
             name, self._registry, self._loader, self, self._metrics, self._loads, self._keep
         )
@@ -102,8 +109,11 @@ class Reloader:
         if follower := self._followers.pop(name, None):  # there is none of what is unloaded
             follower.leave()
         self._retire(*self._registry.lose(name))
+        if self._unloaded:
+            with suppress(OSError):
+                self._unloaded.discard(name)
 
-    def unload(self, name: str) -> None:
+    async def unload(self, name: str) -> None:
         """Follow it no longer, and serve it no longer. Raises UnknownModel or NotReady."""
         self._registry.live(name)
         if follower := self._followers.pop(name, None):

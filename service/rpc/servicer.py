@@ -75,7 +75,7 @@ class InferenceServicer:
         return message("RepositoryModelLoadResponse")
 
     async def RepositoryModelUnload(self, request: Any, _: Scope) -> Any:
-        controlled(self._backend, request.model_name).unload(request.model_name)
+        await controlled(self._backend, request.model_name).unload(request.model_name)
         return message("RepositoryModelUnloadResponse")
 
     async def ModelInfer(self, request: Any, scope: Scope) -> Any:

@@ -63,5 +63,5 @@ class Repository(Protocol):
     async def load(self, name: str) -> None:
         """Serve it again. Returns when it is ready. Raises UnknownModel, or NotReady, which says why."""
 
-    def unload(self, name: str) -> None:
+    async def unload(self, name: str) -> None:
         """Serve it no longer; what is under way is answered. Raises UnknownModel or NotReady."""

@@ -115,6 +115,10 @@ class Registry:
         """Why versions that should be loaded beside the live one are not, or get no share."""
         return self._kept_out.get(name, {})
 
+    def is_unloaded(self, name: str) -> bool:
+        """Whether a request said that it is not to be served."""
+        return name in self._unloaded
+
     def silent_since(self, name: str) -> datetime | None:
         """Since when the store has not answered what it was asked of `name`, or None: it does."""
         return self._silent_since.get(name)
@@ -133,7 +137,7 @@ class Registry:
         return missing | self._hung
 
     def _is_missing(self, name: str) -> bool:
-        return name not in self._live and name not in self._unloaded
+        return name not in self._live and not self.is_unloaded(name)
 
     def _why_missing(self, name: str) -> str:
         since = self.silent_since(name)
@@ -155,7 +159,7 @@ class Registry:
     def find(self, name: str) -> None:
         """There is a model of that name, of which nothing is live yet."""
         self._found.add(name)
-        if name in self._unloaded:
+        if self.is_unloaded(name):
             self._unloaded.discard(name)
             self._refused.pop(name, None)
 

@@ -1,6 +1,7 @@
 /** The page: which model is chosen, its panel, and the key. */
 
-import { key, models, useKey } from "./api.js";
+import { key, useKey } from "./api.js";
+import { catalogue } from "./catalogue.js";
 import { DigitPanel } from "./digit.js";
 import { button, element } from "./dom.js";
 import { PicturePanel } from "./picture.js";
@@ -30,7 +31,7 @@ class Page {
 
   async load() {
     try {
-      this.#models = await models();
+      this.#models = await catalogue();
     } catch (fault) {
       this.#fail(fault);
       return;

@@ -7,11 +7,14 @@ the lock of a folder uses it; the system frees it however that process ends.
 import fcntl
 import os
 import shutil
+import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
+
+from service.rollout.unloaded import SOCKETS, UNLOADED, socket_of
 
 _PREFIX = "abacus-metrics-"
 _STAGED = "abacus-staged-"
@@ -31,8 +34,9 @@ class MetricsFolder:
 
     def bury(self, pid: int) -> None:
         """A worker has died: what it held is gone, what it counted waits for its successor."""
-        for gauge in self.path.glob(f"gauge_live*_{pid}.db"):
-            gauge.unlink(missing_ok=True)
+        for held in (f"gauge_live*_{pid}.db", socket_of(self.path, pid).name):
+            for file in self.path.glob(held):
+                file.unlink(missing_ok=True)
         self._left.append(pid)
 
     def hand_over(self, pid: int) -> None:
@@ -43,6 +47,20 @@ class MetricsFolder:
             return
         for file in self.path.glob(f"*_{self._left.pop()}.db"):
             file.rename(file.with_name(f"{file.name.rpartition('_')[0]}_{pid}.db"))
+
+
+def check_sockets(folder: Path) -> None:
+    """Raises FolderUnusable where workers cannot have theirs in it."""
+    path = socket_of(folder, os.getpid())
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.bind(str(path))
+        path.unlink()
+    except OSError as error:  # its path is too long, or it is on a file system that has none
+        raise FolderUnusable(
+            f"--allow-repository-control: {folder} cannot hold the sockets of workers ({error}). Set"
+            " PROMETHEUS_MULTIPROC_DIR to a folder that can, of a short path."
+        ) from error
 
 
 @contextmanager
@@ -63,8 +81,9 @@ def _operators(path: Path) -> tuple[Path, int]:
         lock = _hold(path)
         if lock is None:
             raise FolderUnusable(f"PROMETHEUS_MULTIPROC_DIR={path}: another service uses it.")
-        for file in path.glob("*.db"):  # of a service that is gone
+        for file in (*path.glob("*.db"), *path.glob(SOCKETS)):  # of a service that is gone
             file.unlink()
+        shutil.rmtree(path / UNLOADED, ignore_errors=True)
     except OSError as error:
         raise FolderUnusable(
             f"PROMETHEUS_MULTIPROC_DIR={path} cannot be used: {error.strerror}."

@@ -18,7 +18,7 @@ from service.http.keys import KeyFile
 from service.http.logs import log_config
 from service.server import Server, configuration
 from service.settings import KeyContents, Settings, unknown_variables
-from service.workers.metrics_folder import MetricsFolder, metrics_folder
+from service.workers.metrics_folder import MetricsFolder, check_sockets, metrics_folder
 from service.workers.supervisor import Limits, Supervisor
 from service.workers.worker import work
 
@@ -79,6 +79,8 @@ def _watch_over_workers(settings: Settings, listeners: list[socket.socket], keys
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(
             folder.path
         )  # prometheus_client reads it in every worker
+        if settings.allow_repository_control:
+            check_sockets(folder.path)
         if keys.api_keys:
             held.enter_context(keys.api_keys.kept_up(lambda: None))  # the workers count
 

@@ -69,6 +69,25 @@ def test_it_is_not_ready_at_once_and_answers_for_the_grace(published: Path, work
         assert time.monotonic() - asked >= 2
 
 
+def test_it_keeps_no_connection_meanwhile(published: Path) -> None:
+    """The control: it did before. What came on one just as it was closed would be lost."""
+
+    def asked(client: httpx.Client) -> list[str | None]:
+        answers = [
+            client.post("/predict/pass", json={"hours": 4}),
+            client.post("/predict/pass", json={"hours": "many"}),
+            client.get("/models"),
+        ]
+        assert [answer.status_code for answer in answers] == [200, 422, 200]
+        return [answer.headers.get("connection") for answer in answers]
+
+    with served("--artifacts", str(published), "--drain-s", "600") as service:
+        assert asked(service.client) == [None, None, None]
+        service.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: unready(service.client))
+        assert asked(service.client) == ["close", "close", "close"]
+
+
 def test_a_second_signal_does_not_wait(published: Path) -> None:
     with served("--artifacts", str(published), "--drain-s", "600") as service:
         service.process.send_signal(signal.SIGTERM)

@@ -1,18 +1,22 @@
 """Models are unloaded and loaded by requests, over HTTP and gRPC, where the operator allows it."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 
 from service.artifacts.store import ArtifactStore
 from service.rpc.messages import message, protocol
-from tests.conftest import COMMITTED, Served, served, wait_for
+from tests.conftest import COMMITTED, Served, rpc_address_of, served, wait_for
 
 CODES = grpc.StatusCode
 REPOSITORY, INFER = "/v2/repository/models/pass", "/v2/models/pass/infer"
@@ -122,10 +126,116 @@ def test_what_is_gone_from_the_store_while_it_is_unloaded_is_gone(
     wait_for(lambda: post(INFER, json=HOURS).status_code == 200)
 
 
-def test_several_workers_are_refused(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def workers(store: ArtifactStore) -> Iterator[Served]:
+    options = ("--artifacts", str(store.root), "--reload-s", "0.1", "--grpc-port", "0", "--workers", "2")
+    with served(*options, "--allow-repository-control", "--worker-silence-s", "60") as started:
+        wait_for(lambda: len(pids(started)) == 2)
+        yield started
+
+
+def pids(service: Served) -> list[int]:
+    """Of the workers that were ready, and have not ended."""
+    log = service.log.read_text()
+    ended = re.findall(r"worker (\d+) (?:was ended|ended)", log)
+    return [int(pid) for pid in re.findall(r"worker (\d+) is ready", log) if pid not in ended]
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """It answers nothing: the other worker takes every connection."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def asked(service: Served, path: str = INFER, document: Any = HOURS) -> httpx.Response:
+    """On a connection of its own."""
+    return httpx.post(f"{service.client.base_url}{path}", json=document, timeout=60)
+
+
+def by_each(service: Served) -> dict[int, int]:
+    """The status that each worker answers with."""
+    first, second = pids(service)
+    statuses = {}
+    for asking, other in ((first, second), (second, first)):
+        with stopped(other):
+            statuses[asking] = asked(service).status_code
+    return statuses
+
+
+def test_every_worker_has_done_it_when_the_call_is_answered(workers: Served) -> None:
+    assert asked(workers, f"{REPOSITORY}/unload", {}).status_code == 200
+    assert list(by_each(workers).values()) == [503, 503]
+    assert asked(workers, f"{REPOSITORY}/load", {}).status_code == 200
+    assert list(by_each(workers).values()) == [200, 200]
+
+
+def test_over_grpc_every_worker_has_too(workers: Served) -> None:
+    with grpc.insecure_channel(rpc_address_of(workers)) as channel:
+        stub = protocol()[1].GRPCInferenceServiceStub(channel)
+        stub.RepositoryModelUnload(message("RepositoryModelUnloadRequest", model_name="pass"))
+        assert list(by_each(workers).values()) == [503, 503]
+        stub.RepositoryModelLoad(message("RepositoryModelLoadRequest", model_name="pass"))
+        assert list(by_each(workers).values()) == [200, 200]
+
+
+def test_a_worker_that_is_started_later_knows_of_it(workers: Served) -> None:
+    assert asked(workers, f"{REPOSITORY}/unload", {}).status_code == 200
+    dies, stays = pids(workers)
+    os.kill(dies, signal.SIGKILL)
+    wait_for(lambda: len(pids(workers)) == 2 and dies not in pids(workers))
+    assert by_each(workers) == dict.fromkeys(pids(workers), 503)
+    assert asked(workers, f"{REPOSITORY}/load", {}).status_code == 200
+    assert by_each(workers) == dict.fromkeys(pids(workers), 200)
+    assert stays in pids(workers)
+
+
+def test_a_worker_that_does_not_answer_is_told_of_and_follows(workers: Served) -> None:
+    asleep, _ = pids(workers)
+    with stopped(asleep):
+        answer = asked(workers, f"{REPOSITORY}/unload", {})
+    assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+    assert "Another worker has not answered within 5 s" in answer.json()["error"]
+    wait_for(lambda: list(by_each(workers).values()) == [503, 503])
+    assert asked(workers, f"{REPOSITORY}/load", {}).status_code == 200
+
+
+def test_what_one_worker_cannot_load_is_told_by_all(workers: Served, store: ArtifactStore) -> None:
+    assert asked(workers, f"{REPOSITORY}/unload", {}).status_code == 200
+    model = store.folder("pass", 1) / "model.pt"
+    content = model.read_bytes()
+    model.write_bytes(content[:-1] + b"!")
+    answer = asked(workers, f"{REPOSITORY}/load", {})
+    model.write_bytes(content)
+    assert (answer.status_code, "model.pt" in answer.json()["error"]) == (503, True)
+    wait_for(lambda: list(by_each(workers).values()) == [200, 200])
+
+
+def test_what_is_gone_while_it_is_unloaded_is_gone_in_every_worker(
+    workers: Served, store: ArtifactStore
+) -> None:
+    assert asked(workers, f"{REPOSITORY}/unload", {}).status_code == 200
+    current = store.root / "pass" / "current"
+    content = current.read_bytes()
+    current.unlink()
+    wait_for(lambda: list(by_each(workers).values()) == [404, 404])
+    current.write_bytes(content)
+    wait_for(lambda: list(by_each(workers).values()) == [200, 200])
+
+
+def test_a_folder_that_cannot_hold_sockets_is_said_in_a_line(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 30)
     command = [sys.executable, "-m", "service", "--allow-repository-control", "--workers", "2"]
     done = subprocess.run(
-        [*command, "--artifacts", str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
+        [*command, "--port", "0", "--artifacts", str(tmp_path)],
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 2
-    assert "--allow-repository-control is for --workers 1" in " ".join(done.stderr.split())
+    assert "cannot hold the sockets of workers" in " ".join(re.sub("[│]", "", done.stderr).split())
