@@ -59,7 +59,7 @@ def test_the_index_of_the_repository(service: httpx.Client) -> None:
     entries = service.post("/v2/repository/index").json()
     assert [(e["name"], e["version"], e["state"]) for e in entries] == [
         ("digit", "19", "READY"),
-        ("object", "3", "READY"),
+        ("object", "4", "READY"),
         ("pass", "1", "READY"),
     ]
     for body in (b"", b" ", b"{}", b'{"ready": true}', b'{"ready": false, "more": 1}'):
@@ -105,7 +105,7 @@ def test_statistics_are_those_of_the_metrics(service: httpx.Client, digits: Digi
     )
     everything = service.get("/v2/models/stats").json()["model_stats"]
     versions = [(of_one["name"], of_one["version"]) for of_one in everything]
-    assert versions == [("digit", "19"), ("object", "3"), ("pass", "1")]
+    assert versions == [("digit", "19"), ("object", "4"), ("pass", "1")]
     assert stats(service, "digit/stats") == after
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
-WIDTHS = (64, 240, 240)  # 2.8 million weights: 2.9 MB at one byte each
+WIDTHS = (64, 240, 240)  # 2.8 million weights: 2.8 MB at one byte each
 WHITENING_KERNEL = 2
 WHITENING_EPSILON = 5e-4
 BATCH_NORM_MOMENTUM = 0.2  # few steps are made, so old ones have to be forgotten fast

@@ -2,7 +2,7 @@
 
 | data | test accuracy, one run |
 | --- | --- |
-| CIFAR-10 as a JPEG copy (quality 75, 4:2:0) | 91.28 % |
+| CIFAR-10 as a JPEG copy (quality 75, 4:2:0) | 92.15 % |
 """
 
 import math
