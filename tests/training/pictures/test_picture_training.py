@@ -87,7 +87,9 @@ def fitted_a_little() -> PictureNet:
     for layer in net.modules():
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.normal_(layer.bias, std=0.3)
-    nn.init.zeros_(net.body.get_submodule("2.second").weight[0])  # a channel that nothing was learnt of
+    second = net.body.get_submodule("2.second")
+    assert isinstance(second, nn.Conv2d)
+    nn.init.zeros_(second.weight[0])  # a channel that nothing was learnt of
     for _ in range(5):
         net(noise(64))
     return net.eval()
