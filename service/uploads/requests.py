@@ -74,11 +74,12 @@ class Pixels(NamedTuple):
 def uploads_in(request: RawRequest) -> Uploads:
     """Of a request that is there whole; none where it cannot be read, or has very many."""
     content_type, body = request
+    if content_type.startswith("image/"):
+        return Uploads("body", [body])
     if _is_form(content_type):
         files = whole_form(content_type, body)
         return Uploads(FILE_FIELD, files if len(files) <= INLINE_PICTURES else [])
-    is_picture = content_type.startswith("image/") or media_type_of(content_type) in ("", BYTES)
-    return Uploads("body", [body] if is_picture else [])
+    return Uploads("body", [body] if media_type_of(content_type) in ("", BYTES) else [])
 
 
 async def uploaded(call: Call, row_shape: tuple[int, ...]) -> Uploads | Document:
