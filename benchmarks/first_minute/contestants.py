@@ -68,7 +68,10 @@ def _asked(port: int, path: str, picture: str) -> tuple[str, ...]:
     return (f"curl http://127.0.0.1:{port}{path} -F file=@{picture}",)
 
 
-def _peer(name: str, package: str, port: int, ready: str, serve: str, own: str) -> Contestant:
+def _peer(
+    name: str, package: str, port: int, ready: str, serve: str, own: str, beside: str = ""
+) -> Contestant:
+    """`beside`: what else its programs need."""
     return Contestant(
         name,
         package,
@@ -76,7 +79,7 @@ def _peer(name: str, package: str, port: int, ready: str, serve: str, own: str) 
         port,
         ready,
         {
-            INSTALLED: Step((*ENVIRONMENT, f"pip install {package}")),
+            INSTALLED: Step((*ENVIRONMENT, f"pip install {package}{beside}")),
             FIRST: Step(_asked(port, "/predict", "7.png"), ("server.py",), serve=serve),
             SCANS: Step(("python scans.py",), ("scans.py",)),
             PYTHON: Step(("python ask.py",), ("ask.py",)),
@@ -94,7 +97,7 @@ CONTESTANTS = (
         8000,
         "/health/ready",
         {
-            INSTALLED: Step((*ENVIRONMENT, "pip install abacus_serving-*.whl")),
+            INSTALLED: Step((*ENVIRONMENT, 'pip install "$(echo abacus_serving-*.whl)[train]"')),
             FIRST: Step(_asked(8000, "/predict/digit", "7.png"), serve="abacus serve"),
             SCANS: Step(("abacus predict digit scans/ --out answers.csv",)),
             PYTHON: Step(("python ask.py",), ("ask.py",)),
@@ -106,7 +109,15 @@ CONTESTANTS = (
             ),
         },
     ),
-    _peer("LitServe", "litserve", 8000, "/health", serve="python server.py", own="python own.py"),
+    _peer(
+        "LitServe",
+        "litserve",
+        8000,
+        "/health",
+        serve="python server.py",
+        own="python own.py",
+        beside=" python-multipart httpx",
+    ),
     _peer(
         "BentoML",
         "bentoml",

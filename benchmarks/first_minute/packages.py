@@ -54,7 +54,7 @@ def collect(package: str, pytorch: Path) -> Path:
     shutil.rmtree(wheels, ignore_errors=True)
     wheels.mkdir(parents=True)
     if ours:
-        wanted = [str(_build(wheels)), "--constraint", str(requirements)]
+        wanted = [f"{_build(wheels)}[train]", "--constraint", str(requirements)]
     else:
         wanted = ["--requirement", str(requirements)]
     _fetch(wanted, pytorch, wheels)

@@ -1,15 +1,12 @@
 import csv
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import bentoml
 
-client = bentoml.SyncHTTPClient("http://127.0.0.1:3000", timeout=60)
-
-
-def ask(path: Path) -> tuple[str, int]:
-    return path.name, client.predict(file=path)["digit"]
-
-
-with open("answers.csv", "w", newline="") as file, ThreadPoolExecutor(8) as pool:
-    csv.writer(file).writerows(pool.map(ask, sorted(Path("scans").glob("*.png"))))
+# One after the other: calls of one client from several threads close each other's files.
+scans = sorted(Path("scans").glob("*.png"))
+with (
+    open("answers.csv", "w", newline="") as file,
+    bentoml.SyncHTTPClient("http://127.0.0.1:3000") as client,
+):
+    csv.writer(file).writerows((path.name, client.predict(file=path)["digit"]) for path in scans)
