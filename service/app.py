@@ -14,7 +14,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
 from service.artifacts.signatures import TrustedKeys
-from service.connections.leaving import Leaving
 from service.endpoints import dispatch
 from service.http import page, reference
 from service.http.auth import ApiKeys
@@ -83,7 +82,6 @@ class Abacus(FastAPI):
         self.add_middleware(Methods)
         self.add_middleware(surrounded)
         self.state.metrics = metrics
-        self.state.leaving = Leaving()
         self.state.stuck = False  # True when it has stopped and a thread still computes
         self.state.keys = keys
         self.state.ledger = ledger

@@ -88,10 +88,6 @@ async def lifespan(
     # gives up after this long: by default 5 ms, as much as a whole batch takes.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
 
-    def leave() -> None:
-        registry.stop()
-        app.state.leaving.asked = True
-
     async with agreement.kept(settings.reload_s) if agreement else nullcontext():
         await reloader.start(settings.reload_s)
         # What is loaded stays: a full collection of torch's 300,000 objects would hold up requests
@@ -99,7 +95,7 @@ async def lifespan(
         gc.freeze()
         gc.enable()
         backend.decoding.start()
-        with _keys_kept_up(app.state.keys, metrics), draining(leave, settings.drain_s):
+        with _keys_kept_up(app.state.keys, metrics), draining(registry.stop, settings.drain_s):
             async with _rpc(app, settings, backend):
                 yield
     await backend.decoding.close()

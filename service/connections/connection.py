@@ -141,7 +141,8 @@ class Connection(Lifetime):
         super().on_headers_complete()
         cycle = self.cycle
         cycle.transport = cast(asyncio.Transport, self._answers)
-        last = self._stopping or self._leaving.asked
+        # What is sent on a connection just as it is closed is lost: none is to be left when a service ends.
+        last = self._stopping or self._registry.stopping
         if last or not cycle.keep_alive or head.lacks_length(method, self.headers):
             cycle.keep_alive, self._deaf = False, True
         else:

@@ -7,8 +7,8 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.connections.answers import Answers, refusal
-from service.connections.leaving import Leaving
 from service.connections.peer import has_come, has_gone
+from service.serving.registry import Registry
 
 HEAD_TIMEOUT_S = 10.0  # for a head, and for the rest of a request that is answered before it is there whole
 GRACE_S = 1.0  # beyond the idle time that clients are told: what they send within it is so long on its way
@@ -32,7 +32,7 @@ class Lifetime(HttpToolsProtocol):
     _stall_timer: asyncio.TimerHandle | None = None
     _last_words: bytes | None = None
     _answers: Answers
-    _leaving: Leaving
+    _registry: Registry
     _idle_since = math.inf
     url = b""
 
@@ -40,7 +40,7 @@ class Lifetime(HttpToolsProtocol):
         super().connection_made(transport)
         self._answers = Answers(transport, self._close)
         app: Any = self.app
-        self._leaving = app.state.leaving
+        self._registry = app.state.backend.registry
         self._start_head_timer(HEAD_TIMEOUT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:

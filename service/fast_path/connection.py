@@ -105,7 +105,7 @@ class FastPathConnection(PacedConnection):
             and not parser.should_upgrade()
             and (self.cycle is None or self.cycle.response_complete)
             and not self.flow.write_paused
-            and not (self._stopping or self._leaving.asked)
+            and not (self._stopping or self._registry.stopping)
             and self._has_a_plain_head()
         )
 

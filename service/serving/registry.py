@@ -29,7 +29,7 @@ class Registry:
         self._found: set[str] = set()
         self._unloaded: set[str] = set()  # because a request said so
         self._unlisted: str | None = "the store has not been looked at yet"
-        self._stopping = False
+        self.stopping = False
         self._live: dict[str, Served] = {}
         self._loaded: dict[str, dict[int, Served]] = {}
         self._refused: dict[str, str] = {}
@@ -129,7 +129,7 @@ class Registry:
 
     def unready(self) -> dict[str, str]:
         """What stands in the way of serving, each with the reason. Empty means ready."""
-        if self._stopping:
+        if self.stopping:
             return {"service": "stopping"}
         if not self.names:
             return {"store": self._why_unlisted() or "there is no model in it"}
@@ -154,7 +154,7 @@ class Registry:
 
     def stop(self) -> None:
         """Be ready no more; what is asked nevertheless is answered."""
-        self._stopping = True
+        self.stopping = True
 
     def find(self, name: str) -> None:
         """There is a model of that name, of which nothing is live yet."""
