@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import COMMITTED, ROOT, served, wait_for
+from tests.conftest import COMMITTED, ROOT, free_ports, served
+from tests.reliability.balanced import is_installed, nginx, running_nginx
 
 DOCS = ROOT / "docs"
 PAGE = (DOCS / "deploying.md").read_text(encoding="utf-8")
@@ -34,27 +34,14 @@ def below_a_path() -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def through_nginx(below_a_path: httpx.Client, tmp_path: Path) -> Iterator[httpx.Client]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    (port,) = free_ports(1)
     server = block("nginx").replace("127.0.0.1:8000", below_a_path.base_url.netloc.decode())
     server = server.replace("listen 80;", f"listen 127.0.0.1:{port};")
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    paths = "".join(f"{kind}_temp_path {tmp_path / kind};\n" for kind in kinds)
-    head = f"daemon off; master_process off; pid {tmp_path / 'pid'}; error_log stderr; events {{}}\n"
-    (tmp_path / "nginx.conf").write_text(f"{head} http {{ access_log off;\n{paths}{server}}}")
-    command = ["nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-e", "stderr"]
-    process = subprocess.Popen(command)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-        wait_for(lambda: process.poll() is not None or is_open(port))
+    with (
+        running_nginx(server, port, tmp_path),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
         yield client
-    process.terminate()
-    process.wait(timeout=30)
-
-
-def is_open(port: int) -> bool:
-    with socket.socket() as caller:
-        return caller.connect_ex(("127.0.0.1", port)) == 0
 
 
 def check_below_a_path(client: httpx.Client) -> None:
@@ -75,7 +62,7 @@ def test_below_a_path(below_a_path: httpx.Client) -> None:
     assert below_a_path.post("/predict/pass", json={"hours": 4}).status_code == 200
 
 
-@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
+@pytest.mark.skipif(not is_installed(nginx), reason="nginx is not installed")
 def test_behind_nginx(through_nginx: httpx.Client) -> None:
     check_below_a_path(through_nginx)
     assert through_nginx.get("/").status_code == 404

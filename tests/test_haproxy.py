@@ -16,8 +16,8 @@ import pytest
 
 from service.serving import request_id
 from service.settings import Settings
-from tests.conftest import COMMITTED, Served, served, wait_for
-from tests.reliability.balanced import HAPROXY, free_ports, haproxy, is_installed
+from tests.conftest import COMMITTED, Served, free_ports, served, wait_for
+from tests.reliability.balanced import HAPROXY, haproxy, is_installed
 
 pytestmark = pytest.mark.skipif(not is_installed(haproxy), reason="haproxy is not installed")
 

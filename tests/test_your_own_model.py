@@ -3,12 +3,11 @@
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import BASELINE, ROOT
+from tests.conftest import BASELINE, ROOT, free_ports
 
 PAGE = (ROOT / "docs" / "your-own-model.md").read_text(encoding="utf-8")
 MOST_LINES = 14
@@ -16,13 +15,6 @@ MOST_LINES = 14
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.+?)^```", PAGE, re.M | re.S)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def test_from_a_table_and_from_a_file_to_an_answer(tmp_path: Path) -> None:
@@ -35,7 +27,8 @@ def test_from_a_table_and_from_a_file_to_an_answer(tmp_path: Path) -> None:
         assert "python -c" not in command
     # The service ends with the script, and the script with its first failure.
     ending = "trap 'kill $(jobs -p)' EXIT\n"
-    script = (ending + "\necho\n".join(commands)).replace(":8000", f":{(port := free_port())}")
+    (port,) = free_ports(1)
+    script = (ending + "\necho\n".join(commands)).replace(":8000", f":{port}")
     script = script.replace("--port 8000", f"--port {port}")
     path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
     result = subprocess.run(

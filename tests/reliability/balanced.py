@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import httpx
 
-from tests.conftest import ROOT, Served, metric_sum, served, wait_for
+from tests.conftest import ROOT, Served, free_ports, metric_sum, served, wait_for
 
 HAPROXY = (ROOT / "deploy" / "haproxy" / "haproxy.cfg").read_text(encoding="utf-8")
 HAPROXY_SERVERS = re.compile(r"(^    server \w+ 127.0.0.1:\d+\n)+", re.M)
@@ -27,14 +27,6 @@ class Balancer(NamedTuple):
 
 
 Balancing = Callable[[Sequence[int], Path], AbstractContextManager[Balancer]]
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        listeners = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for listener in listeners:
-            listener.bind(("127.0.0.1", 0))
-        return [listener.getsockname()[1] for listener in listeners]
 
 
 @contextmanager
@@ -63,19 +55,22 @@ def nginx(ports: Sequence[int], folder: Path) -> Iterator[Balancer]:
     found = NGINX_SERVERS.search(upstream)
     assert found
     servers = "".join(f"    server 127.0.0.1:{port}{found[2]}" for port in ports)
+    with (
+        running_nginx(upstream.replace(found[0], servers) + server, front, folder),
+        httpx.Client(base_url=f"http://127.0.0.1:{front}/abacus", timeout=60) as client,
+    ):
+        yield Balancer(client, None)
+
+
+def running_nginx(http: str, port: int, folder: Path) -> AbstractContextManager[None]:
+    """One that has these blocks, writes below `folder` alone, and takes connections at `port`."""
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     paths = "".join(f"{kind}_temp_path {folder / kind};\n" for kind in kinds)
     head = f"daemon off; master_process off; pid {folder / 'pid'}; error_log stderr; events {{}}\n"
     file = folder / "nginx.conf"
-    file.write_text(
-        f"{head} http {{ access_log off;\n{paths}{upstream.replace(found[0], servers)}{server}}}"
-    )
+    file.write_text(f"{head} http {{ access_log off;\n{paths}{http}}}")
     command = ["nginx", "-p", str(folder), "-c", str(file), "-e", "stderr"]
-    with (
-        _running(command, folder / "nginx.log", front),
-        httpx.Client(base_url=f"http://127.0.0.1:{front}/abacus", timeout=60) as client,
-    ):
-        yield Balancer(client, None)
+    return _running(command, folder / "nginx.log", port)
 
 
 def _name_of(port: int) -> str:

@@ -15,11 +15,20 @@ import httpx
 import pytest
 
 from service.artifacts.store import ArtifactStore
-from tests.conftest import BASELINE, COMMITTED, Digits, Served, metric_sum, png, publish_copy, wait_for
+from tests.conftest import (
+    BASELINE,
+    COMMITTED,
+    Digits,
+    Served,
+    free_ports,
+    metric_sum,
+    png,
+    publish_copy,
+    wait_for,
+)
 from tests.reliability.balanced import (
     Balancer,
     Balancing,
-    free_ports,
     haproxy,
     is_installed,
     nginx,

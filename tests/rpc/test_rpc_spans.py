@@ -1,6 +1,5 @@
 """A call over gRPC is a span that continues the caller's trace, as one over HTTP is."""
 
-import socket
 from typing import Any
 
 import grpc
@@ -14,15 +13,9 @@ from service.app import create_app
 from service.http import tracing
 from service.rpc.messages import SERVICE, message, protocol
 from service.settings import Settings
-from tests.conftest import COMMITTED, running
+from tests.conftest import COMMITTED, free_ports, running
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def hours(model: str, hours: float) -> Any:
@@ -36,7 +29,7 @@ async def test_a_call_is_a_span_of_the_caller_s_trace(monkeypatch: pytest.Monkey
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(tracing, "make_provider", lambda _: provider)
-    port = free_port()
+    (port,) = free_ports(1)
     settings = Settings(artifacts=COMMITTED, models=("pass",), traces="console", grpc_port=port)
     async with running(create_app(settings)), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = protocol()[1].GRPCInferenceServiceStub(channel)
