@@ -34,9 +34,9 @@ class MetricsFolder:
 
     def bury(self, pid: int) -> None:
         """A worker has died: what it held is gone, what it counted waits for its successor."""
-        for held in (f"gauge_live*_{pid}.db", socket_of(self.path, pid).name):
-            for file in self.path.glob(held):
-                file.unlink(missing_ok=True)
+        for gauge in self.path.glob(f"gauge_live*_{pid}.db"):
+            gauge.unlink(missing_ok=True)
+        socket_of(self.path, pid).unlink(missing_ok=True)
         self._left.append(pid)
 
     def hand_over(self, pid: int) -> None:
