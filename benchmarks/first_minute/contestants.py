@@ -69,7 +69,7 @@ def _asked(port: int, path: str, picture: str) -> tuple[str, ...]:
 
 
 def _peer(
-    name: str, package: str, port: int, ready: str, serve: str, own: str, beside: str = ""
+    name: str, package: str, port: int, ready: str, serve: str, own: str, beside: tuple[str, ...] = ()
 ) -> Contestant:
     """`beside`: what else its programs need."""
     return Contestant(
@@ -79,7 +79,7 @@ def _peer(
         port,
         ready,
         {
-            INSTALLED: Step((*ENVIRONMENT, f"pip install {package}{beside}")),
+            INSTALLED: Step((*ENVIRONMENT, " ".join(("pip install", package, *beside)))),
             FIRST: Step(_asked(port, "/predict", "7.png"), ("server.py",), serve=serve),
             SCANS: Step(("python scans.py",), ("scans.py",)),
             PYTHON: Step(("python ask.py",), ("ask.py",)),
@@ -116,7 +116,7 @@ CONTESTANTS = (
         "/health",
         serve="python server.py",
         own="python own.py",
-        beside=" python-multipart httpx",
+        beside=("python-multipart", "httpx"),
     ),
     _peer(
         "BentoML",

@@ -14,9 +14,9 @@ SMALLEST = 1e-12  # of a channel without weights: nought divided by it is nought
 class StoredConvolution(nn.Module):
     """3×3. Its weights are int8 in the archive, with one scale an output channel; it computes in float32.
 
-    What a frozen graph does not depend on its input for is computed once: a service multiplies by
-    float32 weights (Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference",
-    arXiv 1806.08342, 2018: a scale a channel costs no accuracy at 8 bits).
+    Freezing the graph, as the service does, makes float32 weights of both once. A scale a channel costs
+    no accuracy at 8 bits (Krishnamoorthi, "Quantizing deep convolutional networks for efficient
+    inference", arXiv 1806.08342, 2018).
     """
 
     weight: Tensor
@@ -28,13 +28,14 @@ class StoredConvolution(nn.Module):
         mean, variance = norm.running_mean, norm.running_var
         assert mean is not None
         assert variance is not None
-        weight, bias = fuse_conv_bn_weights(
+        fused = fuse_conv_bn_weights(
             convolution.weight, None, mean, variance, norm.eps, norm.weight, norm.bias
         )
-        scale = weight.detach().abs().amax((1, 2, 3), keepdim=True).clamp_min(SMALLEST) / LARGEST
-        self.register_buffer("weight", (weight.detach() / scale).round().to(torch.int8))
+        weight, bias = (parameter.detach() for parameter in fused)
+        scale = weight.abs().amax((1, 2, 3), keepdim=True).clamp_min(SMALLEST) / LARGEST
+        self.register_buffer("weight", (weight / scale).round().to(torch.int8))
         self.register_buffer("scale", scale)
-        self.register_buffer("bias", bias.detach().float())
+        self.register_buffer("bias", bias.float())
 
     def forward(self, maps: Tensor) -> Tensor:
         return conv2d(maps, self.weight * self.scale, self.bias, padding=1)
