@@ -2,7 +2,8 @@
 
 import heapq
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from pydantic_core import to_json
@@ -10,9 +11,10 @@ from pydantic_core import to_json
 from service.artifacts.manifest import Manifest
 from service.errors import InvalidRequest
 from service.problems import shortened
+from service.protocol.documents import Wanted
 from service.protocol.interface import ODD, TensorSpec, outputs_of
-from service.protocol.requests import Inference, Wanted
-from service.protocol.tensors import BYTES, Array, strings_as_bytes
+from service.protocol.requests import MOST_REPEATED, Inference
+from service.protocol.tensors import BYTES, Array, Shape, strings_as_bytes
 from service.serving.job import Answer
 from service.serving.steps import Steps
 
@@ -36,7 +38,7 @@ class Told(NamedTuple):
 
     name: str
     datatype: str
-    shape: list[int]
+    shape: Shape
     elements: Array | list[str]
     binary: bool
 
@@ -96,13 +98,12 @@ def telling(outputs: Sequence[Chosen], answer: Answer) -> Steps[list[Told]]:
     told = []
     for output in outputs:
         spec, values = output.spec, _values(output, answer)
-        shape = [len(values), *spec.row_shape]
         if output.classes:
             texts = yield from _classes(values, output)
-            told.append(Told(spec.name, BYTES, [len(values), output.classes], texts, output.binary))
+            told.append(Told(spec.name, BYTES, (len(values), output.classes), texts, output.binary))
         else:
+            shape = (len(values), *spec.row_shape)
             told.append(Told(spec.name, spec.datatype, shape, values, output.binary))
-        yield
     return told
 
 
@@ -110,25 +111,31 @@ def writing(inference: Inference, told: Sequence[Told], manifest: Manifest) -> S
     """The body that tells them."""
     described, tails = [], []
     for tensor in told:
-        named = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
         if tensor.binary:
             tails.append(tensor.as_bytes())
-            described.append(to_json({**named, "parameters": {"binary_data_size": len(tails[-1])}}))
+            described.append(_of_bytes(tensor.name, tensor.datatype, tensor.shape, len(tails[-1])))
         else:
-            described.append((yield from _with_data(named, tensor.elements)))
-        yield
-    head = _head(inference, manifest, described)
+            described.append((yield from _with_data(tensor)))
+    named = _named(manifest.name, manifest.version)
+    if inference.id is not None:
+        named = b'%b,"id":%b' % (named, to_json(inference.id))
+    head = b'%b,"outputs":[%b]}' % (named, b",".join(described))
     if not tails:
         return Written(head, None)
     return Written(b"".join([head, *tails]), len(head))
 
 
-def _head(inference: Inference, manifest: Manifest, outputs: Sequence[bytes]) -> bytes:
-    """The JSON, around outputs that are JSON already."""
-    head: dict[str, Any] = {"model_name": manifest.name, "model_version": str(manifest.version)}
-    if inference.id is not None:
-        head["id"] = inference.id
-    return b'%b,"outputs":[%b]}' % (to_json(head)[:-1], b",".join(outputs))
+@lru_cache(MOST_REPEATED)
+def _named(model: str, version: int) -> bytes:
+    """How the JSON begins."""
+    return to_json({"model_name": model, "model_version": str(version)})[:-1]
+
+
+@lru_cache(MOST_REPEATED)
+def _of_bytes(name: str, datatype: str, shape: Shape, size: int) -> bytes:
+    """What the JSON says of a tensor that is behind it."""
+    named = {"name": name, "datatype": datatype, "shape": shape}
+    return to_json({**named, "parameters": {"binary_data_size": size}})
 
 
 def _values(output: Chosen, answer: Answer) -> Array:
@@ -138,15 +145,17 @@ def _values(output: Chosen, answer: Answer) -> Array:
     return values > score.threshold if score and spec.name == ODD else values
 
 
-def _with_data(tensor: dict[str, Any], elements: Array | list[str]) -> Steps[bytes]:
+def _with_data(tensor: Told) -> Steps[bytes]:
     """In JSON, its elements in one list."""
+    elements = tensor.elements
+    named = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
     flat = elements if isinstance(elements, list) else elements.reshape(-1)
     pieces = []
     for at in range(0, len(flat), STEP_ROWS):
         piece = flat[at : at + STEP_ROWS]
         pieces.append(to_json(piece if isinstance(piece, list) else piece.tolist())[1:-1])
         yield
-    return b'%b,"data":[%b]}' % (to_json(tensor)[:-1], b",".join(pieces))
+    return b'%b,"data":[%b]}' % (to_json(named)[:-1], b",".join(pieces))
 
 
 def _classes(values: Array, output: Chosen) -> Steps[list[str]]:

@@ -5,19 +5,16 @@ send any `Content-Type`, or none.
 """
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Annotated, Any, NamedTuple
-
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from typing import Any, NamedTuple
 
 from service.artifacts.manifest import Manifest
-from service.endpoints.documents import size_of as size_of_document
-from service.errors import InvalidRequest, PayloadTooLarge
-from service.problems import found_in, invalid_payload, shortened
+from service.errors import InvalidRequest
+from service.problems import shortened
+from service.protocol.documents import Input, Wanted, parsing
 from service.protocol.interface import TensorSpec, inputs_of
-from service.protocol.parameters import MAX_LENGTH, OrNothing, Parameters, flag, whole
+from service.protocol.parameters import Parameters, flag, whole
 from service.protocol.tensors import (
     BYTES,
     DATATYPES,
@@ -33,56 +30,11 @@ from service.serving.steps import Steps, taken
 
 HEADER = b"inference-header-content-length"
 
-# Of the JSON: each value is an object until it is read. A picture of 224×224 has 150,528 of them.
-MAX_VALUES, MAX_NESTED, MAX_KEYS = 160_000, 32_768, 8_192
-MAX_TENSORS, MAX_DIMENSIONS = 1_024, 8
-
 # What is said beside binary tensors is mostly said again and again: of so many bytes, so many are kept.
 REPEATED_BYTES, MOST_REPEATED = 1024, 64
 
-
 # The manifest that was asked last with the same words, and what they choose of its outputs; or nothing.
 Kept = list[tuple[Manifest, list[Any]]]
-
-
-class _Said(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")  # clients send more than there is
-
-    parameters: OrNothing = {}
-
-
-class Wanted(_Said):
-    """An output that is asked for."""
-
-    name: str
-
-    @property
-    def binary(self) -> bool | None:
-        """None: as the request says it of all."""
-        return flag(self.parameters, "binary_data")
-
-    @property
-    def classification(self) -> int:
-        """The number of likeliest classes that are asked for; 0: the tensor itself."""
-        return whole(self.parameters, "classification")
-
-
-class _Input(_Said):
-    name: str
-    datatype: str
-    shape: list[Annotated[int, Field(ge=0, le=MAX_LENGTH)]] = Field(min_length=1, max_length=MAX_DIMENSIONS)
-    data: Any = None
-
-
-class _Document(_Said):
-    id: str | None = None
-    inputs: list[_Input] = Field(min_length=1, max_length=MAX_TENSORS)
-    outputs: list[Wanted] | None = Field(None, max_length=MAX_TENSORS)
-    _kept: Kept = PrivateAttr(default_factory=list)
-
-    @property
-    def kept(self) -> Kept:
-        return self._kept
 
 
 class Given(NamedTuple):
@@ -97,6 +49,26 @@ class Given(NamedTuple):
         """Raises InvalidRequest."""
         read = of_bytes if isinstance(self.data, memoryview) else of_json
         return (yield from read(self.name, self.datatype, self.shape, self.data))
+
+
+class _Placed(NamedTuple):
+    """A tensor of which the JSON tells: its `data`, or which of the bytes behind the JSON it is."""
+
+    name: str
+    datatype: str
+    shape: Shape
+    data: Any
+    behind: slice | None
+
+
+class _Plan(NamedTuple):
+    """What the JSON says, of any bytes behind it that are so many; it fits them."""
+
+    id: str | None
+    parameters: Parameters
+    inputs: list[_Placed]
+    outputs: list[Wanted]
+    kept: Kept
 
 
 class Inference(NamedTuple):
@@ -126,29 +98,28 @@ def reading(content: bytes, header: bytes | None, manifest: Manifest) -> Steps[I
     length = json_length(header, len(content))
     if header is not None and not length:
         return Inference(None, {"binary_data_output": True}, [_raw(content, inputs_of(manifest))], [])
+    behind = memoryview(content)[length:]
     if header is not None and length <= REPEATED_BYTES:
-        said = _repeated(content[:length])
+        plan = _repeated(content[:length], len(behind))
     else:
-        said = yield from _said(content[:length])
-    yield
-    given = _given(said.inputs, memoryview(content)[length:])
-    return Inference(said.id, said.parameters, given, said.outputs or [], said.kept)
+        plan = yield from _planning(content[:length], len(behind))
+    given = [
+        Given(name, datatype, shape, data if where is None else behind[where])
+        for name, datatype, shape, data, where in plan.inputs
+    ]
+    return Inference(plan.id, plan.parameters, given, plan.outputs, plan.kept)
 
 
 @lru_cache(MOST_REPEATED)
-def _repeated(document: bytes) -> _Document:
+def _repeated(document: bytes, behind: int) -> _Plan:
     """Raises InvalidRequest or PayloadTooLarge."""
-    return taken(_said(document))
+    return taken(_planning(document, behind))
 
 
-def _said(document: bytes) -> Steps[_Document]:
-    """Raises InvalidRequest or PayloadTooLarge."""
-    yield from _check_size(document)
-    said = _parsed(document)
-    yield
-    check_names("input", [tensor.name for tensor in said.inputs])
-    check_names("output", [wanted.name for wanted in said.outputs or []])
-    return said
+def _planning(document: bytes, behind: int) -> Steps[_Plan]:
+    """`behind`: so many bytes follow. Raises InvalidRequest or PayloadTooLarge."""
+    said = yield from parsing(document)
+    return _Plan(said.id, said.parameters, _placed(said.inputs, behind), said.outputs or [], [])
 
 
 def check_datatype(name: str, datatype: str) -> None:
@@ -169,34 +140,6 @@ def json_length(header: bytes | None, size: int) -> int:
     return int(header)
 
 
-def _check_size(document: bytes) -> Steps[None]:
-    """Raises PayloadTooLarge where it might take long to parse."""
-    size = yield from size_of_document(document)
-    limits = (MAX_VALUES, "values"), (MAX_KEYS, "keys"), (MAX_NESTED, "lists and objects")
-    for count, (limit, what) in zip(size, limits, strict=True):
-        if count > limit:
-            raise PayloadTooLarge(
-                f"The JSON has {count:,} {what}, more than {limit:,}: send large tensors as binary data,"
-                " or their data as one list."
-            )
-
-
-def _parsed(document: bytes) -> _Document:
-    """Raises InvalidRequest."""
-    try:
-        return _Document.model_validate_json(document)
-    except ValidationError as error:
-        invalid = invalid_payload(found_in(error))
-        raise InvalidRequest(invalid.detail, invalid.errors, invalid.more) from None
-
-
-def check_names(what: str, names: Sequence[str]) -> None:
-    """Raises InvalidRequest where one is there twice."""
-    if len(set(names)) < len(names):
-        twice = next(name for name, count in Counter(names).items() if count > 1)
-        raise InvalidRequest(f"The {what} {shortened(twice)!r} is there more than once.")
-
-
 def _raw(content: bytes, inputs: Sequence[TensorSpec]) -> Given:
     """The whole body is the one tensor that the model takes, of as many rows as it has.
 
@@ -214,9 +157,9 @@ def _raw(content: bytes, inputs: Sequence[TensorSpec]) -> Given:
     return Given(spec.name, spec.datatype, (rows, *spec.row_shape), memoryview(content))
 
 
-def _given(inputs: list[_Input], binary: memoryview) -> list[Given]:
-    """Each with its part of what is behind the JSON. Raises InvalidRequest."""
-    given, at = [], 0
+def _placed(inputs: list[Input], behind: int) -> list[_Placed]:
+    """Each with its part of the bytes behind the JSON. Raises InvalidRequest."""
+    placed, at = [], 0
     for said in inputs:
         name, datatype, shape = said.name, said.datatype, tuple(said.shape)
         check_datatype(name, datatype)
@@ -224,7 +167,7 @@ def _given(inputs: list[_Input], binary: memoryview) -> list[Given]:
             raise wrong(name, "shared memory is not read; send its data")
         if "binary_data_size" not in said.parameters or (said.data is None and not math.prod(shape)):
             data = [] if said.data is None and not math.prod(shape) else said.data
-            given.append(Given(name, datatype, shape, data))
+            placed.append(_Placed(name, datatype, shape, data, None))
             continue
         size = whole(said.parameters, "binary_data_size")
         if said.data is not None:
@@ -232,10 +175,10 @@ def _given(inputs: list[_Input], binary: memoryview) -> list[Given]:
         expected = size_of(datatype, shape)
         if expected not in (None, size):
             raise wrong(name, f"{datatype} of the shape {list(shape)} has {expected:,} bytes, not {size:,}")
-        if size > len(binary) - at:
-            raise wrong(name, f"of its {size:,} bytes {len(binary) - at:,} are there")
-        given.append(Given(name, datatype, shape, binary[at : at + size]))
+        if size > behind - at:
+            raise wrong(name, f"of its {size:,} bytes {behind - at:,} are there")
+        placed.append(_Placed(name, datatype, shape, None, slice(at, at + size)))
         at += size
-    if at < len(binary):
-        raise InvalidRequest(f"{len(binary) - at:,} bytes are left behind those of the inputs.")
-    return given
+    if at < behind:
+        raise InvalidRequest(f"{behind - at:,} bytes are left behind those of the inputs.")
+    return placed

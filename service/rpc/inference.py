@@ -6,16 +6,8 @@ from typing import Any
 from service.artifacts.manifest import Manifest
 from service.errors import InvalidRequest
 from service.protocol.answers import Told
-from service.protocol.requests import (
-    MAX_DIMENSIONS,
-    MAX_TENSORS,
-    MAX_VALUES,
-    Given,
-    Inference,
-    Wanted,
-    check_datatype,
-    check_names,
-)
+from service.protocol.documents import MAX_DIMENSIONS, MAX_TENSORS, MAX_VALUES, Wanted, check_names
+from service.protocol.requests import Given, Inference, check_datatype
 from service.protocol.tensors import BYTES, strings_as_bytes, wrong
 from service.rpc.messages import message
 

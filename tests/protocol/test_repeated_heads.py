@@ -60,3 +60,21 @@ def test_an_id_and_how_outputs_go_are_those_of_each_request(manifests: tuple[Man
         inference = said(both, id=str(binary), parameters={"binary_data_output": binary})
         assert inference.id == str(binary)
         assert [output.binary for output in chosen(inference, both)] == [binary, binary]
+
+
+def test_the_bytes_behind_are_those_of_each_request(manifests: tuple[Manifest, Manifest]) -> None:
+    size = {"binary_data_size": 784}
+    image = {"name": "image", "datatype": "UINT8", "shape": [1, 28, 28], "parameters": size}
+    head = json.dumps({"inputs": [image]}).encode()
+
+    def data(behind: bytes) -> bytes:
+        (given,) = taken(reading(head + behind, b"%d" % len(head), manifests[0])).inputs
+        return bytes(given.data)
+
+    for _ in range(2):
+        for behind in (784 * b"\0", 784 * b"\1"):
+            assert data(behind) == behind
+        with pytest.raises(InvalidRequest, match="of its 784 bytes 783 are there"):
+            data(783 * b"\0")
+        with pytest.raises(InvalidRequest, match="1 bytes are left behind"):
+            data(785 * b"\0")
