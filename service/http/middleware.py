@@ -134,6 +134,10 @@ class RequestContext:
                 )
         except (ClientDisconnect, Abandoned):
             status, reason = CLIENT_CLOSED_REQUEST, "abandoned"
+        except asyncio.CancelledError:  # whoever called the application waits no longer
+            if not status:
+                status, reason = CLIENT_CLOSED_REQUEST, "abandoned"
+            raise
         except Exception:  # the last net: nothing internal may reach the client
             logger.exception("request failed id=%s", request_id)
             if status:

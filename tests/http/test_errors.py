@@ -1,5 +1,6 @@
 """Every error of the HTTP contract, provoked, in its shape (RFC 9457)."""
 
+import asyncio
 import logging
 import re
 import shutil
@@ -8,13 +9,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.types import Message
 from torch import Tensor
 
 from service import errors
 from service.app import create_app
 from service.engine.predictor import Predictor
 from service.settings import Settings
-from tests.conftest import Digits, png, running
+from tests.conftest import Digits, metric_sum, png, running
 
 JSON = {"Content-Type": "application/json"}
 PNG = {"Content-Type": "image/png"}
@@ -145,6 +147,32 @@ async def test_500_of_a_bug_of_ours(published: Path, caplog: pytest.LogCaptureFi
     assert "secret" not in response.text
     assert response.json()["request_id"] in caplog.text
     assert "secret of the house" in caplog.text
+
+
+async def test_499_where_whoever_called_the_application_gives_up(published: Path) -> None:
+    """As Ray Serve does with the request of a client that hangs up: it cancels, and sends no message."""
+    asked = asyncio.Event()
+
+    async def receive() -> Message:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(_: Message) -> None:
+        raise AssertionError
+
+    app = create_app(Settings(artifacts=published))
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"20")]
+    scope = {"type": "http", "method": "POST", "path": "/predict/pass", "headers": headers, "client": None}
+    async with running(app) as client:
+        call = asyncio.create_task(app(scope, receive, send))
+        await asked.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        text = (await client.get("/metrics")).text
+    assert metric_sum(text, 'abacus_requests_total{method="POST",route="/predict/pass",status="499"}') == 1
+    assert metric_sum(text, 'abacus_rejections_total{reason="abandoned",route="/predict/pass"}') == 1
 
 
 async def test_503_while_a_model_is_missing_and_the_other_serves(published: Path, tmp_path: Path) -> None:
