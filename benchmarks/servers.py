@@ -78,7 +78,8 @@ def _script(name: str) -> tuple[str, ...]:
 
 
 def _abacus(name: str, settings: str, scenarios: tuple[Scenario, ...], *options: str) -> Server:
-    command = ("{python}", "-m", "service", "--port", "{port}", *options)
+    # What it is asked for, and no more: a peer loads one model.
+    command = ("{python}", "-m", "service", "--port", "{port}", "--models", "digit,pass", *options)
     return Server(name, settings, command, scenarios, ready="/health/ready")
 
 

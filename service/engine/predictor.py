@@ -40,8 +40,9 @@ WARM_UP_CALLS = 3
 QUICK_S, SLOW_S = 0.002, 1.0
 
 # Linear layers are laid out for batches of so many rows. To find the quickest way to compute a model, each
-# is called so often at every batch size, and less often from so many rows on.
-FUSED_ROWS, TIMED_CALLS, TIMED_LARGE_CALLS = 16, 6, 2
+# is called so often at every batch size, and less often from so many rows on, or once calls have taken so
+# long: a large net would not be ready for seconds, and long batches tell enough at once.
+FUSED_ROWS, TIMED_CALLS, TIMED_LARGE_CALLS, ENOUGH_S = 16, 6, 2, 0.1
 
 # The answers to a batch of few rows are no more numbers than that.
 FEW_NUMBERS = 64
@@ -224,7 +225,7 @@ def _quickest(ways: Sequence[Runner], row: Tensor) -> Runner:
 def _seconds(call: Callable[[Tensor], object], batch: Tensor, calls: int) -> float:
     """What the quickest of some calls takes; of fewer, where they take long."""
     times: list[float] = []
-    while len(times) < calls and sum(times) <= SLOW_S:
+    while len(times) < calls and sum(times) <= ENOUGH_S:
         started = time.perf_counter()
         call(batch)
         times.append(time.perf_counter() - started)
