@@ -23,10 +23,16 @@ from service.connections.listening import AddressUnusable
 from service.errors import DeviceUnavailable
 from service.http.keys import KeyFile, KeysUnreadable, add_key
 from service.settings import Settings, SettingsUnusable, read_settings, variable
+from service.workers.launching import CannotLaunch
 from service.workers.metrics_folder import FolderUnusable
 from service.workers.processes import run
+from service.workers.start_method import check_start_method
 
 FOLDER_ANSWERS_S = 5.0
+
+_UNUSABLE = (
+    *(SettingsUnusable, DeviceUnavailable, KeysUnreadable, KeyUnusable, FolderUnusable, CannotLaunch),
+)
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 cli.add_typer(commands.cli, name="models")
@@ -59,6 +65,7 @@ def serve(
     canary_share: Annotated[float | None, _option("canary_share")] = None,
     device: Annotated[str | None, _option("device")] = None,
     workers: Annotated[int | None, _option("workers")] = None,
+    start_method: Annotated[str | None, _option("start_method")] = None,
     threads: Annotated[int | None, _option("threads")] = None,
     precision: Annotated[str | None, _option("precision")] = None,
     access_log: Annotated[bool | None, _option("access_log")] = None,
@@ -107,7 +114,7 @@ def serve(
         settings = settings.model_copy(update={"artifacts": root_of(settings)})
         _check(settings)
         run(settings)
-    except (SettingsUnusable, DeviceUnavailable, KeysUnreadable, KeyUnusable, FolderUnusable) as error:
+    except _UNUSABLE as error:
         raise typer.BadParameter(str(error)) from error
     except AddressUnusable as error:
         typer.echo(f"Error: {error}", err=True)
@@ -140,12 +147,16 @@ def _is_readable(folder: Path) -> bool:
 
 
 def _check(settings: Settings) -> None:
-    """Fail now and not in every worker. Raises DeviceUnavailable, KeysUnreadable or KeyUnusable."""
+    """Fail now and not in every worker.
+
+    Raises CannotLaunch, DeviceUnavailable, KeysUnreadable or KeyUnusable.
+    """
     if not _is_readable(settings.artifacts):
         raise typer.BadParameter(
             f"--artifacts {settings.artifacts} is no folder that can be read. It is to name the folder that"
             " models are published into; one that is empty will do, to publish into it later."
         )
+    check_start_method(settings)
     if settings.api_keys_file:
         KeyFile(settings.api_keys_file)
     if settings.trusted_keys:

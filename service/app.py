@@ -32,6 +32,7 @@ from service.problems import (
 )
 from service.protocol import infer, routes
 from service.serving.metrics import Metrics
+from service.serving.preloaded import Preloaded
 from service.settings import KeyContents, Settings, Traces
 
 Spans: TypeAlias = Any  # of service.http.tracing, which needs an extra
@@ -49,12 +50,15 @@ class Abacus(FastAPI):
         keys: KeyFile | None,
         trusted: TrustedKeys | None,
         shared: Path | None,
+        preloaded: Preloaded | None,
     ) -> None:
         super().__init__(
             title="Abacus",
             summary="PyTorch models over HTTP",
             version=__version__,
-            lifespan=partial(lifespan, settings=settings, trusted=trusted, shared=shared),
+            lifespan=partial(
+                lifespan, settings=settings, trusted=trusted, shared=shared, preloaded=preloaded
+            ),
             docs_url=None,  # reference.py has it
             redoc_url=None,
         )
@@ -113,12 +117,13 @@ def create_app(
     settings: Settings | None = None,
     metrics_folder: str | None = None,
     key_contents: KeyContents = KeyContents(),  # noqa: B008  it is immutable
+    preloaded: Preloaded | None = None,
 ) -> FastAPI:
     """Build the application. Models are loaded when it starts, before it accepts a connection.
 
     Without an argument the settings come from the environment, so that
     `uvicorn --factory service.app:create_app` works. Several workers share metrics in `metrics_folder`,
-    and what requests have unloaded.
+    and what requests have unloaded; `preloaded` models are not loaded again.
     Raises KeysUnreadable or KeyUnusable.
     """
     settings = settings or Settings()
@@ -126,7 +131,7 @@ def create_app(
     keys = KeyFile(settings.api_keys_file, api_keys) if settings.api_keys_file else None
     trusted = TrustedKeys(settings.trusted_keys, trusted_keys) if settings.trusted_keys else None
     shared = Path(metrics_folder) if metrics_folder else None
-    app = Abacus(settings, Metrics(metrics_folder), keys, trusted, shared)
+    app = Abacus(settings, Metrics(metrics_folder), keys, trusted, shared, preloaded)
     app.include_router(router)
     app.include_router(page.router)
     app.include_router(routes.router)

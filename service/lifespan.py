@@ -23,7 +23,7 @@ from service.artifacts.signatures import TrustedKeys
 from service.artifacts.store import ArtifactStore
 from service.decoding.pool import Decoding
 from service.endpoints.kinds import endpoint_of
-from service.engine.cpus import usable_cpus
+from service.engine.cpus import threads_of, usable_cpus
 from service.engine.devices import resolve_device
 from service.http.draining import draining
 from service.http.keys import KeyFile
@@ -35,6 +35,7 @@ from service.serving.batching import Batcher
 from service.serving.call import Backend, Deadlines
 from service.serving.loading import Loader, Ready, Repository
 from service.serving.metrics import Metrics
+from service.serving.preloaded import Preloaded
 from service.serving.registry import Registry
 from service.serving.served import Served
 from service.serving.steps import Stepping
@@ -49,19 +50,25 @@ MOST_DECODERS = 8  # each may take 150 MB for a picture
 
 @asynccontextmanager
 async def lifespan(
-    app: FastAPI, settings: Settings, trusted: TrustedKeys | None, shared: Path | None
+    app: FastAPI,
+    settings: Settings,
+    trusted: TrustedKeys | None,
+    shared: Path | None,
+    preloaded: Preloaded | None,
 ) -> AsyncIterator[None]:
-    """`shared`: a folder that several workers have in common."""
+    """`shared`: a folder that several workers have in common; `preloaded`: models, likewise."""
     # Pillow remarks on damaged uploads. The client is answered; whoever uploads must not fill our log.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     cpus = usable_cpus()
-    threads = settings.threads or max(1, cpus // settings.workers - 1)
+    threads = threads_of(settings.threads, settings.workers)
     torch.set_num_threads(threads)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(cpus, "elsewhere"))
     device = resolve_device(settings.device)
     logger.info("device %s, artifacts in %s, %d thread(s)", device, settings.artifacts, threads)
     store = ArtifactStore(settings.artifacts)
-    loader = Loader(store, endpoint_of, device, settings.precision, trusted, settings.max_model_bytes)
+    loader = Loader(
+        store, endpoint_of, device, settings.precision, trusted, settings.max_model_bytes, preloaded
+    )
     registry = Registry(device, settings.models)
     metrics: Metrics = app.state.metrics
     metrics.show(registry)

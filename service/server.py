@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import FrameType
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -23,6 +23,9 @@ from uvicorn.config import STARTUP_FAILURE
 from service.connections.listening import is_listening
 from service.http.logs import log_config
 from service.settings import KeyContents, Settings
+
+# Of service.serving.preloaded, which brings torch: the process that watches over workers never holds it.
+Preloaded: TypeAlias = Any
 
 logger = logging.getLogger(__name__)
 
@@ -66,9 +69,11 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def configuration(settings: Settings, metrics_folder: str | None, keys: KeyContents) -> uvicorn.Config:
+def configuration(
+    settings: Settings, metrics_folder: str | None, keys: KeyContents, preloaded: Preloaded | None = None
+) -> uvicorn.Config:
     return uvicorn.Config(
-        partial(application, settings, metrics_folder, keys),
+        partial(application, settings, metrics_folder, keys, preloaded),
         factory=True,
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.stop_s,
@@ -88,14 +93,16 @@ def connection(**arguments: Any) -> Protocol:
     return FastPathConnection(**arguments)
 
 
-def application(settings: Settings, metrics_folder: str | None, keys: KeyContents) -> ASGIApp:
+def application(
+    settings: Settings, metrics_folder: str | None, keys: KeyContents, preloaded: Preloaded | None
+) -> ASGIApp:
     # Nothing that imports and models make is garbage, and looking for it takes a tenth of the start;
     # `app` turns it on again when it is ready.
     gc.disable()
     # Imported here: the process that only watches over workers then never holds torch, 400 MB of it.
     from service.app import create_app
 
-    app = create_app(settings, metrics_folder, keys)
+    app = create_app(settings, metrics_folder, keys, preloaded)
     atexit.register(_leave, app)
     return app
 

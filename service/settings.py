@@ -16,6 +16,7 @@ PREFIX = "SERVICE_"
 MOST_SECONDS, MOST_PROCESSES, MOST_KEPT, MOST = 1_000_000, 1_024, 64, 2**53
 
 Precision = Literal["float32", "bfloat16", "float16"]
+StartMethod = Literal["auto", "fork", "spawn"]
 LogFormat = Literal["text", "json"]
 Traces = Literal["off", "console", "otlp"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -109,8 +110,11 @@ class Settings(BaseSettings):
         "auto",
         description="auto, cpu, cuda or cuda:N. auto takes a GPU when there is one.",
     )
-    workers: int = Field(
-        1, ge=1, le=MOST_PROCESSES, description="Server processes; each loads its own models."
+    workers: int = Field(1, ge=1, le=MOST_PROCESSES, description="Server processes that share the port.")
+    start_method: StartMethod = Field(
+        "auto",
+        description="fork: models are loaded once, workers share their memory; spawn: each loads its own;"
+        " auto: fork on the CPU of a Linux.",
     )
     threads: int | None = Field(
         None,

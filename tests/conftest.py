@@ -264,11 +264,11 @@ def loads(log: Path) -> int:
 
 
 def workers_of(supervisor: psutil.Process) -> list[psutil.Process]:
-    """The workers alone: multiprocessing has a process of its own beside them."""
+    """The workers alone: multiprocessing has a process of its own beside them, and they may be copies."""
     workers = []
     for child in supervisor.children():
         with suppress(psutil.NoSuchProcess):
-            if "spawn_main" in " ".join(child.cmdline()):
+            if "spawn_main" in " ".join(child.cmdline()) and child.name() != "abacus-nursery":
                 workers.append(child)
     return workers
 

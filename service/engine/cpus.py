@@ -16,6 +16,11 @@ def usable_cpus(root: Path = Path("/")) -> int:
     return max(1, int(min([allowed, *quotas])))
 
 
+def threads_of(wanted: int | None, workers: int) -> int:
+    """Threads that compute a batch in each of so many workers: by default their processors, less one."""
+    return wanted or max(1, usable_cpus() // workers - 1)
+
+
 def _control_groups(root: Path) -> list[Path]:
     """The folders of the control groups that limit this process's processors, innermost first."""
     folders = []

@@ -149,6 +149,17 @@ def prepare(artifact: Artifact, device: torch.device, precision: Precision = "fl
     In half precision its answers may differ from training's by HALF_TOLERANCE.
     Raises ArtifactError when it must not be served. Whoever wrote it decides how long this takes.
     """
+    return prepared(artifact, device, precision)()
+
+
+def prepared(
+    artifact: Artifact, device: torch.device, precision: Precision = "float32"
+) -> Callable[[], Predictor]:
+    """The first part of `prepare`: all that does not depend on how many threads compute.
+
+    Its rest is to be done by the process that serves, or by one that computes with as many threads: the
+    quickest way is found by the clock. Raises ArtifactError, as the rest does.
+    """
     where, manifest, model = artifact
     dtype: torch.dtype = getattr(torch, precision)
     half = dtype != torch.float32
@@ -159,20 +170,32 @@ def prepare(artifact: Artifact, device: torch.device, precision: Precision = "fl
     except (RuntimeError, ValueError) as error:
         raise ArtifactError(f"{where}: not a TorchScript archive: {first_line(error)}") from error
     tolerance = HALF_TOLERANCE if half else manifest.check.tolerance
-    try:
+    with _checked(where):
         if others:  # each of them answers some of the batches
             for way in (plain, *others):
                 _replay_check(Predictor(way, manifest, device), tolerance)
-        with AsItIs():
-            call = _quickest([plain, *others], row) if others else plain
-            run = runner(call, row, device, dtype, BATCH_SIZES)
-        predictor = Predictor(run, manifest, device)
-        _replay_check(predictor, tolerance)
-        predictor.warm_up()
+
+    def rest() -> Predictor:
+        with _checked(where):
+            with AsItIs():
+                call = _quickest([plain, *others], row) if others else plain
+                run = runner(call, row, device, dtype, BATCH_SIZES)
+            predictor = Predictor(run, manifest, device)
+            _replay_check(predictor, tolerance)
+            predictor.warm_up()
+            return predictor
+
+    return rest
+
+
+@contextmanager
+def _checked(where: str) -> Iterator[None]:
+    """Raises ArtifactError where a model does."""
+    try:
+        yield
     except (InferenceFailed, RuntimeError, AttributeError, TypeError) as error:
         cause = first_line(error.__cause__ or error)
         raise ArtifactError(f"{where}: the model fails on its own check: {cause}") from error
-    return predictor
 
 
 def _ways(model: bytes, device: torch.device, row: Tensor, several: bool) -> list[Runner]:

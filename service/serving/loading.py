@@ -9,6 +9,7 @@ from service.artifacts.manifest import ArtifactError, Manifest
 from service.artifacts.signatures import TrustedKeys
 from service.artifacts.store import MAX_MODEL_BYTES, ArtifactStore
 from service.engine.predictor import Artifact, Predictor, prepare, read
+from service.serving.preloaded import Preloaded
 from service.settings import Precision
 
 
@@ -30,6 +31,7 @@ class Loader:
         precision: Precision = "float32",
         trusted: TrustedKeys | None = None,
         max_model_bytes: int = MAX_MODEL_BYTES,
+        preloaded: Preloaded | None = None,
     ) -> None:
         """`endpoint_of` raises ArtifactError where a manifest does not fit its kind."""
         self.store = store
@@ -38,6 +40,7 @@ class Loader:
         self._precision = precision
         self._trusted = trusted
         self._max_model_bytes = max_model_bytes
+        self._preloaded = preloaded or Preloaded()
 
     def read_version(self, name: str, version: int) -> Artifact:
         """Raises ArtifactError unless it is whole, signed if need be, and its own."""
@@ -49,7 +52,7 @@ class Loader:
 
     def prepare(self, artifact: Artifact) -> Ready:
         """Make it ready to answer. Raises ArtifactError when it is not fit to serve."""
-        predictor = prepare(artifact, self.device, self._precision)
+        predictor = self._preloaded.take(artifact) or prepare(artifact, self.device, self._precision)
         return Ready(predictor, self._endpoint_of(predictor.manifest))
 
     def load_version(self, name: str, version: int) -> Ready:

@@ -3,8 +3,8 @@
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 
+from service.workers.launching import Process
 from service.workers.stages import Stage
 
 
@@ -12,7 +12,7 @@ from service.workers.stages import Stage
 class Worker:
     """A process, and our end of its socket."""
 
-    process: BaseProcess
+    process: Process
     pid: int
     link: socket.socket
     ready: bool = False

@@ -2,15 +2,12 @@
 
 import logging
 import logging.config
-import multiprocessing
 import os
 import signal
 import socket
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from multiprocessing import resource_tracker
-from multiprocessing.process import BaseProcess
 
 from service.artifacts.signatures import TrustedKeys
 from service.connections.listening import bind, keep, url
@@ -18,9 +15,9 @@ from service.http.keys import KeyFile
 from service.http.logs import log_config
 from service.server import Server, configuration
 from service.settings import KeyContents, Settings, unknown_variables
-from service.workers.metrics_folder import MetricsFolder, check_sockets, metrics_folder
+from service.workers.metrics_folder import check_sockets, metrics_folder
+from service.workers.start_method import launcher_of
 from service.workers.supervisor import Limits, Supervisor
-from service.workers.worker import work
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +76,7 @@ def _watch_over_workers(settings: Settings, listeners: list[socket.socket], keys
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(
             folder.path
         )  # prometheus_client reads it in every worker
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads start when NumPy is imported
         if settings.allow_repository_control:
             check_sockets(folder.path)
         if keys.api_keys:
@@ -89,7 +87,7 @@ def _watch_over_workers(settings: Settings, listeners: list[socket.socket], keys
                 listener.close()
 
         supervisor = Supervisor(
-            launch=_launch(settings, listeners, folder, keys),
+            launcher=launcher_of(settings, listeners, folder, keys.contents),
             workers=settings.workers,
             limits=Limits(
                 settings.worker_start_s, settings.worker_silence_s, settings.drain_s, settings.stop_s
@@ -101,21 +99,6 @@ def _watch_over_workers(settings: Settings, listeners: list[socket.socket], keys
         )
         code = supervisor.run()
     sys.exit(code)
-
-
-def _launch(
-    settings: Settings, listeners: list[socket.socket], folder: MetricsFolder, keys: "_Keys"
-) -> Callable[[socket.socket], BaseProcess]:
-    # It would unblock the signals that a new process is to be born with as blocked.
-    resource_tracker.ensure_running()
-
-    def launch(link: socket.socket) -> BaseProcess:
-        arguments = (settings, listeners, link, folder.path, keys.contents())
-        process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
-        process.start()
-        return process
-
-    return launch
 
 
 def _count_restarts() -> Callable[[], None]:

@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
+from service.workers.adopted import bury_strangers
 from service.workers.child import Worker
+from service.workers.launching import CannotLaunch, Launcher
 from service.workers.metrics_folder import MetricsFolder
 from service.workers.stages import ASKED_TO_STOP, READY, Stage, blocked, caught
 
@@ -39,11 +40,11 @@ class Limits(NamedTuple):
 
 
 class Supervisor:
-    """`launch` starts a process with its end of a socket; `on_serving` is called once one is ready."""
+    """`on_serving` is called once a worker is ready."""
 
     def __init__(
         self,
-        launch: Callable[[socket.socket], BaseProcess],
+        launcher: Launcher,
         workers: int,
         limits: Limits,
         folder: MetricsFolder,
@@ -51,7 +52,7 @@ class Supervisor:
         on_stop: Callable[[], None],
         on_restart: Callable[[], None],
     ) -> None:
-        self._launch = launch
+        self._launcher = launcher
         self._wanted = workers
         self._limits = limits
         self._folder = folder
@@ -70,25 +71,30 @@ class Supervisor:
         logger.info("process %d watches over %d workers", os.getpid(), self._wanted)
         with caught() as signals:
             try:
-                before = time.monotonic()
+                before, elapsed = time.monotonic(), 0.0
                 while self._workers or self._stage == Stage.SERVE:
+                    self._look_after_launcher(elapsed)
                     self._fill()
                     ends = [worker.process.sentinel for worker in self._workers]
                     links = [worker.link for worker in self._workers if not worker.silent]
-                    wait([signals, *ends, *links], TICK_S)
+                    wait([signals, *ends, *links, *self._launcher.awaited], TICK_S)
                     # Time in which we did not run ourselves, as a machine that sleeps, is nobody's silence.
                     now = time.monotonic()
                     elapsed, before = min(now - before, 2 * TICK_S), now
                     self._obey(signals)
                     for worker in tuple(self._workers):
                         self._look_after(worker, elapsed)
+                    bury_strangers({worker.pid for worker in self._workers})
             finally:
+                self._launcher.end()
                 for worker in self._workers:
                     worker.kill()
         return self._code
 
     def _fill(self) -> None:
         if self._stage != Stage.SERVE or time.monotonic() < self._pause_until:
+            return
+        if not self._launcher.is_ready:
             return
         serving = self._serving()
         missing = self._wanted - len(serving)
@@ -97,6 +103,16 @@ class Supervisor:
         for _ in range(missing):
             self._start()
 
+    def _look_after_launcher(self, elapsed: float) -> None:
+        if self._stage != Stage.SERVE:
+            self._launcher.end()
+            return
+        try:
+            self._launcher.look(elapsed)
+        except CannotLaunch as error:
+            logger.error("%s", error)
+            self._failed(STARTUP_FAILURE)
+
     def _serving(self) -> list[Worker]:
         return [worker for worker in self._workers if worker.told == Stage.SERVE]
 
@@ -104,7 +120,7 @@ class Supervisor:
         ours, theirs = socket.socketpair()
         try:
             with theirs, blocked():
-                process = self._launch(theirs)
+                process = self._launcher.launch(theirs)
         except OSError as error:
             ours.close()
             logger.error("no worker can be started: %s", error)
@@ -122,6 +138,7 @@ class Supervisor:
             for number in signals.recv(64):
                 if number == signal.SIGHUP:
                     logger.info("SIGHUP: one worker after the other is replaced")
+                    self._launcher.renew()
                     for worker in self._workers:
                         worker.outdated = True
                 else:

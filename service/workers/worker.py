@@ -12,8 +12,9 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from service.server import Server, configuration
+from service.server import Preloaded, Server, configuration
 from service.settings import KeyContents, Settings
+from service.workers.prctl import rename
 from service.workers.stages import ALIVE, ASKED_TO_STOP, READY, SIGNALS, Stage
 from service.workers.supervisor import MARGIN_S
 
@@ -24,12 +25,14 @@ def work(
     link: socket.socket,
     metrics_folder: Path,
     keys: KeyContents,
+    preloaded: Preloaded | None = None,
 ) -> None:
     """Serve until told to stop, or until the other end of `link` is closed."""
+    rename("abacus-worker")
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     if not link.recv(1):
         return
-    server = _Server(settings, metrics_folder, keys, link)
+    server = _Server(settings, metrics_folder, keys, preloaded, link)
     for target in (server.listen_to_orders, server.listen_to_signals):
         threading.Thread(target=target, name="orders", daemon=True).start()
     server.serve_from(listeners)
@@ -37,9 +40,14 @@ def work(
 
 class _Server(Server):
     def __init__(
-        self, settings: Settings, metrics_folder: Path, keys: KeyContents, link: socket.socket
+        self,
+        settings: Settings,
+        metrics_folder: Path,
+        keys: KeyContents,
+        preloaded: Preloaded | None,
+        link: socket.socket,
     ) -> None:
-        configured = configuration(settings, str(metrics_folder), keys)
+        configured = configuration(settings, str(metrics_folder), keys, preloaded)
         super().__init__(configured, on_serving=lambda: self._say(READY))
         self._link = link
         self._stop_s = settings.stop_s

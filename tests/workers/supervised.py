@@ -4,15 +4,14 @@ Each worker writes its number (0, 1, …, in the order of their start) to stderr
 """
 
 import logging
-import multiprocessing
 import os
 import signal
 import socket
 import sys
 import time
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from service.workers.launching import Spawning
 from service.workers.metrics_folder import MetricsFolder
 from service.workers.stages import ALIVE, READY, SIGNALS, Stage
 from service.workers.supervisor import Limits, Supervisor
@@ -55,19 +54,17 @@ def main(way: str, folder: str) -> int:
     logging.basicConfig(level="INFO", format="%(message)s")
     started = 0
 
-    def launch(link: socket.socket) -> BaseProcess:
+    def arguments(link: socket.socket) -> tuple[socket.socket, str, int]:
         nonlocal started
-        process = multiprocessing.get_context("spawn").Process(target=work, args=(link, way, started))
-        process.start()
         started += 1
-        return process
+        return link, way, started - 1
 
     def say(what: str) -> None:
         print(what, file=sys.stderr, flush=True)
 
     limits = LIMITS._replace(silence_s=60) if way == "deaf" else LIMITS
     return Supervisor(
-        launch,
+        Spawning(work, arguments),
         workers=2,
         limits=limits,
         folder=MetricsFolder(Path(folder)),

@@ -1,0 +1,97 @@
+"""The models that workers will serve, got ready in the process that they will be copies of."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+
+import torch
+
+from service.artifacts.listing import Listing, listed
+from service.artifacts.signatures import TrustedKeys
+from service.artifacts.store import ArtifactStore
+from service.endpoints.kinds import endpoint_of
+from service.engine.cpus import threads_of
+from service.engine.devices import resolve_device
+from service.engine.predictor import Predictor, prepared
+from service.errors import outcome
+from service.rollout.finding import MAX_MODELS
+from service.rollout.reload import START_S
+from service.rollout.unloaded import Unloaded
+from service.serving.loading import Loader
+from service.serving.preloaded import Preloaded
+from service.settings import KeyContents, Settings
+
+_IMPORTED = ("service.app", "service.fast_path.connection", "uvicorn.lifespan.on", "uvicorn.loops.auto")
+_THREADS = Path("/proc/self/task")
+
+
+def preload(settings: Settings, keys: KeyContents, shared: Path, say: Callable[[str], None]) -> Preloaded:
+    """Whatever is live, in order, for as long as a start may take; workers see to the rest.
+
+    What cannot be served is left to them too, for they tell why. `say` is told which is next: what another
+    has written may never return, or end this process.
+    """
+    trusted = TrustedKeys(settings.trusted_keys, keys.trusted_keys) if settings.trusted_keys else None
+    device = resolve_device("cpu")
+    store = ArtifactStore(settings.artifacts)
+    loader = Loader(store, endpoint_of, device, settings.precision, trusted, settings.max_model_bytes)
+    alone = threads_of(settings.threads, settings.workers) == 1
+    preloaded = Preloaded()
+
+    def add(name: str, version: int) -> None:
+        artifact = loader.read_version(name, version)
+        rest = prepared(artifact, device, settings.precision)
+        if alone:
+            preloaded.add(artifact, _ready(rest()))
+        else:  # the workers compute on more threads, which are not there yet
+            preloaded.add(artifact, rest)
+
+    ends_at = time.monotonic() + START_S
+    for name, version in _wanted(store, settings, Unloaded(shared)):
+        if time.monotonic() > ends_at:
+            break
+        say(f"{name}/{version}")
+        outcome(add, name, version)
+    return preloaded
+
+
+def _ready(predictor: Predictor) -> Callable[[], Predictor]:
+    return lambda: predictor
+
+
+def _wanted(store: ArtifactStore, settings: Settings, unloaded: Unloaded) -> Iterator[tuple[str, int]]:
+    listing = outcome(listed, store)
+    models = listing.models if isinstance(listing, Listing) else ()
+    for name in models[:MAX_MODELS]:
+        if (settings.models and name not in settings.models) or name in unloaded:
+            continue
+        look = store.look(name, settings.keep)
+        if isinstance(look.current, int):
+            yield name, look.current
+        for version in look.beside:
+            yield name, version
+
+
+def why_not_to_fork(device: str) -> str | None:
+    """What stands in the way of workers that are copies of this process."""
+    if device == "auto" and torch.cuda.is_available():
+        return "a process that is a copy cannot use the GPU that there is; --device cpu leaves it alone"
+    count = len(os.listdir(_THREADS))
+    if count > 1:
+        return (
+            f"{count} threads run in the process that is to be copied, and copies would wait for all but"
+            " one of them for ever. Something that Python imports at its start has begun them, or"
+            " OPENBLAS_NUM_THREADS asks for them"
+        )
+    if torch.get_num_threads() > 1:
+        return "torch computes on several threads"
+    return None
+
+
+def settle_in() -> None:
+    """Before anything is loaded: no thread but this one; and all that a worker would import."""
+    torch.set_num_threads(1)
+    for module in _IMPORTED:
+        import_module(module)
