@@ -36,6 +36,7 @@ def build(arguments: dict[str, Any]) -> Application:
     settings = _settings(arguments)
     deployment = serve.deployment(serve.ingress()(Replica), name="Abacus").options(
         num_replicas=3,
+        max_surge_percent=34,  # a successor is ready before a replica is stopped; one at a time, of three
         max_ongoing_requests=ALL_REQUESTS,
         graceful_shutdown_timeout_s=max(SERVE_DRAINS_S, settings.drain_s) + settings.stop_s,
         logging_config={"enable_access_log": False},  # the service writes one, with `access_log=true`

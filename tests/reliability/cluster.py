@@ -26,7 +26,8 @@ BIN = Path(sys.executable).parent
 class Cluster:
     """Of nodes that share an address; their processes are ended with it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
+        """`environment`: in place of what deploy/ray/serve.env has."""
         self.folder = folder
         gcs, self.port, metrics, stats, fallback, agent = free_ports(6)
         self.url = f"http://127.0.0.1:{self.port}"
@@ -51,6 +52,7 @@ class Cluster:
             "RAY_ADDRESS": self._address,
             "OMP_NUM_THREADS": "1",
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            **environment,
         }
         self.nodes = [self._start("--head", f"--port={gcs}", f"--temp-dir={folder}/r")]
 
@@ -109,6 +111,15 @@ class Cluster:
             return [line.split(",")[1] for line in lines if re.search(r",SERVE_REPLICA_.*,UP,", line)]
         return []
 
+    def figures(self) -> str:
+        """What Ray's agent on the head shows to Prometheus."""
+        return httpx.get(f"http://{NODE}:{self._agent}/metrics").text
+
+    def log(self, component: str) -> str:
+        """Of Serve's controller, say."""
+        files = (self.folder / "r" / "session_latest" / "logs" / "serve").glob(f"{component}_*.log")
+        return "".join(file.read_text() for file in files)
+
     def end(self, node: psutil.Process) -> None:
         """With all that it started, as when a machine is lost."""
         processes = [*node.children(recursive=True), node]
@@ -136,10 +147,10 @@ def variables() -> dict[str, str]:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
+def cluster(**environment: str) -> Iterator[Cluster]:
     # Not tmp_path: the paths of sockets may have about 100 characters.
     with TemporaryDirectory(prefix="ray-") as folder:
-        one = Cluster(Path(folder))
+        one = Cluster(Path(folder), **environment)
         try:
             yield one
         finally:
