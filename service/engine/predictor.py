@@ -6,9 +6,8 @@ more branch in `load`.
 
 import io
 import math
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ from service.artifacts.signatures import TrustedKeys
 from service.artifacts.store import MAX_MODEL_BYTES, read_manifest, read_model, title
 from service.engine.devices import AsItIs, Runner, runner
 from service.engine.fusion import fuse_linear_layers
+from service.engine.quickest import FUSED_ROWS, by_size, quickest, seconds_of
 from service.engine.sparse import linear_of_ink, read_sparsely
 from service.engine.tensors import DTYPES, decode_tensor, first_line
 from service.errors import InferenceFailed
@@ -38,11 +38,6 @@ WARM_UP_CALLS = 3
 # A model that answers a full batch in so little time is run on the event loop (docs/decisions/0005).
 # Where a batch takes longer than the other, no larger ones are run: others wait for each of them.
 QUICK_S, SLOW_S = 0.002, 1.0
-
-# Linear layers are laid out for batches of so many rows. To find the quickest way to compute a model, each
-# is called so often at every batch size, and less often from so many rows on, or once calls have taken so
-# long: a large net would not be ready for seconds, and long batches tell enough at once.
-FUSED_ROWS, TIMED_CALLS, TIMED_LARGE_CALLS, ENOUGH_S = 16, 6, 2, 0.1
 
 # The answers to a batch of few rows are no more numbers than that.
 FEW_NUMBERS = 64
@@ -59,6 +54,7 @@ class Predictor:
         self.device = device
         self.quick = False
         self.slow_rows: int | None = None  # no batch should have more, where larger ones take long
+        self.choice: Choice | None = None
         self._run = run
         self._dtype = DTYPES[manifest.input.dtype]
         self._row_shape = torch.Size(manifest.input.row_shape)
@@ -99,7 +95,7 @@ class Predictor:
         row = example_row(self.manifest)
         for size in BATCH_SIZES:
             batch = row.repeat(size, *[1] * (row.dim() - 1))
-            seconds = _seconds(self.answer, batch, WARM_UP_CALLS)
+            seconds = seconds_of(self.answer, batch, WARM_UP_CALLS)
             if seconds > SLOW_S:
                 self.slow_rows = size
                 break
@@ -118,7 +114,7 @@ class Artifact(NamedTuple):
 
     title: str
     manifest: Manifest
-    model: bytes
+    model: bytes | None  # None: it need not be loaded
 
 
 def load(
@@ -131,16 +127,24 @@ def load(
     return prepare(read(folder, trusted), device, precision)
 
 
-def read(folder: Path, trusted: TrustedKeys | None = None, max_bytes: int = MAX_MODEL_BYTES) -> Artifact:
+def read(
+    folder: Path,
+    trusted: TrustedKeys | None = None,
+    max_bytes: int = MAX_MODEL_BYTES,
+    loaded: Callable[[str, Manifest], bool] = lambda _, __: False,
+) -> Artifact:
     """Read a version folder: verify signature, size and SHA-256, and that its manifest is sound.
 
-    Without `trusted` keys no signature is asked for; an archive of more than `max_bytes` is not read.
-    Raises ArtifactError.
+    Without `trusted` keys no signature is asked for; an archive of more than `max_bytes` is not read, nor
+    one that is `loaded` already, by its title and manifest. Raises ArtifactError.
     """
     manifest = read_manifest(folder, trusted.verify if trusted else None)
     if wrong := contradictions(manifest):
         raise ArtifactError(f"{title(folder)}/{MANIFEST_FILE}: {'; '.join(wrong)}")
-    return Artifact(title(folder), manifest, read_model(folder, manifest, max_bytes))
+    where = title(folder)
+    return Artifact(
+        where, manifest, None if loaded(where, manifest) else read_model(folder, manifest, max_bytes)
+    )
 
 
 def prepare(artifact: Artifact, device: torch.device, precision: Precision = "float32") -> Predictor:
@@ -149,18 +153,27 @@ def prepare(artifact: Artifact, device: torch.device, precision: Precision = "fl
     In half precision its answers may differ from training's by HALF_TOLERANCE.
     Raises ArtifactError when it must not be served. Whoever wrote it decides how long this takes.
     """
-    return prepared(artifact, device, precision)()
+    return prepared(artifact, device, precision)(None)
+
+
+class Choice(NamedTuple):
+    """What the clock has said of a model that so many threads compute. Numbers, for another process."""
+
+    ways: tuple[int, ...]  # the quickest, by the number of rows; none where there is one way
+    quick: bool
+    slow_rows: int | None
 
 
 def prepared(
     artifact: Artifact, device: torch.device, precision: Precision = "float32"
-) -> Callable[[], Predictor]:
+) -> Callable[[Choice | None], Predictor]:
     """The first part of `prepare`: all that does not depend on how many threads compute.
 
-    Its rest is to be done by the process that serves, or by one that computes with as many threads: the
-    quickest way is found by the clock. Raises ArtifactError, as the rest does.
+    The rest is done by the process that serves; it may go by what another has chosen with as many threads.
+    Raises ArtifactError, as the rest does.
     """
     where, manifest, model = artifact
+    assert model is not None
     dtype: torch.dtype = getattr(torch, precision)
     half = dtype != torch.float32
     row = example_row(manifest)
@@ -175,14 +188,21 @@ def prepared(
             for way in (plain, *others):
                 _replay_check(Predictor(way, manifest, device), tolerance)
 
-    def rest() -> Predictor:
+    def rest(chosen: Choice | None) -> Predictor:
         with _checked(where):
+            by_rows = chosen.ways if chosen else ()
             with AsItIs():
-                call = _quickest([plain, *others], row) if others else plain
+                if others and not chosen:
+                    by_rows = quickest([plain, *others], row, BATCH_SIZES, SLOW_S)
+                call = by_size([plain, *others], by_rows) if by_rows else plain
                 run = runner(call, row, device, dtype, BATCH_SIZES)
             predictor = Predictor(run, manifest, device)
             _replay_check(predictor, tolerance)
-            predictor.warm_up()
+            if chosen:
+                predictor.quick, predictor.slow_rows = chosen.quick, chosen.slow_rows
+            else:
+                predictor.warm_up()
+            predictor.choice = Choice(by_rows, predictor.quick, predictor.slow_rows)
             return predictor
 
     return rest
@@ -226,33 +246,6 @@ def _ways(model: bytes, device: torch.device, row: Tensor, several: bool) -> lis
 def example_row(manifest: Manifest) -> Tensor:
     """One row that the model is known to answer: [1, *manifest.input.row_shape]."""
     return decode_tensor(manifest.check.inputs)[:1]
-
-
-def _quickest(ways: Sequence[Runner], row: Tensor) -> Runner:
-    """For every batch the way that is quickest at its size, in the best of some calls.
-
-    What is laid out for batches takes up to twice as long for a row alone, and which is the best differs
-    from processor to processor.
-    """
-    quickest: list[Runner] = [ways[0]]  # by the number of rows
-    for size in BATCH_SIZES:
-        batch = row.repeat(size, *[1] * (row.dim() - 1))
-        calls = TIMED_CALLS if size < FUSED_ROWS else TIMED_LARGE_CALLS
-        seconds = [_seconds(way, batch, calls) for way in ways]
-        quickest += [ways[seconds.index(min(seconds))]] * (size + 1 - len(quickest))
-        if min(seconds) > SLOW_S:
-            break
-    return lambda rows: quickest[min(len(rows), len(quickest) - 1)](rows)
-
-
-def _seconds(call: Callable[[Tensor], object], batch: Tensor, calls: int) -> float:
-    """What the quickest of some calls takes; of fewer, where they take long."""
-    times: list[float] = []
-    while len(times) < calls and sum(times) <= ENOUGH_S:
-        started = time.perf_counter()
-        call(batch)
-        times.append(time.perf_counter() - started)
-    return min(times)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import torch
 from service.artifacts.manifest import ArtifactError, Manifest
 from service.artifacts.signatures import TrustedKeys
 from service.artifacts.store import MAX_MODEL_BYTES, ArtifactStore
+from service.engine.memory import give_back
 from service.engine.predictor import Artifact, Predictor, prepare, read
 from service.serving.preloaded import Preloaded
 from service.settings import Precision
@@ -44,7 +45,8 @@ class Loader:
 
     def read_version(self, name: str, version: int) -> Artifact:
         """Raises ArtifactError unless it is whole, signed if need be, and its own."""
-        artifact = read(self.store.folder(name, version), self._trusted, self._max_model_bytes)
+        folder = self.store.folder(name, version)
+        artifact = read(folder, self._trusted, self._max_model_bytes, self._preloaded.holds)
         stated = (artifact.manifest.name, artifact.manifest.version)
         if stated != (name, version):
             raise ArtifactError(f"{name}/{version} holds the manifest of {stated[0]}/{stated[1]}")
@@ -52,7 +54,12 @@ class Loader:
 
     def prepare(self, artifact: Artifact) -> Ready:
         """Make it ready to answer. Raises ArtifactError when it is not fit to serve."""
-        predictor = self._preloaded.take(artifact) or prepare(artifact, self.device, self._precision)
+        predictor = self._preloaded.take(artifact)
+        if not predictor:
+            if artifact.model is None:  # it has been taken since
+                artifact = self.read_version(artifact.manifest.name, artifact.manifest.version)
+            predictor = prepare(artifact, self.device, self._precision)
+            give_back()
         return Ready(predictor, self._endpoint_of(predictor.manifest))
 
     def load_version(self, name: str, version: int) -> Ready:

@@ -21,6 +21,9 @@ class Preloaded:
     def add(self, artifact: Artifact, rest: Callable[[], Predictor]) -> None:
         self._rest[artifact.title] = artifact.manifest, rest
 
+    def holds(self, title: str, manifest: Manifest) -> bool:
+        return self._rest.get(title, (None,))[0] == manifest
+
     def take(self, artifact: Artifact) -> Predictor | None:
         """Once, for a predictor computes one batch at a time. None where it is not there, or another.
 

@@ -1,8 +1,10 @@
 """The models that workers will serve, got ready in the process that they will be copies of."""
 
+import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from service.artifacts.store import ArtifactStore
 from service.endpoints.kinds import endpoint_of
 from service.engine.cpus import threads_of
 from service.engine.devices import resolve_device
-from service.engine.predictor import Predictor, prepared
+from service.engine.memory import give_back
+from service.engine.predictor import Choice, Predictor, prepared
 from service.errors import outcome
 from service.rollout.finding import MAX_MODELS
 from service.rollout.reload import START_S
@@ -22,8 +25,12 @@ from service.rollout.unloaded import Unloaded
 from service.serving.loading import Loader
 from service.serving.preloaded import Preloaded
 from service.settings import KeyContents, Settings
+from service.workers.prctl import end_with_parent
 
-_IMPORTED = ("service.app", "service.fast_path.connection", "uvicorn.lifespan.on", "uvicorn.loops.auto")
+_IMPORTED = (
+    *("service.app", "service.fast_path.connection", "service.workers.worker_server"),
+    *("uvicorn.lifespan.on", "uvicorn.loops.auto", "uvloop"),
+)
 _THREADS = Path("/proc/self/task")
 
 
@@ -37,16 +44,16 @@ def preload(settings: Settings, keys: KeyContents, shared: Path, say: Callable[[
     device = resolve_device("cpu")
     store = ArtifactStore(settings.artifacts)
     loader = Loader(store, endpoint_of, device, settings.precision, trusted, settings.max_model_bytes)
-    alone = threads_of(settings.threads, settings.workers) == 1
+    threads = threads_of(settings.threads, settings.workers)
     preloaded = Preloaded()
 
     def add(name: str, version: int) -> None:
         artifact = loader.read_version(name, version)
         rest = prepared(artifact, device, settings.precision)
-        if alone:
-            preloaded.add(artifact, _ready(rest()))
-        else:  # the workers compute on more threads, which are not there yet
-            preloaded.add(artifact, rest)
+        if threads == 1:
+            preloaded.add(artifact, _ready(rest(None)))
+        else:  # of which there is none here
+            preloaded.add(artifact, partial(rest, chosen_on(threads, rest)))
 
     ends_at = time.monotonic() + START_S
     for name, version in _wanted(store, settings, Unloaded(shared)):
@@ -54,11 +61,31 @@ def preload(settings: Settings, keys: KeyContents, shared: Path, say: Callable[[
             break
         say(f"{name}/{version}")
         outcome(add, name, version)
+    give_back()
     return preloaded
 
 
 def _ready(predictor: Predictor) -> Callable[[], Predictor]:
     return lambda: predictor
+
+
+def chosen_on(threads: int, rest: Callable[[Choice | None], Predictor]) -> Choice | None:
+    """What a copy of this process finds quickest that has so many threads. None where it cannot."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    parent = os.getpid()
+    copy = os.fork()
+    if not copy:
+        try:
+            end_with_parent(parent)
+            torch.set_num_threads(threads)
+            theirs.send(rest(None).choice)
+        finally:
+            os._exit(0)
+    theirs.close()
+    with ours:
+        found = outcome(ours.recv)
+    os.waitpid(copy, 0)
+    return found if isinstance(found, Choice) else None
 
 
 def _wanted(store: ArtifactStore, settings: Settings, unloaded: Unloaded) -> Iterator[tuple[str, int]]:

@@ -13,7 +13,6 @@ from service.artifacts.signatures import TrustedKeys
 from service.connections.listening import bind, keep, url
 from service.http.keys import KeyFile
 from service.http.logs import log_config
-from service.server import Server, configuration
 from service.settings import KeyContents, Settings, unknown_variables
 from service.workers.metrics_folder import check_sockets, metrics_folder
 from service.workers.start_method import launcher_of
@@ -62,6 +61,9 @@ class _Keys:
 
 
 def _serve_alone(settings: Settings, listeners: list[socket.socket], keys: "_Keys") -> None:
+    # Imported here: the process that watches over workers never holds what serves.
+    from service.server import Server, configuration
+
     # The figures of one process are in its memory; prometheus_client would write them into this folder.
     for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
         os.environ.pop(name, None)

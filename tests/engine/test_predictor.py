@@ -17,7 +17,18 @@ from service.artifacts.manifest import ArtifactError
 from service.artifacts.store import ArtifactStore, read_manifest
 from service.engine import predictor
 from service.engine.devices import resolve_device
-from service.engine.predictor import HALF_TOLERANCE, Predictor, _quickest, load, torchscript_accepted
+from service.engine.predictor import (
+    BATCH_SIZES,
+    HALF_TOLERANCE,
+    SLOW_S,
+    Choice,
+    Predictor,
+    load,
+    prepared,
+    read,
+    torchscript_accepted,
+)
+from service.engine.quickest import by_size, quickest
 from service.errors import DeviceUnavailable, InferenceFailed
 from tests.conftest import BASELINE, COMMITTED, CPU, Digits
 from training.digits.digit_nets import DigitNet, softmax_mlp
@@ -199,8 +210,22 @@ def test_each_batch_size_takes_the_quickest_way() -> None:
         return call
 
     alone, batches = way(range(2, 1000)), way(range(1, 2))
-    quickest = _quickest([alone, batches], torch.zeros(1, 1))
-    assert [quickest(torch.zeros(n, 1)).item() for n in (1, 2, 9, 64, 500)] == [2, 1, 1, 1, 1]
+    ways = [alone, batches]
+    call = by_size(ways, quickest(ways, torch.zeros(1, 1), BATCH_SIZES, SLOW_S))
+    assert [call(torch.zeros(n, 1)).item() for n in (1, 2, 9, 64, 500)] == [2, 1, 1, 1, 1]
+
+
+def test_what_another_process_has_chosen_is_gone_by(version: Path, digits: Digits) -> None:
+    rows = torch.from_numpy(digits.images_u8[:3])[:, None]
+    rest = prepared(read(version), CPU)
+    own = rest(None)
+    assert own.choice
+    assert (own.choice.quick, own.choice.slow_rows) == (own.quick, None)
+    assert len(own.choice.ways) == BATCH_SIZES[-1] + 1
+    choice = Choice((0, 1, 1), False, 7)
+    other = rest(choice)
+    assert (other.quick, other.slow_rows, other.choice) == (False, 7, choice)
+    assert torch.allclose(other.predict(rows), own.predict(rows), atol=1e-5)
 
 
 @pytest.mark.parametrize("rows", [1, 64])

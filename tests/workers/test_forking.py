@@ -150,6 +150,25 @@ def test_what_has_threads_has_them_in_each_worker(
     assert len(traces) >= 8  # the last of them as the workers end
 
 
+CHOOSE = """
+import os, pathlib, torch
+from service.engine.predictor import prepared, read
+from service.workers.preloading import chosen_on
+
+torch.set_num_threads(1)
+rest = prepared(read(pathlib.Path({folder!r})), torch.device("cpu"))
+print(len(chosen_on(2, rest).ways), len(os.listdir("/proc/self/task")), torch.get_num_threads())
+"""
+
+
+def test_the_quickest_way_on_several_threads_is_found_by_a_copy() -> None:
+    """What workers go by that compute on two; whoever they are copies of has one, before and after."""
+    code, environment = CHOOSE.format(folder=str(BASELINE)), {"OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["65", "1", "1"], done.stderr
+
+
 class Endless(nn.Module):
     """Never answers."""
 
