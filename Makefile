@@ -55,7 +55,7 @@ test-rollout: $(INSTALLED)  ## Services behind HAProxy and nginx: published into
 
 test-ray: $(INSTALLED)  ## A cluster of two Ray nodes here: scaled, killed, published into and rolled out under load (minutes); ends in a table
 	$(PIP) --editable .[ray]
-	$(BIN)/pytest tests/reliability/test_ray.py tests/reliability/test_ray_serve.py --long $(ARGS)
+	$(BIN)/pytest tests/reliability/test_ray*.py --long $(ARGS)
 
 test-pictures: $(INSTALLED)  ## Every picture that Pillow's source distribution brings (downloads 47 MB)
 	test -d .pictures || { $(BIN)/python -m pip download --disable-pip-version-check --quiet \

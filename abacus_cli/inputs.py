@@ -40,13 +40,14 @@ class Inputs(NamedTuple):
 def inputs_of(manifest: Manifest, words: Sequence[str]) -> Inputs:
     """Of the words of the command line. Raises InputUnusable."""
     if not manifest.takes_rows:
-        return _pictures(words)
+        return pictures(words)
     if len(words) != 1:
         raise InputUnusable(f"{manifest.name} takes the rows of one CSV file, or of standard input (-)")
     return Inputs(ROW, _rows(manifest, words[0]), None if words[0] == STDIN else _count(words[0]))
 
 
-def _pictures(words: Sequence[str]) -> Inputs:
+def pictures(words: Sequence[str]) -> Inputs:
+    """Files, and of folders what is in them; or paths from standard input."""
     if STDIN in words:
         paths: Iterable[str] = (path for word in words for path in _named(word))
         return Inputs(FILE, (Asked({FILE: path}, Path(path)) for path in paths), None)

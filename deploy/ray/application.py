@@ -17,6 +17,7 @@ SERVES_OWN = {
     "keep_alive_s": "http_options.keep_alive_timeout_s",
     "root_path": "route_prefix",
     "workers": "num_replicas",
+    "start_method": "processes of its own",
     "worker_start_s": "initial_health_check_timeout_s",
     "worker_silence_s": "health_check_timeout_s",
     "grpc_port": "a service of its own, by `python -m service`",

@@ -33,6 +33,11 @@ TOGETHER, LIGHT_BYTES = 8, 64 * 1024
 SMALL_BYTES = 1_000_000  # of a file whose header is looked at where large pictures have to wait
 
 
+def fit_of(rows: PictureInput) -> Fit:
+    """What is made of a picture for a model that takes such `rows`."""
+    return Fit(rows.height, rows.width, rows.channels, rows.resize, rows.resize_to or 0)
+
+
 class Decoding:
     """So many processes, at least two; each is started when it is first needed."""
 
@@ -58,7 +63,7 @@ class Decoding:
 
         Raises what the first one that cannot be read is refused for, naming its field; or NotReady.
         """
-        fit = Fit(rows.height, rows.width, rows.channels, rows.resize, rows.resize_to or 0)
+        fit = fit_of(rows)
         jobs = [_Job(upload, client, fit) for upload in uploads]
         for job in jobs:
             (self._waiting if len(job.upload.data) <= SMALL_BYTES else self._large).add(client, job)

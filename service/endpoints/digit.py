@@ -106,6 +106,9 @@ class DigitEndpoint(PictureEndpoint):
             query=(_EXPLAIN,),
         )
 
+    def results(self, answer: Answer) -> list[dict[str, Any]]:
+        return digits(answer)
+
     def rows_at_once(self, call: Admitted, uploads: Uploads) -> Rows | None:
         return _known(call, uploads) if len(uploads.files) <= INLINE_PICTURES else None
 

@@ -110,6 +110,10 @@ class PictureEndpoint(Endpoint):
             " URL, or nested lists of the pixels that the model takes, which are taken as they are."
         )
 
+    def results(self, answer: Answer) -> list[dict[str, Any]]:
+        """What is answered to pictures where nothing else is asked for."""
+        return self._results(TOP, answer, slice(None))
+
     def _results(self, top: int, answer: Answer, part: slice) -> list[dict[str, Any]]:
         return [self._result(top, row) for row in answer.outputs[part].tolist()]
 

@@ -73,8 +73,11 @@ class Cluster:
         self.nodes.append(self._start(f"--address={self._address}"))
         return self.nodes[-1]
 
-    def deploy(self, arguments: dict[str, Any], **deployment: Any) -> None:
-        """serve.yaml with these arguments, and this deployment, on ports of its own."""
+    def deploy(self, arguments: dict[str, Any], trivial: bool = False, **deployment: Any) -> None:
+        """serve.yaml with these arguments, and this deployment, on ports of its own.
+
+        `trivial`: and tests/reliability/trivial.py beside it.
+        """
         config = yaml.safe_load((ROOT / "deploy" / "ray" / "serve.yaml").read_text())
         config["proxy_location"] = "HeadOnly"
         config["http_options"] |= {"host": "127.0.0.1", "port": self.port}
@@ -82,6 +85,11 @@ class Cluster:
         application["args"] = arguments
         own = {"ray_actor_options": {"num_cpus": 1}, "health_check_period_s": 1, **deployment}
         application["deployments"][0] |= own
+        if "autoscaling_config" in deployment:
+            del application["deployments"][0]["num_replicas"]
+        if trivial:
+            beside = {"name": "trivial", "route_prefix": "/trivial"}
+            config["applications"].append({**beside, "import_path": "tests.reliability.trivial:build"})
         file = self.folder / "serve.yaml"
         file.write_text(yaml.safe_dump(config))
         self.run("run", "--non-blocking", str(file))
@@ -102,6 +110,11 @@ class Cluster:
     def wait_for_replicas(self, count: int, within_s: float = 90) -> None:
         """So many are in HAProxy's configuration and take requests."""
         wait_for(lambda: len(self.up()) == count, within_s)
+
+    def haproxy(self) -> psutil.Process:
+        """The one that takes connections: others end with those that they have."""
+        running = [p for p in self.nodes[0].children(recursive=True) if p.name() == "haproxy"]
+        return max(running, key=psutil.Process.create_time)
 
     def up(self) -> list[str]:
         """The replicas that HAProxy sends requests to."""

@@ -24,6 +24,9 @@ Report = Callable[[str, str, str], None]
 
 CLIENTS = 4
 PLAIN, CLIENT = "plain", "abacus_client"
+MOST_OF_A_NODE = (
+    3  # with room for those that a rollout starts first; a rollout that changes it may find none
+)
 PAUSE_S = 0.02  # of each client between two requests
 
 
@@ -105,7 +108,7 @@ def test_the_application_on_two_nodes(
 ) -> None:
     arguments = {"artifacts": str(store.root), "reload_s": "0.2", "drain_s": "0"}
     stage = Stage(figure, ray.url, png(digits.images_u8[0]))
-    ray.deploy(arguments, num_replicas=1)
+    ray.deploy(arguments, num_replicas=1, max_replicas_per_node=MOST_OF_A_NODE)
     ray.wait_for_replicas(1)
     with stage("nothing happens, 1 replica", "0 lost"):
         time.sleep(5 if long else 1)
@@ -113,7 +116,7 @@ def test_the_application_on_two_nodes(
     if long:
         scale(ray, stage, arguments)
     else:
-        ray.deploy(arguments, num_replicas=2)
+        ray.deploy(arguments, num_replicas=2, max_replicas_per_node=MOST_OF_A_NODE)
         ray.wait_for_replicas(2)
     kill(ray, stage)
     publish(store, stage, ray)
@@ -154,7 +157,7 @@ def scale(ray: Cluster, stage: Stage, arguments: dict[str, str]) -> None:
         if more == 4:
             ray.add_node()
         with stage(f"{more // 2} → {more} replicas", "0 lost"):
-            ray.deploy(arguments, num_replicas=more, max_replicas_per_node=2)
+            ray.deploy(arguments, num_replicas=more, max_replicas_per_node=MOST_OF_A_NODE)
             ray.wait_for_replicas(more, 120)
         assert stage.lost == {PLAIN: 0, CLIENT: 0}
 
@@ -184,7 +187,7 @@ def roll_out(ray: Cluster, stage: Stage, arguments: dict[str, str]) -> None:
     count = len(ray.up())
     before = {process.pid for process in ray.replicas()}
     with stage(f"the application rolled out, {count} replicas", "0 lost"):
-        ray.deploy({**arguments, "keep": "2"}, num_replicas=count, max_replicas_per_node=4)
+        ray.deploy({**arguments, "keep": "2"}, num_replicas=count, max_replicas_per_node=MOST_OF_A_NODE)
         wait_for(lambda: not before & {process.pid for process in ray.replicas()}, 240)
         ray.wait_for_replicas(count, 120)
     assert stage.lost == {PLAIN: 0, CLIENT: 0}
@@ -197,7 +200,6 @@ def lose_node(ray: Cluster, stage: Stage) -> None:
     assert there
     with stage(f"a node with {there} of {count} replicas lost", f"at most {CLIENTS // 2}"):
         ray.end(node)
-        wait_for(lambda: len(ray.replicas()) == count, 120)
-        ray.wait_for_replicas(count, 120)
+        ray.wait_for_replicas(min(count, MOST_OF_A_NODE), 120)
     assert stage.lost[PLAIN] <= CLIENTS // 2
     assert stage.lost[CLIENT] == 0
