@@ -107,8 +107,8 @@ class Calls:
         try:
             if self._keys and _needs_key(scope["path"]):
                 check(self._keys, scope)
-            return (await asyncio.gather(answer(scope), return_exceptions=True))[0]
-        except (ServiceError, asyncio.CancelledError) as error:
+            return await answer(scope)
+        except (Exception, asyncio.CancelledError) as error:  # the border of the last net, `_told`
             return error
 
 

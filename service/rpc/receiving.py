@@ -87,11 +87,18 @@ class Receiving(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # it has no 
         self._room = room
         self._calls = calls
         self._timeout_s = timeout_s
+        self._handlers: dict[str, Any] = {}  # of the methods that there are
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
-        handler, path = await continuation(details), details.method
-        if handler is None:
-            return None
+        path = details.method
+        if path not in self._handlers:
+            handler = await continuation(details)
+            if handler is None:
+                return None
+            self._handlers[path] = self._handler(handler, path)
+        return self._handlers[path]
+
+    def _handler(self, handler: Any, path: str) -> Any:
         make = grpc.stream_stream_rpc_method_handler
         if handler.request_streaming:
             answered = self._stream(handler.stream_stream, path)
