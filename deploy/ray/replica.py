@@ -2,6 +2,8 @@
 
 import asyncio
 import logging.config
+import sys
+from contextlib import redirect_stderr
 from typing import Any
 
 from fastapi import FastAPI
@@ -22,7 +24,9 @@ class Replica:
 
     def __init__(self, settings: Settings) -> None:
         """Raises KeysUnreadable or KeyUnusable."""
-        logging.config.dictConfig(_log_config(settings))
+        # In its place Ray has what may hold back a thousand lines, and says that it is a terminal.
+        with redirect_stderr(sys.__stderr__):
+            logging.config.dictConfig(_log_config(settings))
         self._app = create_app(settings)
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
@@ -85,8 +89,7 @@ def _without_id(send: Send) -> Send:
 
 
 def _log_config(settings: Settings) -> dict[str, Any]:
-    """Ray has a root logger of its own, and a `sys.stderr` that may hold back a thousand lines."""
+    """Ray has a root logger of its own."""
     config = log_config(settings.log_format, settings.log_level)
-    config["handlers"]["stderr"]["stream"] = "ext://sys.__stderr__"
     config["loggers"]["service"] = {**config.pop("root"), "propagate": False}
     return config

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.settings import Settings
 from tests.conftest import COMMITTED, ROOT, metric_sum, wait_for
 from tests.reliability.cluster import BIN, Cluster, cluster
 
@@ -79,7 +80,18 @@ def test_figures_of_each_replica_are_where_rays_are(ray: Cluster) -> None:
 def test_the_log_is_written_at_once(ray: Cluster) -> None:
     (replica,) = ray.replicas()
     (file,) = (ray.folder / "r" / "session_latest" / "logs").glob(f"worker-*-{replica.pid}.err")
-    assert "model pass version 1 ready on cpu" in file.read_text()
+    text = file.read_text()
+    assert 'event="model pass version 1 ready on cpu"' in text
+    assert "\x1b" not in text
+
+
+def test_what_is_serves_own_are_settings() -> None:
+    program = "from deploy.ray.application import SERVES_OWN; print(*SERVES_OWN)"
+    names = subprocess.run(
+        [BIN / "python", "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert names.stdout
+    assert set(names.stdout.split()) <= set(Settings.model_fields)
 
 
 @pytest.mark.parametrize(
