@@ -22,6 +22,7 @@ from service.artifacts.signatures import KeyUnusable, TrustedKeys
 from service.connections.listening import AddressUnusable
 from service.errors import DeviceUnavailable
 from service.http.keys import KeyFile, KeysUnreadable, add_key
+from service.places import missing_extra
 from service.settings import Settings, SettingsUnusable, read_settings, variable
 from service.workers.launching import CannotLaunch
 from service.workers.metrics_folder import FolderUnusable
@@ -58,7 +59,10 @@ def serve(
     host: Annotated[str | None, _option("host")] = None,
     port: Annotated[int | None, _option("port")] = None,
     grpc_port: Annotated[int | None, _option("grpc_port")] = None,
-    artifacts: Annotated[Path | None, _option("artifacts")] = None,
+    artifacts: Annotated[str | None, _option("artifacts")] = None,
+    artifacts_cache: Annotated[Path | None, _option("artifacts_cache")] = None,
+    artifacts_cache_bytes: Annotated[int | None, _option("artifacts_cache_bytes")] = None,
+    artifacts_look_s: Annotated[float | None, _option("artifacts_look_s")] = None,
     models: Annotated[str | None, _option("models")] = None,
     keep: Annotated[int | None, _option("keep")] = None,
     allow_repository_control: Annotated[bool | None, _option("allow_repository_control")] = None,
@@ -151,7 +155,12 @@ def _check(settings: Settings) -> None:
 
     Raises CannotLaunch, DeviceUnavailable, KeysUnreadable or KeyUnusable.
     """
-    if not _is_readable(settings.artifacts):
+    if isinstance(settings.artifacts, str):
+        if extra := missing_extra(settings.artifacts):
+            raise typer.BadParameter(
+                f"--artifacts {settings.artifacts} needs the extra: {installing(extra)}"
+            )
+    elif not _is_readable(settings.artifacts):
         raise typer.BadParameter(
             f"--artifacts {settings.artifacts} is no folder that can be read. It is to name the folder that"
             " models are published into; one that is empty will do, to publish into it later."

@@ -8,12 +8,15 @@ from typing import Annotated, Literal, NoReturn, TypeVar
 
 import typer
 
+from service import installing
 from service.artifacts.manifest import ArtifactError, printable
-from service.artifacts.pointers import CANARY, CURRENT_FILE, STABLE, pointed, unpoint
+from service.artifacts.pointers import CANARY, CURRENT_FILE, STABLE
+from service.artifacts.remote.store import opened
 from service.artifacts.shipped import root_of
 from service.artifacts.signatures import KeyUnusable, SigningKey, TrustedKeys, sign_published
 from service.artifacts.store import ArtifactStore
 from service.listed import line, listed, print_table
+from service.places import missing_extra
 from service.settings import Settings, SettingsUnusable, read_settings
 from service.trial import try_version
 
@@ -26,7 +29,11 @@ Label = Literal["stable", "canary"]
 cli = typer.Typer(no_args_is_help=True, help="See, verify, sign and choose what is live.")
 
 Artifacts = Annotated[
-    Path | None, typer.Option(help="Folder of published models. [SERVICE_ARTIFACTS]", show_default=False)
+    str | None,
+    typer.Option(
+        help="Folder of published models, or their URL, such as s3://bucket/models. [SERVICE_ARTIFACTS]",
+        show_default=False,
+    ),
 ]
 Name = Annotated[str, typer.Argument(help="Model, such as digit.")]
 
@@ -52,7 +59,7 @@ def verify(
     """Load a version as the service would: signature, hash, checks. Exit code 1 when it is refused."""
     store, settings = _opened(artifacts)
     number = version if version is not None else _read(lambda: store.current(name))
-    _read(lambda: try_version(store.root, settings, name, number))
+    _read(lambda: _try(store, settings, name, number))
     _say(f"{name}/{number} is fit to serve")
 
 
@@ -60,7 +67,7 @@ def verify(
 def activate(name: Name, version: Annotated[int, typer.Argument()], artifacts: Artifacts = None) -> None:
     """Verify a version and make it live; running services take it up."""
     store, settings = _opened(artifacts)
-    _read(lambda: try_version(store.root, settings, name, version))
+    _read(lambda: _try(store, settings, name, version))
     _activate(store, name, version)
     _say(f"{name}/{version} is live")
 
@@ -72,7 +79,7 @@ def rollback(name: Name, artifacts: Artifacts = None) -> None:
     live = _read(lambda: store.current(name))
     for version in sorted((v for v in _read(lambda: store.versions(name)) if v < live), reverse=True):
         try:
-            try_version(store.root, settings, name, version)
+            _try(store, settings, name, version)
         except ArtifactError as error:
             _say(f"skipped: {error}", err=True)
             continue
@@ -91,7 +98,7 @@ def label(
 ) -> None:
     """Verify a version and give it a label; running services take it up, and give a canary its share."""
     store, settings = _opened(artifacts)
-    _read(lambda: try_version(store.root, settings, name, version))
+    _read(lambda: _try(store, settings, name, version))
     with _publishing(store, name, label):
         store.label(name, version, label)
     _say(f"{name}/{version} is {label}")
@@ -105,9 +112,9 @@ def unlabel(
 ) -> None:
     """Take a label away; a canary gets no share any more."""
     store, _ = _opened(artifacts)
-    _read(lambda: pointed(store.root, name, label))
-    with _publishing(store, name, label) as folder:
-        unpoint(folder, label)
+    _read(lambda: store.pointed(name, label))
+    with _publishing(store, name, label):
+        store.unlabel(name, label)
     _say(f"no version of {name} is {label} any more")
 
 
@@ -118,14 +125,14 @@ def promote(name: Name, artifacts: Artifacts = None) -> None:
     Wherever it is broken off, what is live is whole, and doing it again ends it.
     """
     store, settings = _opened(artifacts)
-    canary = _read(lambda: pointed(store.root, name, CANARY))
-    _read(lambda: try_version(store.root, settings, name, canary))
-    with _publishing(store, name, CURRENT_FILE) as folder:
+    canary = _read(lambda: store.pointed(name, CANARY))
+    _read(lambda: _try(store, settings, name, canary))
+    with _publishing(store, name, CURRENT_FILE):
         live = _current(store, name)
         if live is not None and live != canary:
             store.label(name, live, STABLE)
         store.activate(name, canary)
-        unpoint(folder, CANARY)
+        store.unlabel(name, CANARY)
     instead = f" instead of {name}/{live}, which is stable" if live not in (None, canary) else ""
     _say(f"{name}/{canary} is live{instead}; there is no canary any more")
 
@@ -152,33 +159,43 @@ def sign(
     unfit = False
     for number in _read(lambda: store.versions(name)) if every else [chosen]:
         try:
-            try_version(store.root, unsigned, name, number)
+            _try(store, unsigned, name, number)
             new = sign_published(store, name, number, signing, replace)
         except ArtifactError as error:
             unfit = True
             _say(f"Error: not signed: {error}", err=True)
         except OSError as error:
-            _fail(f"{name}/{number} cannot be signed: {error.strerror}: {error.filename}")
+            where = f": {error.filename}" if error.filename else ""
+            _fail(f"{name}/{number} cannot be signed: {error.strerror}{where}")
         else:
             _say(f"{name}/{number} is signed{'' if new else ' already'}")
     if unfit:
         raise typer.Exit(1)
 
 
-def _opened(artifacts: Path | None) -> tuple[ArtifactStore, Settings]:
+def _opened(artifacts: str | None) -> tuple[ArtifactStore, Settings]:
     try:
-        settings = read_settings()
+        settings = read_settings(**({} if artifacts is None else {"artifacts": artifacts}))
     except SettingsUnusable as error:
         raise typer.BadParameter(str(error)) from error
-    root = artifacts or root_of(settings)
-    if not root.is_dir():
-        raise typer.BadParameter(f"{root} is no folder")
+    place = root_of(settings)
+    if isinstance(place, str):
+        if extra := missing_extra(place):
+            raise typer.BadParameter(f"{place} needs the extra: {installing(extra)}")
+    elif not place.is_dir():
+        raise typer.BadParameter(f"{place} is no folder")
     try:
         if settings.trusted_keys:
             TrustedKeys(settings.trusted_keys)
     except KeyUnusable as error:
         raise typer.BadParameter(f"SERVICE_TRUSTED_KEYS: {error}") from error
-    return ArtifactStore(root), settings
+    return opened(place, settings.artifacts_cache, settings.artifacts_cache_bytes), settings
+
+
+def _try(store: ArtifactStore, settings: Settings, name: str, version: int) -> None:
+    """Load a version as the service would. Raises ArtifactError."""
+    store.folder(name, version)  # one that is kept elsewhere is brought here
+    try_version(store.root, settings, name, version)
 
 
 def _read(function: Callable[[], T]) -> T:
@@ -187,6 +204,9 @@ def _read(function: Callable[[], T]) -> T:
         return function()
     except ArtifactError as error:
         _fail(str(error))
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        _fail(f"the store cannot be read: {error.strerror}{where}")
 
 
 def _activate(store: ArtifactStore, name: str, version: int) -> None:

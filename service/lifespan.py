@@ -20,7 +20,6 @@ import torch
 from fastapi import FastAPI
 
 from service.artifacts.signatures import TrustedKeys
-from service.artifacts.store import ArtifactStore
 from service.decoding.pool import Decoding
 from service.endpoints.kinds import endpoint_of
 from service.engine.cpus import threads_of, usable_cpus
@@ -28,6 +27,7 @@ from service.engine.devices import resolve_device
 from service.http.draining import draining
 from service.http.keys import KeyFile
 from service.rollout.agreement import Agreement
+from service.rollout.mirroring import Mirroring
 from service.rollout.reload import Reloader
 from service.rollout.unloaded import Unloaded
 from service.serving.admission import Admission, queue_rows
@@ -65,9 +65,15 @@ async def lifespan(
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(cpus, "elsewhere"))
     device = resolve_device(settings.device)
     logger.info("device %s, artifacts in %s, %d thread(s)", device, settings.artifacts, threads)
-    store = ArtifactStore(settings.artifacts)
+    mirroring = Mirroring(settings)
     loader = Loader(
-        store, endpoint_of, device, settings.precision, trusted, settings.max_model_bytes, preloaded
+        mirroring.store,
+        endpoint_of,
+        device,
+        settings.precision,
+        trusted,
+        settings.max_model_bytes,
+        preloaded,
     )
     registry = Registry(device, settings.models)
     metrics: Metrics = app.state.metrics
@@ -95,7 +101,7 @@ async def lifespan(
     # gives up after this long: by default 5 ms, as much as a whole batch takes.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
 
-    async with agreement.kept(settings.reload_s) if agreement else nullcontext():
+    async with mirroring.kept(), agreement.kept(settings.reload_s) if agreement else nullcontext():
         await reloader.start(settings.reload_s)
         # What is loaded stays: a full collection of torch's 300,000 objects would hold up requests
         # for 60 ms.

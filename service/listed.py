@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from service.artifacts.manifest import ArtifactError, Manifest, Metric, printable
-from service.artifacts.store import ArtifactStore, read_manifest
+from service.artifacts.store import ArtifactStore
 
 MOST_METRICS = 2
 SPLITS = ("test", "validation", "train")  # what a model is judged by, the best first
@@ -78,7 +78,7 @@ def _summary(manifest: Manifest | ArtifactError) -> str:
 
 def _manifest(store: ArtifactStore, name: str, version: int) -> Manifest | ArtifactError:
     try:
-        return read_manifest(store.folder(name, version))
+        return store.manifest(name, version)
     except ArtifactError as error:
         return error
 

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.places import CACHE, CACHE_BYTES, place_of
+
 PREFIX = "SERVICE_"
 
 # No more than the clocks, counters and messages that values go into can hold; far beyond what is of use.
@@ -20,12 +22,6 @@ StartMethod = Literal["auto", "fork", "spawn"]
 LogFormat = Literal["text", "json"]
 Traces = Literal["off", "console", "otlp"]
 LogLevel = Literal["debug", "info", "warning", "error"]
-
-
-def _named(value: Any) -> Any:
-    if value == "":
-        raise ValueError("must name a folder")
-    return value
 
 
 def _split(value: Any) -> Any:
@@ -84,8 +80,22 @@ class Settings(BaseSettings):
         le=65535,
         description="TCP port for gRPC, in the same processes; 0 takes a free one; needs the extra grpc.",
     )
-    artifacts: Annotated[Path, BeforeValidator(_named)] = Field(
-        Path("artifacts"), description="Folder of published models."
+    artifacts: Annotated[Path | str, BeforeValidator(place_of)] = Field(
+        Path("artifacts"),
+        description="Folder of published models, or where they are kept as objects, such as"
+        " s3://bucket/models, which needs the extra s3 (gs, az).",
+    )
+    artifacts_cache: Path = Field(
+        CACHE, description="Folder that what is served of a store of objects is kept in."
+    )
+    artifacts_cache_bytes: int = Field(
+        CACHE_BYTES,
+        ge=1,
+        le=MOST,
+        description="Bytes of archives that are kept there; what is live and labelled must fit.",
+    )
+    artifacts_look_s: float = Field(
+        5, gt=0, le=MOST_SECONDS, description="Seconds between looks into a store of objects."
     )
     models: Annotated[Names, NoDecode, BeforeValidator(_split)] = Field(
         (),

@@ -16,6 +16,7 @@ FILES = sorted(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/**/*.
 ROOMS = (
     "starting",
     "errors",
+    "places",
     "settings",
     "problems",
     "artifacts",
@@ -48,7 +49,7 @@ WEB_FILES = {  # what ASGI calls
     *(f"endpoints/{name}" for name in ("dispatch", "answer", "endpoint", "table", "picture", "digit")),
     *(f"protocol/{name}" for name in ("infer", "routes")),
 }
-SHARED_WITH_TRAINING = {"errors", "artifacts", "engine", "pictures"}
+SHARED_WITH_TRAINING = {"errors", "places", "artifacts", "engine", "pictures"}
 MOST_FILES = 15
 
 

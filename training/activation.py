@@ -9,7 +9,7 @@ from service.artifacts.manifest import Manifest
 from service.artifacts.store import ArtifactStore
 from training.evaluation.comparison import should_go_live
 
-DEFAULT_ROOT = Path("artifacts")  # which `python -m service` looks into when it is told nothing
+DEFAULT_ROOT = "artifacts"  # which `python -m service` looks into when it is told nothing
 
 
 def _nobody(line: str) -> None:
@@ -45,6 +45,6 @@ IF_AS_GOOD = Activation()
 
 def _how(new: Manifest, store: ArtifactStore) -> str:
     command = ["python", "-m", "service", "models", "activate", new.name, str(new.version)]
-    if store.root != DEFAULT_ROOT:
-        command += ["--artifacts", str(store.root)]
+    if store.address != DEFAULT_ROOT:
+        command += ["--artifacts", store.address]
     return f"to make it live: {shlex.join(command)}"

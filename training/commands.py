@@ -12,12 +12,13 @@ import typer
 from rich.console import Console
 
 from service.artifacts.signatures import SigningKey, make_keys
-from service.artifacts.store import ArtifactStore, read_manifest
+from service.artifacts.store import read_manifest
 from training.activation import Activation
 from training.adoption import adopt_command
 from training.digits.digit_recipe import CNN, RECIPES
 from training.failures import errors_explained, fail
 from training.options import (
+    DEFAULT_OUT,
     Activate,
     Checkpoints,
     Data,
@@ -30,7 +31,7 @@ from training.options import (
 )
 from training.pass_recipe import probability_at, train_pass
 from training.pictures import picture_command
-from training.preflight import checkpoint_in, device_of, store_in
+from training.preflight import checkpoint_in, device_of, store_at, store_in
 from training.publish import publish_again
 from training.tables import print_result
 from training.tabular import table_command
@@ -52,7 +53,7 @@ def main() -> None:
 
 @cli.command("pass")
 def pass_(
-    out: Out = Path("artifacts"),
+    out: Out = DEFAULT_OUT,
     csv: Annotated[Path | None, typer.Option(help="Your own records, columns hours,passed.")] = None,
     epochs: Epochs = None,
     seed: Seed = 0,
@@ -90,7 +91,7 @@ def pass_(
 
 @cli.command()
 def digit(
-    out: Out = Path("artifacts"),
+    out: Out = DEFAULT_OUT,
     data: Data = Path("data"),
     recipe: Annotated[RecipeName, typer.Option(help="What to train.")] = DEFAULT_RECIPE,
     epochs: Epochs = None,
@@ -129,7 +130,7 @@ def digit(
 @cli.command()
 def recalibrate(
     version: Annotated[int | None, typer.Option(help="Of digit; by default the live one.")] = None,
-    out: Out = Path("artifacts"),
+    out: Out = DEFAULT_OUT,
     data: Data = Path("data"),
     sign: Sign = None,
     activate: Activate = None,
@@ -150,7 +151,7 @@ def recalibrate(
 @cli.command("evaluate")
 def evaluate_(
     name: Annotated[str, typer.Argument(help="What to evaluate: digit.")] = "digit",
-    out: Out = Path("artifacts"),
+    out: Out = DEFAULT_OUT,
     data: Data = Path("data"),
     version: Annotated[int | None, typer.Option(help="By default the live one.")] = None,
     digits: Annotated[int, typer.Option(min=10, max=10_000, help="Digits a cell of the matrix.")] = 2_000,
@@ -172,7 +173,7 @@ def evaluate_(
     console = Console()
     with errors_explained():
         key = SigningKey(sign) if sign else None
-        store = store_in(out, "digit", BYTES_NEEDED["digit"]) if publish else ArtifactStore(out)
+        store = store_in(out, "digit", BYTES_NEEDED["digit"]) if publish else store_at(out)
         number = version if version is not None else store.current(name)
         read_manifest(store.folder(name, number))
         _write_report(report, {})

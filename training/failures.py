@@ -8,6 +8,7 @@ import torch
 import typer
 
 from service.artifacts.manifest import ArtifactError, printable
+from service.artifacts.remote.objects import StoreUnreachable
 from service.artifacts.signatures import KeyUnusable
 from service.errors import DeviceUnavailable
 from training.data import DataUnavailable
@@ -29,6 +30,8 @@ def errors_explained(checkpoint: Checkpoint | None = None) -> Iterator[None]:
     except (PublishFailed, ArtifactError) as error:
         kept = checkpoint.last_words() if checkpoint else ""
         fail(f"{error}; {kept}" if kept else str(error), code=1)
+    except StoreUnreachable as error:
+        fail(f"{error.strerror}", code=1)
     except Diverged as error:
         fail(str(error), code=1)
     except torch.OutOfMemoryError:

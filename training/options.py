@@ -7,7 +7,14 @@ import typer
 
 CHECKPOINTS = Path("runs")
 
-Out = Annotated[Path, typer.Option(help="Folder of published models.", envvar="TRAINING_OUT")]
+DEFAULT_OUT = "artifacts"
+
+Out = Annotated[
+    str,
+    typer.Option(
+        help="Folder of published models, or their URL, such as s3://bucket/models.", envvar="TRAINING_OUT"
+    ),
+]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's own number.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Same seed on a CPU, same weights.")]
 Data = Annotated[

@@ -8,9 +8,12 @@ from pathlib import Path
 import torch
 import typer
 
+from service import installing
 from service.artifacts.pointers import is_name
+from service.artifacts.remote.store import opened
 from service.artifacts.store import ArtifactStore
 from service.engine.devices import resolve_device
+from service.places import CACHE, CACHE_BYTES, missing_extra, place_of
 from training.failures import fail
 from training.fitting.checkpoint import Checkpoint
 from training.options import CHECKPOINTS
@@ -27,14 +30,26 @@ def checkpoint_in(folder: Path | None, resume: bool) -> Checkpoint:
     return Checkpoint(folder or CHECKPOINTS, resume=resume, tell=partial(typer.echo, err=True))
 
 
-def store_in(out: Path, name: str, bytes_needed: int) -> ArtifactStore:
+def store_at(out: str) -> ArtifactStore:
+    """The store in a folder, or at a URL."""
+    try:
+        place = place_of(out)
+    except ValueError as error:
+        fail(f"--out {out} {error}", code=2)
+    if isinstance(place, str) and (extra := missing_extra(place)):
+        fail(f"--out {out} needs the extra: {installing(extra)}", code=2)
+    return opened(place, CACHE, CACHE_BYTES)
+
+
+def store_in(out: str, name: str, bytes_needed: int) -> ArtifactStore:
     """The store to publish into; one that cannot be written is refused before training, not after."""
-    store = ArtifactStore(out)
+    store = store_at(out)
     try:
         check_publishable(name, store, bytes_needed)
     except OSError as error:
         code = 1 if error.errno in (ENOSPC, EDQUOT) else 2
-        fail(f"--out {out} cannot be written: {error.strerror}: {error.filename}", code)
+        where = f": {error.filename}" if error.filename else ""
+        fail(f"--out {out} cannot be written: {error.strerror}{where}", code)
     return store
 
 

@@ -133,16 +133,15 @@ def _publish(
 ) -> Manifest:
     """Have the next version's folder filled aside, then make it visible, and live as `activation` says."""
     with _failures_explained(name, store), store.publishing(name) as folder:
-        version = max(store.versions(name), default=0) + 1
+        version = store.next_version(name)
         staged = _fresh_staging(folder)
         try:
             manifest = fill(staged, version)
             for directory in (*filter(Path.is_dir, staged.iterdir()), staged):
                 sync_directory(directory)
-            staged.rename(store.folder(name, version))
+            store.place(staged, name, version)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
-        sync_directory(folder)
         try:
             activation.carry_out(manifest, store, process.verify)
         except OSError as error:
@@ -159,7 +158,7 @@ def _failures_explained(name: str, store: ArtifactStore) -> Iterator[None]:
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         raise PublishFailed(
-            f"nothing can be published to {store.root / name}: {error.strerror}{where}"
+            f"nothing can be published to {store.address}/{name}: {error.strerror}{where}"
         ) from error
 
 

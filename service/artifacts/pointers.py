@@ -27,9 +27,14 @@ def pointed(root: Path, name: str, pointer: str) -> int:
         if error.missing:
             why = f"no version of {name!r} is {'published' if pointer == CURRENT_FILE else pointer}"
         raise ArtifactUnreadable(why, missing=error.missing) from error
+    return number_in(content, f"{name}/{pointer}")
+
+
+def number_in(content: bytes, where: str) -> int:
+    """The version that a pointer with this content names. Raises ArtifactError."""
     version = content.decode("latin-1").strip(" \t\r\n")
     if not is_version(version):
-        raise ArtifactError(f"{name}/{pointer} must hold a version number and nothing else")
+        raise ArtifactError(f"{where} must hold a version number and nothing else")
     return int(version)
 
 

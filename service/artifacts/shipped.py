@@ -11,9 +11,9 @@ _PLACES = (
 )
 
 
-def root_of(settings: Settings) -> Path:
-    """The folder of published models: the one that is named, or `artifacts` here, or what is shipped."""
+def root_of(settings: Settings) -> Path | str:
+    """The place of published models: the one that is named, or `artifacts` here, or what is shipped."""
     named = "artifacts" in settings.model_fields_set
-    if named or settings.artifacts.is_dir():
+    if named or isinstance(settings.artifacts, str) or settings.artifacts.is_dir():
         return settings.artifacts
     return next(filter(Path.is_dir, _PLACES), settings.artifacts)

@@ -6,7 +6,6 @@ else is parsed before the signature is verified, and nothing unsigned is ever gi
 
 import base64
 import binascii
-import os
 import re
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from service.artifacts.files import read_regular, sync_directory, write_durably
+from service.artifacts.files import read_regular
 from service.artifacts.manifest import SIGNATURE_FILE, ArtifactError, ArtifactUnreadable
 from service.artifacts.store import ArtifactStore, read_manifest, read_model, read_of_version, title
 
@@ -112,7 +111,7 @@ def sign_published(
     manifest = read_manifest(folder, lambda _, document: documents.append(document))
     read_model(folder, manifest)
     signature = key.sign(documents[0])
-    with store.publishing(name) as models:
+    with store.publishing(name):
         there = _signature(folder)
         if there == signature:
             return False
@@ -120,13 +119,7 @@ def sign_published(
             raise ArtifactError(
                 f"{title(folder)} has another signature already; --replace puts this key's in its place"
             )
-        aside = models / f".signature-{os.getpid()}"
-        try:
-            write_durably(aside, signature)
-            aside.replace(folder / SIGNATURE_FILE)
-        finally:
-            aside.unlink(missing_ok=True)
-        sync_directory(folder)
+        store.sign(name, version, signature)
     return True
 
 

@@ -24,6 +24,7 @@ from service.artifacts.files import (
     open_lock,
     read_below,
     stamp_below,
+    sync_directory,
     write_durably,
 )
 from service.artifacts.look import Look, Stamp
@@ -43,6 +44,7 @@ from service.artifacts.pointers import (
     is_version,
     point,
     pointed,
+    unpoint,
 )
 
 MAX_MANIFEST_BYTES = 1024 * 1024
@@ -57,6 +59,11 @@ class ArtifactStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    @property
+    def address(self) -> str:
+        """What it is called in an option."""
+        return str(self.root)
 
     def folder(self, name: str, version: int) -> Path:
         return self.root / name / str(version)
@@ -73,16 +80,28 @@ class ArtifactStore:
         """
         return sorted(self._versions(name, None))
 
+    def next_version(self, name: str) -> int:
+        """The number of the version that is published next. Raises ArtifactUnreadable."""
+        return max(self.versions(name), default=0) + 1
+
+    def manifest(self, name: str, version: int) -> Manifest:
+        """Raises ArtifactError."""
+        return read_manifest(self.folder(name, version))
+
     def current(self, name: str) -> int:
         """The live version. Raises ArtifactError when none is published or `current` is not a number."""
-        return pointed(self.root, name, CURRENT_FILE)
+        return self.pointed(name, CURRENT_FILE)
+
+    def pointed(self, name: str, pointer: str) -> int:
+        """The version that `current` or a label names. Raises ArtifactError."""
+        return pointed(self.root, name, pointer)
 
     def labels(self, name: str) -> dict[str, int | ArtifactError]:
         """The versions that have labels, or why one cannot be read."""
         labels: dict[str, int | ArtifactError] = {}
         for label in LABELS:
             try:
-                labels[label] = pointed(self.root, name, label)
+                labels[label] = self.pointed(name, label)
             except ArtifactUnreadable as error:
                 if not error.missing:
                     labels[label] = error
@@ -122,11 +141,30 @@ class ArtifactStore:
             raise ArtifactError(f"version {version} of {name!r} is not published")
         point(self.root / name, label, version)
 
+    def unlabel(self, name: str, label: str) -> None:
+        """Take a label away, if there is one. Raises OSError."""
+        unpoint(self.root / name, label)
+
     def _stamp(self, name: str, version: int) -> Stamp:
         """Changes whenever a file of that version does."""
         of_version = (name, str(version))
         paths = (of_version, *((*of_version, f) for f in (MANIFEST_FILE, SIGNATURE_FILE, MODEL_FILE)))
         return tuple(stamp_below(self.root, *path) for path in paths)
+
+    def place(self, staged: Path, name: str, version: int) -> None:
+        """Have a folder that was filled aside appear as that version. Raises OSError."""
+        staged.rename(self.folder(name, version))
+        sync_directory(self.root / name)
+
+    def sign(self, name: str, version: int, signature: bytes) -> None:
+        """Put a signature beside a manifest; it appears whole. Raises OSError."""
+        aside = self.root / name / f".signature-{os.getpid()}"
+        try:
+            write_durably(aside, signature)
+            aside.replace(self.folder(name, version) / SIGNATURE_FILE)
+        finally:
+            aside.unlink(missing_ok=True)
+        sync_directory(self.folder(name, version))
 
     @contextmanager
     def publishing(self, name: str) -> Iterator[Path]:
@@ -193,13 +231,18 @@ def read_manifest(folder: Path, verify: Callable[[Path, bytes], None] | None = N
     document = read_of_version(folder, MANIFEST_FILE, MAX_MANIFEST_BYTES)
     if verify:
         verify(folder, document)
+    return parse_manifest(document, title(folder))
+
+
+def parse_manifest(document: bytes, of: str) -> Manifest:
+    """`of`: what messages call its version. Raises ArtifactError."""
     try:
         return Manifest.model_validate_json(document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = printable(".".join(map(str, first["loc"]))) or "document"
         raise ArtifactError(
-            f"{title(folder)}/{MANIFEST_FILE} is not a manifest: {field}: {printable(first['msg'])}"
+            f"{of}/{MANIFEST_FILE} is not a manifest: {field}: {printable(first['msg'])}"
         ) from None
 
 

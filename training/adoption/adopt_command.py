@@ -25,7 +25,7 @@ from training.adoption.trying import Archive
 from training.adoption.wrapping import IMAGENET_MEAN, IMAGENET_STD, PictureArchive, TableArchive
 from training.data import DataUnavailable
 from training.failures import errors_explained, fail
-from training.options import Activate, Out, Sign
+from training.options import DEFAULT_OUT, Activate, Out, Sign
 from training.preflight import check_name, store_in
 from training.tables import print_result
 
@@ -84,7 +84,7 @@ def publish(
     scores: Annotated[ScoresName, typer.Option(help="Its answers; auto finds out.")] = ScoresName.auto,
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Of a binary answer.")] = 0.5,
     units: Annotated[str, typer.Option(help="Of numbers that are answered, such as EUR.")] = "",
-    out: Out = Path("artifacts"),
+    out: Out = DEFAULT_OUT,
     sign: Sign = None,
     activate: Activate = None,
 ) -> None:

@@ -10,7 +10,7 @@ from service.artifacts.manifest import printable
 from service.artifacts.signatures import SigningKey
 from training.activation import Activation
 from training.failures import errors_explained
-from training.options import Activate, Checkpoints, Device, Epochs, Out, Resume, Seed, Sign
+from training.options import DEFAULT_OUT, Activate, Checkpoints, Device, Epochs, Out, Resume, Seed, Sign
 from training.preflight import check_name, checkpoint_in, device_of, store_in
 from training.tables import print_result
 
@@ -41,7 +41,7 @@ Mirror = Annotated[
 def picture(
     data: Pictures = None,
     name: Annotated[str, typer.Option(help="Of the model: its address is /predict/NAME.")] = "object",
-    out: Out = Path("artifacts"),
+    out: Out = DEFAULT_OUT,
     mirror: Mirror = True,
     epochs: Epochs = None,
     seed: Seed = 0,

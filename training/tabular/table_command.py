@@ -12,7 +12,7 @@ from service.artifacts.manifest import printable
 from service.artifacts.signatures import SigningKey
 from training.activation import Activation
 from training.failures import errors_explained
-from training.options import Activate, Out, Seed, Sign
+from training.options import DEFAULT_OUT, Activate, Out, Seed, Sign
 from training.preflight import check_name, store_in
 from training.tables import print_result
 from training.tabular.table_file import read_table
@@ -46,7 +46,7 @@ def table(
         float, typer.Option(min=0, max=1, help="Of a binary target: the probability that is true.")
     ] = DECISION_THRESHOLD,
     units: Annotated[str, typer.Option(help="Of a target of numbers.")] = "",
-    out: Out = Path("artifacts"),
+    out: Out = DEFAULT_OUT,
     seed: Seed = 0,
     sign: Sign = None,
     activate: Activate = None,
