@@ -20,6 +20,7 @@ from service.engine.memory import give_back
 from service.engine.predictor import Choice, Predictor, prepared
 from service.errors import outcome
 from service.rollout.finding import MAX_MODELS
+from service.rollout.mirroring import Mirroring
 from service.rollout.reload import START_S
 from service.rollout.unloaded import Unloaded
 from service.serving.loading import Loader
@@ -42,7 +43,7 @@ def preload(settings: Settings, keys: KeyContents, shared: Path, say: Callable[[
     """
     trusted = TrustedKeys(settings.trusted_keys, keys.trusted_keys) if settings.trusted_keys else None
     device = resolve_device("cpu")
-    store = ArtifactStore(settings.artifacts)
+    store = Mirroring(settings).store  # of objects, what was brought before: workers bring the rest
     loader = Loader(store, endpoint_of, device, settings.precision, trusted, settings.max_model_bytes)
     threads = threads_of(settings.threads, settings.workers)
     preloaded = Preloaded()

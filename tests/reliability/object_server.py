@@ -89,10 +89,12 @@ def _make_bucket(server: ObjectServer, url: str) -> None:
 
 def _made(filesystem: Any) -> bool:
     """SeaweedFS listens before it can write."""
+    from botocore.exceptions import BotoCoreError
+
     try:
         if not filesystem.exists(BUCKET):
             filesystem.mkdir(BUCKET)
         filesystem.pipe_file(f"{BUCKET}/begun", b"1")
-    except OSError:
+    except (OSError, BotoCoreError):
         return False
     return True

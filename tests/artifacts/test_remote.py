@@ -1,0 +1,264 @@
+"""A store of objects: what is brought of it, and what is not written over. In fsspec's memory."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, ArtifactError
+from service.artifacts.pointers import CURRENT_FILE
+from service.artifacts.remote.mirror import Mirror
+from service.artifacts.remote.objects import LostRace, Objects, StoreUnreachable
+from service.artifacts.remote.store import RemoteStore
+from service.artifacts.signatures import SigningKey, TrustedKeys, make_keys, sign_published
+from service.artifacts.store import read_model
+
+
+class Eventual(MemoryFileSystem):  # type: ignore[misc]
+    """What was written lately can be read, and is not listed yet."""
+
+    cachable = False
+    unlisted = ""
+
+    def ls(self, path: str, detail: bool = True, **options: Any) -> Any:
+        entries = super().ls(path, detail=True, **options)
+        listed = [e for e in entries if not (self.unlisted and self.unlisted in f"{e['name']}/")]
+        return listed if detail else [entry["name"] for entry in listed]
+
+
+class Unconditional(MemoryFileSystem):  # type: ignore[misc]
+    """Writes, whatever the condition; there are such servers of S3."""
+
+    cachable = False
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:  # noqa: ARG002
+        super().pipe_file(path, value)
+
+
+class Comparing(MemoryFileSystem):  # type: ignore[misc]
+    """As S3 does it: a tag for each content, and a write that names the one it goes over."""
+
+    cachable = False
+
+    def info(self, path: str, **options: Any) -> dict[str, Any]:
+        found: dict[str, Any] = super().info(path, **options)
+        if found["type"] == "file":
+            found["ETag"] = str(self.cat_file(path))
+        return found
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", IfMatch: str = "") -> None:
+        if IfMatch and self.info(path)["ETag"] != IfMatch:
+            raise FileExistsError(path)
+        super().pipe_file(path, value, mode=mode)
+
+
+Made = Callable[..., tuple[Any, Objects]]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    """A store of its own, of a kind. `scheme` says what the kind can do."""
+
+    def make(kind: Any = MemoryFileSystem, scheme: str = "memory") -> tuple[Any, Objects]:
+        filesystem = kind()
+        return filesystem, Objects(f"{scheme}://{tmp_path.name}", filesystem)
+
+    return make
+
+
+def copy(objects: Objects, source: Path, version: int = 1, **changes: Any) -> None:
+    """A version as it would be copied there by hand, with `current`."""
+    filesystem, root = objects._given, f"{objects.url.partition('://')[2]}/digit"
+    for path in (path for path in source.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        if path.name == MANIFEST_FILE:
+            content = json.dumps(json.loads(content) | {"version": version} | changes).encode()
+        filesystem.pipe_file(f"{root}/{version}/{path.relative_to(source).as_posix()}", content)
+    filesystem.pipe_file(f"{root}/{CURRENT_FILE}", f"{version}\n".encode())
+
+
+def sha256(folder: Path) -> str:
+    return hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest()
+
+
+def stage(tmp_path: Path, source: Path, version: int) -> Path:
+    staged = tmp_path / f"staged-{version}"
+    shutil.copytree(source, staged)
+    manifest = json.loads((staged / MANIFEST_FILE).read_text()) | {"version": version}
+    (staged / MANIFEST_FILE).write_text(json.dumps(manifest))
+    return staged
+
+
+@pytest.fixture
+def source(published: Path) -> Path:
+    return published / "digit" / "1"
+
+
+def test_what_is_not_listed_yet_is_brought_all_the_same(made: Made, source: Path, tmp_path: Path) -> None:
+    filesystem, objects = made(Eventual)
+    copy(objects, source)
+    mirror = Mirror(objects, tmp_path)
+    assert mirror.follow() == []
+    filesystem.unlisted = "digit/2/"
+    copy(objects, source, 2)
+    assert mirror.follow() == []
+    assert mirror.store.current("digit") == 2
+    assert mirror.store.manifest("digit", 2).version == 2
+    filesystem.unlisted = "digit/"  # not even the model
+    filesystem.pipe_file(f"{tmp_path.name}/pass/{CURRENT_FILE}", b"x")
+    assert mirror.follow() == ["pass/current must hold a version number and nothing else"]
+    assert mirror.store.current("digit") == 2
+
+
+def test_an_empty_store_takes_nothing_away(made: Made, source: Path, tmp_path: Path) -> None:
+    filesystem, objects = made()
+    copy(objects, source)
+    mirror = Mirror(objects, tmp_path)
+    assert mirror.follow() == []
+    filesystem.rm(tmp_path.name, recursive=True)
+    with pytest.raises(StoreUnreachable, match="is empty, or no store"):
+        mirror.follow()
+    assert mirror.store.current("digit") == 1
+
+
+def test_one_process_follows_at_a_time(made: Made, source: Path, tmp_path: Path) -> None:
+    _, objects = made()
+    copy(objects, source)
+    one, other = Mirror(objects, tmp_path), Mirror(objects, tmp_path)
+    with one._locked(wait=False):
+        assert other.follow() is None
+    assert other.follow() == []
+
+
+def test_an_archive_is_verified_and_kept_once(made: Made, source: Path, tmp_path: Path) -> None:
+    filesystem, objects = made()
+    copy(objects, source)
+    copy(objects, source, 2)
+    store = RemoteStore(Mirror(objects, tmp_path))
+    folders = [store.folder("digit", version) for version in (1, 2)]
+    first, second = (folder / MODEL_FILE for folder in folders)
+    assert first.stat().st_ino == second.stat().st_ino
+
+    # Damaged on the disk: whoever starts next brings it again.
+    first.write_bytes(b"damaged")
+    for folder, version in zip(folders, (1, 2), strict=True):
+        assert RemoteStore(Mirror(objects, tmp_path)).folder("digit", version) == folder
+        read_model(folder, store.manifest("digit", version))
+
+    copy(objects, source, 3, sha256=64 * "0")
+    with pytest.raises(ArtifactError, match=r"digit/3/model\.pt does not have the SHA-256 of its manifest"):
+        store.folder("digit", 3)
+    copy(objects, source, 4, size_bytes=2**40)
+    with pytest.raises(ArtifactError, match="is said to have 1099511627776 bytes"):
+        store.folder("digit", 4)
+    filesystem.pipe_file(f"{tmp_path.name}/digit/1/report/much", bytes(65 * 2**20))
+    with pytest.raises(ArtifactError, match="further files"):
+        store.folder("digit", 1)
+
+
+def test_the_cache_is_bounded_and_keeps_what_is_live(made: Made, source: Path, tmp_path: Path) -> None:
+    _, objects = made()
+    model = (source / MODEL_FILE).read_bytes()
+    several = tmp_path / "several"
+    for version in (1, 2, 3):
+        # Each another archive of the same size: what is loaded of it does not matter here.
+        shutil.copytree(source, several / str(version))
+        content = model[:-1] + bytes([version])
+        (several / str(version) / MODEL_FILE).write_bytes(content)
+    cache = tmp_path / "cache"
+    mirror = Mirror(objects, cache, at_most=2 * len(model))
+    for version in (1, 2, 3):
+        copy(objects, several / str(version), version, sha256=sha256(several / str(version)))
+        assert mirror.follow() == []
+        assert mirror.store.current("digit") == version
+        assert sum(path.stat().st_size for path in mirror.folder.glob("blobs/*")) <= 2 * len(model)
+    assert mirror.store.versions("digit") == [2, 3]
+    tight = Mirror(objects, tmp_path / "tight", at_most=len(model))
+    assert tight.follow() == []
+    copy(objects, several / "1", 1, sha256=sha256(several / "1"))
+    assert tight.follow() == [
+        f"digit/1 is not brought: the cache of archives lacks {len(model)} bytes for it"
+    ]
+    assert tight.store.current("digit") == 3
+
+
+def test_what_cannot_be_compared_is_not_overwritten(made: Made, source: Path, tmp_path: Path) -> None:
+    _, objects = made()
+    store = RemoteStore(Mirror(objects, tmp_path))
+    for version in (1, 2):
+        store.place(stage(tmp_path, source, version), "digit", version)
+    store.activate("digit", 1)  # there was none
+    with pytest.raises(StoreUnreachable, match="no way to replace it only if nobody else did"):
+        store.activate("digit", 2)
+    assert store.current("digit") == 1
+    assert store.next_version("digit") == 3
+
+
+def test_a_store_without_conditional_writes_is_not_published_into(
+    made: Made, source: Path, tmp_path: Path
+) -> None:
+    _, objects = made(Unconditional)
+    store = RemoteStore(Mirror(objects, tmp_path))
+    with pytest.raises(StoreUnreachable, match="has no conditional writes, and is not published into"):
+        store.place(stage(tmp_path, source, 1), "digit", 1)
+    assert store.versions("digit") == []
+
+
+def test_a_signature_that_comes_later_is_brought(made: Made, source: Path, tmp_path: Path) -> None:
+    _, objects = made(Comparing, "s3")
+    store, mirror = RemoteStore(Mirror(objects, tmp_path)), Mirror(objects, tmp_path / "service")
+    store.place(stage(tmp_path, source, 1), "digit", 1)
+    store.activate("digit", 1)
+    assert mirror.follow() == []
+    keys = []
+    for name in ("one", "other"):
+        private, public = make_keys()
+        (tmp_path / f"{name}.pem").write_bytes(private)
+        (tmp_path / f"{name}.pub").write_bytes(public)
+        keys.append(SigningKey(tmp_path / f"{name}.pem"))
+    assert sign_published(store, "digit", 1, keys[0])
+    assert not sign_published(store, "digit", 1, keys[0])
+    with pytest.raises(ArtifactError, match="has another signature already"):
+        sign_published(store, "digit", 1, keys[1])
+    assert sign_published(store, "digit", 1, keys[1], replace=True)
+    assert mirror.follow() == []
+    folder = mirror.store.folder("digit", 1)
+    TrustedKeys(tmp_path / "other.pub").verify(folder, (folder / MANIFEST_FILE).read_bytes())
+    assert (folder / SIGNATURE_FILE).exists()
+
+
+def test_labels_come_and_go(made: Made, source: Path, tmp_path: Path) -> None:
+    _, objects = made(Comparing, "s3")
+    store, mirror = RemoteStore(Mirror(objects, tmp_path)), Mirror(objects, tmp_path / "service")
+    for version in (1, 2):
+        store.place(stage(tmp_path, source, version), "digit", version)
+    store.activate("digit", 1)
+    store.label("digit", 2, "canary")
+    assert mirror.follow() == []
+    assert mirror.store.labels("digit") == store.labels("digit") == {"canary": 2}
+    with pytest.raises(ArtifactError, match="digit/7 has no manifest"):
+        store.activate("digit", 7)
+    store.unlabel("digit", "canary")
+    assert mirror.follow() == []
+    assert mirror.store.labels("digit") == {}
+
+
+def test_a_lost_race_is_said(made: Made, source: Path, tmp_path: Path) -> None:
+    _, objects = made(Comparing, "s3")
+    one, other = (RemoteStore(Mirror(objects, tmp_path / name)) for name in ("one", "other"))
+    for version in (1, 2):
+        one.place(stage(tmp_path, source, version), "digit", version)
+    with pytest.raises(ArtifactError):
+        one.current("digit")
+    other.activate("digit", 1)
+    other.activate("digit", 1)
+    assert one.current("digit") == 1
+    other.activate("digit", 2)
+    with pytest.raises(LostRace, match="digit/current was written by another meanwhile"):
+        one.activate("digit", 1)
+    assert one.current("digit") == 2
