@@ -7,7 +7,7 @@ from ray import serve
 from ray.serve import Application
 
 from deploy.ray.replica import Replica
-from service.artifacts.shipped import root_of
+from service.artifacts.shipped import absolute_root_of
 from service.settings import Settings, SettingsUnusable, read_settings
 
 # What a process that listens itself would need: Serve listens, starts replicas and watches over them.
@@ -54,4 +54,4 @@ def _settings(arguments: dict[str, Any]) -> Settings:
         settings = read_settings(**arguments)
     except SettingsUnusable as error:
         raise click.UsageError(str(error)) from error
-    return settings.model_copy(update={"artifacts": root_of(settings).resolve()})
+    return settings.model_copy(update={"artifacts": absolute_root_of(settings)})

@@ -19,7 +19,9 @@ from abacus_cli.inputs import FILE, pictures
 from abacus_cli.outputs import ERROR, OutputUnusable, output_to
 from service.artifacts.interface import PictureInput
 from service.artifacts.manifest import ArtifactError
-from service.artifacts.shipped import root_of
+from service.artifacts.remote.objects import StoreUnreachable
+from service.artifacts.remote.store import opened
+from service.artifacts.shipped import absolute_root_of
 from service.artifacts.signatures import TrustedKeys
 from service.artifacts.store import ArtifactStore, read_manifest
 from service.decoding.pool import fit_of
@@ -42,7 +44,7 @@ class Reader:
 
     def __init__(self, settings: Settings, name: str, version: int) -> None:
         """Raises ArtifactError, KeyUnusable or DeviceUnavailable."""
-        folder = ArtifactStore(settings.artifacts).folder(name, version)
+        folder = _store(settings).folder(name, version)
         trusted = TrustedKeys(settings.trusted_keys) if settings.trusted_keys else None
         device = resolve_device(settings.device)
         self._predictor = load(folder, device, settings.precision, trusted)
@@ -87,7 +89,7 @@ def read(
     model: Annotated[str, typer.Argument(help="Model, such as digit.")],
     paths: Annotated[list[str], typer.Argument(help="Files and folders, which every node sees.")],
     out: Annotated[Path, typer.Option(help="answers.csv, .jsonl or .parquet.")],
-    artifacts: Annotated[Path | None, typer.Option(help="Folder of published models.")] = None,
+    artifacts: Annotated[str | None, typer.Option(help="Folder of published models.")] = None,
     version: Annotated[int | None, typer.Option(min=1, help="By default the live one.")] = None,
     actors: Annotated[int, typer.Option(min=1, help="How many read at a time.")] = 1,
     cpus: Annotated[float, typer.Option(min=0, help="Processors of each.")] = 1,
@@ -99,7 +101,7 @@ def read(
     """
     try:
         settings = read_settings(**({"artifacts": artifacts} if artifacts else {}))
-        settings = settings.model_copy(update={"artifacts": root_of(settings).resolve()})
+        settings = settings.model_copy(update={"artifacts": absolute_root_of(settings)})
         wanted = _version(settings, model, version)
         output = output_to(out, FILE)
         asked = [one.key for one in pictures(paths).asked if one.key not in output.done]
@@ -108,15 +110,19 @@ def read(
             failed += ERROR in answer
             output.write(answer)
         output.finish()
-    except (SettingsUnusable, ArtifactError, OutputUnusable) as error:
+    except (SettingsUnusable, ArtifactError, OutputUnusable, StoreUnreachable) as error:
         raise typer.BadParameter(str(error)) from error
     typer.echo(f"{len(asked) - failed:,} answered in {out}, {failed:,} failed", err=True)
     raise typer.Exit(1 if failed else 0)
 
 
+def _store(settings: Settings) -> ArtifactStore:
+    return opened(settings.artifacts, settings.artifacts_cache, settings.artifacts_cache_bytes)
+
+
 def _version(settings: Settings, model: str, version: int | None) -> int:
     """The same for all actors, whatever is published meanwhile. Raises ArtifactError."""
-    store = ArtifactStore(settings.artifacts)
+    store = _store(settings)
     wanted = store.current(model) if version is None else version
     manifest = read_manifest(store.folder(model, wanted))
     if not isinstance(manifest.input, PictureInput):

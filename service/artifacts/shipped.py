@@ -17,3 +17,9 @@ def root_of(settings: Settings) -> Path | str:
     if named or isinstance(settings.artifacts, str) or settings.artifacts.is_dir():
         return settings.artifacts
     return next(filter(Path.is_dir, _PLACES), settings.artifacts)
+
+
+def absolute_root_of(settings: Settings) -> Path | str:
+    """Likewise, for a process that works in another folder."""
+    root = root_of(settings)
+    return root.resolve() if isinstance(root, Path) else root
