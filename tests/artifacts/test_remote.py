@@ -17,6 +17,7 @@ from service.artifacts.remote.objects import LostRace, Objects, StoreUnreachable
 from service.artifacts.remote.store import RemoteStore
 from service.artifacts.signatures import SigningKey, TrustedKeys, make_keys, sign_published
 from service.artifacts.store import read_model
+from training.publish import check_publishable
 
 
 class Eventual(MemoryFileSystem):  # type: ignore[misc]
@@ -55,6 +56,15 @@ class Comparing(MemoryFileSystem):  # type: ignore[misc]
         if IfMatch and self.info(path)["ETag"] != IfMatch:
             raise FileExistsError(path)
         super().pipe_file(path, value, mode=mode)
+
+
+class Refusing(MemoryFileSystem):  # type: ignore[misc]
+    """Lets nobody look."""
+
+    cachable = False
+
+    def ls(self, path: str, detail: bool = True, **options: Any) -> Any:  # noqa: ARG002
+        raise PermissionError("Access Denied")
 
 
 Made = Callable[..., tuple[Any, Objects]]
@@ -262,3 +272,10 @@ def test_a_lost_race_is_said(made: Made, source: Path, tmp_path: Path) -> None:
     with pytest.raises(LostRace, match="digit/current was written by another meanwhile"):
         one.activate("digit", 1)
     assert one.current("digit") == 2
+
+
+def test_a_store_that_refuses_is_found_out_before_a_training(made: Made, tmp_path: Path) -> None:
+    _, objects = made(Refusing)
+    store = RemoteStore(Mirror(objects, tmp_path))
+    with pytest.raises(StoreUnreachable, match="cannot be reached: Access Denied"):
+        check_publishable("digit", store, 1)

@@ -6,7 +6,8 @@ that is never used; what names a version is written only over what was read.
 """
 
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from service.artifacts.manifest import (
@@ -97,6 +98,13 @@ class RemoteStore(ArtifactStore):
     def unlabel(self, name: str, label: str) -> None:
         self._read.pop(f"{name}/{label}", None)
         self._objects.remove(f"{name}/{label}")
+
+    @contextmanager
+    def publishing(self, name: str) -> Iterator[Path]:
+        """Of those of this machine. A store that does not answer is found out here, before a training."""
+        self.versions(name)
+        with super().publishing(name) as folder:
+            yield folder
 
     def place(self, staged: Path, name: str, version: int) -> None:
         """Raises LostRace where another publisher has that number."""
