@@ -112,7 +112,7 @@ class Several:
             manifest = staged / "manifest.json"
             text = manifest.read_text().replace(f'"version": {version},', f'"version": {version + 1},', 1)
             manifest.write_text(text)
-            staged.rename(store.folder("digit", version + 1))
+            store.place(staged, "digit", version + 1)
             store.activate("digit", version + 1)
         self._await(lambda: self._says(f"model digit version {version + 1} ready", self._workers))
 

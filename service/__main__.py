@@ -32,7 +32,12 @@ from service.workers.start_method import check_start_method
 FOLDER_ANSWERS_S = 5.0
 
 _UNUSABLE = (
-    *(SettingsUnusable, DeviceUnavailable, KeysUnreadable, KeyUnusable, FolderUnusable, CannotLaunch),
+    SettingsUnusable,
+    DeviceUnavailable,
+    KeysUnreadable,
+    KeyUnusable,
+    FolderUnusable,
+    CannotLaunch,
 )
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -31,8 +31,8 @@ from service.problems import (
     request_id_of,
 )
 from service.protocol import infer, routes
+from service.serving.loading import Preloaded
 from service.serving.metrics import Metrics
-from service.serving.preloaded import Preloaded
 from service.settings import KeyContents, Settings, Traces
 
 Spans: TypeAlias = Any  # of service.http.tracing, which needs an extra

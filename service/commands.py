@@ -9,6 +9,7 @@ from typing import Annotated, Literal, NoReturn, TypeVar
 import typer
 
 from service import installing
+from service.artifacts.files import reason_of
 from service.artifacts.manifest import ArtifactError, printable
 from service.artifacts.pointers import CANARY, CURRENT_FILE, STABLE
 from service.artifacts.remote.store import opened
@@ -165,8 +166,7 @@ def sign(
             unfit = True
             _say(f"Error: not signed: {error}", err=True)
         except OSError as error:
-            where = f": {error.filename}" if error.filename else ""
-            _fail(f"{name}/{number} cannot be signed: {error.strerror}{where}")
+            _fail(f"{name}/{number} cannot be signed: {reason_of(error)}")
         else:
             _say(f"{name}/{number} is signed{'' if new else ' already'}")
     if unfit:
@@ -205,8 +205,7 @@ def _read(function: Callable[[], T]) -> T:
     except ArtifactError as error:
         _fail(str(error))
     except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        _fail(f"the store cannot be read: {error.strerror}{where}")
+        _fail(f"the store cannot be read: {reason_of(error)}")
 
 
 def _activate(store: ArtifactStore, name: str, version: int) -> None:

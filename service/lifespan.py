@@ -33,9 +33,8 @@ from service.rollout.unloaded import Unloaded
 from service.serving.admission import Admission, queue_rows
 from service.serving.batching import Batcher
 from service.serving.call import Backend, Deadlines
-from service.serving.loading import Loader, Ready, Repository
+from service.serving.loading import Loader, Preloaded, Ready, Repository
 from service.serving.metrics import Metrics
-from service.serving.preloaded import Preloaded
 from service.serving.registry import Registry
 from service.serving.served import Served
 from service.serving.steps import Stepping

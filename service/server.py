@@ -24,7 +24,7 @@ from service.connections.listening import is_listening
 from service.http.logs import log_config
 from service.settings import KeyContents, Settings
 
-# Of service.serving.preloaded, which brings torch: the process that watches over workers never holds it.
+# Of service.serving.loading, which brings torch: the process that watches over workers never holds it.
 Preloaded: TypeAlias = Any
 
 logger = logging.getLogger(__name__)

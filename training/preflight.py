@@ -9,6 +9,7 @@ import torch
 import typer
 
 from service import installing
+from service.artifacts.files import reason_of
 from service.artifacts.pointers import is_name
 from service.artifacts.remote.store import opened
 from service.artifacts.store import ArtifactStore
@@ -48,8 +49,7 @@ def store_in(out: str, name: str, bytes_needed: int) -> ArtifactStore:
         check_publishable(name, store, bytes_needed)
     except OSError as error:
         code = 1 if error.errno in (ENOSPC, EDQUOT) else 2
-        where = f": {error.filename}" if error.filename else ""
-        fail(f"--out {out} cannot be written: {error.strerror}{where}", code)
+        fail(f"--out {out} cannot be written: {reason_of(error)}", code)
     return store
 
 

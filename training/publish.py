@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from service.artifacts.files import sync_directory, write_durably
+from service.artifacts.files import reason_of, sync_directory, write_durably
 from service.artifacts.interface import Output, PictureInput, TableInput
 from service.artifacts.manifest import (
     MODEL_FILE,
@@ -156,9 +156,8 @@ def _failures_explained(name: str, store: ArtifactStore) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
         raise PublishFailed(
-            f"nothing can be published to {store.address}/{name}: {error.strerror}{where}"
+            f"nothing can be published to {store.address}/{name}: {reason_of(error)}"
         ) from error
 
 

@@ -199,3 +199,8 @@ def _read(descriptor: int, at_most: int, exactly: bool = False) -> bytes:
         if not left:
             raise OSError(errno.EFBIG, f"it has grown beyond {at_most} bytes")
     return b"".join(chunks)
+
+
+def reason_of(error: OSError) -> str:
+    """What went wrong, and with which file where it was one."""
+    return f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)

@@ -4,17 +4,28 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from service.endpoints.documents import size_of
 from service.errors import InvalidRequest, PayloadTooLarge
 from service.problems import found_in, invalid_payload, shortened
-from service.protocol.parameters import MAX_LENGTH, OrNothing, flag, whole
 from service.serving.steps import Steps
 
 # Of the JSON: each value is an object until it is read. A picture of 224×224 has 150,528 of them.
 MAX_VALUES, MAX_NESTED, MAX_KEYS = 160_000, 32_768, 8_192
 MAX_TENSORS, MAX_DIMENSIONS = 1_024, 8
+
+
+MAX_LENGTH = 2**63 - 1
+
+Parameters = dict[str, Any]
+
+
+def _or_nothing(value: Any) -> Any:
+    return {} if value is None else value
+
+
+OrNothing = Annotated[Parameters, BeforeValidator(_or_nothing)]
 
 
 class _Said(BaseModel):
@@ -88,3 +99,21 @@ def check_names(what: str, names: Sequence[str]) -> None:
     if len(set(names)) < len(names):
         twice = next(name for name, count in Counter(names).items() if count > 1)
         raise InvalidRequest(f"The {what} {shortened(twice)!r} is there more than once.")
+
+
+def flag(parameters: Parameters, name: str) -> bool | None:
+    """Raises InvalidRequest."""
+    value = parameters.get(name)
+    if isinstance(value, bool | None):
+        return value
+    raise InvalidRequest(f"The parameter {name} must be true or false.")
+
+
+def whole(parameters: Parameters, name: str) -> int:
+    """0 where it is not there. Raises InvalidRequest."""
+    value = parameters.get(name)
+    if value is None:
+        return 0
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_LENGTH:
+        return value
+    raise InvalidRequest(f"The parameter {name} must be a whole number of at least 0.")

@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 from service.artifacts.manifest import Manifest
 from service.errors import InvalidRequest
 from service.problems import shortened
-from service.protocol.documents import Input, Wanted, parsing
+from service.protocol.documents import Input, Parameters, Wanted, flag, parsing, whole
 from service.protocol.interface import TensorSpec, inputs_of
-from service.protocol.parameters import Parameters, flag, whole
 from service.protocol.tensors import (
     BYTES,
     DATATYPES,

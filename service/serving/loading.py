@@ -10,7 +10,6 @@ from service.artifacts.signatures import TrustedKeys
 from service.artifacts.store import MAX_MODEL_BYTES, ArtifactStore
 from service.engine.memory import give_back
 from service.engine.predictor import Artifact, Predictor, prepare, read
-from service.serving.preloaded import Preloaded
 from service.settings import Precision
 
 
@@ -19,6 +18,37 @@ class Ready(NamedTuple):
 
     predictor: Predictor
     endpoint: Any
+
+
+class Preloaded:
+    """Models that were got ready by the process that this one is a copy of: what is left to do of each.
+
+    They go by their manifests, which have the digests of their archives. Their memory is shared for as long
+    as nobody writes to it.
+    """
+
+    def __init__(self) -> None:
+        self._rest: dict[str, tuple[Manifest, Callable[[], Predictor]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._rest)
+
+    def add(self, artifact: Artifact, rest: Callable[[], Predictor]) -> None:
+        self._rest[artifact.title] = artifact.manifest, rest
+
+    def holds(self, title: str, manifest: Manifest) -> bool:
+        return self._rest.get(title, (None,))[0] == manifest
+
+    def take(self, artifact: Artifact) -> Predictor | None:
+        """Once, for a predictor computes one batch at a time. None where it is not there, or another.
+
+        Raises ArtifactError.
+        """
+        manifest, rest = self._rest.get(artifact.title, (None, None))
+        if rest is None or manifest != artifact.manifest:
+            return None
+        del self._rest[artifact.title]
+        return rest()
 
 
 class Loader:

@@ -23,8 +23,7 @@ from service.rollout.finding import MAX_MODELS
 from service.rollout.mirroring import Mirroring
 from service.rollout.reload import START_S
 from service.rollout.unloaded import Unloaded
-from service.serving.loading import Loader
-from service.serving.preloaded import Preloaded
+from service.serving.loading import Loader, Preloaded
 from service.settings import KeyContents, Settings
 from service.workers.prctl import end_with_parent
 

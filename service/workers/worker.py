@@ -15,7 +15,7 @@ from service.settings import KeyContents, Settings
 from service.workers.prctl import rename
 from service.workers.stages import SIGNALS
 
-Preloaded: TypeAlias = Any  # of service.serving.preloaded, for the reason below
+Preloaded: TypeAlias = Any  # of service.serving.loading, for the reason below
 
 
 def work(

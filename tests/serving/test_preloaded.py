@@ -7,8 +7,7 @@ import pytest
 from service.artifacts.store import ArtifactStore
 from service.endpoints.kinds import endpoint_of
 from service.engine.predictor import Predictor, load
-from service.serving.loading import Loader
-from service.serving.preloaded import Preloaded
+from service.serving.loading import Loader, Preloaded
 from tests.conftest import CPU
 
 

@@ -126,8 +126,10 @@ def test_what_was_published_since_is_served_by_all_and_by_those_that_come(
     workers_of(supervisor(service))[0].kill()
     wait_for(lambda: says(service, ready, 3))
     ready_before = service.log.read_text().count(READY)
+    outdated = workers_of(supervisor(service))
     service.process.send_signal(signal.SIGHUP)  # they share it from now on
     wait_for(lambda: says(service, READY, ready_before + 2))
+    wait_for(lambda: not any(worker.is_running() for worker in outdated))
     assert {httpx.get(f"{service.client.base_url}/models/digit").json()["version"] for _ in range(9)} == {
         version
     }

@@ -8,8 +8,6 @@ from pathlib import Path
 from service.artifacts.manifest import ArtifactError
 from service.artifacts.remote.objects import Objects
 
-_CHUNK_BYTES = 1024 * 1024
-
 
 class Blobs:
     """Whoever writes holds the lock of the cache."""
