@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from abacus_client.catalogue import Manifest
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+Reason = Literal["several_digits", "mostly_outside", "no_digit"]
 Value = bool | float | str | None
 
 
@@ -49,6 +50,7 @@ class Explanation(BaseModel):
     image: str
     polarity: Literal["light-on-dark", "dark-on-light"]
     box: list[int] = Field(min_length=4, max_length=4)
+    boxes: list[list[int]] | None = None
     saliency: str
 
 
@@ -59,6 +61,7 @@ class DigitPrediction(Prediction):
     confidence: Probability
     probabilities: list[Probability] = Field(min_length=10, max_length=10)
     out_of_distribution: bool | None
+    reason: Reason | None = None
     explanation: Explanation | None = None
 
 

@@ -30,7 +30,7 @@ from service.endpoints.picture import PictureEndpoint
 from service.engine.devices import resolve_device
 from service.engine.predictor import MAX_BATCH_ROWS, load
 from service.errors import ServiceError
-from service.pictures.images import Upload, find, open_pictures, rows_of
+from service.pictures.images import Finding, Upload, find, open_pictures, rows_of
 from service.serving.job import Answer
 from service.settings import Settings, SettingsUnusable, read_settings
 
@@ -60,8 +60,8 @@ class Reader:
 
     def _answered(self, paths: Sequence[str]) -> Iterator[dict[str, Any]]:
         read = [self._read(path) for path in paths]
-        rows = [row for row in read if isinstance(row, bytes)]
-        results = iter(self._results(rows) if rows else ())
+        findings = [one for one in read if isinstance(one, Finding)]
+        results = iter(self._results(findings) if findings else ())
         manifest = self._predictor.manifest
         for path, one in zip(paths, read, strict=True):
             if isinstance(one, str):
@@ -69,19 +69,19 @@ class Reader:
             else:
                 yield {FILE: path, **next(results), "model": manifest.name, "version": manifest.version}
 
-    def _read(self, path: str) -> bytes | str:
-        """The row of a picture, or why there is none."""
+    def _read(self, path: str) -> Finding | str:
+        """What the model reads of a picture, or why there is nothing."""
         try:
             data = Path(path).read_bytes()
             (picture,) = open_pictures([Upload(FILE, data)], self._max_pixels)
-            return find(picture, fit_of(self._endpoint.input)).pixels
+            return find(picture, fit_of(self._endpoint.input))
         except (OSError, ServiceError) as error:
             return str(error)
 
-    def _results(self, rows: Sequence[bytes]) -> list[dict[str, Any]]:
-        rows_u8 = torch.from_numpy(rows_of(rows, self._endpoint.input.row_shape))
-        outputs = self._predictor.answer(rows_u8)
-        return self._endpoint.results(Answer(outputs, self._predictor.manifest, 0, 0))
+    def _results(self, findings: Sequence[Finding]) -> list[dict[str, Any]]:
+        rows = rows_of([finding.pixels for finding in findings], self._endpoint.input.row_shape)
+        outputs = self._predictor.answer(torch.from_numpy(rows))
+        return self._endpoint.results(Answer(outputs, self._predictor.manifest, 0, 0), findings)
 
 
 @cli.command()

@@ -38,7 +38,7 @@ LENGTHS = struct.Struct("!II")  # of an answer: of its document, and of the pixe
 
 # What a decoder says first. A service whose files were replaced while it ran starts those of another
 # version: raise the number where something else is sent than the structures above say.
-READY = f"decoder 2 {_HEAD.format}{_FIT.format}{LENGTHS.format}\n".encode()
+READY = f"decoder 3 {_HEAD.format}{_FIT.format}{LENGTHS.format}\n".encode()
 
 _RESIZES: tuple[Resize, ...] = ("mnist", "crop", "stretch")
 
@@ -145,7 +145,8 @@ def found_in(document: Any) -> Finding:
     pixels, (width, height) = document[_PIXELS], document["size"]
     if "box" not in document:
         return Finding(pixels, (width, height))
-    prepared = Prepared(pixels, document["ink_is_light"], tuple(document["box"]))
+    beside = tuple(tuple(box) for box in document["beside"])
+    prepared = Prepared(pixels, document["ink_is_light"], tuple(document["box"]), beside)
     return Finding(pixels, (width, height), prepared)
 
 

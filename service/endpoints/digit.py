@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -11,13 +12,14 @@ from starlette.responses import Response
 from service.artifacts.interface import Output
 from service.endpoints import explain
 from service.endpoints.answer import response
-from service.endpoints.endpoint import Decoded, Operation
+from service.endpoints.endpoint import Decoded, Operation, Results
 from service.endpoints.picture import PictureEndpoint, parameter
 from service.endpoints.schemas import DigitResult, Explanation
 from service.errors import FieldError, InvalidInput
 from service.pictures.digits.mnist import digits_of_mnist
-from service.pictures.digits.preparation import SIDE
-from service.pictures.images import given_digit, rows_of
+from service.pictures.digits.preparation import SIDE, Prepared
+from service.pictures.digits.reasons import reason_for
+from service.pictures.images import Finding, given_digit, rows_of
 from service.serving.body import RawRequest
 from service.serving.call import Admitted, Call
 from service.serving.job import Answer, Rows
@@ -32,7 +34,7 @@ from service.uploads.requests import (
     uploads_in,
 )
 
-_ALL = slice(None)
+_ALL, _FIRST = slice(None), slice(1)
 
 _RESULT = DigitResult.model_json_schema()
 _EXPLANATION = {**Explanation.model_json_schema(), "description": "Only with `?explain=true`."}
@@ -60,7 +62,8 @@ class Pictures(NamedTuple):
         return rows_of(self.digits) if all(self.digits) and max_pixels >= SIDE * SIDE else None
 
     def decoded(self, rows: Rows) -> Decoded:
-        return Decoded(rows, self.uploads.many, digits, time.perf_counter() - self.started)
+        results = partial(digits, rows, ())
+        return Decoded(rows, self.uploads.many, results, time.perf_counter() - self.started)
 
 
 class DigitEndpoint(PictureEndpoint):
@@ -86,11 +89,8 @@ class DigitEndpoint(PictureEndpoint):
         call.admit(posted.number)
         started = time.perf_counter()
         came = await opened(call, posted, self.input.row_shape)
-        if isinstance(came, Pixels):
-            decoded = Decoded(came.rows, came.many, digits, time.perf_counter() - started)
-        else:
-            rows = await self.rows_of(call, came)
-            decoded = Decoded(rows, came.many, digits, time.perf_counter() - started)
+        rows, results = await self._looked_at(call, came)
+        decoded = Decoded(rows, came.many, results, time.perf_counter() - started)
         return await response(call, decoded, await call.predict(decoded.rows))
 
     def operation(self) -> Operation:
@@ -102,22 +102,32 @@ class DigitEndpoint(PictureEndpoint):
                 **_RESULT,
                 "properties": {**_RESULT["properties"], "explanation": _EXPLANATION},
             },
-            known=self.known_answers(digits),
+            known=self.known_answers(partial(digits, self.known_row()[None], ())),
             query=(_EXPLAIN,),
         )
 
-    def results(self, answer: Answer) -> list[dict[str, Any]]:
-        return digits(answer)
+    def results(self, answer: Answer, findings: Sequence[Finding]) -> list[dict[str, Any]]:
+        return _results_of(findings)(answer, _ALL)
 
     def rows_at_once(self, call: Admitted, uploads: Uploads) -> Rows | None:
         return _known(call, uploads) if len(uploads.files) <= INLINE_PICTURES else None
 
     async def rows_of(self, call: Admitted, uploads: Uploads) -> Rows:
-        if len(uploads.files) > INLINE_PICTURES:
-            rows = await asyncio.to_thread(_known, call, uploads)
+        rows, _ = await self._looked_at(call, uploads)
+        return rows
+
+    async def _looked_at(self, call: Admitted, came: Uploads | Pixels) -> tuple[Rows, Results]:
+        """What the model reads, and what is answered to that. Raises ServiceError."""
+        if isinstance(came, Pixels):
+            return came.rows, partial(digits, came.rows, ())
+        if len(came.files) > INLINE_PICTURES:
+            rows = await asyncio.to_thread(_known, call, came)
         else:
-            rows = _known(call, uploads)
-        return await super().rows_of(call, uploads) if rows is None else rows
+            rows = _known(call, came)
+        if rows is not None:
+            return rows, partial(digits, rows, ())
+        findings = await call.find(came.named(), self.input)
+        return rows_of([finding.pixels for finding in findings]), _results_of(findings)
 
     async def _explain(self, call: Call, posted: Uploads | Document) -> Response:
         call.admit(explain.ROWS)
@@ -132,18 +142,32 @@ class DigitEndpoint(PictureEndpoint):
         decode_s = time.perf_counter() - started
         rows = explain.occluded(finding.pixels)
         answer = await call.predict(rows)
-        results = digits(answer)
-        probabilities = [row["probabilities"] for row in results]
+        results = digits(rows[:1], [finding.digit], answer, _FIRST)
+        probabilities = answer.outputs[:, : len(self.manifest.output.labels)].tolist()
         why = await asyncio.to_thread(explain.explanation, finding, probabilities)
         explained = [{**results[0], "explanation": why}]
         decoded = Decoded(rows[:1], came.many, lambda _answer, _part: explained, decode_s)
         return await response(call, decoded, answer)
 
 
-def digits(answer: Answer, part: slice = _ALL) -> list[dict[str, Any]]:
-    """What is answered to the outputs for pictures."""
+def digits(
+    rows: Rows, prepared: Sequence[Prepared], answer: Answer, part: slice = _ALL
+) -> list[dict[str, Any]]:
+    """What is answered to the outputs for pictures. `prepared`: how each was found; none were MNIST's."""
     output = answer.manifest.output
-    return [_digit(row, output) for row in answer.outputs[part].tolist()]
+    results = [_digit(row, output) for row in answer.outputs[part].tolist()]
+    for at, result in enumerate(results, part.start or 0):
+        how = prepared[at] if prepared else None
+        if how and how.beside:
+            result["out_of_distribution"] = True  # whatever the model makes of it
+        if result["out_of_distribution"]:
+            result["reason"] = reason_for(rows[at].tobytes(), how)
+    return results
+
+
+def _results_of(findings: Sequence[Finding]) -> Results:
+    rows = rows_of([finding.pixels for finding in findings])
+    return partial(digits, rows, [finding.digit for finding in findings])
 
 
 def _digit(row: list[float], output: Output) -> dict[str, Any]:
@@ -155,6 +179,7 @@ def _digit(row: list[float], output: Output) -> dict[str, Any]:
         "confidence": confidence,
         "probabilities": row,
         "out_of_distribution": out_of_distribution,
+        "reason": None,
     }
 
 

@@ -39,6 +39,7 @@ def explanation(finding: Finding, probabilities: Sequence[Sequence[float]]) -> d
         "image": _data_url(Image.frombytes("L", (SIDE, SIDE), prepared.pixels)),
         "polarity": "light-on-dark" if prepared.ink_is_light else "dark-on-light",
         "box": finding.box,
+        "boxes": finding.boxes,
         "saliency": _data_url(Image.fromarray(_saliency(drops))),
     }
 

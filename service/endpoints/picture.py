@@ -1,6 +1,7 @@
 """Pictures → the class of what is on them."""
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
@@ -16,7 +17,7 @@ from service.endpoints.endpoint import Decoded, Endpoint, Known, Operation, Resu
 from service.engine.predictor import MAX_BATCH_ROWS
 from service.engine.tensors import decode_tensor
 from service.errors import FieldError, InvalidInput
-from service.pictures.images import rows_of
+from service.pictures.images import Finding, rows_of
 from service.serving.call import Admitted, Call
 from service.serving.job import Answer, Rows
 from service.uploads.multipart import MAX_FILES, MOST_PARAMETERS
@@ -110,8 +111,9 @@ class PictureEndpoint(Endpoint):
             " URL, or nested lists of the pixels that the model takes, which are taken as they are."
         )
 
-    def results(self, answer: Answer) -> list[dict[str, Any]]:
-        """What is answered to pictures where nothing else is asked for."""
+    def results(self, answer: Answer, findings: Sequence[Finding]) -> list[dict[str, Any]]:
+        """What is answered to pictures, found so, where nothing else is asked for."""
+        del findings
         return self._results(TOP, answer, slice(None))
 
     def _results(self, top: int, answer: Answer, part: slice) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from service.artifacts.manifest import Manifest
+from service.pictures.digits.reasons import Reason
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -19,6 +20,10 @@ class DigitResult(BaseModel):
     out_of_distribution: bool | None = Field(
         description="Whether the picture looks like no digit at all; null when the model cannot tell."
     )
+    reason: Reason | None = Field(
+        description="Why it is no digit: several stand side by side, most of it lies outside of the"
+        " picture, or it is something else; null where the picture is not called so."
+    )
 
 
 class Explanation(BaseModel):
@@ -30,6 +35,9 @@ class Explanation(BaseModel):
         min_length=4,
         max_length=4,
         description="Where the ink was found: left, top, right, bottom, in pixels of the upright upload.",
+    )
+    boxes: list[list[int]] = Field(
+        description="Likewise, of each digit, where several stand side by side; else that box alone."
     )
     saliency: str = Field(description="How much each pixel mattered to the answer: the lighter, the more.")
 

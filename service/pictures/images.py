@@ -25,7 +25,7 @@ from service.errors import (
 )
 from service.pictures.budget import MeteredFile, check_budget
 from service.pictures.digits.ground import WORK_SIDE
-from service.pictures.digits.preparation import SIDE, Prepared, prepare
+from service.pictures.digits.preparation import SIDE, Prepared, Shares, prepare
 from service.pictures.fitting import (
     Fit,
     in_channels,
@@ -115,7 +115,15 @@ class Finding(NamedTuple):
     @property
     def box(self) -> tuple[int, int, int, int]:
         """Where the ink of a digit was: left, top, right, bottom in pixels of the upright picture."""
-        left, top, right, bottom = self.digit.box
+        return self._pixels(self.digit.box)
+
+    @property
+    def boxes(self) -> list[tuple[int, int, int, int]]:
+        """Likewise, of each digit where several stand side by side."""
+        return [self._pixels(box) for box in self.digit.beside] or [self.box]
+
+    def _pixels(self, box: Shares) -> tuple[int, int, int, int]:
+        left, top, right, bottom = box
         width, height = self.size
         return round(left * width), round(top * height), round(right * width), round(bottom * height)
 

@@ -10,6 +10,13 @@ import { Pad } from "./pad.js";
 import { Report } from "./report.js";
 import { Seen } from "./seen.js";
 
+/** By the reason that the service gives. */
+const WHY = {
+  several_digits: "These look like several digits",
+  mostly_outside: "Most of this seems to lie outside of the picture",
+  no_digit: "This does not look like a digit",
+};
+
 export class DigitPanel {
   #file = null; // instead of a drawing
   #drawing = false;
@@ -128,7 +135,7 @@ export class DigitPanel {
 
   #show({ answer, settled, ...exchange }) {
     if (this.pad.empty && !this.#file) return; // cleared meanwhile
-    const { digit, confidence, probabilities, out_of_distribution: odd, explanation } = answer;
+    const { digit, confidence, probabilities, out_of_distribution: odd, reason, explanation } = answer;
     if (explanation) {
       this.seen.show(explanation);
       return;
@@ -140,7 +147,7 @@ export class DigitPanel {
       element(
         "span",
         {},
-        odd ? `This does not look like a digit; the nearest is ${digit}.` : `${percent(confidence)} sure`,
+        odd ? `${WHY[reason] ?? WHY.no_digit}; the nearest is ${digit}.` : `${percent(confidence)} sure`,
       ),
     );
     this.bars.show(probabilities.map((share, at) => ({ label: String(at), share })));

@@ -344,7 +344,7 @@ async def test_where_no_process_starts_pictures_wait(
     assert await processes.find([Upload("file", png(seven(100)))], "me", DIGIT)
 
 
-@pytest.mark.parametrize("says", [b"+", decoder.READY.replace(b"2", b"3", 1)])
+@pytest.mark.parametrize("says", [b"+", decoder.READY.replace(b"3", b"4", 1)])
 async def test_a_process_of_another_version_is_told_from_ours(
     processes: Decoding, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, says: bytes
 ) -> None:

@@ -31,6 +31,7 @@ async def test_one_as_a_form(client: httpx.AsyncClient, digits: Digits) -> None:
         "confidence",
         "probabilities",
         "out_of_distribution",
+        "reason",
         "model",
         "version",
     ]

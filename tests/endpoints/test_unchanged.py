@@ -1,7 +1,7 @@
 """What the shipped models answer is what clients were written for: to the byte, but for computed numbers.
 
-`tests/data/answers.json` has the answers of the release that knew both models by name; only what is told of
-another media type is newer, as CSV is read since.
+`tests/data/answers.json` has the answers of the release that knew both models by name; newer is what is
+told of another media type, as CSV is read since, and the `reason` and the `boxes` of digits.
 """
 
 import json

@@ -23,6 +23,7 @@ from service.pictures.digits.ground import (
 )
 from service.pictures.digits.morphology import Pixels, pixels_of
 from service.pictures.digits.printed import without_rules
+from service.pictures.digits.side_by_side import side_by_side
 from service.pictures.digits.strokes import with_usual_strokes, without_grain, without_specks
 
 SIDE = 28
@@ -46,6 +47,7 @@ STROKE, COARSE_STROKE = 0.25, 0.12
 _LEVELS = np.arange(256)
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
+Shares = tuple[float, float, float, float]  # likewise, of the picture's width and height
 
 # A 28×28, 8-bit picture: its pixels, row by row, and the box of what is not 0.
 Decoded = tuple[bytes, Box | None]
@@ -58,12 +60,14 @@ class Prepared(NamedTuple):
     """What the model reads of a picture.
 
     `pixels`: 28×28 bytes in MNIST's form, row by row. `box`: where the ink was (left, top, right, bottom),
-    in shares of the picture.
+    in shares of the picture. `beside`: of two digits or more that stand side by side, each one's; empty
+    where there may be but one.
     """
 
     pixels: bytes
     ink_is_light: bool
-    box: tuple[float, float, float, float]
+    box: Shares
+    beside: tuple[Shares, ...] = ()
 
     def image_u8(self) -> Pixels:
         """The pixels as an array `u8 [28, 28]`, which is read-only."""
@@ -122,23 +126,28 @@ def prepare(picture: Image.Image) -> Prepared:
     if digit.side < LEAST_SIDE:
         raise BlankImage
     pixels = _coarse_form(digit) if digit.side < COARSE else _usual_form(digit)
-    return Prepared(pixels, digit.is_light, _shares(digit.box, picture))
+    beside = _beside(digit, picture) if digit.in_parts else ()
+    return Prepared(pixels, digit.is_light, _shares(digit.box, picture), beside)
 
 
-def _shares(box: Sequence[float], picture: Image.Image) -> tuple[float, float, float, float]:
+def _shares(box: Sequence[float], picture: Image.Image) -> Shares:
     """Of the picture, instead of its pixels."""
     left, top, right, bottom = box
     return left / picture.width, top / picture.height, right / picture.width, bottom / picture.height
 
 
 class _Digit(NamedTuple):
-    """Ink, and where in it the digit is; and where that is in the picture, in its pixels."""
+    """Ink, and where in it the digit is; and where that is in the picture, in its pixels.
+
+    `in_parts`: not all of the ink hung together.
+    """
 
     ink: Image.Image
     extent: Box
     is_light: bool
     peak: int
     box: tuple[float, float, float, float]
+    in_parts: bool
 
     @property
     def side(self) -> float:
@@ -149,7 +158,7 @@ class _Digit(NamedTuple):
         return _longest(self.extent)
 
 
-def _longest(box: tuple[float, float, float, float]) -> float:
+def _longest(box: Shares) -> float:
     """The longest side of what lies from left and top to right and bottom."""
     left, top, right, bottom = box
     return max(right - left, bottom - top)
@@ -172,7 +181,8 @@ def _look(picture: Image.Image) -> _Digit:
     if not extent:
         raise BlankImage  # nothing but lines
     left, top, right, bottom = extent
-    return _Digit(clean, extent, ink_is_light, peak, (left * x, top * y, right * x, bottom * y))
+    box = (left * x, top * y, right * x, bottom * y)
+    return _Digit(clean, extent, ink_is_light, peak, box, clean is not ink)
 
 
 def _measured(ink: Image.Image, peak: int, scale: float) -> tuple[Image.Image, Box | None, bool]:
@@ -209,6 +219,16 @@ def _look_closer(picture: Image.Image, digit: _Digit) -> _Digit:
         return digit
     left, top, right, bottom = closer.box
     return closer._replace(box=(x + left, y + top, x + right, y + bottom))
+
+
+def _beside(digit: _Digit, picture: Image.Image) -> tuple[Shares, ...]:
+    """Where digits stand side by side in it, as shares of the picture."""
+    boxes = side_by_side(digit.ink.crop(digit.extent), STROKE * digit.peak)
+    scale, (x, y, *_) = digit.side / digit.ink_side, digit.box
+    return tuple(
+        _shares((x + left * scale, y + top * scale, x + right * scale, y + bottom * scale), picture)
+        for left, top, right, bottom in boxes
+    )
 
 
 @cache
