@@ -1,0 +1,46 @@
+"""Pictures of no digit, to train on: others than those of the evaluation, and like no digit."""
+
+import torch
+
+from service.engine.predictor import Predictor
+from service.pictures.digits.preparation import SIDE
+from tests.conftest import Digits, mnist_rows
+from training.digits import negatives
+from training.digits.drawn import fonts, letters, symbols
+from training.fitting.fit import batched
+
+ASKED_IN_VAIN = 0.35  # share of them that today's net may take for a digit: two in three are plainly none
+
+
+def test_what_is_evaluated_is_never_trained_on() -> None:
+    assert not (fonts.HAND_LIKE | fonts.PRINTED) & (fonts.HELD_OUT_HAND_LIKE | fonts.HELD_OUT_PRINTED)
+    assert not set(letters.TRAINED) & set(letters.NEVER_TRAINED)
+    assert not set(letters.TRAINED_STROKES) & set(letters.HELD_OUT_STROKES)
+    assert set(letters.TRAINED_STROKES) <= set(letters.TRAINED)
+    assert set(letters.HELD_OUT_STROKES) <= set(letters.NEVER_TRAINED)
+    assert not set(symbols.CHARACTERS) & set(symbols.HELD_OUT_CHARACTERS)
+    assert not set(symbols.STROKES.values()) & set(symbols.HELD_OUT_STROKES.values())
+
+
+def test_the_fonts_that_are_drawn_with_are_those_of_training() -> None:
+    """Those of matplotlib are there on every machine; those of the evaluation are not used."""
+    assert {"cmr10", "cmss10"} <= set(negatives.families()) <= negatives.FAMILIES
+
+
+def test_they_are_drawn_by_their_seed(digits: Digits) -> None:
+    digits_u8 = mnist_rows(digits).inputs
+    drawn = negatives.negatives(digits_u8, 40, seed=1)
+    assert drawn.shape == (40, 1, SIDE, SIDE)
+    assert drawn.dtype == torch.uint8
+    assert bool((drawn.flatten(1).amax(1) > 127).all()), "nothing to be seen"
+    assert torch.equal(drawn, negatives.negatives(digits_u8, 40, seed=1))
+    assert not torch.equal(drawn, negatives.negatives(digits_u8, 40, seed=2))
+
+
+def test_every_kind_is_no_digit(digits: Digits, model: Predictor) -> None:
+    """To the served net, which was trained on none of them."""
+    drawn = negatives.of_each_kind(digits.images_u8, 60, seed=0)
+    assert len(drawn) >= 6  # symbols of fonts, where there are such fonts
+    for kind, images_u8 in drawn.items():
+        score = batched(model.predict, images_u8)[:, 10]
+        assert float((score < 0.5).float().mean()) < ASKED_IN_VAIN, kind
