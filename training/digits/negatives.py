@@ -3,23 +3,18 @@
 Fonts, letters, symbols and generators are others than those of the evaluation (`non_digits`, `held_out`).
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageOps
 from torch import Tensor
 
-from service.errors import BlankImage
-from service.pictures.digits.preparation import prepare
 from training.data import Pixels
 from training.digits.drawn import doodles, fonts, letters, symbols
 from training.digits.drawn.hand import Hand, Random, skeleton, warped
+from training.digits.drawn.prepared import Draw, prepared
 
 FAMILIES = fonts.HAND_LIKE | fonts.PRINTED
 MARGIN = 12  # pixels around digits that are put together or cut
-
-Draw = Callable[[Random], Image.Image]
 
 
 def negatives(digits_u8: Tensor, count: int, seed: int) -> Tensor:
@@ -27,7 +22,7 @@ def negatives(digits_u8: Tensor, count: int, seed: int) -> Tensor:
     random = np.random.default_rng(seed)
     draws, shares = zip(*kinds(digits_u8[:, 0].numpy()).values(), strict=True)
     chosen = random.choice(len(draws), count, p=np.array(shares) / sum(shares))
-    images_u8 = np.stack([_prepared(draws[kind], random) for kind in chosen])
+    images_u8 = np.stack([prepared(draws[kind], random) for kind in chosen])
     return torch.from_numpy(images_u8[:, None])
 
 
@@ -51,7 +46,7 @@ def of_each_kind(digits_u8: Pixels, count: int, seed: int) -> dict[str, Tensor]:
     """To look at: `images_u8 [count, 1, 28, 28]` of every kind. `digits_u8 [N, 28, 28]`."""
     random = np.random.default_rng(seed)
     return {
-        name: torch.from_numpy(np.stack([_prepared(draw, random) for _ in range(count)])[:, None])
+        name: torch.from_numpy(np.stack([prepared(draw, random) for _ in range(count)])[:, None])
         for name, (draw, _) in kinds(digits_u8).items()
     }
 
@@ -119,17 +114,3 @@ def _cut_out(image_u8: Pixels, high: float) -> Image.Image:
     picture = picture.crop(picture.getbbox() or (0, 0, 1, 1))
     size = (max(4, round(picture.width * high / picture.height)), round(high))
     return picture.resize(size, Image.Resampling.BICUBIC)
-
-
-def _prepared(draw: Draw, random: Random) -> Pixels:
-    """Drawn, and drawn again until something is to be seen."""
-    while True:
-        picture = draw(random)
-        side = int(np.exp(random.uniform(np.log(28), np.log(160))))
-        picture.thumbnail((side, side), Image.Resampling.BOX)
-        if random.random() < 0.25:
-            picture = picture.filter(ImageFilter.GaussianBlur(random.uniform(0, 0.02) * side))
-        try:
-            return prepare(picture).image_u8().copy()
-        except BlankImage:
-            continue

@@ -2,7 +2,8 @@
 
 Those had learnt to write in the United States. Elsewhere a 1 has a flag and often a foot, a 7 a bar through
 its stem, a 9 ends in a curl, and a 4 stands on a short stem. A net that hardly saw them reads such a 1 as
-7, such a 9 as 3 and such a 4 as 6, though it is nearly always right on MNIST.
+7, such a 9 as 3 and such a 4 as 6, though it is nearly always right on MNIST. What cannot be had from its
+digits at all is drawn anew (`drawn`).
 """
 
 import math
@@ -14,6 +15,7 @@ from PIL import Image, ImageDraw
 
 from service.pictures.digits.preparation import SIDE, prepare
 from training.data import Pixels, Rows
+from training.digits.drawn.digits import drawn_digits
 
 FINE = 4  # strokes are drawn so much finer than MNIST's pixels
 MARGIN = 14  # MNIST's pixels around an image that a stroke may reach
@@ -98,6 +100,17 @@ def roofed(digit: Digit, random: Random) -> Pixels:
     return digit.with_strokes([[(right - 0.5, level), end]], random)
 
 
+def slashed(digit: Digit, random: Random) -> Pixels:
+    """A 0 with a bar through it, from within or from beyond."""
+    columns = np.flatnonzero(digit.ink.any(0))
+    x, y = float(columns.mean()) + 0.5, digit.top + digit.height / 2
+    half, tilt = digit.height * random.uniform(0.3, 0.7), math.radians(random.uniform(30, 75))
+    across, up = half * math.cos(tilt), half * math.sin(tilt)
+    if random.random() < 0.15:
+        across = -across
+    return digit.with_strokes([[(x - across, y + up), (x + across, y - up)]], random)
+
+
 def short_stemmed(digit: Digit, random: Random) -> Pixels:
     """A 4 whose stem ends shortly below the bar, which is taken to be the lowest of the widest rows."""
     first = digit.top + digit.height * 2 // 5
@@ -122,11 +135,15 @@ STYLES: dict[Callable[[Digit, Random], Pixels], tuple[int, float]] = {
     curled: (9, 0.2),
     roofed: (5, 0.1),
     short_stemmed: (4, 0.2),
+    slashed: (0, 0.1),
 }
 
 
 def with_other_styles(rows: Rows) -> Rows:
-    """`rows` of digits and, behind them, some of them again in other styles, drawn by a seed of its own."""
+    """`rows` of digits and, behind them, some again in other styles, and such as MNIST has not.
+
+    All are drawn by one seed, of its own.
+    """
     random = np.random.default_rng(0)
     images, labels = [rows.inputs], [rows.targets]
     for style, (label, share) in STYLES.items():
@@ -135,6 +152,9 @@ def with_other_styles(rows: Rows) -> Rows:
         redrawn = [style(Digit(candidates_u8[index]), random) for index in chosen]
         images += [torch.from_numpy(image_u8)[None, None] for image_u8 in redrawn]
         labels.append(rows.targets.new_full((len(redrawn),), label))
+    drawn = drawn_digits(rows, random)
+    images.append(drawn.inputs)
+    labels.append(drawn.targets)
     return Rows(torch.cat(images), torch.cat(labels))
 
 

@@ -40,6 +40,7 @@ HELD_OUT_PRINTED = frozenset(
     }
 )
 TYPE_SIZE = 100  # pixels of an em
+SMALL = 16  # likewise, enough to see that a character is there
 NO_CHARACTER = "\uffff"  # what any font draws as a character that it lacks
 
 Random = np.random.Generator
@@ -56,7 +57,7 @@ class Font(NamedTuple):
         """Which of these it has."""
         if self.family.startswith("cm"):  # the rest lies where TeX expects it, not Unicode
             characters = "".join(set(characters) & set(ascii_letters + digits))
-        face = typeface(self.path)
+        face = ImageFont.truetype(self.path, SMALL)
         missing = bytes(face.getmask(NO_CHARACTER))
         return [text for text in sorted(set(characters)) if bytes(face.getmask(text)) not in (missing, b"")]
 
