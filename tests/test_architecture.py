@@ -23,6 +23,7 @@ ROOMS = (
     "engine",
     "pictures/formats",
     "pictures/digits",
+    "pictures/numbers",
     "pictures",
     "decoding",
     "serving",

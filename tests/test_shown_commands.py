@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from _pytest.mark import ParameterSet
+from PIL import Image
 
 from tests.conftest import COMMITTED, ROOT
 
@@ -120,6 +121,10 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "scans").mkdir()
     for name in ("scan.png", "scans/a.png", "scans/b.png"):
         shutil.copy(SAMPLES[-1], tmp_path / name)
+    row = Image.new("L", (3 * 28, 28))
+    for place, digit in enumerate("504"):
+        row.paste(Image.open(SAMPLES[-1].with_name(f"{digit}.png")), (28 * place, 0))
+    row.save(tmp_path / "number.png")
     (tmp_path / "records.csv").write_text("name,hours\nAda,4\nKurt,1\n")
     (tmp_path / "bin").mkdir()
     command = tmp_path / "bin" / "abacus"  # as an install makes it

@@ -31,6 +31,7 @@ from service.errors import (
 from service.pictures.digits.preparation import Prepared
 from service.pictures.fitting import Fit, Resize
 from service.pictures.images import Finding, Picture, Upload, find, open_pictures
+from service.pictures.numbers.candidates import Candidate
 from service.pictures.orientation import upright_size
 
 _COUNT, _HEAD, _FIT = struct.Struct("!I"), struct.Struct("!QQ?d"), struct.Struct("!HHBBH")
@@ -40,7 +41,7 @@ LENGTHS = struct.Struct("!II")  # of an answer: of its document, and of the pixe
 # version: raise the number where something else is sent than the structures above say.
 READY = f"decoder 3 {_HEAD.format}{_FIT.format}{LENGTHS.format}\n".encode()
 
-_RESIZES: tuple[Resize, ...] = ("mnist", "crop", "stretch")
+_RESIZES: tuple[Resize, ...] = ("mnist", "crop", "stretch", "each")
 
 MOST_DATA_BYTES = 768 * 1024 * 1024  # of memory, should `budget` have missed something
 # A JPEG of one scan is scaled while it is decoded: so many of its pixels take the time of one of others'.
@@ -143,6 +144,9 @@ def found_in(document: Any) -> Finding:
     if not document:
         raise NotSmall
     pixels, (width, height) = document[_PIXELS], document["size"]
+    if "candidates" in document:
+        candidates = [Candidate._make([*said[:-1], tuple(said[-1])]) for said in document["candidates"]]
+        return Finding(pixels, (width, height), candidates=candidates)
     if "box" not in document:
         return Finding(pixels, (width, height))
     beside = tuple(tuple(box) for box in document["beside"])
@@ -195,12 +199,13 @@ def _answer(task: Task) -> dict[str, Any]:
         (picture,) = open_pictures([Upload("", task.data)], task.max_pixels)
         if task.only_small and not _is_small(picture, task.fit):
             return {}
-        pixels, size, prepared = find(picture, task.fit)
+        pixels, size, prepared, candidates = find(picture, task.fit)
     except MemoryError:
         return {"error": PictureTooCostly.__name__, "detail": "Reading the picture takes too much memory."}
     except (InvalidImage, UnsupportedMediaType) as error:
         return {"error": type(error).__name__, "detail": error.detail}
-    return (prepared._asdict() if prepared else {}) | {_PIXELS: pixels, "size": size}
+    found = {"candidates": candidates} if candidates else prepared._asdict() if prepared else {}
+    return found | {_PIXELS: pixels, "size": size}
 
 
 def _is_small(picture: Picture, fit: Fit) -> bool:

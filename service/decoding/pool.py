@@ -33,8 +33,10 @@ TOGETHER, LIGHT_BYTES = 8, 64 * 1024
 SMALL_BYTES = 1_000_000  # of a file whose header is looked at where large pictures have to wait
 
 
-def fit_of(rows: PictureInput) -> Fit:
-    """What is made of a picture for a model that takes such `rows`."""
+def fit_of(rows: PictureInput, each: bool = False) -> Fit:
+    """What is made of a picture for a model that takes such `rows`. `each`: of every digit on it."""
+    if each:
+        return Fit(rows.height, rows.width, rows.channels, "each")
     return Fit(rows.height, rows.width, rows.channels, rows.resize, rows.resize_to or 0)
 
 
@@ -56,14 +58,16 @@ class Decoding:
         """How many processes read a picture."""
         return len(self._all) - len(self._idle)
 
-    async def find(self, uploads: Sequence[Upload], client: str, rows: PictureInput) -> list[Finding]:
-        """What a model that takes such `rows` reads of them, in their order.
+    async def find(
+        self, uploads: Sequence[Upload], client: str, rows: PictureInput, each: bool = False
+    ) -> list[Finding]:
+        """What a model that takes such `rows` reads of them, in their order; or of `each` digit on them.
 
         Whoever is cancelled has given them up.
 
         Raises what the first one that cannot be read is refused for, naming its field; or NotReady.
         """
-        fit = fit_of(rows)
+        fit = fit_of(rows, each)
         jobs = [_Job(upload, client, fit) for upload in uploads]
         for job in jobs:
             (self._waiting if len(job.upload.data) <= SMALL_BYTES else self._large).add(client, job)

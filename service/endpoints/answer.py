@@ -165,7 +165,7 @@ def _table(results: list[dict[str, Any]], served_by: ServedBy, with_names: bool)
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict | list):
+    if isinstance(value, dict | list | tuple):
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for key, item in items:
             yield from _flat(f"{prefix}.{key}" if prefix else str(key), item)

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from starlette.responses import Response
 
 from service.artifacts.interface import Output
-from service.endpoints import explain
+from service.endpoints import each, explain
 from service.endpoints.answer import response
 from service.endpoints.endpoint import Decoded, Operation, Results
 from service.endpoints.picture import PictureEndpoint, parameter
-from service.endpoints.schemas import DigitResult, Explanation
+from service.endpoints.schemas import DigitResult, Explanation, PlacedDigit
 from service.errors import FieldError, InvalidInput
 from service.pictures.digits.mnist import digits_of_mnist
 from service.pictures.digits.preparation import SIDE, Prepared
@@ -37,6 +37,10 @@ from service.uploads.requests import (
 _ALL, _FIRST = slice(None), slice(1)
 
 _RESULT = DigitResult.model_json_schema()
+_PLACED = {
+    name: {**schema, "description": f"Only with `?each=true`. {schema['description']}"}
+    for name, schema in PlacedDigit.model_json_schema()["properties"].items()
+}
 _EXPLANATION = {**Explanation.model_json_schema(), "description": "Only with `?explain=true`."}
 _EXPLAIN = {
     "name": "explain",
@@ -82,10 +86,15 @@ class DigitEndpoint(PictureEndpoint):
         return read.decoded(rows)
 
     async def answer(self, call: Call) -> Response:
-        explained = _flag(call.scope["query_string"], "explain")
+        query = call.scope["query_string"]
+        explained, of_each = _flag(query, "explain"), _flag(query, "each")
+        if explained and of_each:
+            raise InvalidInput("Either each digit is answered or one is explained: leave one of both out.")
         posted = await uploaded(call, self.input.row_shape)
         if explained:
             return await self._explain(call, posted)
+        if of_each:
+            return await self._each(call, posted)
         call.admit(posted.number)
         started = time.perf_counter()
         came = await opened(call, posted, self.input.row_shape)
@@ -100,10 +109,14 @@ class DigitEndpoint(PictureEndpoint):
             requests=requests_schema(self.input.row_shape, self.known_row()),
             result={
                 **_RESULT,
-                "properties": {**_RESULT["properties"], "explanation": _EXPLANATION},
+                "properties": {
+                    **_RESULT["properties"],
+                    **_PLACED,
+                    "explanation": _EXPLANATION,
+                },
             },
             known=self.known_answers(partial(digits, self.known_row()[None], ())),
-            query=(_EXPLAIN,),
+            query=(_EXPLAIN, each.PARAMETER),
         )
 
     def results(self, answer: Answer, findings: Sequence[Finding]) -> list[dict[str, Any]]:
@@ -129,16 +142,43 @@ class DigitEndpoint(PictureEndpoint):
         findings = await call.find(came.named(), self.input)
         return rows_of([finding.pixels for finding in findings]), _results_of(findings)
 
+    async def _each(self, call: Call, posted: Uploads | Document) -> Response:
+        """How many rows it takes is known once the picture is decoded: the others are admitted then."""
+        call.admit(1)
+        started = time.perf_counter()
+        finding, came = await self._one(call, posted, each=True)
+        decode_s = time.perf_counter() - started
+        rows = rows_of([finding.pixels])
+        call.admit_more(len(rows) - 1)
+        answer = await call.predict(rows)
+        places = each.digits_among(finding, answer.outputs, self.manifest.output)
+        if not 1 <= len(places) <= each.MOST:
+            raise each.refusal(len(places), came.field)
+        answer = answer._replace(outputs=answer.outputs[places])
+        results = each.placed(digits(rows[places], (), answer), finding, places)
+        decoded = Decoded(rows[places], True, lambda _answer, part: results[part], decode_s)
+        return await response(call, decoded, answer)
+
+    async def _one(
+        self, call: Call, posted: Uploads | Document, each: bool = False
+    ) -> tuple[Finding, Uploads | Pixels]:
+        """What the model reads of one picture, or of `each` digit on it; and as what it came.
+
+        Raises ServiceError.
+        """
+        came = await opened(call, posted, self.input.row_shape)
+        if came.number > 1:
+            what = "read digit by digit" if each else "explained"
+            raise InvalidInput(f"Only one picture a request can be {what}.")
+        if isinstance(came, Pixels):
+            return given_digit(came.rows.tobytes()), came
+        (finding,) = await call.find(came.named(), self.input, each)
+        return finding, came
+
     async def _explain(self, call: Call, posted: Uploads | Document) -> Response:
         call.admit(explain.ROWS)
         started = time.perf_counter()
-        came = await opened(call, posted, self.input.row_shape)
-        if came.number > 1:
-            raise InvalidInput("Only one picture a request can be explained.")
-        if isinstance(came, Pixels):
-            finding = given_digit(came.rows.tobytes())
-        else:
-            (finding,) = await call.find(came.named(), self.input)
+        finding, came = await self._one(call, posted)
         decode_s = time.perf_counter() - started
         rows = explain.occluded(finding.pixels)
         answer = await call.predict(rows)

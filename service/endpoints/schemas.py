@@ -26,6 +26,17 @@ class DigitResult(BaseModel):
     )
 
 
+class PlacedDigit(BaseModel):
+    """What is answered beside each of several digits."""
+
+    line: int = Field(ge=0, description="In which it stands, counted from 0.")
+    box: list[int] = Field(
+        min_length=4,
+        max_length=4,
+        description="Where its ink is: left, top, right, bottom, in pixels of the upright upload.",
+    )
+
+
 class Explanation(BaseModel):
     """What the model saw. Pictures are data URLs of PNGs of 28×28 pixels."""
 

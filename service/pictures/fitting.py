@@ -28,7 +28,7 @@ MOST_SCALED = 4_000_000  # pixels; a long and narrow picture would have many, of
 
 _JPEG_SCALES = (8, 4, 2)  # by which its decoder divides the sides
 
-Resize = Literal["crop", "stretch", "mnist"]
+Resize = Literal["crop", "stretch", "mnist", "each"]  # "each": every digit of a number, as "mnist" has one
 Span = tuple[float, float]
 
 

@@ -38,6 +38,8 @@ from service.pictures.formats.recognition import recognise
 from service.pictures.formats.stripping import not_read, orientation_of
 from service.pictures.loading import loaded
 from service.pictures.modes import opaque
+from service.pictures.numbers.candidates import Candidate, alone, numbers_in
+from service.pictures.numbers.sheet import enough_for
 from service.pictures.orientation import upright, upright_size
 from service.pictures.reduction import factor_for, reduced
 from service.pictures.transparency import on_white
@@ -98,13 +100,15 @@ def open_pictures(uploads: Sequence[Upload], max_pixels: int) -> list[Picture]:
 class Finding(NamedTuple):
     """What a model reads of a picture.
 
-    `pixels`: its row, `uint8 [channels, height, width]`. `size`: of the picture, width and height, when
-    upright. `prepared`: of a digit, how it was found.
+    `pixels`: its row, `uint8 [channels, height, width]`, or those of all `candidates`. `size`: of the
+    picture, width and height, when upright. `prepared`: of a digit, how it was found. `candidates`: what
+    may be digits, where each was looked for.
     """
 
     pixels: bytes
     size: tuple[int, int]
     prepared: Prepared | None = None
+    candidates: Sequence[Candidate] = ()
 
     @property
     def digit(self) -> Prepared:
@@ -115,14 +119,14 @@ class Finding(NamedTuple):
     @property
     def box(self) -> tuple[int, int, int, int]:
         """Where the ink of a digit was: left, top, right, bottom in pixels of the upright picture."""
-        return self._pixels(self.digit.box)
+        return self.in_pixels(self.digit.box)
 
     @property
     def boxes(self) -> list[tuple[int, int, int, int]]:
         """Likewise, of each digit where several stand side by side."""
-        return [self._pixels(box) for box in self.digit.beside] or [self.box]
+        return [self.in_pixels(box) for box in self.digit.beside] or [self.box]
 
-    def _pixels(self, box: Shares) -> tuple[int, int, int, int]:
+    def in_pixels(self, box: Shares) -> tuple[int, int, int, int]:
         left, top, right, bottom = box
         width, height = self.size
         return round(left * width), round(top * height), round(right * width), round(bottom * height)
@@ -131,6 +135,8 @@ class Finding(NamedTuple):
 def find(picture: Picture, fit: Fit) -> Finding:
     """Decode one picture and make it a row. Raises InvalidImage, naming the field; or BlankImage."""
     try:
+        if fit.resize == "each":
+            return _found_digits(picture)
         return _found_digit(picture) if fit.resize == "mnist" else _fitted(picture, fit)
     except InvalidImage as error:
         raise _blamed_on(picture.field, error) from error.__cause__
@@ -145,7 +151,8 @@ def given_digit(pixels: bytes) -> Finding:
     """What came as the 28×28 bytes that the model reads."""
     box = Image.frombytes("L", (SIDE, SIDE), pixels).getbbox() or (0, 0, SIDE, SIDE)
     left, top, right, bottom = (edge / SIDE for edge in box)
-    return Finding(pixels, (SIDE, SIDE), Prepared(pixels, True, (left, top, right, bottom)))
+    prepared = Prepared(pixels, True, (left, top, right, bottom))
+    return Finding(pixels, (SIDE, SIDE), prepared, [alone(prepared)])
 
 
 def read_digits(pictures: Sequence[Picture]) -> NDArray[np.uint8]:
@@ -164,15 +171,25 @@ def _blamed_on(field: str, error: ServiceError) -> ServiceError:
 
 
 def _found_digit(picture: Picture) -> Finding:
+    prepared = prepare(_upright(picture, ENOUGH_FOR_DIGIT))
+    return Finding(prepared.pixels, upright_size(picture.size, picture.orientation), prepared)
+
+
+def _found_digits(picture: Picture) -> Finding:
+    numbers = numbers_in(_upright(picture, enough_for(picture.size)))
+    size = upright_size(picture.size, picture.orientation)
+    return Finding(numbers.pixels, size, candidates=numbers.candidates)
+
+
+def _upright(picture: Picture, enough: tuple[int, int]) -> Image.Image:
+    """Decoded, L or RGB; a large one perhaps smaller, but not than is `enough`."""
     image, size, orientation = picture.content, picture.size, picture.orientation
     with _decoder_errors_translated(image.format or ""):
-        pixels = loaded(image, factor_for(image.size), ENOUGH_FOR_DIGIT)
+        pixels = loaded(image, factor_for(size), enough)
         plain = opaque(reduced(pixels, factor_for(pixels.size)))
         if plain is not image:
             image.close()  # whoever holds it, its pixels are no longer held
-        turned = upright(plain, orientation)
-    prepared = prepare(turned)
-    return Finding(prepared.pixels, upright_size(size, orientation), prepared)
+        return upright(plain, orientation)
 
 
 def _fitted(picture: Picture, fit: Fit) -> Finding:

@@ -96,6 +96,15 @@ class Admitted:
         self._permits.admit(rows, rows)
         self._rows = rows
 
+    def admit_more(self, rows: int) -> None:
+        """And for those that were not known then, or half of all there are: others hold some, too.
+
+        Raises Overloaded.
+        """
+        rows = min(rows, self._permits.limit // 2)
+        self._permits.admit(rows, rows)
+        self._rows += rows
+
     def hurry(self, seconds: float) -> None:
         """It has no more time than that from now."""
         self.expires_at = min(self.expires_at, time.monotonic() + seconds)
@@ -114,13 +123,17 @@ class Admitted:
             return taken(steps)
         return await self.backend.documents.take(steps)
 
-    async def find(self, uploads: Sequence[Upload], rows: PictureInput) -> list[Finding]:
+    async def find(
+        self, uploads: Sequence[Upload], rows: PictureInput, each: bool = False
+    ) -> list[Finding]:
         """What a model that takes such `rows` reads of pictures, each in turn with those of other callers.
+
+        Or of `each` digit on them.
 
         Raises ServiceError.
         """
         caller = self.scope["state"].get("caller") or (self.scope["client"] or ("",))[0]
-        return await self.backend.decoding.find(uploads, caller, rows)
+        return await self.backend.decoding.find(uploads, caller, rows, each)
 
     def release(self) -> None:
         """Give the permits back, once it is over: it asks for nothing more."""

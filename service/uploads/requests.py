@@ -67,6 +67,10 @@ class Pixels(NamedTuple):
     many: bool
 
     @property
+    def field(self) -> str:
+        return PIXELS
+
+    @property
     def number(self) -> int:
         return len(self.rows)
 

@@ -214,7 +214,12 @@ def requests(picture: bytes, key: str) -> st.SearchStrategy[Request]:
             b"http://x/predict/pass",
             b"/predict/pass/",
         ],
-        b"/predict/digit": [b"/predict/digit?", b"/predict/digit?explain=no", b"//predict/digit"],
+        b"/predict/digit": [
+            b"/predict/digit?",
+            b"/predict/digit?explain=no",
+            b"/predict/digit?each=1",
+            b"//predict/digit",
+        ],
         b"/predict/iris": [
             b"/predict/iris/versions/1",
             b"/predict/iris/versions/2",

@@ -115,11 +115,8 @@ def prepare(picture: Image.Image) -> Prepared:
     Raises BlankImage.
     """
     picture.load()  # what reads its pixels below does not
-    if picture.size == (SIDE, SIDE):
-        grey = to_grey(picture)
-        pixels, box = grey.tobytes(), grey.getbbox()
-        if box and all(in_mnist_form([(pixels, box)])):
-            return Prepared(pixels, True, _shares(box, picture))
+    if alone := as_it_is(picture):
+        return alone
     digit = _look(picture)
     if digit.ink_side < min(CLOSER_SIDE, digit.side):
         digit = _look_closer(picture, digit)
@@ -128,6 +125,33 @@ def prepare(picture: Image.Image) -> Prepared:
     pixels = _coarse_form(digit) if digit.side < COARSE else _usual_form(digit)
     beside = _beside(digit, picture) if digit.in_parts else ()
     return Prepared(pixels, digit.is_light, _shares(digit.box, picture), beside)
+
+
+def as_it_is(picture: Image.Image) -> Prepared | None:
+    """What has MNIST's form; None of any other. `picture`: loaded."""
+    if picture.size != (SIDE, SIDE):
+        return None
+    grey = to_grey(picture)
+    pixels, box = grey.tobytes(), grey.getbbox()
+    if not box or not all(in_mnist_form([(pixels, box)])):
+        return None
+    return Prepared(pixels, True, _shares(box, picture))
+
+
+def in_form(ink: Image.Image, extent: Box, peak: int, scale: float) -> bytes:
+    """What the model reads of ink that is a digit for certain: 28×28 bytes.
+
+    `extent`: where it is in the ink, whose full level is `peak`; `scale`: pixels of the picture, a pixel.
+    """
+    half = int(_longest(extent)) // (AMPLE_SIDE // 2)
+    if half > 1:
+        ink = ink.reduce(half)
+        extent = _extent(ink, peak) or (0, 0, *ink.size)
+        scale *= half
+    left, top, right, bottom = extent
+    box = left * scale, top * scale, right * scale, bottom * scale
+    digit = _Digit(ink, extent, True, peak, box, False)
+    return _coarse_form(digit) if digit.side < COARSE else _usual_form(digit)
 
 
 def _shares(box: Sequence[float], picture: Image.Image) -> Shares:

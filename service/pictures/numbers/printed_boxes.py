@@ -1,0 +1,77 @@
+"""The boxes and grids of a form, around the digits that are written into them, and lines under them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.pictures.digits.components import Components, Mask
+from service.pictures.digits.morphology import dilated
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+# What others stand in is printed where it is wider and higher by so much than each of them, and has but so
+# much ink in its box; and what is so many times as long as it is thick is a line.
+AROUND, HOLLOW, LINE = 1.25, 0.45, 8.0
+LOW, LONG = 0.3, 1.5  # usual heights: what stands in a box is not lower; a line is not shorter
+
+# Of a box's side: so much of a row or column is ink where a line is; it is no thicker than the other; and
+# the outer ones are so near to its ends.
+COVER, THICK, OUTER = 0.8, 0.09, 0.16
+
+
+def printed(components: Components) -> Mask:
+    """Which components are no digits: what others stand in, and long lines."""
+    boxes = components.boxes().astype(np.float64)
+    ink = np.bincount(components.groups, components.ends - components.starts)
+    wide, high = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    there = ink > 0
+    usual = usual_height(high[there], ink[there])
+    found = there & (wide >= LINE * np.maximum(1, high)) & (wide >= LONG * usual)
+    others = np.flatnonzero(there & (high >= LOW * usual))
+    x, y = ((boxes[others, :2] + boxes[others, 2:]) / 2).T
+    hollow = ink <= HOLLOW * np.maximum(1, wide * high)
+    for number in np.flatnonzero(there & hollow & (high >= 0.8 * usual)):
+        left, top, right, bottom = boxes[number]
+        inside = (x > left) & (x < right) & (y > top) & (y < bottom)
+        smaller = (wide[others] * AROUND <= wide[number]) & (high[others] * AROUND <= high[number])
+        found[number] |= bool((inside & smaller).any())
+    return found
+
+
+def usual_height(heights: Floats, ink: Ints) -> float:
+    """The median over all ink: specks, which have little, hardly count."""
+    order = heights.argsort()
+    summed = np.cumsum(ink[order])
+    return float(heights[order][summed.searchsorted(summed[-1] / 2)])
+
+
+def without_box(mask: Mask) -> Mask | None:
+    """What is left of a part that touches the box or the grid around it; None where there is none.
+
+    Where something crosses a line it is drawn through, as on lined paper.
+    """
+    lines = [_lines(mask if axis == 0 else mask.T) for axis in (0, 1)]
+    if any(len(found) < 2 for found in lines):
+        return None
+    for found, length in zip(lines, mask.shape, strict=True):
+        if found[0][0] > OUTER * length or found[-1][1] < (1 - OUTER) * length:
+            return None
+    left = mask.copy()
+    for axis, found in enumerate(lines):
+        across = left if axis == 0 else left.T
+        for start, end in found:
+            start, end = max(0, start - 1), min(len(across), end + 1)
+            none = np.zeros(across.shape[1], dtype=np.bool_)
+            before = across[start - 1] if start else none
+            after = across[end] if end < len(across) else none
+            across[start:end] = before & after
+    return left
+
+
+def _lines(mask: Mask) -> list[tuple[int, int]]:
+    """Rows, from and to (exclusive), that are covered from end to end, and thin; perhaps a bit slanted."""
+    covered = dilated(mask, 1).mean(axis=1) >= COVER
+    edges = np.flatnonzero(np.diff(covered.astype(np.int8), prepend=0, append=0))
+    runs = list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+    thick = THICK * max(mask.shape) + 2
+    return [] if any(end - start > thick for start, end in runs) else runs

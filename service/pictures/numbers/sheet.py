@@ -1,0 +1,72 @@
+"""A picture of several digits → its ink, at a size at which each of them still has enough pixels."""
+
+from math import ceil
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from service.errors import BlankImage
+from service.pictures.digits.components import Mask
+from service.pictures.digits.ground import LEAST_CONTRAST, find_ink, strongest, to_grey
+from service.pictures.digits.morphology import pixels_of
+from service.pictures.digits.preparation import STROKE
+from service.pictures.digits.printed import without_rules
+from service.pictures.digits.strokes import CLEAR_CONTRAST
+
+# Of the picture that is looked at. Of fewer rows a line of digits is enlarged; runs of ink are what the
+# time depends on: of more, as grain and hatching have, half of the pixels are looked at.
+MOST_PIXELS, LEAST_ROWS, MOST_RUNS = 640_000, 56, 12_000
+
+
+class Sheet(NamedTuple):
+    """Ink `L`, which is no darker than ground where there is none; `peak`: the level of full ink.
+
+    `scale`: pixels of the picture, a pixel of the ink, across and down.
+    """
+
+    ink: Image.Image
+    peak: int
+    scale: tuple[float, float]
+
+    def mask(self) -> Mask:
+        """Where strokes are."""
+        return pixels_of(self.ink) > STROKE * self.peak
+
+
+def sheet_of(picture: Image.Image) -> Sheet:
+    """`picture`: L or RGB, any size and polarity. Raises BlankImage."""
+    picture.load()
+    ink, _, peak = find_ink(to_grey(_at_work_size(picture)))
+    if peak < LEAST_CONTRAST or (peak < CLEAR_CONTRAST and _is_grain(ink)):
+        raise BlankImage
+    ink = without_rules(ink, peak)
+    while _runs(pixels_of(ink) > STROKE * peak) > MOST_RUNS:
+        ink = ink.reduce(2)
+    return Sheet(ink, peak, (picture.width / ink.width, picture.height / ink.height))
+
+
+def enough_for(size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height as which a larger picture may be decoded."""
+    factor = max(1.0, (size[0] * size[1] / MOST_PIXELS) ** 0.5)
+    return ceil(size[0] / factor), ceil(size[1] / factor)
+
+
+def _at_work_size(picture: Image.Image) -> Image.Image:
+    width, height = picture.size
+    if width * height > MOST_PIXELS:
+        return picture.reduce(ceil((width * height / MOST_PIXELS) ** 0.5))
+    factor = min(LEAST_ROWS // height, int((MOST_PIXELS / (width * height)) ** 0.5))
+    if factor > 1:
+        return picture.resize((factor * width, factor * height), Image.Resampling.BICUBIC)
+    return picture
+
+
+def _is_grain(ink: Image.Image) -> bool:
+    """Whether nothing is left of it where four by four pixels are one."""
+    return ink.width < 16 or ink.height < 16 or strongest(ink.reduce(4)) < LEAST_CONTRAST
+
+
+def _runs(mask: Mask) -> int:
+    """How many runs of ink there are in all rows."""
+    return int(np.count_nonzero(mask[:, 1:] & ~mask[:, :-1])) + int(np.count_nonzero(mask[:, 0]))

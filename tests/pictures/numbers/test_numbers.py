@@ -1,0 +1,189 @@
+"""Numbers in lines and on forms: how many are read wholly right, and how little the worst pictures cost."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from service.endpoints.each import digits_among
+from service.engine.predictor import Predictor
+from service.errors import BlankImage
+from service.pictures.digits.preparation import prepare
+from service.pictures.images import Finding
+from service.pictures.numbers.candidates import MOST_CANDIDATES, Numbers, numbers_in
+from service.pictures.numbers.parts import MOST_PARTS, lines_of
+from service.pictures.numbers.sheet import MOST_PIXELS, MOST_RUNS, sheet_of
+from tests.conftest import Digits
+from tests.pictures.numbers.drawn import in_boxes, ink_of, on_paper, stacked
+
+Random = np.random.Generator
+Draw = Callable[[list[NDArray[np.uint8]], Random], Image.Image]
+NUMBERS = 12
+
+
+def read(model: Predictor, picture: Image.Image) -> tuple[list[int], Numbers, list[int]]:
+    """The digits; all candidates, and the places of the digits among them."""
+    numbers = numbers_in(picture)
+    rows = np.frombuffer(bytearray(numbers.pixels), np.uint8).reshape(-1, 1, 28, 28)
+    outputs = model.answer(torch.from_numpy(rows))
+    finding = Finding(numbers.pixels, picture.size, candidates=numbers.candidates)
+    places = digits_among(finding, outputs, model.manifest.output)
+    return outputs[places, :10].argmax(axis=1).tolist(), numbers, places
+
+
+def read_right(model: Predictor, digits: Digits, draw: Draw) -> int:
+    """How many of NUMBERS drawn numbers of 1 to 8 digits."""
+    random = np.random.default_rng(1)
+    right = 0
+    for _ in range(NUMBERS):
+        chosen = random.integers(len(digits.labels), size=int(random.integers(1, 9)))
+        found, *_ = read(model, draw([digits.images_u8[at] for at in chosen], random))
+        right += found == digits.labels[chosen].tolist()
+    return right
+
+
+def slanted(images_u8: list[NDArray[np.uint8]], random: Random) -> Image.Image:
+    sheet = on_paper(ink_of(images_u8, 5, random))
+    return sheet.rotate(float(random.uniform(-7, 7)), Image.Resampling.BICUBIC, expand=True, fillcolor=255)
+
+
+def in_shade(images_u8: list[NDArray[np.uint8]], random: Random) -> Image.Image:
+    sheet = np.asarray(on_paper(ink_of(images_u8, 4, random)), dtype=np.float64) / 255
+    y, x = np.mgrid[0 : sheet.shape[0], 0 : sheet.shape[1]] / max(sheet.shape)
+    light = 210 - 110 * x - 30 * y + random.normal(0, 3, sheet.shape)
+    return Image.fromarray(np.clip(light * (0.4 + 0.6 * sheet), 0, 255).astype(np.uint8))
+
+
+def ruled(images_u8: list[NDArray[np.uint8]], random: Random) -> Image.Image:
+    sheet = on_paper(ink_of(images_u8, 4, random))
+    pen = ImageDraw.Draw(sheet)
+    for y in (30, 90, 150):
+        pen.line([(0, y), (sheet.width, y)], fill=170, width=2)
+    pen.line([(20, sheet.height - 18), (sheet.width - 20, sheet.height - 15)], fill=0, width=3)
+    return sheet
+
+
+DRAWN: dict[str, tuple[int, Draw]] = {
+    "with gaps": (11, lambda images, random: on_paper(ink_of(images, 4, random))),
+    "light on dark": (11, lambda images, random: on_paper(ink_of(images, 4, random), dark=False)),
+    "of few pixels": (10, lambda images, random: on_paper(ink_of(images, 4, random), scale=1)),
+    "of many pixels": (11, lambda images, random: on_paper(ink_of(images, 4, random), scale=12)),
+    "touching": (10, lambda images, random: on_paper(ink_of(images, 0, random))),
+    "overlapping": (8, lambda images, random: on_paper(ink_of(images, -1, random))),
+    "slanted": (10, slanted),
+    "in shade": (10, in_shade),
+    "ruled, underlined": (10, ruled),
+    "in boxes": (10, lambda images, random: in_boxes(images, 6, 4, random)),
+    "in a grid": (10, lambda images, random: in_boxes(images, 0, 4, random)),
+    "touching boxes": (9, lambda images, random: in_boxes(images, 6, 8, random)),
+    "touching a grid": (9, lambda images, random: in_boxes(images, 0, 8, random)),
+}
+
+
+@pytest.mark.parametrize("how", DRAWN)
+def test_numbers_are_read(how: str, model: Predictor, digits: Digits) -> None:
+    least, draw = DRAWN[how]
+    assert read_right(model, digits, draw) >= least
+
+
+def test_lines_are_read_one_after_the_other(model: Predictor, digits: Digits) -> None:
+    random = np.random.default_rng(0)
+    lines = [digits.images_u8[at : at + 5] for at in (0, 5, 10)]
+    sheet = on_paper(stacked([ink_of(list(line), 5, random) for line in lines]))
+    for degrees in (0, 3, -3):
+        turned = sheet.rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=255)
+        found, numbers, places = read(model, turned)
+        assert found == digits.labels[:15].tolist()
+        assert [numbers.candidates[place].line for place in places] == [0] * 5 + [1] * 5 + [2] * 5
+
+
+def test_boxes_are_where_the_digits_are(model: Predictor, digits: Digits) -> None:
+    random = np.random.default_rng(0)
+    sheet = on_paper(ink_of(list(digits.images_u8[:4]), 6, random))
+    _, numbers, places = read(model, sheet)
+    dark = np.asarray(sheet) < 128
+    for place in places:
+        left, top, right, bottom = (
+            round(edge * side)
+            for edge, side in zip(numbers.candidates[place].box, sheet.size * 2, strict=True)
+        )
+        inside = dark[top:bottom, left:right]
+        assert all(edge.any() for edge in (inside[:4], inside[-4:], inside[:, :4], inside[:, -4:]))
+        dark[top:bottom, left:right] = False
+    assert not dark.any()
+
+
+@pytest.mark.parametrize(("axis", "least"), [(0, 27), (1, 19)])
+def test_a_digit_in_two_parts_is_one(axis: int, least: int, model: Predictor, digits: Digits) -> None:
+    """Its roof, or a side of it, hangs together with nothing; another digit stands before and behind it."""
+    random = np.random.default_rng(0)
+    right = 0
+    for at in range(1, 31):
+        broken = digits.images_u8[at].copy()
+        across = broken if axis == 0 else broken.T
+        ink = np.flatnonzero(across.any(axis=1))
+        middle = int(ink[len(ink) // 3])
+        across[middle : middle + 2] = 0
+        images = [digits.images_u8[at - 1], broken, digits.images_u8[at + 1]]
+        found, *_ = read(model, on_paper(ink_of(images, 6, random)))
+        right += found == digits.labels[at - 1 : at + 2].tolist()
+    assert right >= least
+
+
+def test_one_digit_as_mnist_has_it_is_read_as_it_is(digits: Digits) -> None:
+    for image_u8 in digits.images_u8[:50]:
+        numbers = numbers_in(Image.fromarray(image_u8))
+        assert numbers.pixels == prepare(Image.fromarray(image_u8)).pixels
+        assert len(numbers.candidates) == 1
+
+
+def specks() -> NDArray[np.uint8]:
+    levels = np.full((1000, 1000), 255, np.uint8)
+    for top, left in np.random.default_rng(0).integers(0, 996, (10_000, 2)):
+        levels[top : top + 3, left : left + 3] = 0
+    return levels
+
+
+def drawn(levels: Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[Any]]) -> NDArray[np.uint8]:
+    """White where a rule of x and y says so."""
+    y, x = np.mgrid[0:1000, 0:1000]
+    return (levels(x, y) * 255).astype(np.uint8)
+
+
+HOSTILE: dict[str, Callable[[], NDArray[np.uint8]]] = {
+    "specks": specks,
+    "checks of a pixel": lambda: drawn(lambda x, y: (x + y) % 2),
+    "checks": lambda: drawn(lambda x, y: (x // 4 + y // 4) % 2),
+    "level lines": lambda: drawn(lambda x, y: (y + 0 * x) % 6 < 2),
+    "upright lines": lambda: drawn(lambda x, y: (x + 0 * y) % 6 < 2),
+    "slanted lines": lambda: drawn(lambda x, y: (x + 2 * y) % 14 < 4),
+    "combs": lambda: drawn(lambda x, y: ((x % 12 < 5) & (y % 40 < 30)) | (y % 40 == 15)),
+    "a fine grid": lambda: drawn(lambda x, y: (x % 10 < 2) | (y % 10 < 2)),
+    "noise": lambda: np.random.default_rng(0).integers(0, 256, (1000, 1000), dtype=np.uint8),
+    "blank": lambda: np.full((5000, 5000), 255, np.uint8),
+    "a strip": lambda: np.tile(((np.arange(60_000) % 12 < 5) * 255).astype(np.uint8), (8, 1)),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_work_is_bounded(name: str) -> None:
+    picture = Image.fromarray(HOSTILE[name]())
+    try:
+        sheet = sheet_of(picture)
+    except BlankImage:
+        with pytest.raises(BlankImage):
+            numbers_in(picture)
+        return
+    mask = sheet.mask()
+    assert mask.size <= MOST_PIXELS
+    assert np.count_nonzero(np.diff(mask.astype(np.int8), prepend=0, axis=1) > 0) <= MOST_RUNS
+    assert sum(len(line.parts) for line in lines_of(mask)) <= MOST_PARTS
+    try:
+        found = len(numbers_in(picture).candidates)
+    except BlankImage:
+        found = 0
+    assert found <= MOST_CANDIDATES + MOST_PARTS
