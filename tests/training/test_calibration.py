@@ -1,11 +1,12 @@
-"""Temperature, calibration error and the detector, on logits and nets whose right answers are known."""
+"""Temperature, calibration error and the threshold of the score: right answers are known."""
 
 import pytest
 import torch
 
+from tests.conftest import Digits
 from training.data import Rows
-from training.digits.detector import fit_detector
-from training.digits.digit_nets import ConvNet, DetectingDigitNet, DigitNet, cnn
+from training.digits.detector import fit_threshold
+from training.digits.digit_nets import DigitNet, RejectingDigitNet, cnn
 from training.evaluation.calibration import calibration_error, fit_temperature
 
 
@@ -40,29 +41,31 @@ def test_the_calibration_error_is_the_gap_between_confidence_and_accuracy() -> N
     )
 
 
-def test_the_detector_flags_one_in_a_hundred_of_validation_and_noise_more_often() -> None:
+def test_at_most_one_in_a_hundred_right_answers_is_called_no_digit(digits: Digits) -> None:
     torch.manual_seed(0)
-    labels = torch.arange(2_000) % 10
-    images_u8 = torch.zeros(2_000, 1, 28, 28, dtype=torch.uint8)
-    for row, digit in enumerate(labels.tolist()):  # a bar at the digit's own place, with a little noise
-        images_u8[row, 0, 4:24, 2 * digit + 4 : 2 * digit + 7] = 255
-    images_u8 = (images_u8 + torch.randint(0, 30, images_u8.shape)).clamp(0, 255).to(torch.uint8)
-    net = DigitNet(cnn()).eval()
-    train, validation = Rows(images_u8[:1_000], labels[:1_000]), Rows(images_u8[1_000:], labels[1_000:])
+    net = RejectingDigitNet(cnn()).eval()
+    images_u8 = torch.from_numpy(digits.images_u8).unsqueeze(1)
     with torch.inference_mode():
-        detecting = DetectingDigitNet(net, fit_detector(net, train, validation)).eval()
-        answers = detecting(validation.inputs)
-        noise = torch.randint(0, 256, (100, 1, 28, 28), dtype=torch.uint8)
-        flagged = (detecting(noise)[:, 10] > 0.5).double().mean().item()
-    assert answers.shape == (1_000, 11)
-    assert torch.allclose(answers[:, :10], net(validation.inputs), atol=1e-6)
-    assert (answers[:, 10] > 0.5).sum().item() == pytest.approx(10, abs=2)
-    assert flagged > 0.95
+        predicted = net.logits(images_u8).argmax(1)
+    validation = Rows(images_u8, predicted)  # all are right
+    threshold = fit_threshold(net, validation)
+    with torch.inference_mode():
+        answers = net(images_u8)
+        net.threshold.fill_(threshold - 100)
+        strict = net(images_u8)
+    assert answers.shape == (len(images_u8), 11)
+    torch.testing.assert_close(answers[:, :10].sum(1), torch.ones(len(images_u8)))
+    assert (answers[:, 10] > 0.5).double().mean() <= 0.01
+    assert (strict[:, 10] > 0.5).all()
+    assert torch.equal(strict[:, :10], answers[:, :10])
 
 
-def test_summaries_are_of_the_whole_and_of_quarters() -> None:
-    body = cnn().eval()
-    assert isinstance(body, ConvNet)
-    whole, quarters = body.summaries(torch.zeros(3, 1, 28, 28))
-    assert whole.shape == (3, body.widths[0])
-    assert quarters.shape == (3, body.widths[1])
+def test_the_score_is_the_share_of_the_eleventh_class_and_changes_no_digit() -> None:
+    torch.manual_seed(0)
+    net = RejectingDigitNet(cnn()).eval()
+    images_u8 = torch.randint(0, 256, (7, 1, 28, 28), dtype=torch.uint8)
+    with torch.inference_mode():
+        of_eleven = torch.softmax(net.every_logit(images_u8), dim=1)
+        answers = net(images_u8)
+    torch.testing.assert_close(answers[:, 10], of_eleven[:, 10])
+    torch.testing.assert_close(answers[:, :10], of_eleven[:, :10] / (1 - of_eleven[:, 10:]))

@@ -26,7 +26,7 @@ from tests.conftest import BASELINE, COMMITTED, CPU, QUIET, ROOT, Digits, digit_
 from training.commands import cli
 from training.data import DataUnavailable, Rows, lecture_hours, read_hours
 from training.digits import augment
-from training.digits.digit_nets import ConvNet, DetectingDigitNet, Detector, DigitNet
+from training.digits.digit_nets import DigitNet, RejectingDigitNet
 from training.digits.digit_recipe import (
     CNN,
     CROSS_ENTROPY,
@@ -36,6 +36,7 @@ from training.digits.digit_recipe import (
     SOFTMAX_MLP,
     Recipe,
 )
+from training.digits.digit_recipe import start as start_digit
 from training.digits.mnist import load_mnist, split_validation
 from training.fitting.fit import Diverged, Hyperparameters, Phase, fit
 from training.pass_net import PassNet
@@ -92,9 +93,8 @@ def test_every_recipe_learns_and_the_same_seed_gives_the_same_weights(
     hp = replace(recipe.hyperparameters, epochs=3, batch_size=32)
 
     def run(seed: int) -> tuple[list[float], torch.Tensor]:
-        torch.manual_seed(seed)
-        net = DigitNet(recipe.body())
-        fitted, history = fit(net, CROSS_ENTROPY, train, recipe.phases(hp), QUIET, validation)
+        net = start_digit(recipe, seed)
+        fitted, history = fit(net, recipe.objective, train, recipe.phases(hp), QUIET, validation)
         return history.train_loss, torch.cat([p.flatten() for p in fitted.parameters()])
 
     losses, weights = run(seed=5)
@@ -142,8 +142,8 @@ def test_a_fit_of_any_number_of_batches_warms_up(digits: Digits, batches: int) -
 
 def test_a_recipe_ends_in_refining_where_there_are_epochs_for_it() -> None:
     training, refining = CNN.phases(CNN.hyperparameters)
-    assert (training.hyperparameters.epochs, training.augment) == (96, augment.distort_as_prepared)
-    assert (refining.hyperparameters.epochs, refining.augment) == (8, augment.coarsened)
+    assert (training.hyperparameters.epochs, training.augment) == (37, augment.distort_as_prepared)
+    assert (refining.hyperparameters.epochs, refining.augment) == (3, augment.coarsened)
     assert refining.hyperparameters.learning_rate == 0.01
     assert [phase.augment for phase in CNN.phases(replace(CNN.hyperparameters, epochs=3))] == [
         augment.distort_as_prepared
@@ -350,13 +350,9 @@ def test_only_what_gives_a_score_is_evaluated_and_recalibrated(tmp_path: Path) -
 
 
 def test_the_net_of_an_older_recipe_is_not_recalibrated(tmp_path: Path, digits: Digits) -> None:
-    narrow = (
-        nn.Conv2d(1, 4, 3, stride=2, padding=1),
-        nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(4, 4, 3, 1, 1)),
-    )
-    net = ConvNet(*narrow, widths=(4, 4))
-    detecting = DetectingDigitNet(DigitNet(net), Detector(net.widths)).eval()
-    older = digit_candidate(detecting, torch.from_numpy(digits.images_u8[:10]).unsqueeze(1))
+    narrow = nn.Sequential(nn.Conv2d(1, 4, 3, stride=7), nn.Flatten(), nn.Linear(4 * 16, 11))
+    net = RejectingDigitNet(narrow).eval()
+    older = digit_candidate(net, torch.from_numpy(digits.images_u8[:10]).unsqueeze(1))
     assert older.training
     record = older.training.model_copy(update={"recipe": "cnn"})
     publish(replace(older, output=SCORED, training=record), ArtifactStore(tmp_path))

@@ -1,8 +1,7 @@
 """Every network. Each is scriptable, takes rows in raw serving units and answers probabilities.
 
 Normalisation is part of a network, as buffers: the archive then carries it, and training and serving
-cannot disagree about it. So are the temperature and the statistics by which it tells what is no digit
-from what is, where a network has them.
+cannot disagree about it. So are the temperature, and the threshold beyond which an image is no digit.
 """
 
 from itertools import pairwise
@@ -84,110 +83,50 @@ class KaimingMlp(nn.Module):
         return torch.relu(x) if self.final_relu else x
 
 
-class ConvNet(nn.Module):
-    """Convolutions in two stages, which end at 14×14 and at 7×7, and a linear layer on what they find."""
+class RejectingDigitNet(DigitNet):
+    """`images_u8 [N, 1, 28, 28]` → probabilities of 0 to 9, then how little it is a digit: `f32 [N, 11]`.
 
-    widths: tuple[int, int]
-
-    def __init__(self, early: nn.Module, late: nn.Module, widths: tuple[int, int]) -> None:
-        super().__init__()
-        self.early = early
-        self.late = late
-        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(widths[1] * 7 * 7, 10))
-        self.widths = (widths[0], widths[1] * 4)
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.late(self.early(images)))
-        return logits
-
-    def summaries(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """What each stage finds: on the whole image `f32 [N, C]`, and in its quarters `f32 [N, 4 C]`."""
-        early = self.early(images)
-        return whole_and_quarters(early, self.late(early))
-
-
-def whole_and_quarters(early: Tensor, late: Tensor) -> tuple[Tensor, Tensor]:
-    """Means of the maps `f32 [N, C, H, W]` of two stages: on the whole image, and on its quarters."""
-    pool = nn.functional.avg_pool2d  # reads what a convolution has laid out without laying it out anew
-    return pool(early, early.shape[2]).flatten(1), pool(late, 4, 3).flatten(1)
-
-
-class Gaussians(nn.Module):
-    """One Gaussian a class with a common covariance: `f32 [N, C]` → distance of the nearest, `f32 [N]`.
-
-    The Mahalanobis distance, as the Euclidean one behind `whitening` (the inverse of a Cholesky factor).
+    `body` gives an eleventh logit, of what is no digit, and is trained on such images (outlier exposure:
+    Hendrycks, Mazeika and Dietterich 2019; as a class of its own: Mohseni, Pitale, Yadawa and Wang 2020).
+    The score is 0 to 1; `threshold` is the one of its log-odds that makes it 0.5.
     """
 
-    whitening: Tensor
-    means: Tensor
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.register_buffer("whitening", torch.eye(width))
-        self.register_buffer("means", torch.zeros(10, width))
-
-    def forward(self, features: Tensor) -> Tensor:
-        apart = (features @ self.whitening).unsqueeze(1) - self.means
-        distances: Tensor = torch.linalg.vector_norm(apart, dim=2)
-        return distances.amin(1)
-
-
-class Detector(nn.Module):
-    """How little an image looks like a digit: 0 to 1, of which 0.5 is the threshold.
-
-    The distance to the nearest class in the features of two layers (Lee et al. 2018), and the energy
-    -log Σ exp logit (Liu, Wang, Owens and Li 2020), weighted and added.
-    """
-
-    weights: Tensor
     threshold: Tensor
 
-    def __init__(self, widths: tuple[int, int]) -> None:
-        super().__init__()
-        self.early = Gaussians(widths[0])
-        self.late = Gaussians(widths[1])
-        self.register_buffer("weights", torch.ones(3))
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__(body)
         self.register_buffer("threshold", torch.tensor(0.0))
 
-    def gaussians(self) -> tuple[Gaussians, Gaussians]:
-        return self.early, self.late
+    def every_logit(self, images: Tensor) -> Tensor:
+        """`f32 [N, 11]`."""
+        logits: Tensor = self.body(self.normalize(images))
+        return logits
 
-    def parts(self, early: Tensor, late: Tensor, logits: Tensor) -> Tensor:
-        """`f32 [N, 3]`: two distances and the energy."""
-        energy = (torch.log_softmax(logits, dim=1) - logits)[:, 0]  # a sixth of the time of logsumexp
-        return torch.stack([self.early(early), self.late(late), energy], dim=1)
+    def logits(self, images: Tensor) -> Tensor:
+        return self.every_logit(images)[:, :10]
 
-    def forward(self, early: Tensor, late: Tensor, logits: Tensor) -> Tensor:
-        """Return the score `f32 [N, 1]`."""
-        raw = (self.parts(early, late, logits) * self.weights).sum(1, keepdim=True)
-        return torch.sigmoid(raw - self.threshold)
-
-
-class DetectingDigitNet(nn.Module):
-    """`images_u8 [N, 1, 28, 28]` → probabilities of 0 to 9, then the Detector's score: `f32 [N, 11]`."""
-
-    def __init__(self, net: DigitNet, detector: Detector) -> None:
-        super().__init__()
-        body = net.body
-        assert isinstance(body, ConvNet)
-        self.normalize, self.early, self.late, self.head = net.normalize, body.early, body.late, body.head
-        self.detector = detector
-        self.register_buffer("temperature", net.temperature)
+    def log_odds(self, every_logit: Tensor) -> Tensor:
+        """Of being no digit, `f32 [N, 1]`."""
+        digits = every_logit[:, :10]
+        return every_logit[:, 10:] - torch.logsumexp(digits, dim=1, keepdim=True)
 
     def forward(self, images: Tensor) -> Tensor:
-        early = self.early(self.normalize(images))
-        late = self.late(early)
-        logits = self.head(late)
-        whole, quarters = whole_and_quarters(early, late)
-        score = self.detector(whole, quarters, logits)
-        return torch.cat([torch.softmax(logits / self.temperature, dim=1), score], dim=1)
+        logits = self.every_logit(images)
+        score = torch.sigmoid(self.log_odds(logits) - self.threshold)
+        return torch.cat([torch.softmax(logits[:, :10] / self.temperature, dim=1), score], dim=1)
 
 
 def cnn() -> nn.Module:
-    """A compact convolutional net, 138,042 parameters: one layer at 28×28, two at 14×14, three at 7×7."""
-    early = nn.Sequential(_convolution(1, 16), _convolution(16, 32, stride=2), _convolution(32, 32))
-    late = nn.Sequential(nn.MaxPool2d(2), _convolution(32, 64), _convolution(64, 64), _convolution(64, 64))
-    return ConvNet(early, late, widths=(32, 64))
+    """A compact convolutional net, 173,419 parameters: two layers at 14×14, one at 7×7, two at 4×4."""
+    return nn.Sequential(
+        _convolution(1, 16, kernel=5, stride=2),
+        _convolution(16, 24),
+        _convolution(24, 64, stride=2),
+        _convolution(64, 96, stride=2),
+        _convolution(96, 96),
+        nn.Flatten(),
+        nn.Linear(96 * 4 * 4, 11),
+    )
 
 
 def _convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Module:

@@ -9,19 +9,17 @@ from typing import NamedTuple
 import torch
 from PIL import Image
 from rich.console import Console
-from torch import Tensor, nn
+from torch import Tensor
 
 from service.artifacts.manifest import ArtifactError, Manifest, Metric, TrainingRecord
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore, read_further_files, read_manifest, read_model
 from training.activation import IF_AS_GOOD, Activation
 from training.data import Rows
-from training.digits import augment
 from training.digits import digit_nets as nets
-from training.digits.detector import fit_detector
+from training.digits.detector import fit_threshold
 from training.digits.digit_card import model_card
 from training.digits.digit_recipe import (
-    CROSS_ENTROPY,
     IMAGES,
     PROBABILITIES,
     RECIPES,
@@ -61,8 +59,7 @@ class Split(NamedTuple):
         """Raises DataUnavailable."""
         everything = load_mnist(data, train=True)
         train, validation = split_validation(everything)
-        train = recipe.extend(train) if recipe.extend else train
-        return cls(train, validation, load_mnist(data, train=False), everything.sha256())
+        return cls(recipe.rows(train), validation, load_mnist(data, train=False), everything.sha256())
 
 
 def train_digit(
@@ -96,7 +93,7 @@ def train_digit(
         checkpoint.open("digit", {**settings, **hp.as_dict(), **recipe.data()})
         started = checkpoint.began
     net = start(recipe, seed).to(device)
-    fitted, history = fit(net, CROSS_ENTROPY, train, recipe.phases(hp), console, validation, checkpoint)
+    fitted, history = fit(net, recipe.objective, train, recipe.phases(hp), console, validation, checkpoint)
     record = training_record(
         recipe=recipe.name,
         hyperparameters=hp.as_dict()
@@ -135,13 +132,12 @@ def recalibrate_digit(
         not record
         or not recipe
         or not net
-        or not isinstance(net.body, nets.ConvNet)
+        or not isinstance(net, nets.RejectingDigitNet)
         or not manifest.output.score
     ):
         raise ArtifactError(f"digit/{version} has nothing that is fitted after its weights")
-    detecting = nets.DetectingDigitNet(net, nets.Detector(net.body.widths))
     try:
-        detecting.load_state_dict(weights(read_model(folder, manifest)))
+        net.load_state_dict(weights(read_model(folder, manifest)))
     except RuntimeError as error:
         raise ArtifactError(
             f"digit/{version} is a net of another form than today's {recipe.name}"
@@ -170,17 +166,17 @@ def calibrate_and_publish(
     activation: Activation,
 ) -> Manifest:
     """Fit what is fitted after the weights, read the test images, publish."""
-    published, calibrated = _calibrated(net, split)
+    calibrated = _calibrated(net, split.validation)
     record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **calibrated}})
-    test = evaluate(published, split.test)
-    metrics = _metrics("validation", evaluate(published, split.validation)) + _metrics("test", test)
+    test = evaluate(net, split.test)
+    metrics = _metrics("validation", evaluate(net, split.validation)) + _metrics("test", test)
     check_rows = _one_of_each_digit(split.validation)
     candidate = Candidate(
         name="digit",
         kind="digit",
-        net=published,
+        net=net,
         input=IMAGES,
-        output=SCORED if isinstance(published, nets.DetectingDigitNet) else PROBABILITIES,
+        output=SCORED if isinstance(net, nets.RejectingDigitNet) else PROBABILITIES,
         metrics=metrics,
         training=record,
         check_rows=check_rows,
@@ -192,13 +188,12 @@ def calibrate_and_publish(
     return publish(candidate, store, key, activation)
 
 
-def _calibrated(net: nets.DigitNet, split: Split) -> tuple[nn.Module, dict[str, float]]:
-    """The net with its temperature and, where its layers allow it, its detector; and what was fitted."""
-    temperature = fit_temperature(net, split.validation)
-    if not isinstance(net.body, nets.ConvNet):
-        return net, {"temperature": temperature}
-    detector = fit_detector(net, split.train, split.validation, augment.distort_as_prepared)
-    return nets.DetectingDigitNet(net, detector), {"temperature": temperature}
+def _calibrated(net: nets.DigitNet, validation: Rows) -> dict[str, float]:
+    """Fit the temperature and, where the net rejects what is no digit, the threshold; and what they are."""
+    fitted = {"temperature": fit_temperature(net, validation)}
+    if isinstance(net, nets.RejectingDigitNet):
+        fitted["threshold"] = fit_threshold(net, validation)
+    return fitted
 
 
 def _metrics(split: str, evaluation: Evaluation) -> tuple[Metric, ...]:
