@@ -11,7 +11,7 @@ from service.connections.peer import has_come, has_gone
 from service.serving.registry import Registry
 
 HEAD_TIMEOUT_S = 10.0  # for a head, and for the rest of a request that is answered before it is there whole
-GRACE_S = 1.0  # beyond the idle time that clients are told: what they send within it is so long on its way
+GRACE_S = 1.0  # beyond the idle time that clients are told, or a stop: so long is what they send on its way
 LINGER_S = 2.0  # for what a client still sends that has got its last answer
 PROBE_S = 0.1  # between looks whether a client that says no more still listens
 STALL_S = 60.0  # a client that takes in nothing of its answers for so long has gone
@@ -109,12 +109,18 @@ class Lifetime(HttpToolsProtocol):
         self.loop.call_later(LINGER_S, self.transport.abort)
 
     def shutdown(self) -> None:
-        """Close it once what has come is answered."""
+        """Close it once what has come is answered; who has only just connected is about to ask."""
         self._stopping = True
         if self._is_asked():
             self.cycle.keep_alive = False
-        elif self._lingering or not (self._receiving or has_come(self.transport)):
+        elif self._lingering:
             self.transport.close()
+        elif not (self._receiving or has_come(self.transport)):
+            if self._head_timer:
+                self._stop_head_timer()
+                self._start_head_timer(GRACE_S)
+            else:
+                self.transport.close()
 
     def _await_more(self) -> None:
         """All is answered."""

@@ -5,9 +5,12 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from service.connections.lifetime import Lifetime
+from tests.conftest import wait_for
 from tests.connections.watched import Watched, connect, watched
 
 ASK = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -89,6 +92,24 @@ def test_what_has_come_is_answered_when_the_service_stops(published: Path) -> No
         assert b"connection: close" in answer
         idle.close()
         half.close()
+
+
+def test_who_has_only_just_connected_when_the_service_stops_may_still_ask(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.connections.lifetime.GRACE_S", 5.0)
+    with watched(published) as stopping:
+        connections = stopping.server.server_state.connections
+        with closing(connect(stopping)) as about_to_ask, closing(connect(stopping)) as silent:
+            wait_for(lambda: len(connections) == 2)
+            protocols = cast(list[Lifetime], list(connections))
+            stopping.server.should_exit = True
+            wait_for(lambda: all(protocol._stopping for protocol in protocols))
+            about_to_ask.sendall(ASK)
+            answer = about_to_ask.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert b"connection: close" in answer
+            assert closed_after(silent) < 20
 
 
 def test_an_answer_is_not_overtaken_by_a_reset(service: Watched) -> None:
