@@ -22,6 +22,7 @@ from abacus_cli.outputs import ERROR, Output
 from abacus_client import (
     AbacusError,
     Client,
+    DigitsPrediction,
     NoAnswer,
     NotReady,
     Overloaded,
@@ -87,9 +88,20 @@ class Bulk:
             self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
             self.answered += 1
-            answer = outcome.model_dump(exclude_none=True)
+            answer = _told(outcome)
             served_by = {name: answer.pop(name) for name in ("model", "version")}
             self._output.write({**one.shown, **answer, **served_by})
+
+
+def _told(outcome: Prediction) -> dict[str, Any]:
+    """All that was answered, null too: a table has the same columns in each row.
+
+    Of several digits what holds for all of them: columns for each would be others in each row.
+    """
+    if not isinstance(outcome, DigitsPrediction):
+        return outcome.model_dump(exclude_unset=True)
+    names = ("text", "confidence", "out_of_distribution", "model", "version")
+    return {name: getattr(outcome, name) for name in names}
 
 
 def reason(error: AbacusError) -> str:

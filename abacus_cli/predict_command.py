@@ -41,6 +41,9 @@ def predict(
     version: Annotated[int | None, typer.Option(help="By default the live one.")] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=256, help="Requests at a time.")] = 4,
     batch: Annotated[int | None, typer.Option(min=1, help="Most inputs of a request.")] = None,
+    each: Annotated[
+        bool, typer.Option("--each", help="Every digit of a number on a picture, as one text.")
+    ] = False,
     timeout: Annotated[
         float, typer.Option(min=0.001, help="Seconds for a request and its repetitions.")
     ] = 30,
@@ -56,7 +59,8 @@ def predict(
     try:
         with Client(url, api_key=api_key, timeout=timeout, concurrency=concurrency) as client:
             inputs = inputs_of(_manifest(client, model), paths or [STDIN])
-            bulk = Bulk(client, model, output_to(out, inputs.key), version=version, batch=batch)
+            output = output_to(out, inputs.key)
+            bulk = Bulk(client, model, output, version=version, batch=batch, each=each)
             _run(bulk, inputs, out)
     except (InputUnusable, OutputUnusable, InputError) as error:
         _fail(str(error), WRONG)

@@ -20,7 +20,7 @@ from abacus_client.errors import (
     UnsupportedMediaType,
 )
 from abacus_client.pictures import file_of, is_picture
-from abacus_client.results import Prediction, result_of
+from abacus_client.results import DigitsPrediction, Prediction, result_of
 from abacus_client.rows import is_row, row_of, rows_in
 
 # Of one request; the service takes 64 pictures, 10,000 rows and 16 MiB, or what it is told to.
@@ -49,12 +49,16 @@ class Given(NamedTuple):
 
 
 class Question(NamedTuple):
-    """To which model and version, with which query; `batch`: the most inputs of a request."""
+    """To which model and version, with which query; `batch`: the most inputs of a request.
+
+    `each`: of a picture every digit is asked for.
+    """
 
     manifest: Manifest
     version: int | None
     query: Mapping[str, str]
     batch: int
+    each: bool = False
 
     @property
     def path(self) -> str:
@@ -115,9 +119,15 @@ class Question(NamedTuple):
         """Raises UnexpectedAnswer."""
         try:
             answer = response.json()
-            rows = answer["predictions"] if count > 1 else [answer]
+            rows = answer["predictions"] if count > 1 or self.each else [answer]
             served_by = {"model": answer["model"], "version": answer["version"]}
-            predictions = [self._result({**row, **served_by}) for row in rows]
+            rows = [{**row, **served_by} for row in rows]
+            if self.each:
+                predictions: list[Prediction] = [
+                    DigitsPrediction.model_validate({"predictions": rows, **served_by})
+                ]
+            else:
+                predictions = [self._result(row) for row in rows]
         except (ValueError, KeyError, TypeError) as error:  # pydantic's is a ValueError
             raise _unexpected(response) from error
         if len(predictions) != count:

@@ -124,6 +124,7 @@ class AsyncClient:
         *,
         version: int | None = None,
         explain: bool = False,
+        each: bool = False,
         top: int | None = None,
         batch: int | None = None,
         timeout: float | None = None,
@@ -136,12 +137,13 @@ class AsyncClient:
 
         One is answered by a prediction of the class that its kind has, a list by a list, an iterator, of
         either sort, by an asynchronous one: both in order, of any length, at most `batch` inputs a request.
-        A row may be given by its `columns`, too. `result`: the class that you expect.
+        A row may be given by its `columns`, too. `each`: all digits of a number, as a DigitsPrediction.
+        `result`: the class that you expect.
 
         The first input that is refused raises its error, which has its `index`; with `return_errors` each
         error stands in the place of its answer. Raises AbacusError.
         """
-        options = Options(version, explain, top, batch, timeout, request_id, return_errors, result)
+        options = Options(version, explain, each, top, batch, timeout, request_id, return_errors, result)
         question = options.question(await self._manifest(name, options))
         given, shape = question.given(inputs, columns)
         if shape == "one":

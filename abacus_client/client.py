@@ -118,6 +118,7 @@ class Client:
         *,
         version: int | None = None,
         explain: bool = False,
+        each: bool = False,
         top: int | None = None,
         batch: int | None = None,
         timeout: float | None = None,
@@ -130,12 +131,13 @@ class Client:
 
         One is answered by a prediction of the class that its kind has, a list by a list, an iterator by an
         iterator: both in order, of any length, at most `batch` inputs a request. A row may be given by its
-        `columns`, too. `result`: the class that you expect.
+        `columns`, too. `each`: all digits of a number, as a DigitsPrediction. `result`: the class that you
+        expect.
 
         The first input that is refused raises its error, which has its `index`; with `return_errors` each
         error stands in the place of its answer. Raises AbacusError.
         """
-        options = Options(version, explain, top, batch, timeout, request_id, return_errors, result)
+        options = Options(version, explain, each, top, batch, timeout, request_id, return_errors, result)
         question = options.question(self._manifest(name, options))
         given, shape = question.given(inputs, columns)
         if shape == "one":

@@ -59,6 +59,7 @@ class Options(NamedTuple):
 
     version: int | None
     explain: bool
+    each: bool
     top: int | None
     batch: int | None
     timeout_s: float | None
@@ -71,18 +72,22 @@ class Options(NamedTuple):
         return {**others, "X-Request-ID": self.request_id or uuid.uuid4().hex}
 
     def question(self, manifest: Manifest) -> Question:
+        """Raises InputError."""
+        if self.each and manifest.kind != "digit":
+            raise InputError(f"each is for models of digits; {manifest.name} is none.")
         query: Mapping[str, str] = {
             **({"explain": "true"} if self.explain else {}),
+            **({"each": "true"} if self.each else {}),
             **({} if self.top is None else {"top": str(self.top)}),
         }
         most = ROWS if manifest.takes_rows else PICTURES
-        batch = 1 if self.explain else most if self.batch is None else min(most, self.batch)
+        batch = 1 if self.explain or self.each else most if self.batch is None else min(most, self.batch)
         if batch < 1:
             raise InputError("batch is at least 1.")
-        return Question(manifest, self.version, query, batch)
+        return Question(manifest, self.version, query, batch, self.each)
 
 
-NO_OPTIONS = Options(None, False, None, None, None, None, False, Prediction)
+NO_OPTIONS = Options(None, False, False, None, None, None, None, False, Prediction)
 NO_HEADERS: Mapping[str, str] = {}
 
 

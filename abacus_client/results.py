@@ -1,6 +1,7 @@
 """What the kinds of models answer: the same as `/openapi.json` says, which a test compares."""
 
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
@@ -63,6 +64,36 @@ class DigitPrediction(Prediction):
     out_of_distribution: bool | None
     reason: Reason | None = None
     explanation: Explanation | None = None
+
+
+class PlacedDigit(DigitPrediction):
+    """One of several on a picture; `box`: left, top, right, bottom in pixels of the upright upload."""
+
+    line: int = Field(ge=0)
+    box: list[int] = Field(min_length=4, max_length=4)
+
+
+class DigitsPrediction(Prediction):
+    """Every digit of a number, of lines or of a form, in reading order: what `each=True` asks for."""
+
+    predictions: list[PlacedDigit]
+
+    @property
+    def text(self) -> str:
+        """The digits as they stand, lines apart by a blank: `"504"`."""
+        lines = groupby(self.predictions, key=lambda one: one.line)
+        return " ".join("".join(str(one.digit) for one in line) for _, line in lines)
+
+    @property
+    def confidence(self) -> float:
+        """Of the digit that the model is least sure of."""
+        return min(one.confidence for one in self.predictions)
+
+    @property
+    def out_of_distribution(self) -> bool | None:
+        """Whether any looks like no digit; None where the model cannot tell."""
+        said = [one.out_of_distribution for one in self.predictions]
+        return True if True in said else None if None in said else False
 
 
 class Likely(BaseModel):

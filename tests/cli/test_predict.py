@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from tests.conftest import ROOT, Digits, png
+from tests.pictures.numbers.drawn import ink_of, on_paper
 
 try:
     from pyarrow import parquet
@@ -96,6 +98,31 @@ def test_a_folder_of_pictures_becomes_a_table_and_is_gone_on_with(
     assert 0 < answered < 20
     assert (failed, answered + failed + skipped) == (1, 2 * 21)
     assert ask("digit", "scans", "--out", "answers.csv").returncode == 0
+
+
+def test_a_table_has_all_columns_whatever_comes_first(ask: Any, tmp_path: Path, digits: Digits) -> None:
+    """What is null in the first answer is not in a later one."""
+    (tmp_path / "a.png").write_bytes(png(digits.images_u8[0]))
+    number = on_paper(ink_of(list(digits.images_u8[:3]), 6, np.random.default_rng(0)))
+    (tmp_path / "b.png").write_bytes(png(number))
+    assert ask("digit", "a.png", "b.png", "--out", "answers.csv").returncode == 0
+    assert [row["reason"] for row in rows_in(tmp_path / "answers.csv")] == ["", "several_digits"]
+
+
+def test_every_digit_is_one_text(ask: Any, tmp_path: Path, digits: Digits) -> None:
+    for name, at in (("a.png", 0), ("b.png", 4)):
+        number = on_paper(ink_of(list(digits.images_u8[at : at + 4]), 6, np.random.default_rng(0)))
+        (tmp_path / name).write_bytes(png(number))
+    (tmp_path / "c.png").write_text("no picture")
+    result = ask("digit", "a.png", "b.png", "c.png", "--each", "--out", "answers.csv")
+    assert result.returncode == 1
+    rows = rows_in(tmp_path / "answers.csv")
+    assert list(rows[0]) == [
+        "file", "text", "confidence", "out_of_distribution", "model", "version", "error"
+    ]  # fmt: skip
+    texts = ["".join(map(str, digits.labels[at : at + 4])) for at in (0, 4)]
+    assert [row["text"] for row in rows] == [*texts, ""]
+    assert ask("pass", "--each", given=HOURS).returncode == 2
 
 
 def test_paths_come_through_a_pipe_and_answers_go_through_one(ask: Any, scans: Path) -> None:

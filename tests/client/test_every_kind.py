@@ -18,22 +18,27 @@ from abacus_client import (
     ClassPrediction,
     Client,
     DigitPrediction,
+    DigitsPrediction,
     InputError,
     InvalidInput,
     Model,
     NumbersPrediction,
     PicturePrediction,
+    PlacedDigit,
     Prediction,
     Problem,
     ServiceError,
     UnexpectedAnswer,
     UnknownModel,
     UnknownVersion,
+    UnsupportedMediaType,
 )
 from tests.client.conftest import SEVEN
 from tests.client.given import FLOWER, PICTURES, ROWS, SEVERAL, WRONG_PICTURES, WRONG_ROWS
 from tests.client.schemas import flat, is_covered
+from tests.conftest import Digits
 from tests.endpoints.described import Document, answer_schema
+from tests.pictures.numbers.drawn import ink_of, on_paper
 
 
 @pytest.mark.parametrize("what", PICTURES)
@@ -111,6 +116,24 @@ def test_an_explanation(asking: Client) -> None:
     assert all(each.explanation for each in both)
 
 
+def test_every_digit(asking: Client, digits: Digits) -> None:
+    """Of one picture or of several, each with its text; of no other model."""
+    number = on_paper(ink_of(list(digits.images_u8[:3]), 6, np.random.default_rng(0)))
+    answer = asking.predict("digit", number, each=True, result=DigitsPrediction)
+    assert answer.text == "".join(str(one.digit) for one in answer.predictions)
+    assert len(answer.text) == 3
+    assert [one.line for one in answer.predictions] == [0, 0, 0]
+    assert all(one.version == answer.version for one in answer.predictions)
+    assert [one.box[0] for one in answer.predictions] == sorted(one.box[0] for one in answer.predictions)
+    assert answer.confidence == min(one.confidence for one in answer.predictions)
+    assert answer.out_of_distribution is False
+    assert answer.text == "".join(map(str, digits.labels[:3]))
+    several = asking.predict("digit", [number, b"no picture", SEVEN], each=True, return_errors=True)
+    assert [type(one) for one in several] == [DigitsPrediction, UnsupportedMediaType, DigitsPrediction]
+    with pytest.raises(InputError, match="colour is none"):
+        asking.predict("colour", number, each=True)
+
+
 def test_what_a_request_was_and_took(asking: Client) -> None:
     answer = asking.predict("pass", {"hours": 4}, request_id="mine-1")
     assert answer.request_id == "mine-1"
@@ -185,6 +208,9 @@ RESULTS: dict[str, type[Prediction]] = {
 }
 
 
+# What is answered of each digit alone.
+PLACED = set(PlacedDigit.model_fields) - set(DigitPrediction.model_fields)
+
 # What answers gained since: an older service does not have it.
 GAINED = {"digit": {"reason"}}
 
@@ -198,13 +224,18 @@ def test_results_are_what_openapi_says(asking: Client, document: Document, model
     one, many = answer_schema(document, model)["oneOf"]
     ours = flat(RESULTS[model].model_json_schema())
     said = flat(one)
-    theirs = {name: schema for name, schema in said["properties"].items() if name not in own}
+    placed = set(said["properties"]) & PLACED if model == "digit" else set()
+    theirs = {name: schema for name, schema in said["properties"].items() if name not in own | placed}
     assert set(theirs) <= set(ours["properties"])
     for name, schema in theirs.items():
         assert is_covered(schema, ours["properties"][name]), name
     gained = GAINED.get(model, set())
     assert gained <= set(one["required"])
     assert set(ours["required"]) == set(one["required"]) - own - gained
+    for name in placed:
+        assert is_covered(
+            said["properties"][name], flat(PlacedDigit.model_json_schema())["properties"][name]
+        )
     for name in set(said["properties"]) & own:
         assert is_covered(said["properties"][name], ours["additionalProperties"]), name
     assert set(many["properties"]) == {"predictions", "model", "version"}

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from PIL import Image
+
 from tests.client.conftest import SEVEN
 from tests.conftest import ROOT
 
@@ -22,6 +24,10 @@ def test_the_examples(address: str, tmp_path: Path) -> None:
     (tmp_path / "scans").mkdir()
     for name in ("scan.png", "scans/a.png", "scans/b.png"):
         shutil.copy(SEVEN, tmp_path / name)
+    number = Image.new("L", (3 * 28, 28))
+    for place, digit in enumerate("504"):
+        number.paste(Image.open(SEVEN.with_name(f"{digit}.png")), (28 * place, 0))
+    number.save(tmp_path / "number.png")
     (tmp_path / "scans" / "broken.png").write_text("no picture")
     program = PROGRAM.replace("http://127.0.0.1:8000", address)
     assert program.count(address) == 3
@@ -35,4 +41,4 @@ def test_the_examples(address: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == said(PROGRAM)
-    assert len(said(PROGRAM)) == 13
+    assert len(said(PROGRAM)) == 14
