@@ -12,11 +12,11 @@ DATA ?= data
 ARGS ?=
 
 BIN := .venv/bin
-ANYWHERE := not container and not pictures and not clients and not package and not page and not shown
+ANYWHERE := not container and not pictures and not clients and not package and not page and not shown and not ranks
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install serve test check test-gpu test-reliability test-rollout test-ray test-store test-pictures test-container test-clients test-page test-package docs package train evaluate bench bench-quick bench-gpu constraints clean
+.PHONY: help install serve test check test-gpu test-reliability test-rollout test-ray test-store test-training test-pictures test-container test-clients test-page test-package docs package train evaluate bench bench-quick bench-gpu constraints clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -59,6 +59,9 @@ test-ray: $(INSTALLED)  ## A cluster of two Ray nodes here: scaled, killed, publ
 
 test-store: $(INSTALLED)  ## A store in object storage (SeaweedFS where `weed` is installed, else moto): followed, frozen, raced for, publishers killed (minutes); ends in a table
 	$(BIN)/pytest tests/reliability/test_remote_store.py --long $(ARGS)
+
+test-training: $(INSTALLED)  ## Trainings by several processes, started by torchrun: killed, resumed, refused (minutes)
+	$(BIN)/pytest tests/training/test_ranks.py -m '' $(ARGS)
 
 test-pictures: $(INSTALLED)  ## Every picture that Pillow's source distribution brings (downloads 47 MB)
 	test -d .pictures || { $(BIN)/python -m pip download --disable-pip-version-check --quiet \

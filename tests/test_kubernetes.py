@@ -17,14 +17,16 @@ import pytest
 import typer
 import yaml
 from kubernetes_validate import ValidationError, validate
+from torch.distributed.run import get_args_parser
 
 from service.__main__ import cli
 from service.serving.watchdog import GRACE_S
 from service.settings import Settings, read_settings
 from tests.conftest import ROOT
+from training.pictures.picture_command import cli as training_cli
 
 HERE = ROOT / "deploy" / "kubernetes"
-BUILDS = ("base", "overlays/gpu", "overlays/canary", "monitoring", "kserve")
+BUILDS = ("base", "overlays/gpu", "overlays/canary", "monitoring", "kserve", "training")
 OURS = ("v1", "apps/v1", "batch/v1", "policy/v1", "autoscaling/v2", "networking.k8s.io/v1")
 VERSIONS = ("1.31", "1.37")  # the oldest and the newest that are validated for
 GRACE_MARGIN_S = 5  # for what is left to do when the last request is answered
@@ -207,6 +209,40 @@ def test_the_job_copies_whole_models_that_are_not_there(tmp_path: Path) -> None:
         found = {str(path.relative_to(store)) for path in store.rglob("*")}
         assert found == {"digit", "digit/1", "digit/current", "pass", "pass/current"}
         assert (store / "pass" / "current").read_text() == "7"
+
+
+def test_pods_of_a_training_meet_and_publish_where_the_others_read() -> None:
+    job, service = of_kind("training", "Job"), of_kind("training", "Service")
+    template = job["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    launch = get_args_parser().parse_args([re.sub(r"\$\((\w+)\)", "1", word) for word in container["args"]])
+    assert container["command"] == ["torchrun"]
+    assert "$(NODE_RANK)" in " ".join(container["args"])
+    assert [entry["name"] for entry in container["env"]] == ["NODE_RANK", "OMP_NUM_THREADS"]
+    nodes = int(launch.nnodes)
+    assert (job["spec"]["completionMode"], nodes) == ("Indexed", job["spec"]["completions"])
+    assert nodes == job["spec"]["parallelism"]
+    # A pod of an indexed Job is called by the Job's name and its own number.
+    assert launch.master_addr == f"{job['metadata']['name']}-0.{service['metadata']['name']}"
+    assert template["spec"]["subdomain"] == service["metadata"]["name"]
+    assert [port["containerPort"] for port in container["ports"]] == [launch.master_port]
+    for selector in (
+        service["spec"]["selector"],
+        of_kind("training", "NetworkPolicy")["spec"]["podSelector"],
+    ):
+        assert selector.get("matchLabels", selector) == template["metadata"]["labels"]
+    assert (launch.module, launch.training_script) == (True, "training")
+    command, *options = launch.training_script_args
+    assert command == "picture"
+    picture = typer.main.get_command(training_cli).make_context("picture", options)
+    assert picture.params["resume_if_any"]
+    mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+    (image,) = re.findall(r"^ENV (TRAINING_.+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.M)
+    places = [pair.split("=")[1] for pair in image.split()] + [str(picture.params["data"])]
+    assert all(any(place.startswith(mount) for mount in mounts) for place in places)
+    claims = [v["persistentVolumeClaim"]["claimName"] for v in template["spec"]["volumes"][:2]]
+    assert claims[0] == of_kind("base", "PersistentVolumeClaim")["metadata"]["name"]
+    assert claims[1] == of_kind("training", "PersistentVolumeClaim")["metadata"]["name"]
 
 
 def test_names_that_one_file_has_of_another(committed_server: httpx.Client) -> None:

@@ -17,6 +17,7 @@ from training.activation import Activation
 from training.adoption import adopt_command
 from training.digits.digit_recipe import CNN, RECIPES
 from training.failures import errors_explained, fail
+from training.fitting.ranks import joined, launched
 from training.options import (
     DEFAULT_OUT,
     Activate,
@@ -26,6 +27,7 @@ from training.options import (
     Epochs,
     Out,
     Resume,
+    ResumeIfAny,
     Seed,
     Sign,
 )
@@ -43,12 +45,18 @@ cli.add_typer(adopt_command.cli)
 
 RecipeName = StrEnum("RecipeName", {name: name for name in RECIPES})  # type: ignore[misc]
 DEFAULT_RECIPE = RecipeName(CNN.name)
+BY_SEVERAL = ("digit", "picture")  # which several processes can train together
 BYTES_NEEDED = {"pass": 1 << 20, "digit": 8 << 20}  # a version folder, generously
 
 
 @cli.callback()
-def main() -> None:
+def main(context: typer.Context) -> None:
     """Fit a model and publish it as the next version, which becomes live unless the live one is better."""
+    with errors_explained():
+        if launched().size > 1 and context.invoked_subcommand not in BY_SEVERAL:
+            fail(
+                f"{context.invoked_subcommand} is the work of one process: call it without torchrun", code=2
+            )
 
 
 @cli.command("pass")
@@ -61,11 +69,12 @@ def pass_(
     sign: Sign = None,
     activate: Activate = None,
     resume: Resume = False,
+    resume_if_any: ResumeIfAny = False,
     checkpoints: Checkpoints = None,
 ) -> None:
     """Logistic regression: hours studied → probability of passing."""
     console, told = Console(), list[str]()
-    checkpoint = checkpoint_in(checkpoints, resume)
+    checkpoint = checkpoint_in(checkpoints, resume, resume_if_any)
     with errors_explained(checkpoint):
         key = SigningKey(sign) if sign else None
         store = store_in(out, "pass", BYTES_NEEDED["pass"])
@@ -100,31 +109,35 @@ def digit(
     sign: Sign = None,
     activate: Activate = None,
     resume: Resume = False,
+    resume_if_any: ResumeIfAny = False,
     checkpoints: Checkpoints = None,
 ) -> None:
     """Handwritten digits, from MNIST."""
     from training.digits.digit_training import train_digit
 
-    console, told = Console(), list[str]()
-    checkpoint = checkpoint_in(checkpoints, resume)
-    with errors_explained(checkpoint):
-        key = SigningKey(sign) if sign else None
-        store = store_in(out, "digit", BYTES_NEEDED["digit"])
-        checkpoint.check("digit", required=checkpoints is not None)
+    told = list[str]()
+    checkpoint = checkpoint_in(checkpoints, resume, resume_if_any)
+    with errors_explained(checkpoint), joined(launched()) as ranks:
+        key = SigningKey(sign) if sign and ranks.first else None
+        store = store_in(out, "digit", BYTES_NEEDED["digit"]) if ranks.first else store_at(out)
+        if ranks.first:
+            checkpoint.check("digit", required=checkpoints is not None)
         manifest = train_digit(
             RECIPES[recipe.value],
             store,
             data,
-            console,
+            ranks.console(),
             epochs=epochs,
             seed=seed,
-            device=device_of(device),
+            device=device_of(device, ranks),
             key=key,
             activation=Activation(activate, told.append),
-            checkpoint=checkpoint,
+            checkpoint=checkpoint if ranks.first else None,
+            ranks=ranks,
         )
-    print_result(console, manifest, {})
-    typer.echo("\n".join(told))
+    if ranks.first:
+        print_result(Console(), manifest, {})
+        typer.echo("\n".join(told))
 
 
 @cli.command()

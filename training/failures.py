@@ -14,7 +14,8 @@ from service.errors import DeviceUnavailable
 from training.data import DataUnavailable
 from training.fitting.checkpoint import Checkpoint, CheckpointUnusable
 from training.fitting.history import Diverged
-from training.fitting.interruption import Interrupted
+from training.fitting.interruption import Interrupted, uninterrupted
+from training.fitting.ranks import LaunchUnusable, is_of_a_lost_rank
 from training.proof import PublishFailed
 
 MAX_LINE = 2000
@@ -25,7 +26,7 @@ def errors_explained(checkpoint: Checkpoint | None = None) -> Iterator[None]:
     """Say what went wrong in one line: exit code 2 for what the caller gave, 1 for what training did."""
     try:
         yield
-    except (DataUnavailable, DeviceUnavailable, KeyUnusable, CheckpointUnusable) as error:
+    except (DataUnavailable, DeviceUnavailable, KeyUnusable, CheckpointUnusable, LaunchUnusable) as error:
         fail(str(error), code=2)
     except (PublishFailed, ArtifactError) as error:
         kept = checkpoint.last_words() if checkpoint else ""
@@ -36,6 +37,12 @@ def errors_explained(checkpoint: Checkpoint | None = None) -> Iterator[None]:
         fail(str(error), code=1)
     except torch.OutOfMemoryError:
         fail("the GPU has too little free memory; --device cpu needs none", code=1)
+    except RuntimeError as error:
+        if not is_of_a_lost_rank(error):
+            raise
+        uninterrupted()  # torchrun ends the rest at once
+        kept = checkpoint.last_words() if checkpoint else ""
+        fail(f"another process of this training has ended{kept and f'; {kept}'}", code=1)
     except Interrupted as interrupted:
         kept = checkpoint.last_words() if checkpoint else ""
         fail(f"interrupted; {kept or 'nothing is kept'}", code=interrupted.exit_code)

@@ -33,6 +33,13 @@ Activate = Annotated[
     ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from where a training was interrupted.")]
+ResumeIfAny = Annotated[
+    bool,
+    typer.Option(
+        "--resume-if-any",
+        help="Likewise, or begin where nothing was: for what is started again by itself.",
+    ),
+]
 Checkpoints = Annotated[
     Path | None,
     typer.Option(

@@ -17,6 +17,7 @@ from service.engine.devices import resolve_device
 from service.places import CACHE, CACHE_BYTES, missing_extra, place_of
 from training.failures import fail
 from training.fitting.checkpoint import Checkpoint
+from training.fitting.ranks import ALONE, Ranks
 from training.options import CHECKPOINTS
 from training.publish import check_publishable
 
@@ -27,8 +28,9 @@ def check_name(name: str, kind: str = "", taken: Collection[str] = ()) -> None:
         fail(f"--name {name!r:.80} is none for a model{kind}: a-z, 0-9 and -, a letter first", code=2)
 
 
-def checkpoint_in(folder: Path | None, resume: bool) -> Checkpoint:
-    return Checkpoint(folder or CHECKPOINTS, resume=resume, tell=partial(typer.echo, err=True))
+def checkpoint_in(folder: Path | None, resume: bool, if_any: bool = False) -> Checkpoint:
+    tell = partial(typer.echo, err=True)
+    return Checkpoint(folder or CHECKPOINTS, resume=resume or if_any, if_any=if_any, tell=tell)
 
 
 def store_at(out: str) -> ArtifactStore:
@@ -53,8 +55,11 @@ def store_in(out: str, name: str, bytes_needed: int) -> ArtifactStore:
     return store
 
 
-def device_of(choice: str) -> torch.device:
+def device_of(choice: str, ranks: Ranks = ALONE) -> torch.device:
     try:
-        return resolve_device(choice)
+        device = resolve_device(ranks.device(choice))
     except RuntimeError:  # torch's own, which lists every kind of device that there is anywhere
         fail(f"--device {choice!r} is none of auto, cpu, cuda and cuda:N", code=2)
+    if ranks.size > 1 and device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device

@@ -83,7 +83,7 @@ def test_what_is_resumed_equals_what_never_stopped(
     if after < 13:  # the control: without the state of the random numbers they are others
         assert resuming.resumed
         torch.manual_seed(99)
-        resuming.resumed["random"] = torch.get_rng_state()
+        resuming.resumed["random"] = [{"cpu": torch.get_rng_state(), "cuda": None}]
         assert not torch.equal(tiny_fit(RECIPES[recipe], digits, resuming)[0], uninterrupted)
 
 
@@ -104,6 +104,17 @@ def test_a_checkpoint_of_another_training_is_refused_with_what_differs(tmp_path:
     resuming.check("digit", required=True)
 
 
+def test_what_is_started_again_by_itself_begins_where_its_own_file_is_not_there(tmp_path: Path) -> None:
+    kept(tmp_path)
+    for settings, epoch in (({**SETTINGS, "seed": 6}, None), (SETTINGS, 3)):
+        told: list[str] = []
+        again = Checkpoint(tmp_path, resume=True, if_any=True, tell=told.append)
+        again.check("digit", required=True)
+        again.open("digit", settings)
+        assert bool(again.resumed) == bool(epoch)
+        assert [f"after epoch {epoch} of 9" in line for line in told] == ([True] if epoch else [])
+
+
 def test_only_tensors_and_plain_values_are_read(tmp_path: Path) -> None:
     kept(tmp_path)
     (path,) = tmp_path.glob("*.pt")
@@ -117,7 +128,7 @@ def test_only_tensors_and_plain_values_are_read(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(CheckpointUnusable, match="no checkpoint of a training"):
             Checkpoint(tmp_path, resume=True, tell=str).open("digit", SETTINGS)
-    torch.save({"format": 1, "state": Code()}, path)
+    torch.save({"format": checkpoint_module.FORMAT, "state": Code()}, path)
     with pytest.raises(CheckpointUnusable, match="no checkpoint of a training"):
         Checkpoint(tmp_path, resume=True, tell=str).open("digit", SETTINGS)
     assert not marker.exists()

@@ -40,6 +40,7 @@ from training.evaluation.figures import (
 )
 from training.fitting.checkpoint import Checkpoint, Settings
 from training.fitting.fit import fit
+from training.fitting.ranks import ALONE, Ranks
 from training.publish import Candidate, publish, weights
 from training.record import git_commit, parameter_count, training_record
 
@@ -74,13 +75,16 @@ def train_digit(
     key: SigningKey | None = None,
     activation: Activation = IF_AS_GOOD,
     checkpoint: Checkpoint | None = None,
+    ranks: Ranks = ALONE,
 ) -> Manifest:
-    """Fit and publish.
+    """Fit and publish. Of several `ranks` all fit, and the first publishes, for which the rest wait.
 
-    Raises DataUnavailable, CheckpointUnusable, Diverged, PublishFailed or ArtifactError.
+    Raises DataUnavailable, LaunchUnusable, CheckpointUnusable, Diverged, PublishFailed or ArtifactError.
     """
     started = time.monotonic()
-    split = Split.load(data, recipe)
+    with ranks.first_of_machine():
+        split = Split.load(data, recipe)
+    ranks.check_same(lambda: split.sha256, "the images")
     train, validation = split.train.to(device), split.validation.to(device)
     hp = replace(recipe.hyperparameters, epochs=epochs or recipe.hyperparameters.epochs)
     if checkpoint:
@@ -93,11 +97,14 @@ def train_digit(
         checkpoint.open("digit", {**settings, **hp.as_dict(), **recipe.data()})
         started = checkpoint.began
     net = start(recipe, seed).to(device)
-    fitted, history = fit(net, recipe.objective, train, recipe.phases(hp), console, validation, checkpoint)
+    fitted, history = fit(
+        net, recipe.objective, train, recipe.phases(hp), console, validation, checkpoint, ranks
+    )
     record = training_record(
         recipe=recipe.name,
         hyperparameters=hp.as_dict()
         | recipe.data()
+        | ranks.settings()
         | {"parameters": parameter_count(fitted), "selected_epoch": history.selected_epoch},
         seed=seed,
         device=device,
@@ -105,11 +112,15 @@ def train_digit(
         started=started,
     )
     assert isinstance(fitted, nets.DigitNet)
-    curves = png(curves_figure(history, _title(record)))
-    manifest = calibrate_and_publish(fitted.cpu(), record, split, curves, store, key, activation)
-    if checkpoint:
-        checkpoint.discard()
-    return manifest
+
+    def published() -> Manifest:
+        curves = png(curves_figure(history, _title(record)))
+        manifest = calibrate_and_publish(fitted.cpu(), record, split, curves, store, key, activation)
+        if checkpoint:
+            checkpoint.discard()
+        return manifest
+
+    return ranks.by_first(published)
 
 
 def recalibrate_digit(

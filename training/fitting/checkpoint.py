@@ -18,7 +18,7 @@ import torch
 from service.artifacts.files import sync_directory, write_durably
 from training.record import git_commit
 
-FORMAT = 1
+FORMAT = 2
 SHARE_OF_TIME = 0.05  # that each of taking and writing a state may take; short epochs are not all kept
 
 Settings = Mapping[str, str | int | float | bool]
@@ -49,13 +49,17 @@ class Checkpoint:
     """The file of one training: replaced whole after an epoch, removed when its model is published.
 
     Its name ends in a digest of the training's settings, so those of different trainings never meet.
-    `resumed` is the state that `fit` goes on from, once `open` has found it.
+    `resumed` is the state that `fit` goes on from, once `open` has found it. With `if_any`, a training
+    whose file is not there begins.
     """
 
-    def __init__(self, folder: Path, *, resume: bool, tell: Callable[[str], object]) -> None:
+    def __init__(
+        self, folder: Path, *, resume: bool, tell: Callable[[str], object], if_any: bool = False
+    ) -> None:
         self.resumed: dict[str, Any] | None = None
         self._folder = folder
         self._resume = resume
+        self._if_any = if_any
         self._tell = tell
         self._path = folder
         self._settings: Settings = {}
@@ -71,7 +75,7 @@ class Checkpoint:
 
         Raises CheckpointUnusable; where a place to keep it is not `required`, that there is none is told.
         """
-        if self._resume and not _newest(self._folder, name):
+        if self._resume and not self._if_any and not _newest(self._folder, name):
             raise self._nothing_to_resume(name)
         probe = self._folder / f".probe.{os.getpid()}"
         try:
@@ -92,7 +96,10 @@ class Checkpoint:
         if not self._resume:
             self._set_aside_what_is_there()
             return
-        path = self._path if self._path.is_file() else _newest(self._folder, name)
+        path = self._path if self._path.is_file() else None
+        if not path and self._if_any:
+            return
+        path = path or _newest(self._folder, name)
         if not path:
             raise self._nothing_to_resume(name)
         content = _read(path)

@@ -16,10 +16,13 @@ from training.data import Rows
 from training.fitting.checkpoint import Checkpoint
 from training.fitting.history import Diverged, History
 from training.fitting.learner import Hyperparameters, Learner
+from training.fitting.ranks import ALONE, Forward, Ranks
 
 __all__ = ["Diverged", "History", "Hyperparameters", "Objective", "Phase", "batched", "fit"]
 
 EVALUATION_BATCH = 1_000
+
+RandomState = dict[str, Tensor | None]
 
 
 class Objective(NamedTuple):
@@ -44,6 +47,7 @@ def fit(
     console: Console,
     validation: Rows | None = None,
     checkpoint: Checkpoint | None = None,
+    ranks: Ranks = ALONE,
 ) -> tuple[nn.Module, History]:
     """Fit `net` in place by SGD, phase by phase, and return the weights to keep, in evaluation mode.
 
@@ -52,34 +56,42 @@ def fit(
     returned, otherwise the last; a later phase starts from the best so far. With `checkpoint`, what every
     epoch ended with is kept, and what it was resumed from is gone on with: the weights become the same, to
     the bit, on the same processor and number of threads. Raises Diverged.
+
+    Of several `ranks` each computes its share of every batch. Only the first has a `checkpoint`, judges and
+    is given the weights to keep; what the others are given is of no use.
     """
     epochs = sum(phase.hyperparameters.epochs for phase in phases)
     course = _Course(net, History(selected_epoch=epochs))
-    resumed = checkpoint.resumed if checkpoint else None
+    ranks.part_seeds()
+    resumed = ranks.by_first(lambda: checkpoint.resumed if checkpoint else None)
     if resumed:
         course.load_state_dict(resumed)
+        _tell_of_other_ranks(resumed, ranks, console)
+    forward = ranks.parallel(net, objective.forward)
     with _progress(console) as progress:
         steps = [_steps(train, phase.hyperparameters) for phase in phases]
         task = progress.add_task("training", total=sum(steps), completed=sum(steps[: course.phase]))
         for phase in phases[course.phase :]:
-            if course.best is not net:
-                net.load_state_dict(course.best.state_dict())
+            if course.phase or resumed:
+                net.load_state_dict(ranks.by_first(course.best.state_dict))
             learner = Learner(net, phase.hyperparameters, steps[course.phase])
             if resumed:
-                _go_back(resumed, learner, train.inputs.device)
+                _go_back(resumed, learner, train.inputs.device, ranks)
                 progress.advance(task, course.epoch * _steps_an_epoch(train, phase.hyperparameters))
                 resumed = None
 
             def step(batch_loss: Tensor, learner: Learner = learner) -> None:
                 learner.step(batch_loss)
-                course.history.add_batch(batch_loss.detach(), progress.console)
+                course.history.add_batch(batch_loss.detach(), progress.console, ranks)
                 progress.advance(task)
 
             while course.epoch < phase.hyperparameters.epochs:
-                _train_epoch(net.train(), objective, train, phase, step)
-                course.end_epoch(learner.judged, objective, validation, console)
+                net.train()
+                _train_epoch(forward, objective, train, phase, step, ranks)
+                course.end_epoch(learner.judged, objective, validation, console, ranks)
+                random = ranks.of_all(_random_state(train.inputs.device))
                 if checkpoint:
-                    state = partial(_state, course, learner, train.inputs.device)
+                    state = partial(_state, course, learner, random)
                     checkpoint.keep(len(course.history.train_loss), epochs, state)
             course.phase, course.epoch = course.phase + 1, 0
     return course.best.eval(), course.history
@@ -95,12 +107,17 @@ class _Course:
     epoch: int = 0
 
     def end_epoch(
-        self, judged: nn.Module, objective: Objective, validation: Rows | None, console: Console
+        self,
+        judged: nn.Module,
+        objective: Objective,
+        validation: Rows | None,
+        console: Console,
+        ranks: Ranks,
     ) -> None:
         """Raises Diverged."""
-        self.history.end_epoch()
+        self.history.end_epoch(ranks)
         self.epoch += 1
-        if not validation:
+        if not validation or not ranks.first:
             self.best = judged
         elif _judge(judged.eval(), objective, validation, self.history, console):
             self.best = copy.deepcopy(judged)
@@ -116,34 +133,52 @@ class _Course:
         self.history.load_state_dict(state["history"])
 
 
-def _state(course: _Course, learner: Learner, device: torch.device) -> dict[str, Any]:
-    """All that the rest of a fit depends on."""
-    return {
-        **course.state_dict(),
-        "learner": learner.state_dict(),
-        "random": torch.get_rng_state(),
-        "random_cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
-    }
+def _state(course: _Course, learner: Learner, random: list[RandomState]) -> dict[str, Any]:
+    """All that the rest of a fit depends on. `random`: of each rank."""
+    return {**course.state_dict(), "learner": learner.state_dict(), "random": random}
 
 
-def _go_back(state: dict[str, Any], learner: Learner, device: torch.device) -> None:
+def _random_state(device: torch.device) -> RandomState:
+    cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def _go_back(state: dict[str, Any], learner: Learner, device: torch.device, ranks: Ranks) -> None:
     """Put everything that `_Course` does not hold back to where `_state` was taken."""
     learner.load_state_dict(state["learner"])
-    torch.set_rng_state(state["random"])
-    if state["random_cuda"] is not None:
-        torch.cuda.set_rng_state(state["random_cuda"], device)
+    if ranks.rank < len(state["random"]):
+        random = state["random"][ranks.rank]
+        torch.set_rng_state(random["cpu"])
+        if random["cuda"] is not None:
+            torch.cuda.set_rng_state(random["cuda"], device)
+
+
+def _tell_of_other_ranks(state: dict[str, Any], ranks: Ranks, console: Console) -> None:
+    before = len(state["random"])
+    if before != ranks.size:
+        console.print(
+            f"Warning: {before} processes then and {ranks.size} now: the weights will not be those of a"
+            " training that never stopped"
+        )
 
 
 def _train_epoch(
-    net: nn.Module, objective: Objective, train: Rows, phase: Phase, step: Callable[[Tensor], None]
+    forward: Forward,
+    objective: Objective,
+    train: Rows,
+    phase: Phase,
+    step: Callable[[Tensor], None],
+    ranks: Ranks,
 ) -> None:
     device, hp = train.inputs.device, phase.hyperparameters
-    for index in torch.randperm(len(train.inputs)).split(hp.batch_size):
-        batch = train.take(index.to(device))
+    for index in ranks.by_first(partial(torch.randperm, len(train.inputs))).split(hp.batch_size):
+        own, weight = ranks.share(index)
+        batch = train.take(own.to(device))
         inputs = phase.augment(batch.inputs) if phase.augment else batch.inputs
         with torch.autocast(device.type, torch.bfloat16, enabled=hp.bfloat16):
-            outputs = objective.forward(net, inputs)
-        step(objective.loss(outputs.to(torch.float32), batch.targets))
+            outputs = forward(inputs)
+        loss = objective.loss(outputs.to(torch.float32), batch.targets)
+        step(loss if weight == 1 else loss * weight)
 
 
 def batched(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:

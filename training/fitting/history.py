@@ -8,6 +8,8 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from training.fitting.ranks import ALONE, Ranks
+
 REPORT_EVERY_BATCHES = 300
 
 
@@ -27,18 +29,18 @@ class History:
     _window: list[Tensor] = field(default_factory=list)
     _epoch: list[Tensor] = field(default_factory=list)
 
-    def add_batch(self, loss: Tensor, console: Console) -> None:
+    def add_batch(self, loss: Tensor, console: Console, ranks: Ranks = ALONE) -> None:
         self._epoch.append(loss)
         self._window.append(loss)
         if len(self._window) == REPORT_EVERY_BATCHES:
             batch = REPORT_EVERY_BATCHES * (len(self.running_loss) + 1)
-            self.running_loss.append((batch, _mean(self._window)))
+            self.running_loss.append((batch, _mean(self._window, ranks)))
             self._window.clear()
             console.print(f"mini-batch {batch}: running loss {self.running_loss[-1][1]:.4f}")
 
-    def end_epoch(self) -> None:
+    def end_epoch(self, ranks: Ranks = ALONE) -> None:
         """Raises Diverged."""
-        self.train_loss.append(_mean(self._epoch))
+        self.train_loss.append(_mean(self._epoch, ranks))
         self._epoch.clear()
         if not math.isfinite(self.train_loss[-1]):
             epoch = len(self.train_loss)
@@ -52,6 +54,6 @@ class History:
         vars(self).update(state)
 
 
-def _mean(losses: list[Tensor]) -> float:
+def _mean(losses: list[Tensor], ranks: Ranks) -> float:
     device = losses[-1].device  # those of a checkpoint are on the CPU
-    return torch.stack([loss.to(device) for loss in losses]).mean().item()
+    return ranks.mean(torch.stack([loss.to(device) for loss in losses]).mean()).item()

@@ -30,8 +30,12 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def uninterrupted() -> None:
+    """What is cleaned up and written from here on takes moments; a signal would break it off."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _raise(number: int, _frame: FrameType | None) -> None:
-    # What is cleaned up and written from here on takes moments; a second signal would break it off.
-    for other in SIGNALS:
-        signal.signal(other, signal.SIG_IGN)
+    uninterrupted()
     raise Interrupted(number)

@@ -1,17 +1,30 @@
 """The command `picture`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from service.artifacts.manifest import printable
 from service.artifacts.signatures import SigningKey
 from training.activation import Activation
+from training.data import Rows
 from training.failures import errors_explained
-from training.options import DEFAULT_OUT, Activate, Checkpoints, Device, Epochs, Out, Resume, Seed, Sign
-from training.preflight import check_name, checkpoint_in, device_of, store_in
+from training.fitting.ranks import joined, launched
+from training.options import (
+    DEFAULT_OUT,
+    Activate,
+    Checkpoints,
+    Device,
+    Epochs,
+    Out,
+    Resume,
+    ResumeIfAny,
+    Seed,
+    Sign,
+)
+from training.preflight import check_name, checkpoint_in, device_of, store_at, store_in
 from training.tables import print_result
 
 cli = typer.Typer()
@@ -49,6 +62,7 @@ def picture(
     sign: Sign = None,
     activate: Activate = None,
     resume: Resume = False,
+    resume_if_any: ResumeIfAny = False,
     checkpoints: Checkpoints = None,
 ) -> None:
     """Pictures of anything, told apart by the folders that they lie in."""
@@ -56,23 +70,22 @@ def picture(
     from training.pictures.picture_recipe import SIZE
     from training.pictures.picture_training import train_picture
 
-    console, told = Console(), list[str]()
-    checkpoint = checkpoint_in(checkpoints, resume)
+    told = list[str]()
+    checkpoint = checkpoint_in(checkpoints, resume, resume_if_any)
     check_name(name, " of pictures", NAMES_OF_OTHERS)
-    with errors_explained(checkpoint):
-        key = SigningKey(sign) if sign else None
-        store = store_in(out, name, BYTES_NEEDED)
-        checkpoint.check(name, required=checkpoints is not None)
-        if data:
-            pictures = load_pictures(data, SIZE, console)
-        else:
-            pictures = load_cifar10(DOWNLOADED_TO, SIZE, download=True)
-        counts = " and ".join(f"{len(rows.inputs):,} to {use}" for use, rows in pictures.uses())
-        typer.echo(printable(f"{len(pictures.labels):,} classes of pictures; {counts} with"))
-        for line in pictures.skipped[:MOST_TOLD]:
-            typer.echo(printable(f"left out: {line}"), err=True)
-        if more := pictures.skipped[MOST_TOLD:]:
-            typer.echo(f"left out: {len(more):,} more", err=True)
+    with errors_explained(checkpoint), joined(launched()) as ranks:
+        console = ranks.console()
+        key = SigningKey(sign) if sign and ranks.first else None
+        store = store_in(out, name, BYTES_NEEDED) if ranks.first else store_at(out)
+        if ranks.first:
+            checkpoint.check(name, required=checkpoints is not None)
+        with ranks.first_of_machine():
+            if data:
+                pictures = load_pictures(data, SIZE, console)
+            else:
+                pictures = load_cifar10(DOWNLOADED_TO, SIZE, download=True)
+        if ranks.first:
+            _tell_of(len(pictures.labels), pictures.uses(), pictures.skipped)
         manifest = train_picture(
             name,
             store,
@@ -81,10 +94,21 @@ def picture(
             mirror=mirror,
             epochs=epochs,
             seed=seed,
-            device=device_of(device),
+            device=device_of(device, ranks),
             key=key,
             activation=Activation(activate, told.append),
-            checkpoint=checkpoint,
+            checkpoint=checkpoint if ranks.first else None,
+            ranks=ranks,
         )
-    print_result(console, manifest, {})
-    typer.echo("\n".join(told))
+    if ranks.first:
+        print_result(console, manifest, {})
+        typer.echo("\n".join(told))
+
+
+def _tell_of(classes: int, uses: Sequence[tuple[str, Rows]], skipped: Sequence[str]) -> None:
+    counts = " and ".join(f"{len(rows.inputs):,} to {use}" for use, rows in uses)
+    typer.echo(printable(f"{classes:,} classes of pictures; {counts} with"))
+    for line in skipped[:MOST_TOLD]:
+        typer.echo(printable(f"left out: {line}"), err=True)
+    if more := skipped[MOST_TOLD:]:
+        typer.echo(f"left out: {len(more):,} more", err=True)

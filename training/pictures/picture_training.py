@@ -24,6 +24,7 @@ from training.evaluation.figures import (
 )
 from training.fitting.checkpoint import Checkpoint, Settings
 from training.fitting.fit import History, Hyperparameters, fit
+from training.fitting.ranks import ALONE, Ranks
 from training.pictures.picture_archive import StoredPictureNet
 from training.pictures.picture_card import picture_card
 from training.pictures.picture_data import PictureData
@@ -57,37 +58,46 @@ def train_picture(
     key: SigningKey | None = None,
     activation: Activation = IF_AS_GOOD,
     checkpoint: Checkpoint | None = None,
+    ranks: Ranks = ALONE,
 ) -> Manifest:
     """Fit and publish. `mirror`: what is turned left to right is of the same class.
 
-    Raises CheckpointUnusable, Diverged, PublishFailed or ArtifactError.
+    Of several `ranks` all fit, and the first publishes, for which the rest wait.
+    Raises LaunchUnusable, CheckpointUnusable, Diverged, PublishFailed or ArtifactError.
     """
     started = time.monotonic()
+    ranks.check_same(data.sha256, "the pictures")
     hp = hyperparameters(len(data.train.inputs), epochs)
     net, history = fitted(
-        name, data, hp, console, mirror=mirror, seed=seed, device=device, checkpoint=checkpoint
+        name, data, hp, console, mirror=mirror, seed=seed, device=device, checkpoint=checkpoint, ranks=ranks
     )
-    stored = StoredPictureNet(net.cpu(), mirror).eval()
-    further: Settings = {
-        "mean_of_mirrored": mirror,
-        "widths": ", ".join(map(str, WIDTHS)),
-        "parameters": parameter_count(net),
-        "selected_epoch": history.selected_epoch,
-        "temperature": fit_temperature(stored, data.validation),
-    }
-    record = training_record(
-        recipe=RECIPE,
-        hyperparameters={**hp.as_dict(), **data_steps(mirror), **further},
-        seed=seed,
-        device=device,
-        data_sha256=data.sha256(),
-        started=checkpoint.began if checkpoint else started,
-    )
-    candidate = _candidate(name, stored, record, data, png(curves_figure(history, f"{name} by {RECIPE}")))
-    manifest = publish(candidate, store, key, activation)
-    if checkpoint:
-        checkpoint.discard()
-    return manifest
+
+    def published() -> Manifest:
+        stored = StoredPictureNet(net.cpu(), mirror).eval()
+        further: Settings = {
+            "mean_of_mirrored": mirror,
+            "widths": ", ".join(map(str, WIDTHS)),
+            "parameters": parameter_count(net),
+            "selected_epoch": history.selected_epoch,
+            "temperature": fit_temperature(stored, data.validation),
+        }
+        record = training_record(
+            recipe=RECIPE,
+            hyperparameters={**hp.as_dict(), **data_steps(mirror), **ranks.settings(), **further},
+            seed=seed,
+            device=device,
+            data_sha256=data.sha256(),
+            started=checkpoint.began if checkpoint else started,
+        )
+        candidate = _candidate(
+            name, stored, record, data, png(curves_figure(history, f"{name} by {RECIPE}"))
+        )
+        manifest = publish(candidate, store, key, activation)
+        if checkpoint:
+            checkpoint.discard()
+        return manifest
+
+    return ranks.by_first(published)
 
 
 def fitted(
@@ -100,6 +110,7 @@ def fitted(
     seed: int,
     device: torch.device,
     checkpoint: Checkpoint | None,
+    ranks: Ranks = ALONE,
 ) -> tuple[PictureNet, History]:
     """The net of the best epoch. Raises CheckpointUnusable or Diverged."""
     if checkpoint:
@@ -113,7 +124,7 @@ def fitted(
         checkpoint.open(name, {**settings, **hp.as_dict(), **data_steps(mirror)})
     net = start(data.train.inputs, len(data.labels), seed).to(device)
     train, validation = data.train.to(device), data.validation.to(device)
-    best, history = fit(net, OBJECTIVE, train, phases(hp, mirror), console, validation, checkpoint)
+    best, history = fit(net, OBJECTIVE, train, phases(hp, mirror), console, validation, checkpoint, ranks)
     assert isinstance(best, PictureNet)
     return best, history
 
