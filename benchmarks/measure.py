@@ -25,7 +25,7 @@ from benchmarks.rpc import probabilities, run_rpc
 from benchmarks.scenarios import CNN, PATHS, SOFTMAX_MLP, Bodies, Scenario, fields
 from benchmarks.servers import CONSTANT, EMPTY, Server, rpc_port
 from service.artifacts.store import ArtifactStore
-from service.engine.predictor import torchscript_accepted
+from service.engine.ways import torchscript_accepted
 
 ARTIFACTS = Path(__file__).parent.parent / "artifacts"
 FOLDERS = {  # the version folders of the models that are measured; the first is not shipped

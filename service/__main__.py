@@ -1,4 +1,4 @@
-"""`python -m service` serves; `models` and `key` are for its operators."""
+"""`python -m service` serves; `models`, `key` and `--explain-engine` are for its operators."""
 
 import io
 import os
@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from service import __version__, commands, installing
+from service.artifacts.manifest import ArtifactError
 from service.artifacts.shipped import root_of
 from service.artifacts.signatures import KeyUnusable, TrustedKeys
 from service.connections.listening import AddressUnusable
@@ -100,6 +101,10 @@ def serve(
     trusted_keys: Annotated[Path | None, _option("trusted_keys")] = None,
     max_body_bytes: Annotated[int | None, _option("max_body_bytes")] = None,
     max_image_pixels: Annotated[int | None, _option("max_image_pixels")] = None,
+    explain_engine: Annotated[
+        bool,
+        typer.Option(help="Say how every live model would be computed on this machine, and why so; exit."),
+    ] = False,
     version: Annotated[
         bool,
         typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
@@ -122,7 +127,10 @@ def serve(
         settings = read_settings(**given)
         settings = settings.model_copy(update={"artifacts": root_of(settings)})
         _check(settings)
-        run(settings)
+        if explain_engine:
+            _explain(settings)
+        else:
+            run(settings)
     except _UNUSABLE as error:
         raise typer.BadParameter(str(error)) from error
     except AddressUnusable as error:
@@ -140,6 +148,17 @@ def key(
         typer.echo(add_key(file, name))
     except KeysUnreadable as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _explain(settings: Settings) -> None:
+    from service.explaining import explained_engines
+
+    try:
+        for line in explained_engines(settings):
+            typer.echo(line)
+    except ArtifactError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
 
 
 def _is_readable(folder: Path) -> bool:

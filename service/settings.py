@@ -17,7 +17,7 @@ PREFIX = "SERVICE_"
 # No more than the clocks, counters and messages that values go into can hold; far beyond what is of use.
 MOST_SECONDS, MOST_PROCESSES, MOST_KEPT, MOST = 1_000_000, 1_024, 64, 2**53
 
-Precision = Literal["float32", "bfloat16", "float16"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 StartMethod = Literal["auto", "fork", "spawn"]
 LogFormat = Literal["text", "json"]
 Traces = Literal["off", "console", "otlp"]
@@ -134,8 +134,10 @@ class Settings(BaseSettings):
         " less one.",
     )
     precision: Precision = Field(
-        "float32",
-        description="float32, bfloat16 or float16. Half precision moves probabilities by up to 0.02.",
+        "auto",
+        description="auto, float32, bfloat16 or float16. auto computes in float32, or in int8 where the"
+        " archive holds it, the check passes and it is quicker; float32 never does. Half precision moves"
+        " probabilities by up to 0.02.",
     )
     access_log: bool = Field(False, description="One line in the log for every request.")
     log_format: LogFormat = Field(

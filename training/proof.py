@@ -14,7 +14,10 @@ from torch import Tensor, nn
 
 from service.artifacts.manifest import ArtifactError
 from service.artifacts.store import title
-from service.engine.predictor import load
+from service.engine.devices import AsItIs
+from service.engine.predictor import MAX_BATCH_ROWS, load
+from service.engine.tensors import first_line
+from service.engine.ways import quantized_runner, torchscript_accepted
 from service.errors import InferenceFailed
 
 CHECK_TOLERANCE = 1e-4
@@ -50,9 +53,18 @@ class FreshProcess:
         if not difference <= CHECK_TOLERANCE:
             raise PublishFailed(f"the reloaded archive differs from the network by {difference:.3g}")
 
-    def _ask(self, folder: Path, rows: NDArray[Any] | None) -> NDArray[Any] | None:
+    def run_form(self, archive: bytes, rows: Tensor) -> Tensor:
+        """The answers of an archive of quantized layers, loaded there.
+
+        Raises PublishFailed or ArtifactError.
+        """
+        answers = self._ask(archive, rows.numpy())
+        assert answers is not None
+        return torch.from_numpy(answers)
+
+    def _ask(self, what: Path | bytes, rows: NDArray[Any] | None) -> NDArray[Any] | None:
         try:
-            self._connection.send((folder, rows))
+            self._connection.send((what, rows))
             if not self._connection.poll(ANSWER_S):
                 raise PublishFailed(f"The archive had not answered after {ANSWER_S:.0f} s.")
             answer: Answer = self._connection.recv()
@@ -111,7 +123,10 @@ def _replay(publisher: Connection) -> None:
     with suppress(EOFError, OSError):
         publisher.send("started")
         while True:
-            publisher.send(_loaded_and_asked(*publisher.recv()))
+            what, rows = publisher.recv()
+            publisher.send(
+                _form_asked(what, rows) if isinstance(what, bytes) else _loaded_and_asked(what, rows)
+            )
 
 
 def _loaded_and_asked(folder: Path, rows: NDArray[Any] | None) -> Answer:
@@ -123,3 +138,15 @@ def _loaded_and_asked(folder: Path, rows: NDArray[Any] | None) -> Answer:
         return error
     except InferenceFailed as error:
         return ArtifactError(f"{title(folder)}: the model fails on the rows of its proof: {error}")
+
+
+def _form_asked(archive: bytes, rows: NDArray[Any]) -> Answer:
+    try:
+        with torchscript_accepted():
+            run = quantized_runner(archive)
+        with AsItIs():
+            parts = [run(part) for part in torch.from_numpy(rows).split(MAX_BATCH_ROWS)]
+            answers: NDArray[Any] = torch.cat(parts).numpy()
+        return answers
+    except (RuntimeError, ValueError, AttributeError) as error:
+        return ArtifactError(first_line(error))

@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from service.artifacts.interface import Output, PictureInput, TableInput
 from service.artifacts.manifest import (
     MODEL_FILE,
     Check,
+    Form,
     Kind,
     Manifest,
     Metric,
@@ -33,10 +34,12 @@ from service.artifacts.manifest import (
 )
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore, read_further_files, write_manifest
-from service.engine.predictor import torchscript_accepted
 from service.engine.tensors import encode_tensor
+from service.engine.ways import FORM_FILE, torchscript_accepted
 from training.activation import IF_AS_GOOD, Activation
+from training.forms import Comparing, FormMade, forms_of
 from training.proof import CHECK_TOLERANCE, FreshProcess, PublishFailed, fresh_process
+from training.quantization import Quantization
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Candidate:
     check_rows: Tensor
     proof_rows: Tensor
     files: Mapping[str, bytes]
+    quantization: Quantization | None = None  # None: it is published in float32 alone
 
 
 def check_publishable(name: str, store: ArtifactStore, bytes_needed: int) -> None:
@@ -82,6 +86,7 @@ def publish(
 ) -> Manifest:
     """Publish as the next version, signed by `key`; it becomes live unless the live one is better.
 
+    Where it says how, its int8 form is published beside it, or `activation` is told why not.
     Raises PublishFailed when the reloaded archive differs from the network or cannot be written, and
     ArtifactError when the service would refuse it; in all cases nothing becomes visible.
     """
@@ -89,10 +94,16 @@ def publish(
     model = script(net)
 
     with fresh_process() as process:
+        how = candidate.quantization
+        forms = list[FormMade]()
+        if how:
+            comparing = Comparing(net, candidate.proof_rows, candidate.output, process)
+            forms = forms_of(comparing, how, script, activation.tell)
+        model = with_forms(model, {made.form.name: made.archive for made in forms})
 
         def fill(staged: Path, version: int) -> Manifest:
             _write_files(staged, {MODEL_FILE: model, **candidate.files})
-            manifest = _manifest(candidate, net, version, model)
+            manifest = _manifest(candidate, net, version, model, [made.form for made in forms])
             write_manifest(staged, manifest, key.sign if key else None)
             process.prove(staged, net, candidate.proof_rows)
             return manifest
@@ -176,14 +187,45 @@ def script(net: nn.Module) -> bytes:
 
     Source positions are left out: they name folders of the machine that trained.
     """
-    saved, archive = io.BytesIO(), io.BytesIO()
+    saved = io.BytesIO()
+    _take_for_what_they_are(net)
     with torchscript_accepted():
         torch.jit.save(torch.jit.script(net), saved)
-    with zipfile.ZipFile(saved) as source, zipfile.ZipFile(archive, "w") as target:
-        for record in source.infolist():
-            if not record.filename.endswith(".debug_pkl"):
-                target.writestr(zipfile.ZipInfo(record.filename), source.read(record))
-    return archive.getvalue()
+    return _repacked(saved, lambda name: not name.endswith(".debug_pkl"))
+
+
+def _take_for_what_they_are(net: nn.Module) -> None:
+    """TorchScript knows builtin functions by where they are in memory, also those that are gone since.
+
+    Operators that are declared twice are, as `torch.ao` does. A list that has come to lie there would be a
+    "builtin [that] cannot be used as a value", once in some runs.
+    """
+    builtins = torch.jit._builtins._get_builtin_table()
+    for module in net.modules():
+        for value in vars(module).values():
+            if not callable(value):
+                builtins.pop(id(value), None)
+
+
+def with_forms(model: bytes, forms: Mapping[str, bytes]) -> bytes:
+    """An archive that holds others, by their names. Who loads it sees nothing of them unless asked for."""
+    further = {FORM_FILE.format(name): archive for name, archive in forms.items()}
+    return _repacked(io.BytesIO(model), lambda _: True, further) if forms else model
+
+
+def _repacked(
+    archive: io.BytesIO, wanted: Callable[[str], bool], further: Mapping[str, bytes] | None = None
+) -> bytes:
+    """`further`: what torch calls extra files, by their names."""
+    repacked = io.BytesIO()
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(repacked, "w") as target:
+        records = [record.filename for record in source.infolist() if wanted(record.filename)]
+        for name in records:
+            target.writestr(zipfile.ZipInfo(name), source.read(name))
+        for name, content in (further or {}).items():
+            root = records[0].partition("/")[0]
+            target.writestr(zipfile.ZipInfo(f"{root}/extra/{name}"), content)
+    return repacked.getvalue()
 
 
 def weights(model: bytes) -> dict[str, Tensor]:
@@ -203,7 +245,9 @@ def _fresh_staging(folder: Path) -> Path:
     return staged
 
 
-def _manifest(candidate: Candidate, net: nn.Module, version: int, model: bytes) -> Manifest:
+def _manifest(
+    candidate: Candidate, net: nn.Module, version: int, model: bytes, forms: Sequence[Form]
+) -> Manifest:
     with torch.inference_mode():
         answers = net(candidate.check_rows)
     return Manifest(
@@ -222,4 +266,5 @@ def _manifest(candidate: Candidate, net: nn.Module, version: int, model: bytes) 
             outputs=encode_tensor(answers),
             tolerance=CHECK_TOLERANCE,
         ),
+        forms=tuple(forms),
     )

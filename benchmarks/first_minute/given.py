@@ -11,7 +11,7 @@ from torchvision.models import mobilenet_v3_small
 from benchmarks.environments import NotBuilt
 from benchmarks.first_minute.packages import PROJECT
 from service.artifacts.store import ArtifactStore
-from service.engine.predictor import torchscript_accepted
+from service.engine.ways import torchscript_accepted
 
 SCANS = 1_000
 

@@ -30,7 +30,7 @@ def contradictions(manifest: Manifest) -> list[str]:
         found = [*_of_columns(rows.columns), *clashes(rows.columns, answers)]
     else:
         found = [*_of_picture(manifest.kind, rows, answers.labels)]
-    return [*found, *_of_answers(answers), *_of_check(manifest)]
+    return [*found, *_of_answers(answers), *_of_check(manifest), *_of_forms(manifest)]
 
 
 def clashes(columns: Sequence[Column], answers: Output) -> list[str]:
@@ -152,6 +152,12 @@ def _of_check(manifest: Manifest) -> Iterator[str]:
             yield f"check.{field} are {_form(data)}, not {spec.dtype} {['rows', *spec.row_shape]}"
     if check.inputs.shape[0] != check.outputs.shape[0]:
         yield f"check.outputs are {check.outputs.shape[0]} rows for {check.inputs.shape[0]} of check.inputs"
+
+
+def _of_forms(manifest: Manifest) -> Iterator[str]:
+    names = [form.name for form in manifest.forms]
+    if len(set(names)) != len(names):
+        yield f"forms are not distinct: {', '.join(names)}"
 
 
 def _form(data: TensorData) -> str:

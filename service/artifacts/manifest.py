@@ -23,6 +23,9 @@ Kind = Literal["table", "picture", "digit"]
 # The longest that a message shows of what others wrote.
 MAX_SHOWN = 200
 
+# The most that the answers of another form may differ from the plain one's, where a row is hard.
+MAX_FORM_TOLERANCE = 0.2
+
 
 class ArtifactError(Exception):
     """An artifact that must not be served: missing, altered, malformed or answering wrongly."""
@@ -87,6 +90,20 @@ class Check(Frozen):
     tolerance: float = Field(ge=0, description="Largest absolute difference that still passes.")
 
 
+class Form(Frozen):
+    """The same weights once more in the archive, rounded, so that they are computed in less time.
+
+    A service takes the quickest form that it knows and that passes the check, within `tolerance`.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$", description="Such as int8.")
+    tolerance: float = Field(
+        gt=0, le=MAX_FORM_TOLERANCE, description="Its answers differ from the plain form's by no more."
+    )
+    decisions_changed: float = Field(ge=0, le=1, description="Share of `rows` that it decides otherwise.")
+    rows: int = Field(ge=1, description="Rows that both were compared on when they were published.")
+
+
 class Manifest(Frozen):
     """All that is known of one published version."""
 
@@ -103,6 +120,8 @@ class Manifest(Frozen):
     metrics: tuple[Metric, ...] = ()
     training: TrainingRecord | None = Field(None, description="Null: nobody knows.")
     check: Check
+    # Left out of the document where there are none, so that older services read it.
+    forms: tuple[Form, ...] = Field((), max_length=8, exclude_if=lambda forms: not forms)
 
     @model_validator(mode="before")
     @classmethod

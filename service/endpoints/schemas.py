@@ -62,6 +62,23 @@ class Ready(BaseModel):
     models: dict[str, int] = Field(description="The live version of every model.")
 
 
+class WayTaken(BaseModel):
+    """For a batch of `rows` rows, and of more up to the next that is listed."""
+
+    rows: int
+    way: str = Field(description="plain, optimized, ink, onednn, or a form of the weights such as int8.")
+    of_plain: float | None = Field(
+        description="Its time over the plain way's when both were timed; null where there is one way."
+    )
+
+
+class Engine(BaseModel):
+    """How a model is computed on this machine, as the process that was asked has found it."""
+
+    taken: list[WayTaken]
+    not_taken: dict[str, str] = Field(description="Why other ways and forms are not.")
+
+
 class ModelInfo(BaseModel):
     """One model of this service. `version` and `manifest` are null while none can be served."""
 
@@ -81,6 +98,7 @@ class ModelInfo(BaseModel):
     refused: str | None = Field(
         description="Why the version that was activated is not served; an older one may be."
     )
+    engine: Engine | None
     manifest: Manifest | None
 
 

@@ -1,31 +1,26 @@
-"""One loaded model: verified, checked against what training saw, warmed up, then asked for answers.
+"""One loaded model: verified, checked against what training saw, warmed up, then asked for answers."""
 
-Of the service only this module, and `fusion` and `sparse` for it, know TorchScript; another format is one
-more branch in `load`.
-"""
-
-import io
 import math
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from service.artifacts.fitness import contradictions, improbable
+from service.artifacts.fitness import contradictions
 from service.artifacts.manifest import MANIFEST_FILE, ArtifactError, Manifest
 from service.artifacts.signatures import TrustedKeys
 from service.artifacts.store import MAX_MODEL_BYTES, read_manifest, read_model, title
+from service.engine.checking import replay
 from service.engine.devices import AsItIs, Runner, runner
-from service.engine.fusion import fuse_linear_layers
-from service.engine.quickest import FUSED_ROWS, by_size, quickest, seconds_of
-from service.engine.sparse import linear_of_ink, read_sparsely
+from service.engine.explained import Explained, explained
+from service.engine.quickest import Timing, by_size, quickest, seconds_of, timed
 from service.engine.tensors import DTYPES, decode_tensor, first_line
+from service.engine.ways import Way, Ways, exact_ways, log_missing, other_forms, torchscript_accepted
 from service.errors import InferenceFailed
 from service.settings import Precision
 
@@ -45,6 +40,8 @@ FEW_NUMBERS = 64
 # How far probabilities may be from training's when they are computed in half precision.
 HALF_TOLERANCE = 0.02
 
+CPU = torch.device("cpu")
+
 
 class Predictor:
     """Answers batches with one version of one model on one device. One batch at a time."""
@@ -55,6 +52,7 @@ class Predictor:
         self.quick = False
         self.slow_rows: int | None = None  # no batch should have more, where larger ones take long
         self.choice: Choice | None = None
+        self.explained: Explained | None = None
         self._run = run
         self._dtype = DTYPES[manifest.input.dtype]
         self._row_shape = torch.Size(manifest.input.row_shape)
@@ -150,7 +148,8 @@ def read(
 def prepare(artifact: Artifact, device: torch.device, precision: Precision = "float32") -> Predictor:
     """Make an artifact ready to answer: optimise it, replay its check, warm up.
 
-    In half precision its answers may differ from training's by HALF_TOLERANCE.
+    In half precision its answers may differ from training's by HALF_TOLERANCE; with `auto` it may take any
+    form that the archive holds and whose answers differ by no more than the manifest says.
     Raises ArtifactError when it must not be served. Whoever wrote it decides how long this takes.
     """
     return prepared(artifact, device, precision)(None)
@@ -162,6 +161,7 @@ class Choice(NamedTuple):
     ways: tuple[int, ...]  # the quickest, by the number of rows; none where there is one way
     quick: bool
     slow_rows: int | None
+    timings: tuple[Timing, ...] = ()
 
 
 def prepared(
@@ -174,38 +174,82 @@ def prepared(
     """
     where, manifest, model = artifact
     assert model is not None
-    dtype: torch.dtype = getattr(torch, precision)
+    dtype: torch.dtype = torch.float32 if precision == "auto" else getattr(torch, precision)
     half = dtype != torch.float32
     row = example_row(manifest)
+    on_cpu = device.type == "cpu"
     try:
         with torchscript_accepted():
-            plain, *others = _ways(model, device, row, several=device.type == "cpu" and not half)
+            exact = exact_ways(model, device, row, several=on_cpu and not half)
     except (RuntimeError, ValueError) as error:
         raise ArtifactError(f"{where}: not a TorchScript archive: {first_line(error)}") from error
     tolerance = HALF_TOLERANCE if half else manifest.check.tolerance
     with _checked(where):
-        if others:  # each of them answers some of the batches
-            for way in (plain, *others):
-                _replay_check(Predictor(way, manifest, device), tolerance)
+        if len(exact) > 1:  # each of them answers some of the batches
+            for way in exact:
+                replay(Predictor(way.run, manifest, device).predict, manifest, tolerance)
+    ways, missing = tuple(exact), dict[str, str]()
+    if precision == "auto" and on_cpu:
+        forms, missing = _sound(other_forms(model, manifest), manifest)
+        ways += forms
+        log_missing(where, missing)
+    elif manifest.forms:
+        why = f"--precision {precision}" if on_cpu else f"device {device}"
+        missing = {form.name: why for form in manifest.forms}
+    return lambda chosen: _ready(where, manifest, device, dtype, ways, missing, chosen)
 
-    def rest(chosen: Choice | None) -> Predictor:
-        with _checked(where):
-            by_rows = chosen.ways if chosen else ()
-            with AsItIs():
-                if others and not chosen:
-                    by_rows = quickest([plain, *others], row, BATCH_SIZES, SLOW_S)
-                call = by_size([plain, *others], by_rows) if by_rows else plain
-                run = runner(call, row, device, dtype, BATCH_SIZES)
-            predictor = Predictor(run, manifest, device)
-            _replay_check(predictor, tolerance)
-            if chosen:
-                predictor.quick, predictor.slow_rows = chosen.quick, chosen.slow_rows
-            else:
-                predictor.warm_up()
-            predictor.choice = Choice(by_rows, predictor.quick, predictor.slow_rows)
-            return predictor
 
-    return rest
+def _ready(
+    where: str,
+    manifest: Manifest,
+    device: torch.device,
+    dtype: torch.dtype,
+    ways: tuple[Way, ...],
+    missing: Mapping[str, str],
+    chosen: Choice | None,
+) -> Predictor:
+    """The predictor that takes for each batch size the quickest of its ways, or what was `chosen`."""
+    row = example_row(manifest)
+    runs = [way.run for way in ways]
+    by_rows, timings = (chosen.ways, chosen.timings) if chosen else ((), ())
+    with _checked(where):
+        with AsItIs():
+            if len(runs) > 1 and not chosen:
+                timings = timed(runs, row, BATCH_SIZES, SLOW_S)
+                by_rows = quickest(timings, [way.form is not None for way in ways])
+            run = runner(by_size(runs, by_rows) if by_rows else runs[0], row, device, dtype, BATCH_SIZES)
+        predictor = Predictor(run, manifest, device)
+        replay(predictor.predict, manifest, _tolerance(manifest, dtype, [ways[n] for n in by_rows]))
+        if chosen:
+            predictor.quick, predictor.slow_rows = chosen.quick, chosen.slow_rows
+        else:
+            predictor.warm_up()
+    predictor.choice = Choice(by_rows, predictor.quick, predictor.slow_rows, timings)
+    predictor.explained = explained(ways, by_rows, timings, missing)
+    return predictor
+
+
+def _tolerance(manifest: Manifest, dtype: torch.dtype, taken: list[Way]) -> float:
+    allowed = HALF_TOLERANCE if dtype != torch.float32 else manifest.check.tolerance
+    return max([allowed, *(way.form.tolerance for way in taken if way.form)])
+
+
+def _sound(forms: Ways, manifest: Manifest) -> tuple[tuple[Way, ...], dict[str, str]]:
+    """Those forms that pass the check here, in a batch and row by row; and why others are missing."""
+    sound, missing = list[Way](), dict(forms.missing)
+    for way in forms.ways:
+        assert way.form
+        predictor = Predictor(way.run, manifest, CPU)
+        try:
+            for alone in (False, True):
+                replay(predictor.predict, manifest, way.form.tolerance, alone)
+        except ArtifactError as error:
+            missing[way.name] = str(error)
+        except (InferenceFailed, RuntimeError, AttributeError, TypeError) as error:
+            missing[way.name] = f"it fails on the check: {first_line(error.__cause__ or error)}"
+        else:
+            sound.append(way)
+    return tuple(sound), missing
 
 
 @contextmanager
@@ -218,57 +262,6 @@ def _checked(where: str) -> Iterator[None]:
         raise ArtifactError(f"{where}: the model fails on its own check: {cause}") from error
 
 
-def _ways(model: bytes, device: torch.device, row: Tensor, several: bool) -> list[Runner]:
-    """How to compute an archive: as it is; and, where `several`, by oneDNN, or with no more than the ink.
-
-    All give the same answers. Raises RuntimeError or ValueError when it is no archive.
-    """
-
-    def loaded() -> Any:
-        return torch.jit.load(io.BytesIO(model), map_location=device).eval()
-
-    plain = torch.jit.freeze(loaded())  # weights become constants
-    ways = [plain.forward]
-    if several and "aten::conv" in str(plain.graph):
-        ways.append(torch.jit.optimize_for_inference(loaded()).forward)
-    elif several:
-        sparse, fused = torch.jit.freeze(loaded()), torch.jit.freeze(loaded())
-        of_ink = torch.jit.script(linear_of_ink).graph
-        if read_sparsely(sparse.graph, row, of_ink):
-            ways.append(sparse.forward)
-            read_sparsely(fused.graph, row, of_ink)
-        with torch.inference_mode():
-            if fuse_linear_layers(fused.graph, FUSED_ROWS):
-                ways.append(fused.forward)
-    return ways
-
-
 def example_row(manifest: Manifest) -> Tensor:
     """One row that the model is known to answer: [1, *manifest.input.row_shape]."""
     return decode_tensor(manifest.check.inputs)[:1]
-
-
-@contextmanager
-def torchscript_accepted() -> Iterator[None]:
-    """Silence TorchScript's deprecation notice: docs/decisions/0002 says why it is used nevertheless."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is (deprecated|not supported)")
-        yield
-
-
-def _replay_check(predictor: Predictor, tolerance: float) -> None:
-    manifest = predictor.manifest
-    expected = decode_tensor(manifest.check.outputs)
-    answers = predictor.predict(decode_tensor(manifest.check.inputs))
-    if answers.shape != expected.shape:
-        raise ArtifactError(f"check: answers are {list(answers.shape)}, not {list(expected.shape)}")
-    difference = (answers - expected).abs().max().item()
-    # Negated so that NaN, which compares false with everything, fails.
-    if not difference <= tolerance:
-        raise ArtifactError(
-            f"check: answers differ from training's by {difference:.3g}, more than {tolerance:g}"
-        )
-    # Each of the probabilities that are summed may be off by as much.
-    slack = (tolerance - manifest.check.tolerance) * len(manifest.output.labels)
-    if why := improbable(answers.tolist(), manifest, slack):
-        raise ArtifactError(f"check: {why}")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -10,24 +11,45 @@ from service.engine.devices import Runner
 # Linear layers are laid out for batches of so many rows. To find the quickest way to compute a model, each
 # is called so often at every batch size, and less often from so many rows on, or once calls have taken so
 # long: a large net would not be ready for seconds, and long batches tell enough at once.
-FUSED_ROWS, TIMED_CALLS, TIMED_LARGE_CALLS, ENOUGH_S = 16, 6, 2, 0.1
+FUSED_ROWS, TIMED_CALLS, TIMED_LARGE_CALLS, ENOUGH_S = 16, 8, 3, 0.1
+
+# What rounds more coarsely must save at least a tenth.
+WORTH_IT = 0.9
 
 
-def quickest(ways: Sequence[Runner], row: Tensor, sizes: Sequence[int], slow_s: float) -> tuple[int, ...]:
-    """For every number of rows, from 0, which way is quickest in the best of some calls; for more the last.
+class Timing(NamedTuple):
+    """How many seconds a batch of so many rows takes in each of the ways, in order."""
+
+    rows: int
+    seconds: tuple[float, ...]
+
+
+def timed(ways: Sequence[Runner], row: Tensor, sizes: Sequence[int], slow_s: float) -> tuple[Timing, ...]:
+    """What every way takes in the best of some calls, for each size.
 
     What is laid out for batches takes up to twice as long for a row alone, and which is the best differs
     from processor to processor. `row`: [1, ...]. `sizes`: ascending; none is tried behind one that takes
     more than `slow_s`.
     """
-    chosen = [0]
+    timings = list[Timing]()
     for size in sizes:
         batch = row.repeat(size, *[1] * (row.dim() - 1))
         calls = TIMED_CALLS if size < FUSED_ROWS else TIMED_LARGE_CALLS
-        seconds = [seconds_of(way, batch, calls) for way in ways]
-        chosen += [seconds.index(min(seconds))] * (size + 1 - len(chosen))
-        if min(seconds) > slow_s:
+        timings.append(Timing(size, in_turn(ways, batch, calls)))
+        if min(timings[-1].seconds) > slow_s:
             break
+    return tuple(timings)
+
+
+def quickest(timings: Sequence[Timing], inexact: Sequence[bool]) -> tuple[int, ...]:
+    """For every number of rows, from 0, which way is taken; for more the last.
+
+    One that is `inexact` is, where it takes at most WORTH_IT of the quickest other's time.
+    """
+    chosen = [0]
+    for rows, seconds in timings:
+        weighed = [s / WORTH_IT if rounded else s for s, rounded in zip(seconds, inexact, strict=True)]
+        chosen += [weighed.index(min(weighed))] * (rows + 1 - len(chosen))
     return tuple(chosen)
 
 
@@ -35,6 +57,14 @@ def by_size(ways: Sequence[Runner], chosen: Sequence[int]) -> Runner:
     """Takes for each batch the way that was `chosen` for its size."""
     runners = [ways[number] for number in chosen]
     return lambda rows: runners[min(len(rows), len(runners) - 1)](rows)
+
+
+def in_turn(ways: Sequence[Runner], batch: Tensor, calls: int) -> tuple[float, ...]:
+    """What each takes in the best of some rounds, so that what else the machine does meets them alike."""
+    rounds: list[list[float]] = []
+    while len(rounds) < calls and sum(map(sum, rounds)) <= ENOUGH_S * len(ways):
+        rounds.append([seconds_of(way, batch, 1) for way in ways])
+    return tuple(map(min, zip(*rounds, strict=True)))
 
 
 def seconds_of(call: Callable[[Tensor], object], batch: Tensor, calls: int) -> float:

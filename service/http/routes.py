@@ -6,11 +6,12 @@ from fastapi.responses import PlainTextResponse
 from service import errors
 from service.endpoints import dispatch
 from service.endpoints.dispatch import PREFIX, BackendDep
-from service.endpoints.schemas import Live, ModelInfo, Models, Ready
+from service.endpoints.schemas import Engine, Live, ModelInfo, Models, Ready, WayTaken
 from service.errors import NotLive, NotReady
 from service.problems import error_responses
 from service.serving.health import check_live, check_ready
 from service.serving.registry import Registry
+from service.serving.served import Served
 
 router = APIRouter()
 
@@ -72,11 +73,11 @@ async def model(name: str, backend: BackendDep) -> ModelInfo:
 
 
 def _model_info(registry: Registry, name: str) -> ModelInfo:
-    predictor = registry.live(name)
-    manifest = predictor.manifest if predictor else None
+    served = registry.live(name)
+    manifest = served.manifest if served else None
     return ModelInfo(
         name=name,
-        ready=predictor is not None,
+        ready=served is not None,
         device=str(registry.device),
         version=manifest.version if manifest else None,
         loaded=list(registry.versions(name)),
@@ -85,5 +86,14 @@ def _model_info(registry: Registry, name: str) -> ModelInfo:
         available=list(registry.available(name)),
         store_silent_since=registry.silent_since(name),
         refused=registry.refused(name),
+        engine=_engine(served),
         manifest=manifest,
     )
+
+
+def _engine(served: Served | None) -> Engine | None:
+    found = served.predictor.explained if served else None
+    if not found:
+        return None
+    taken = [WayTaken(rows=one.rows, way=one.way, of_plain=one.of_plain) for one in found.taken]
+    return Engine(taken=taken, not_taken=dict(found.not_taken))

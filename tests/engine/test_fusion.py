@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from service.engine.fusion import fuse_linear_layers
-from service.engine.predictor import torchscript_accepted
+from service.engine.ways import torchscript_accepted
 from training.digits.digit_nets import DigitNet, KaimingMlp, softmax_mlp
 
 

@@ -26,9 +26,9 @@ from service.engine.predictor import (
     load,
     prepared,
     read,
-    torchscript_accepted,
 )
-from service.engine.quickest import by_size, quickest
+from service.engine.quickest import by_size, quickest, timed
+from service.engine.ways import torchscript_accepted
 from service.errors import DeviceUnavailable, InferenceFailed
 from tests.conftest import BASELINE, COMMITTED, CPU, Digits
 from training.digits.digit_nets import DigitNet, softmax_mlp
@@ -211,7 +211,8 @@ def test_each_batch_size_takes_the_quickest_way() -> None:
 
     alone, batches = way(range(2, 1000)), way(range(1, 2))
     ways = [alone, batches]
-    call = by_size(ways, quickest(ways, torch.zeros(1, 1), BATCH_SIZES, SLOW_S))
+    timings = timed(ways, torch.zeros(1, 1), BATCH_SIZES, SLOW_S)
+    call = by_size(ways, quickest(timings, [False, False]))
     assert [call(torch.zeros(n, 1)).item() for n in (1, 2, 9, 64, 500)] == [2, 1, 1, 1, 1]
 
 

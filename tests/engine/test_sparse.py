@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from service.engine.fusion import fuse_linear_layers
-from service.engine.predictor import torchscript_accepted
 from service.engine.sparse import linear_of_ink, read_sparsely
+from service.engine.ways import torchscript_accepted
 from tests.conftest import Digits
 from training.digits.digit_nets import DigitNet, KaimingMlp, cnn, softmax_mlp
 

@@ -21,7 +21,7 @@ from torchvision.datasets import MNIST
 from typer.testing import CliRunner
 
 from service.artifacts.store import ArtifactStore, read_manifest
-from service.engine.predictor import torchscript_accepted
+from service.engine.ways import torchscript_accepted
 from tests.conftest import BASELINE, COMMITTED, CPU, QUIET, ROOT, Digits, digit_candidate, mnist_rows
 from training.commands import cli
 from training.data import DataUnavailable, Rows, lecture_hours, read_hours

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE
 from service.artifacts.pointers import CURRENT_FILE
 from service.artifacts.store import ArtifactStore
-from service.engine.predictor import load, torchscript_accepted
+from service.engine.predictor import load
+from service.engine.ways import torchscript_accepted
 from tests.conftest import (
     BASELINE,
     COMMITTED,

@@ -17,8 +17,8 @@ from torch.jit.frontend import FrontendError
 
 from service.artifacts.manifest import printable
 from service.artifacts.store import MAX_MODEL_BYTES
-from service.engine.predictor import torchscript_accepted
 from service.engine.tensors import first_line
+from service.engine.ways import torchscript_accepted
 from training.adoption.trying import reason
 from training.data import DataUnavailable
 from training.publish import script

@@ -1,7 +1,7 @@
 """From which score on a picture is no digit: fitted after the weights, on digits of validation alone."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.data import Rows
 from training.digits import augment, styles
@@ -18,11 +18,29 @@ def fit_threshold(net: RejectingDigitNet, validation: Rows) -> float:
     Few enough of the validation images, of these distorted as in training, and of these in other styles:
     each of the three counts alone, and only what is read rightly.
     """
-    other = styles.with_other_styles(validation)
-    styled = Rows(other.inputs[len(validation.inputs) :], other.targets[len(validation.inputs) :])
-    threshold = max(_quantile(net, rows) for rows in (validation, _distorted(validation), styled))
+    threshold = max(_quantile(net, rows) for rows in _digits(validation))
     net.threshold.fill_(threshold)
     return threshold
+
+
+def refit_threshold(form: nn.Module, validation: Rows) -> None:
+    """Move the threshold of another form of a RejectingDigitNet, by what that form answers.
+
+    Its score is then 0.5 for as many digits as the net's; `form` has the threshold fitted to the net.
+    """
+
+    def log_odds(digits: Rows) -> float:
+        answers = batched(form, digits.inputs)
+        right = answers[:, :10].argmax(1) == digits.targets
+        return torch.logit(answers[right, 10]).quantile(1 - FALSE_ALARMS).item() if right.any() else 0.0
+
+    form.get_buffer("threshold").add_(max(map(log_odds, _digits(validation))))
+
+
+def _digits(validation: Rows) -> tuple[Rows, Rows, Rows]:
+    other = styles.with_other_styles(validation)
+    styled = Rows(other.inputs[len(validation.inputs) :], other.targets[len(validation.inputs) :])
+    return validation, _distorted(validation), styled
 
 
 def _quantile(net: RejectingDigitNet, digits: Rows) -> float:

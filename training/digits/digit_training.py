@@ -19,6 +19,7 @@ from training.data import Rows
 from training.digits import digit_nets as nets
 from training.digits.detector import fit_threshold
 from training.digits.digit_card import model_card
+from training.digits.digit_form import digit_quantization
 from training.digits.digit_recipe import (
     IMAGES,
     PROBABILITIES,
@@ -195,6 +196,7 @@ def calibrate_and_publish(
         files={"report/report.md": model_card(record, metrics).encode(), "report/curves.png": curves}
         | _pictures(test, split.test.inputs, _title(record))
         | _samples(check_rows),
+        quantization=digit_quantization(net, split.train, split.validation),
     )
     return publish(candidate, store, key, activation)
 

@@ -1,0 +1,131 @@
+"""The ways to compute an archive on this machine: as it is, by oneDNN, with no more than the ink, in int8.
+
+All but those of another form give the same answers, within rounding. Of the service only this module, and
+`fusion` and `sparse` for it, know TorchScript; another format is one more branch here.
+"""
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from service.artifacts.manifest import Form, Manifest
+from service.engine.devices import Runner
+from service.engine.fusion import fuse_linear_layers
+from service.engine.quickest import FUSED_ROWS
+from service.engine.sparse import linear_of_ink, read_sparsely
+from service.engine.tensors import first_line
+
+logger = logging.getLogger(__name__)
+
+PLAIN = "plain"
+
+# The forms that this service can load, and where an archive holds one: torch's further files.
+FORMS = ("int8",)
+FORM_FILE = "forms/{}.pt"
+
+
+class Way(NamedTuple):
+    """`form`: of the weights; None where they are as `check` knows them, and answers are exact."""
+
+    name: str
+    run: Runner
+    form: Form | None = None
+
+
+class Ways(NamedTuple):
+    """Those there are, the plain one first; and why others, by their names, are not."""
+
+    ways: tuple[Way, ...]
+    missing: Mapping[str, str]
+
+
+def exact_ways(model: bytes, device: torch.device, row: Tensor, several: bool) -> list[Way]:
+    """Those whose answers are the archive's own; one alone unless `several` are wanted.
+
+    Raises RuntimeError or ValueError when it is no archive.
+    """
+
+    def loaded() -> Any:
+        return torch.jit.load(io.BytesIO(model), map_location=device).eval()
+
+    plain = torch.jit.freeze(loaded())  # weights become constants
+    ways = [Way(PLAIN, plain.forward)]
+    if several and "aten::conv" in str(plain.graph):
+        ways.append(Way("optimized", torch.jit.optimize_for_inference(loaded()).forward))
+    elif several:
+        sparse, fused = torch.jit.freeze(loaded()), torch.jit.freeze(loaded())
+        of_ink = torch.jit.script(linear_of_ink).graph
+        name = "onednn"
+        if read_sparsely(sparse.graph, row, of_ink):
+            ways.append(Way("ink", sparse.forward))
+            read_sparsely(fused.graph, row, of_ink)
+            name = "ink+onednn"
+        with torch.inference_mode():
+            if fuse_linear_layers(fused.graph, FUSED_ROWS):
+                ways.append(Way(name, fused.forward))
+    return ways
+
+
+def other_forms(model: bytes, manifest: Manifest) -> Ways:
+    """The forms of the same weights that this torch can compute on a CPU. None of them is checked yet.
+
+    What cannot be loaded is left out: the plain form serves in its place.
+    """
+    ways, missing = list[Way](), dict[str, str]()
+    for form in manifest.forms:
+        if form.name not in FORMS:
+            missing[form.name] = "this version of the service does not know it"
+            continue
+        try:
+            with torchscript_accepted():
+                ways.append(Way(form.name, form_of(model, form.name), form))
+        except (RuntimeError, ValueError, AttributeError) as error:
+            missing[form.name] = f"torch {torch.__version__} cannot load it: {first_line(error)}"
+    return Ways(tuple(ways), missing)
+
+
+def form_of(model: bytes, name: str) -> Runner:
+    """How to compute one form that an archive holds. Raises RuntimeError, ValueError or AttributeError."""
+    found = {FORM_FILE.format(name): b""}
+    torch.jit.load(io.BytesIO(model), _extra_files=found)
+    if not (archive := found[FORM_FILE.format(name)]):
+        raise ValueError("the archive does not hold it")
+    return quantized_runner(archive)
+
+
+def quantized_runner(archive: bytes) -> Runner:
+    """How to compute an archive of quantized layers. Raises RuntimeError, ValueError or AttributeError."""
+    _meet_quantized_tensors()
+    module = torch.jit.freeze(torch.jit.load(io.BytesIO(archive)).eval())
+    run: Runner = module.forward
+    return run
+
+
+def _meet_quantized_tensors() -> None:
+    """Torch warns once a process that they will go; met in TorchScript first, it writes that to stderr."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"torch\.quantize_per_tensor")
+        torch.quantize_per_tensor(torch.zeros(1), 1.0, 0, torch.quint8)
+
+
+def log_missing(title: str, missing: Mapping[str, str]) -> None:
+    for name, why in missing.items():
+        logger.warning("%s is served without its form %s: %s", title, name, why)
+
+
+def names_of(ways: Sequence[Way]) -> tuple[str, ...]:
+    return tuple(way.name for way in ways)
+
+
+@contextmanager
+def torchscript_accepted() -> Iterator[None]:
+    """Silence TorchScript's deprecation notice: docs/decisions/0002 says why it is used nevertheless."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is (deprecated|not supported)")
+        yield
