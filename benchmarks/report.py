@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.results import Measurement, Results
-from benchmarks.scenarios import ALONE, HEADLINE, HEADLINE_64, HEADLINE_CNN, OURS, RPC, RPCS, Scenario
+from benchmarks.scenarios import BY_CNN, BY_MLP, HEADLINE, HEADLINE_CNN, OURS, RPC, RPCS, Scenario
 from benchmarks.servers import CONSTANT, EMPTY, OURSELVES, SERVERS, WITH_RPC
 from benchmarks.targets import targets
 
@@ -40,7 +40,7 @@ HOW = """## How it was measured
 - A bare process imports torch and loads the checkpoint, nothing else.
 - Peers run with one worker and with the best settings that were found, besides their defaults, which
   were  measured in the first round only. MLServer takes no multipart and gets JSON with the PNG in
-  base64.
+  base64, mosec the PNG alone, and Triton pixels, so that it decodes nothing.
 - Over gRPC the load comes from a process with grpcio's asyncio client (16 connections, one call at a
   time on each), the same for all. It takes more of the processors than wrk does.
 - Again: `make bench` (half an hour), or `make bench-quick` (this service and plain FastAPI, under 3
@@ -89,27 +89,31 @@ def _page(r: Results) -> Iterator[str]:
 
 
 def _everyone(r: Results) -> Iterator[str]:
-    ours = r.per_second(OURSELVES, HEADLINE.name)
+    yield "The default model, `cnn`:\n"
+    yield from _compared(r, BY_CNN)
+    yield "\n`softmax-mlp`:\n"
+    yield from _compared(r, BY_MLP)
+    yield "\nMemory and start:\n"
+    yield from _starts(r)
+
+
+def _compared(r: Results, of: tuple[Scenario, Scenario, Scenario]) -> Iterator[str]:
+    """`of`: 16 clients, 64, and one."""
+    sixteen, sixty_four, alone = of
+    ours = r.per_second(OURSELVES, sixteen.name)
     rows = []
-    for title in _by_speed(r):
-        speed = r.per_second(title, HEADLINE.name)
-        started = [
-            r.start(title, lambda s: s.peak_memory_bytes / 2**20),
-            r.start(title, lambda s: s.seconds_to_ready),
-        ]
+    for title in _by_speed(r, sixteen):
+        speed = r.per_second(title, sixteen.name)
         rows.append(
             (
                 f"**{title}**" if title == OURSELVES else title,
-                _number(speed) + _spread(r, title),
-                f"{speed / ours:.2f}" if speed and ours else "–",
-                *(_number(r.median(title, HEADLINE.name, v), 2) for v in (_p50, _p99)),
-                _number(r.per_second(title, HEADLINE_64.name)),
-                _number(r.median(title, ALONE.name, _p50), 2),
-                _number(r.per_second(title, HEADLINE_CNN.name)),
-                str(sum(m.load.errors for m in r.measurements if m.server == title)),
-                _number(r.median(title, HEADLINE.name, lambda m: m.cpu_s_per_1000), 2),
-                _number(started[0]),
-                _number(started[1], 1),
+                _number(speed) + _spread(r, title, sixteen),
+                _number(speed / ours if speed and ours else None, 2),
+                *(_number(r.median(title, sixteen.name, v), 2) for v in (_p50, _p99)),
+                _number(r.per_second(title, sixty_four.name)),
+                _number(r.median(title, alone.name, _p50), 2),
+                *(_number(r.median(title, s.name, _microseconds)) for s in (sixteen, sixty_four)),
+                str(sum(m.load.errors for s in of for m in r.of(title, s.name))),
             )
         )
     yield from _table(
@@ -121,14 +125,24 @@ def _everyone(r: Results) -> Iterator[str]:
             "p99 ms",
             "64 clients: requests/s",
             "1 client: p50 ms",
-            "cnn, 16 clients: requests/s",
+            "16 clients: processor µs a request",
+            "64 clients",
             "errors",
-            "CPU s per 1,000",
-            "peak MiB",
-            "s to ready",
         ),
         rows,
     )
+
+
+def _starts(r: Results) -> Iterator[str]:
+    rows: list[tuple[str, ...]] = [
+        (
+            title,
+            _number(r.start(title, lambda s: s.peak_memory_bytes / 2**20)),
+            _number(r.start(title, lambda s: s.seconds_to_ready), 1),
+        )
+        for title in _by_speed(r, HEADLINE)
+    ]
+    yield from _table(("server", "peak MiB", "s to ready"), rows)
 
 
 def _ourselves(r: Results) -> Iterator[str]:
@@ -185,6 +199,8 @@ def draw(results: Results, path: Path) -> None:
     """Requests a second, 16 clients, the quickest on top: the default model, and the other beside it."""
     panels = [(s, _measured(results, s)[::-1]) for s in (HEADLINE_CNN, HEADLINE)]
     panels = [(scenario, titles) for scenario, titles in panels if titles]
+    if not panels:
+        return  # other scenarios were measured
     longest = max(len(titles) for _, titles in panels)
     with mpl.rc_context({"font.size": 11, "svg.hashsalt": "abacus"}):
         figure = Figure(figsize=(7.2 * len(panels), 0.36 * longest + 1.8), layout="constrained")
@@ -217,17 +233,16 @@ def _bars(axes: Axes, results: Results, scenario: Scenario, titles: list[str]) -
 
 
 def _measured(r: Results, scenario: Scenario) -> list[str]:
-    titles = [s.title for s in SERVERS if s.title != CONSTANT and r.of(s.title, scenario.name)]
+    return [title for title in _by_speed(r, scenario) if title != CONSTANT]
+
+
+def _by_speed(r: Results, scenario: Scenario) -> list[str]:
+    titles = [s.title for s in SERVERS if r.of(s.title, scenario.name)]
     return sorted(titles, key=lambda title: -(r.per_second(title, scenario.name) or 0))
 
 
-def _by_speed(r: Results) -> list[str]:
-    titles = [s.title for s in SERVERS if r.of(s.title, HEADLINE.name)]
-    return sorted(titles, key=lambda title: -(r.per_second(title, HEADLINE.name) or 0))
-
-
-def _spread(r: Results, title: str) -> str:
-    values = [m.load.per_second for m in r.of(title, HEADLINE.name)]
+def _spread(r: Results, title: str, scenario: Scenario) -> str:
+    values = [m.load.per_second for m in r.of(title, scenario.name)]
     return f" ({min(values):,.0f}–{max(values):,.0f})" if len(values) > 1 else ""
 
 
@@ -237,6 +252,10 @@ def _p50(measurement: Measurement) -> float:
 
 def _p99(measurement: Measurement) -> float:
     return measurement.load.p99_ms
+
+
+def _microseconds(measurement: Measurement) -> float:
+    return 1000 * measurement.cpu_s_per_1000
 
 
 def _number(value: float | None, digits: int = 0) -> str:

@@ -40,6 +40,8 @@ HEADLINE = Scenario("digit, 16 clients", "form", 16)
 HEADLINE_64 = Scenario("digit, 64 clients", "form", 64)
 ALONE = Scenario("digit, 1 client", "form", 1)
 HEADLINE_CNN = Scenario("digit by the cnn, 16 clients", "form", 16, CNN)
+HEADLINE_CNN_64 = Scenario("digit by the cnn, 64 clients", "form", 64, CNN)
+ALONE_CNN = Scenario("digit by the cnn, 1 client", "form", 1, CNN)
 RAW = Scenario("digit as the body itself, 16 clients", "png", 16)
 PASS = Scenario("one hour, 16 clients", "hour", 16)
 BATCH = Scenario("64 digits a request, 16 clients", "form of 64", 16, rows=DIGITS_PER_BATCH)
@@ -54,12 +56,11 @@ RPC = Scenario("digit over gRPC, 16 clients", "rpc", 16)
 RPCS = Scenario("64 digits a request over gRPC, 16 clients", "rpc of 64", 16, rows=DIGITS_PER_BATCH)
 THOUSAND = Scenario("digit, 1,000 clients", "form", 1000)
 
-PEERS = (HEADLINE, HEADLINE_64, ALONE, HEADLINE_CNN)
+BY_CNN = (HEADLINE_CNN, HEADLINE_CNN_64, ALONE_CNN)
+BY_MLP = (HEADLINE, HEADLINE_64, ALONE)
+PEERS = (*BY_CNN, *BY_MLP)
 OURS = (
-    HEADLINE,
-    HEADLINE_64,
-    ALONE,
-    HEADLINE_CNN,
+    *PEERS,
     RAW,
     PASS,
     BATCH,

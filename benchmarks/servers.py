@@ -6,7 +6,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.environments import python_of, version
-from benchmarks.scenarios import HEADLINE, HEADLINE_64, OURS, PASS, PEERS, RPC, RPCS, Scenario
+from benchmarks.scenarios import (
+    HEADLINE,
+    HEADLINE_64,
+    HEADLINE_CNN,
+    HEADLINE_CNN_64,
+    OURS,
+    PASS,
+    PEERS,
+    RPC,
+    RPCS,
+    Scenario,
+)
 
 PEER_FILES = Path(__file__).parent / "peers"
 OURSELVES = "Abacus"
@@ -93,7 +104,13 @@ BENTO = ("{bin}/bentoml", "serve", "bentoml_server:Digit", "--working-dir", str(
 
 SERVERS: list[Server] = [
     _abacus(OURSELVES, "as installed: one worker, torch on one thread of two processors", OURS),
-    _abacus(f"{OURSELVES}, two workers", "--workers 2", (HEADLINE, HEADLINE_64), "--workers", "2"),
+    _abacus(
+        f"{OURSELVES}, two workers",
+        "--workers 2",
+        (HEADLINE_CNN, HEADLINE_CNN_64, HEADLINE, HEADLINE_64),
+        "--workers",
+        "2",
+    ),
     _abacus(WITH_RPC, "--grpc-port", (RPC, RPCS), "--grpc-port", "{rpc}"),
     Server(CONSTANT, "no routing, no body read", _uvicorn("limits:constant"), (HEADLINE,), ready="/"),
     Server(EMPTY, "UploadFile, nothing done with it", _uvicorn("limits:empty"), (HEADLINE,), ready="/docs"),
@@ -112,6 +129,32 @@ SERVERS: list[Server] = [
         (*PEERS, PASS),
         mode="def",
         ready="/docs",
+    ),
+    *_twice(
+        Server(
+            "mosec",
+            "one worker, batches of up to 16 within 1 ms, no line for each request; the PNG as the body",
+            ("{python}", str(PEER_FILES / "mosec_server.py"), "--address", "127.0.0.1", "--port", "{port}"),
+            PEERS,
+            "mosec",
+            "mosec",
+            digit="/inference",
+            ready="/",
+            body="png",
+        ),
+        "one worker, no batching; the PNG as the body",
+    ),
+    Server(
+        "Triton",
+        "its package for Python: one model instance, batches of what waits, no delay; pixels as a tensor",
+        _script("triton_server.py"),
+        PEERS,
+        "triton",
+        "nvidia-pytriton",
+        mode="best",
+        digit="/v2/models/digit/infer",
+        ready="/v2/models/digit/ready",
+        body="tensor",
     ),
     *_twice(
         Server(
