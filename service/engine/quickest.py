@@ -11,7 +11,7 @@ from service.engine.devices import Runner
 # Linear layers are laid out for batches of so many rows. To find the quickest way to compute a model, each
 # is called so often at every batch size, and less often from so many rows on, or once calls have taken so
 # long: a large net would not be ready for seconds, and long batches tell enough at once.
-FUSED_ROWS, TIMED_CALLS, TIMED_LARGE_CALLS, ENOUGH_S = 16, 8, 3, 0.1
+FUSED_ROWS, TIMED_CALLS, TIMED_LARGE_CALLS, ENOUGH_S = 16, 8, 5, 0.1
 
 # What rounds more coarsely must save at least a tenth.
 WORTH_IT = 0.9
