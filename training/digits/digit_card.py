@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from service.artifacts.manifest import Metric, TrainingRecord
+from training.digits.held_out.sources import SOURCES
+from training.digits.non_digits import BARS
 from training.digits.robustness import Robustness
 
 
@@ -77,7 +79,15 @@ def _robustness(found: Robustness) -> str:
         f"| {factor} | {level} | {accuracy:.1%} |" for (factor, level), accuracy in found.cells.items()
     )
     others = "\n".join(f"| {way} | {accuracy:.1%} |" for way, accuracy in found.other_digits.items())
-    flagged = "\n".join(f"| {kind} | {share:.1%} |" for kind, share in found.flagged.items())
+    sources = "\n".join(
+        f"| {name} | {right:.1%} | {bars.right:.1%} | {flagged:.1%} | {bars.flagged:.1%} |"
+        for name, (right, flagged) in found.sources.items()
+        if (bars := SOURCES[name])
+    )
+    flagged = "\n".join(
+        f"| {kind} | {share:.1%} | {f'{BARS[kind]:.0%}' if kind in BARS else ''} |"
+        for kind, share in found.flagged.items()
+    )
     return f"""### Robustness
 
 {found.digits_per_cell:,} of MNIST's test digits a cell, each sent through the service's own reading of
@@ -100,10 +110,19 @@ blur, noise, compression), {found.anything:.1%} are right.
 
 {found.other_digits_flagged:.1%} of them, as they are, are called no digit.
 
+### Digits as they come from elsewhere
+
+Drawn by a program, {found.digits_per_source:,} of each, from MNIST's test digits and from hands, fonts and
+displays that were never trained on: they stand in for real pictures, and show what breaks.
+
+| source | right | bar | flagged though right | bar |
+| --- | --- | --- | --- | --- |
+{sources}
+
 ### What is no digit
 
-| kind | called so |
-| --- | --- |
+| kind | called so | bar |
+| --- | --- | --- |
 {flagged}
 
 {found.mean_flagged:.1%} on average; area under the ROC curve {found.auroc:.4f}.

@@ -44,6 +44,7 @@ def evaluate_digit(
         Metric(name="accuracy-mean", value=found.mean, split="drawn", n=n_cells),
         Metric(name="accuracy-worst-cell", value=found.worst, split="drawn", n=digits_per_cell),
         Metric(name="accuracy-everything-at-once", value=found.anything, split="drawn", n=digits_per_cell),
+        *_of_sources(found),
         Metric(name="non-digits-flagged", value=found.mean_flagged, split="drawn", n=n_others),
         Metric(name="non-digits-auroc", value=found.auroc, split="drawn", n=n_others),
         Metric(name="accuracy", value=next(iter(found.other_digits.values())), split="other", n=1797),
@@ -58,3 +59,15 @@ def evaluate_digit(
         "report/examples.png": png(examples_figure(found, of)),
     }
     return manifest, found, files
+
+
+def _of_sources(found: Robustness) -> tuple[Metric, ...]:
+    """Of digits as they come from elsewhere: all together, and the worst source."""
+    right, flagged = zip(*found.sources.values(), strict=True)
+    each = found.digits_per_source
+    n = each * len(right)
+    return (
+        Metric(name="accuracy-sources", value=sum(right) / len(right), split="drawn", n=n),
+        Metric(name="accuracy-worst-source", value=min(right), split="drawn", n=each),
+        Metric(name="called-no-digit-sources", value=sum(flagged) / len(flagged), split="drawn", n=n),
+    )

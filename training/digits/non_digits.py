@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_sample_images
 
 from training.data import Pixels
+from training.digits.held_out import signs
 
 SIDE = 140
 LETTERS = "ACEFHKMNPRTVWXY" + "adefhkmnprtvwxy"
@@ -127,7 +128,20 @@ def kinds(images_u8: Pixels) -> dict[str, Draw]:
         "textures": texture,
         "photographs": photograph,
         "two digits": two_digits(images_u8),
+        **signs.KINDS,
     }
+
+
+# Shares that should be called no digit, where a bar is set.
+BARS = {
+    "two digits": 0.95,
+    "letters by hand": 0.95,
+    "symbols by hand": 0.95,
+    "doodles": 0.95,
+    "hands": 0.95,
+    "empty cells": 0.99,
+    "one line at the edge": 0.99,
+}
 
 
 def _sheet() -> Image.Image:

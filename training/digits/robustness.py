@@ -1,17 +1,19 @@
 """How well a published model reads what people send: every picture goes in as a client's would.
 
-Accuracy on MNIST's test digits under every look of `sheets`, one change at a time and all at once, on
-scikit-learn's digits (1,797 real ones of 43 writers, 8×8, never trained on), and how often what is no
-digit is called so (`non_digits`).
+Accuracy on MNIST's test digits under every look of `sheets`, one change at a time and all at once; on
+digits as they come from elsewhere (`held_out.sources`); on scikit-learn's digits (1,797 real ones of 43
+writers, 8×8, never trained on); and how often what is no digit is called so (`non_digits`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from rich.progress import track
 from sklearn.datasets import load_digits
@@ -22,10 +24,12 @@ from service.errors import ServiceError
 from service.pictures.images import Upload, open_pictures, read_digits
 from training.data import Pixels, Rows
 from training.digits import non_digits, sheets
+from training.digits.held_out.sources import SOURCES
 
 Predict = Callable[[Tensor], Tensor]
 
 NON_DIGITS_PER_KIND = 300
+MOST_PER_SOURCE = 1_000
 EXAMPLES = 8
 MANY_MISTAKES = 1.5  # percent
 MAX_PIXELS = 25_000_000
@@ -40,9 +44,14 @@ class Robustness:
     anything: float = 0.0
     other_digits: dict[str, float] = field(default_factory=dict)
     other_digits_flagged: float = 0.0
+    sources: dict[str, tuple[float, float]] = field(default_factory=dict)  # right; of these, flagged
     flagged: dict[str, float] = field(default_factory=dict)
     auroc: float = 0.0
     examples: dict[str, list[tuple[bytes, Pixels, str]]] = field(default_factory=dict)
+
+    @property
+    def digits_per_source(self) -> int:
+        return min(self.digits_per_cell, MOST_PER_SOURCE)
 
     @property
     def mean(self) -> float:
@@ -69,6 +78,13 @@ def examine(predict: Predict, test: Rows, digits_per_cell: int, score_threshold:
         found.cells[factor, level] = _examine_files(found, factor, predict, files, labels)
     files = [sheets.draw(image_u8, sheets.anything(anything), anything) for image_u8 in images_u8]
     found.anything = _examine_files(found, "all at once", predict, files, labels, EXAMPLES)
+    for name, source in track(list(SOURCES.items()), "sources", transient=True):
+        random = np.random.default_rng(0)
+        n = found.digits_per_source
+        files = [
+            source.draw(*digit, random) for digit in zip(images_u8[:n], labels[:n].tolist(), strict=True)
+        ]
+        found.sources[name] = _examine_source(found, name, predict, files, labels[:n], score_threshold)
     _examine_other_digits(found, predict, score_threshold)
     _examine_non_digits(found, predict, test, score_threshold)
     return found
@@ -82,9 +98,40 @@ def _examine_files(
     labels: Pixels,
     examples: int = 1,
 ) -> float:
-    """The accuracy; and examples are added to those of that name: mistakes, and then what was right."""
+    """The accuracy; and examples are added to those of that name."""
     prepared = read(files)
     predicted = predict(prepared)[:, :10].argmax(1).numpy()
+    return _accuracy(found, name, files, labels, prepared, predicted, examples)
+
+
+def _examine_source(
+    found: Robustness,
+    name: str,
+    predict: Predict,
+    files: Sequence[bytes],
+    labels: Pixels,
+    score_threshold: float,
+) -> tuple[float, float]:
+    """The accuracy, and how many of what is right are called no digit; what is refused counts as wrong."""
+    prepared = read(files)
+    answers = predict(prepared)
+    seen = (prepared.flatten(1).amax(1) > 0).numpy()
+    predicted = np.where(seen, answers[:, :10].argmax(1).numpy(), -1)
+    right = _accuracy(found, name, files, labels, prepared, predicted, EXAMPLES)
+    flagged = (answers[:, 10] > score_threshold).numpy()[predicted == labels]
+    return right, float(flagged.mean()) if len(flagged) else 0.0
+
+
+def _accuracy(
+    found: Robustness,
+    name: str,
+    files: Sequence[bytes],
+    labels: Pixels,
+    prepared: Tensor,
+    predicted: NDArray[Any],
+    examples: int,
+) -> float:
+    """Likewise, of what was read: mistakes are shown, and then what was right."""
     shown = found.examples.setdefault(name, [])
     wrong, right = np.flatnonzero(predicted != labels), np.flatnonzero(predicted == labels)
     wrong = np.roll(wrong, -len(shown))  # so that not all cells of a factor show the same digit

@@ -3,6 +3,8 @@
 from rich.console import Console
 from rich.table import Table
 
+from training.digits.held_out.sources import SOURCES
+from training.digits.non_digits import BARS
 from training.digits.robustness import Robustness
 
 
@@ -20,11 +22,20 @@ def print_robustness(console: Console, found: Robustness) -> None:
     for way, accuracy in found.other_digits.items():
         table.add_row("scikit-learn's digits", way, f"{accuracy:.1%}")
     console.print(table)
+    table = Table(title=f"Digits as they come from elsewhere, {found.digits_per_source:,} of each")
+    for column in ("source", "right", "bar", "flagged though right", "bar"):
+        table.add_column(column, justify="left" if column == "source" else "right")
+    for name, (right, flagged) in found.sources.items():
+        source = SOURCES[name]
+        bars = f"{source.right:.1%}", f"{source.flagged:.1%}"
+        table.add_row(name, f"{right:.1%}", bars[0], f"{flagged:.1%}", bars[1])
+    console.print(table)
     table = Table(title=f"No digits; area under the ROC curve {found.auroc:.4f}")
     table.add_column("kind")
     table.add_column("called so", justify="right")
+    table.add_column("bar", justify="right")
     for kind, share in found.flagged.items():
-        table.add_row(kind, f"{share:.1%}")
+        table.add_row(kind, f"{share:.1%}", f"{BARS[kind]:.0%}" if kind in BARS else "")
     table.add_section()
     table.add_row("scikit-learn's digits", f"{found.other_digits_flagged:.1%}")
     console.print(table)
