@@ -7,7 +7,7 @@ from service.engine.quickest import WORTH_IT, Timing
 from service.engine.ways import Way
 
 NEVER_QUICKEST = "never the quickest"
-NOT_WORTH_IT = f"nowhere takes at most {WORTH_IT:g} of the time of the quickest exact way"
+NOT_WORTH_IT = f"takes more than {WORTH_IT:g} of the time of the quickest exact way, or is slower at a size"
 
 
 class Taken(NamedTuple):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from statistics import geometric_mean
 from typing import NamedTuple
 
 from torch import Tensor
@@ -13,7 +14,7 @@ from service.engine.devices import Runner
 # long: a large net would not be ready for seconds, and long batches tell enough at once.
 FUSED_ROWS, TIMED_CALLS, TIMED_LARGE_CALLS, ENOUGH_S = 16, 8, 5, 0.1
 
-# What rounds more coarsely must save at least a tenth.
+# What rounds more coarsely must save at least a tenth, on average over the sizes.
 WORTH_IT = 0.9
 
 
@@ -44,12 +45,21 @@ def timed(ways: Sequence[Runner], row: Tensor, sizes: Sequence[int], slow_s: flo
 def quickest(timings: Sequence[Timing], inexact: Sequence[bool]) -> tuple[int, ...]:
     """For every number of rows, from 0, which way is taken; for more the last.
 
-    One that is `inexact` is, where it takes at most WORTH_IT of the quickest other's time.
+    One that is `inexact` is taken for all of them or for none, so that a row has one answer whatever it is
+    computed beside: where it saves a tenth on average, and is slower than the others at no size.
     """
-    chosen = [0]
+    exact = [way for way, rounded in enumerate(inexact) if not rounded]
+    of_exact = {
+        way: [one.seconds[way] / min(one.seconds[other] for other in exact) for one in timings]
+        for way, rounded in enumerate(inexact)
+        if rounded
+    }
+    means = {way: geometric_mean(shares) for way, shares in of_exact.items() if max(shares) <= 1}
+    best = min(means, key=means.__getitem__, default=None)
+    taken = [best] if best is not None and means[best] <= WORTH_IT else exact
+    chosen = [taken[0]]
     for rows, seconds in timings:
-        weighed = [s / WORTH_IT if rounded else s for s, rounded in zip(seconds, inexact, strict=True)]
-        chosen += [weighed.index(min(weighed))] * (rows + 1 - len(chosen))
+        chosen += [min(taken, key=seconds.__getitem__)] * (rows + 1 - len(chosen))
     return tuple(chosen)
 
 

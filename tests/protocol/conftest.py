@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import COMMITTED, Served, rpc_address_of, served
 from tests.endpoints.tiny_models import publish_house, publish_loan
 
-VERSIONS = {"digit": (18, 19), "object": (4,), "pass": (1,)}  # of the committed models
+VERSIONS = {"digit": (19, 20), "object": (4,), "pass": (1,)}  # of the committed models
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import COMMITTED, ROOT, Served, rpc_address_of, served
 
-PICTURE = COMMITTED / "digit" / "19" / "samples" / "7.png"
+PICTURE = COMMITTED / "digit" / "20" / "samples" / "7.png"
 KSERVE_CALLS = 10 + 8
 
 

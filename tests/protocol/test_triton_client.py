@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import COMMITTED, ROOT, rpc_address_of, served
 
 PACKAGES = ("tritonclient[http,grpc]==2.73.0",)
-PICTURE = COMMITTED / "digit" / "19" / "samples" / "7.png"
+PICTURE = COMMITTED / "digit" / "20" / "samples" / "7.png"
 CALLS = 2 * 57 + 2 * 18
 
 
