@@ -14,8 +14,8 @@ def test_the_stated_accuracies_are_those_of_the_manifests() -> None:
     for folder in (BASELINE, store.folder("digit", store.current("digit"))):
         manifest = read_manifest(folder)
         stated = f"{manifest.metric('accuracy', 'test').value:.2%}".replace("%", " %")
-        (row,) = re.findall(rf"^\| `{manifest.record.recipe}`.*$", TRAINING, re.M)
-        assert stated in row
+        rows = re.findall(rf"^\| `{manifest.record.recipe}`.*$", TRAINING, re.M)
+        assert any(stated in row for row in rows)
 
 
 def test_every_path_that_the_documents_link_to_exists() -> None:
