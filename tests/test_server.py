@@ -21,19 +21,24 @@ STORE = ArtifactStore(COMMITTED)
 BODY_LIMIT = 16 * 1024 * 1024
 
 
-def test_training_s_samples_give_the_stored_probabilities(committed_server: httpx.Client) -> None:
+def test_training_s_samples_give_the_stored_probabilities() -> None:
     """Parity: what training saw, posted over HTTP as a client would, comes back the same."""
+    with served("--artifacts", str(COMMITTED), "--models", "digit,pass", "--precision", "float32") as exact:
+        _compare_with_samples(exact.client)
+
+
+def _compare_with_samples(client: httpx.Client) -> None:
     folder = STORE.folder("digit", STORE.current("digit"))
     expected = decode_tensor(read_manifest(folder).check.outputs)
     for digit, probabilities in enumerate(expected.tolist()):
         picture = (folder / "samples" / f"{digit}.png").read_bytes()
-        answer = committed_server.post("/predict/digit", files={"file": picture}).json()
+        answer = client.post("/predict/digit", files={"file": picture}).json()
         assert answer["probabilities"] == pytest.approx(probabilities[:10], abs=1e-5)
     folder = STORE.folder("pass", STORE.current("pass"))
     expected = decode_tensor(read_manifest(folder).check.outputs)
     for i, (probability,) in enumerate(expected.tolist()):
         sample = json.loads((folder / "samples" / f"{i}.json").read_text())
-        answer = committed_server.post("/predict/pass", json=sample).json()
+        answer = client.post("/predict/pass", json=sample).json()
         assert answer["probability"] == pytest.approx(probability, abs=1e-6)
 
 

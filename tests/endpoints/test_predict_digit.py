@@ -181,7 +181,7 @@ async def test_one_bad_picture_is_named(client: httpx.AsyncClient, digits: Digit
 async def test_the_path_from_upload_to_answer_is_the_model_on_the_raw_tensor(digits: Digits) -> None:
     """What the archive answers to the raw tensor is what the service answers to the PNG."""
     images = digits.images_u8[:64]
-    async with running(create_app(Settings(artifacts=COMMITTED))) as committed:
+    async with running(create_app(Settings(artifacts=COMMITTED, precision="float32"))) as committed:
         response = await committed.post("/predict/digit", files=upload(*map(png, images)))
     served = [p["probabilities"] for p in response.json()["predictions"]]
     version = response.json()["version"]

@@ -30,7 +30,8 @@ from tests.training.test_checkpoint import no_file_larger_than
 from training import commands
 from training.activation import Activation
 from training.commands import cli
-from training.digits.digit_nets import DigitNet, cnn
+from training.digits.digit_nets import RejectingDigitNet, cnn
+from training.digits.digit_recipe import SCORED
 from training.pass_recipe import train_pass
 from training.proof import PublishFailed
 from training.publish import check_publishable, publish
@@ -40,9 +41,9 @@ VERSIONS = [BASELINE, *sorted(path.parent for path in COMMITTED.glob("*/*/manife
 
 def test_scripted_and_reloaded_equals_eager(tmp_path: Path, digits: Digits) -> None:
     torch.manual_seed(3)
-    net = DigitNet(cnn()).eval()
-    publish_digit(tmp_path, digits, net)
+    net = RejectingDigitNet(cnn()).eval()
     images_u8 = torch.from_numpy(digits.images_u8[:200]).unsqueeze(1)
+    publish(replace(digit_candidate(net, images_u8), output=SCORED), ArtifactStore(tmp_path))
     with torch.inference_mode():
         eager = net(images_u8)
     torch.testing.assert_close(load(tmp_path / "digit" / "1", CPU).predict(images_u8), eager)
