@@ -25,7 +25,8 @@ All figures are medians over {rounds} rounds of {seconds} s, one server at a tim
 for every round, with the load generator (wrk, one thread) on the same {processors} processors. Requests
 are a 28×28 PNG of MNIST as multipart/form-data unless said otherwise; every server loads the very same
 published checkpoint, decodes with Pillow and answers the same ten probabilities, which is checked to
-1e-5 in every round. `softmax-mlp` is 784-512-256-128-64-10; `cnn` is the default model. Absolute
+1e-5 in every round (Abacus may take the archive's int8 form: to what the archive states).
+`softmax-mlp` is 784-512-256-128-64-10; `cnn` is the default model. Absolute
 figures are of one machine, which is shared and noisy: compare ratios.
 """
 
