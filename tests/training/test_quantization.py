@@ -11,8 +11,7 @@ from service.artifacts.store import ArtifactStore
 from service.engine.predictor import load
 from tests.conftest import BASELINE, CPU, Digits, mnist_rows
 from tests.training.quantized_digits import baseline_net, publish_with_int8
-from training.digits.detector import fit_threshold
-from training.digits.digit_form import digit_quantization
+from training.digits.detector import digit_quantization, fit_threshold
 from training.digits.digit_nets import DigitNet, KaimingMlp, RejectingDigitNet, cnn
 from training.digits.digit_recipe import PROBABILITIES
 from training.forms import Comparing, forms_of

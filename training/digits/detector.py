@@ -7,9 +7,11 @@ from training.data import Rows
 from training.digits import augment, styles
 from training.digits.digit_nets import RejectingDigitNet
 from training.fitting.fit import batched
+from training.quantization import Quantization
 
 FALSE_ALARMS = 0.01  # share of digits, of whatever hand, that may be called no digit
 BATCH = 128
+CALIBRATION_ROWS = 1_000  # of the int8 form
 
 
 def fit_threshold(net: RejectingDigitNet, validation: Rows) -> float:
@@ -35,6 +37,15 @@ def refit_threshold(form: nn.Module, validation: Rows) -> None:
         return torch.logit(answers[right, 10]).quantile(1 - FALSE_ALARMS).item() if right.any() else 0.0
 
     form.get_buffer("threshold").add_(max(map(log_odds, _digits(validation))))
+
+
+def digit_quantization(net: nn.Module, train: Rows, validation: Rows) -> Quantization:
+    """From which score on a picture is no digit is fitted to what the int8 form answers."""
+    order = torch.randperm(len(train.inputs), generator=torch.Generator().manual_seed(0))
+    rows = train.inputs[order[:CALIBRATION_ROWS]]
+    if not isinstance(net, RejectingDigitNet):
+        return Quantization(rows)
+    return Quantization(rows, refit=lambda form: refit_threshold(form, validation))
 
 
 def _digits(validation: Rows) -> tuple[Rows, Rows, Rows]:

@@ -17,9 +17,8 @@ from service.artifacts.store import ArtifactStore, read_further_files, read_mani
 from training.activation import IF_AS_GOOD, Activation
 from training.data import Rows
 from training.digits import digit_nets as nets
-from training.digits.detector import fit_threshold
+from training.digits.detector import digit_quantization, fit_threshold
 from training.digits.digit_card import model_card
-from training.digits.digit_form import digit_quantization
 from training.digits.digit_recipe import (
     IMAGES,
     PROBABILITIES,

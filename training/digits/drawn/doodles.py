@@ -131,22 +131,21 @@ def spots(random: Random) -> Image.Image:
 
 def crumbs(random: Random) -> Image.Image:
     """Dashes and dots, strewn about."""
-    paths = []
-    for _ in range(int(random.integers(4, 30))):
-        at, angle = random.uniform(-50, 50, 2), random.uniform(0, math.pi)
-        reach = random.uniform(0, 14) * np.array([math.cos(angle), math.sin(angle)])
-        paths.append(np.stack([at - reach, at + reach]))
+    paths = [_straight(random, 50, 0, 14) for _ in range(int(random.integers(4, 30)))]
     return _drawn(paths, random, (3, 8))
 
 
 def lines_across(random: Random) -> Image.Image:
     """Three to six straight lines at any angles."""
-    paths = []
-    for _ in range(int(random.integers(3, 7))):
-        at, angle = random.uniform(-25, 25, 2), random.uniform(0, math.pi)
-        reach = random.uniform(25, 50) * np.array([math.cos(angle), math.sin(angle)])
-        paths.append(np.stack([at - reach, at + reach]))
+    paths = [_straight(random, 25, 25, 50) for _ in range(int(random.integers(3, 7)))]
     return _drawn(paths, random)
+
+
+def _straight(random: Random, off: float, shortest: float, longest: float) -> Floats:
+    """A line at any angle, its middle at most so far `off` in x and y; lengths are of its halves."""
+    at, angle = random.uniform(-off, off, 2), random.uniform(0, math.pi)
+    reach = random.uniform(shortest, longest) * np.array([math.cos(angle), math.sin(angle)])
+    return np.stack([at - reach, at + reach])
 
 
 def lines_of_a_form(random: Random) -> Image.Image:
