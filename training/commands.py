@@ -145,19 +145,24 @@ def recalibrate(
     version: Annotated[int | None, typer.Option(help="Of digit; by default the live one.")] = None,
     out: Out = DEFAULT_OUT,
     data: Data = Path("data"),
+    refine: Annotated[
+        bool, typer.Option("--refine", help="First teach the weights what today's recipe adds to MNIST.")
+    ] = False,
     sign: Sign = None,
     activate: Activate = None,
 ) -> None:
     """Publish the weights of a digit model again, its temperature and detector fitted anew."""
-    from training.digits.digit_training import recalibrate_digit
+    from training.digits.digit_publication import Publication
+    from training.digits.digit_republication import recalibrate_digit
 
-    told = list[str]()
+    told, console = list[str](), Console()
     with errors_explained():
         key = SigningKey(sign) if sign else None
         store = store_in(out, "digit", BYTES_NEEDED["digit"])
         number = version if version is not None else store.current("digit")
-        manifest = recalibrate_digit(number, store, data, key, Activation(activate, told.append))
-    print_result(Console(), manifest, {})
+        to = Publication(store, console, key, Activation(activate, told.append))
+        manifest = recalibrate_digit(number, data, to, refine=refine)
+    print_result(console, manifest, {})
     typer.echo("\n".join(told))
 
 

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from rich.console import Console
 
 from tests.conftest import Digits
 from training.data import Rows
-from training.digits.detector import fit_threshold
+from training.digits.detector import fit_rejector, fit_threshold
 from training.digits.digit_nets import DigitNet, RejectingDigitNet, cnn
 from training.evaluation.calibration import calibration_error, fit_temperature
 
@@ -60,12 +61,21 @@ def test_at_most_one_in_a_hundred_right_answers_is_called_no_digit(digits: Digit
     assert torch.equal(strict[:, :10], answers[:, :10])
 
 
-def test_the_score_is_the_share_of_the_eleventh_class_and_changes_no_digit() -> None:
+def test_what_is_no_digit_is_learnt_and_changes_no_digit(digits: Digits) -> None:
     torch.manual_seed(0)
     net = RejectingDigitNet(cnn()).eval()
-    images_u8 = torch.randint(0, 256, (7, 1, 28, 28), dtype=torch.uint8)
+    images_u8 = torch.from_numpy(digits.images_u8).unsqueeze(1)
+    noise_u8 = torch.randint(0, 256, (len(images_u8), 1, 28, 28), dtype=torch.uint8)
     with torch.inference_mode():
-        of_eleven = torch.softmax(net.every_logit(images_u8), dim=1)
-        answers = net(images_u8)
-    torch.testing.assert_close(answers[:, 10], of_eleven[:, 10])
-    torch.testing.assert_close(answers[:, :10], of_eleven[:, :10] / (1 - of_eleven[:, 10:]))
+        before = net(images_u8)
+        rows = Rows(images_u8, before[:, :10].argmax(1))
+    fit_rejector(net, rows, noise_u8, Console(quiet=True))
+    fit_threshold(net, rows)
+    with torch.inference_mode():
+        after, of_noise = net(images_u8), net(noise_u8)
+    assert torch.equal(after[:, :10], before[:, :10])
+    assert (of_noise[:, 10] > 0.5).double().mean() > 0.95
+    again = RejectingDigitNet(cnn()).eval()
+    again.load_state_dict(net.state_dict())
+    fit_rejector(again, rows, noise_u8, Console(quiet=True))
+    torch.testing.assert_close(again.rejector.state_dict(), net.rejector.state_dict())

@@ -5,8 +5,7 @@ import torch
 from service.engine.predictor import Predictor
 from service.pictures.digits.preparation import SIDE
 from tests.conftest import Digits, mnist_rows
-from training.digits import negatives
-from training.digits.drawn import fonts, letters, symbols
+from training.digits.drawn import fonts, letters, negatives, symbols
 from training.fitting.fit import batched
 
 ASKED_IN_VAIN = 0.35  # share of them that today's net may take for a digit: two in three are plainly none

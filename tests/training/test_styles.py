@@ -10,11 +10,11 @@ from service.engine.predictor import Predictor
 from service.pictures.digits.preparation import SIDE
 from tests.conftest import Digits, mnist_rows
 from training.data import Pixels, Rows
-from training.digits import styles
+from training.digits.drawn import styles
 from training.digits.drawn.digit_strokes import WAYS, Way, written
 from training.digits.drawn.digits import SHARES, prepared_with_label, ways
 from training.digits.drawn.prepared import prepared
-from training.digits.styles import Digit
+from training.digits.drawn.styles import Digit
 from training.fitting.fit import batched
 
 

@@ -26,7 +26,7 @@ from tests.conftest import BASELINE, COMMITTED, CPU, QUIET, ROOT, Digits, digit_
 from training.commands import cli
 from training.data import DataUnavailable, Rows, lecture_hours, read_hours
 from training.digits import augment
-from training.digits.digit_nets import DigitNet, RejectingDigitNet
+from training.digits.digit_nets import ConvNet, DigitNet, RejectingDigitNet
 from training.digits.digit_recipe import (
     CNN,
     CROSS_ENTROPY,
@@ -94,7 +94,7 @@ def test_every_recipe_learns_and_the_same_seed_gives_the_same_weights(
 
     def run(seed: int) -> tuple[list[float], torch.Tensor]:
         net = start_digit(recipe, seed)
-        fitted, history = fit(net, recipe.objective, train, recipe.phases(hp), QUIET, validation)
+        fitted, history = fit(net, CROSS_ENTROPY, train, recipe.phases(hp), QUIET, validation)
         return history.train_loss, torch.cat([p.flatten() for p in fitted.parameters()])
 
     losses, weights = run(seed=5)
@@ -350,7 +350,9 @@ def test_only_what_gives_a_score_is_evaluated_and_recalibrated(tmp_path: Path) -
 
 
 def test_the_net_of_an_older_recipe_is_not_recalibrated(tmp_path: Path, digits: Digits) -> None:
-    narrow = nn.Sequential(nn.Conv2d(1, 4, 3, stride=7), nn.Flatten(), nn.Linear(4 * 16, 11))
+    convolution = nn.Conv2d(1, 4, 3, stride=7)
+    head = nn.Sequential(nn.Flatten(), nn.Linear(4 * 16, 10))
+    narrow = ConvNet(convolution, nn.Identity(), head, features=2 * 4 * 16)
     net = RejectingDigitNet(narrow).eval()
     older = digit_candidate(net, torch.from_numpy(digits.images_u8[:10]).unsqueeze(1))
     assert older.training

@@ -1,42 +1,79 @@
-"""From which score on a picture is no digit: fitted after the weights, on digits of validation alone."""
+"""What is no digit: learnt after the weights, from pictures of none, on what the net finds in them.
+
+Outlier exposure (Hendrycks, Mazeika and Dietterich 2019) with the net left as it is: learnt together with
+the digits, what is no digit costs some of these.
+"""
 
 import torch
+from rich.console import Console
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from training.data import Rows
-from training.digits import augment, styles
+from training.digits import augment
 from training.digits.digit_nets import RejectingDigitNet
-from training.fitting.fit import batched
+from training.digits.drawn import styles
+from training.fitting.fit import Hyperparameters, Objective, Phase, batched, fit
 from training.quantization import Quantization
 
+REJECTOR = Hyperparameters(
+    epochs=5,
+    batch_size=512,
+    learning_rate=0.05,
+    momentum=0.9,
+    nesterov=True,
+    weight_decay=1e-4,
+    schedule="one-cycle",
+    warm_up_share=0.1,
+    average_decay=0.998,
+    bfloat16=True,
+)
 FALSE_ALARMS = 0.01  # share of digits, of whatever hand, that may be called no digit
-BATCH = 128
 CALIBRATION_ROWS = 1_000  # of the int8 form
 
 
-def fit_threshold(net: RejectingDigitNet, validation: Rows) -> float:
+def fit_rejector(net: RejectingDigitNet, digits: Rows, negatives_u8: Tensor, console: Console) -> None:
+    """Learn to tell `digits` and `negatives_u8 [M, 1, 28, 28]` apart; nothing but the rejector changes.
+
+    The same net, rows and threads give the same rejector, bit for bit. Raises Diverged.
+    """
+    net.eval()
+    torch.manual_seed(0)
+    for layer in net.rejector:
+        if isinstance(layer, nn.Linear):
+            layer.reset_parameters()
+    features = torch.no_grad()(net.features)
+    both = Rows(
+        torch.cat([digits.inputs, negatives_u8]),
+        torch.cat([torch.zeros(len(digits.inputs), 1), torch.ones(len(negatives_u8), 1)]),
+    )
+    objective = Objective(
+        forward=lambda rejector, images: rejector(features(images)), loss=binary_cross_entropy_with_logits
+    )
+    net.rejector.requires_grad_(True)
+    fitted, _ = fit(net.rejector, objective, both, [Phase(REJECTOR, half_distorted)], console)
+    net.rejector.load_state_dict(fitted.state_dict())
+    net.rejector.requires_grad_(False).eval()
+
+
+def half_distorted(images_u8: Tensor) -> Tensor:
+    """The first half of them as in training, the rest as they are."""
+    half = len(images_u8) // 2
+    return torch.cat([augment.distort_as_prepared(images_u8[:half]), images_u8[half:].to(torch.float32)])
+
+
+def fit_threshold(net: nn.Module, validation: Rows) -> float:
     """Set the log-odds from which an image is called no digit to the least that few enough digits reach.
 
-    Few enough of the validation images, of these distorted as in training, and of these in other styles:
-    each of the three counts alone, and only what is read rightly.
+    Few enough of the validation images, and of these in other styles: each counts alone, and only what is
+    read rightly. `net`: a RejectingDigitNet, or another form of one, whose threshold is buffer `threshold`.
     """
-    threshold = max(_quantile(net, rows) for rows in _digits(validation))
-    net.threshold.fill_(threshold)
-    return threshold
-
-
-def refit_threshold(form: nn.Module, validation: Rows) -> None:
-    """Move the threshold of another form of a RejectingDigitNet, by what that form answers.
-
-    Its score is then 0.5 for as many digits as the net's; `form` has the threshold fitted to the net.
-    """
-
-    def log_odds(digits: Rows) -> float:
-        answers = batched(form, digits.inputs)
-        right = answers[:, :10].argmax(1) == digits.targets
-        return torch.logit(answers[right, 10]).quantile(1 - FALSE_ALARMS).item() if right.any() else 0.0
-
-    form.get_buffer("threshold").add_(max(map(log_odds, _digits(validation))))
+    threshold = net.get_buffer("threshold")
+    threshold.zero_()
+    others = styles.with_other_styles(validation)
+    styled = others.take(torch.arange(len(validation.inputs), len(others.inputs)))
+    threshold.fill_(max(_quantile(net, digits) for digits in (validation, styled)))
+    return threshold.item()
 
 
 def digit_quantization(net: nn.Module, train: Rows, validation: Rows) -> Quantization:
@@ -45,24 +82,16 @@ def digit_quantization(net: nn.Module, train: Rows, validation: Rows) -> Quantiz
     rows = train.inputs[order[:CALIBRATION_ROWS]]
     if not isinstance(net, RejectingDigitNet):
         return Quantization(rows)
-    return Quantization(rows, refit=lambda form: refit_threshold(form, validation))
+    return Quantization(rows, in_float=("body.head",), refit=lambda form: _refit(form, validation))
 
 
-def _digits(validation: Rows) -> tuple[Rows, Rows, Rows]:
-    other = styles.with_other_styles(validation)
-    styled = Rows(other.inputs[len(validation.inputs) :], other.targets[len(validation.inputs) :])
-    return validation, _distorted(validation), styled
+def _refit(form: nn.Module, validation: Rows) -> None:
+    fit_threshold(form, validation)
 
 
-def _quantile(net: RejectingDigitNet, digits: Rows) -> float:
-    logits = batched(net.every_logit, digits.inputs)
-    right = logits[:, :10].argmax(1) == digits.targets
-    if not right.any():
-        return 0.0
-    return net.log_odds(logits[right]).quantile(1 - FALSE_ALARMS).item()
-
-
-def _distorted(digits: Rows) -> Rows:
-    torch.manual_seed(0)
-    images: list[Tensor] = [augment.distort_as_prepared(part) for part in digits.inputs.split(BATCH)]
-    return Rows(torch.cat(images).round().clamp(0, 255).to(torch.uint8), digits.targets)
+def _quantile(net: nn.Module, digits: Rows) -> float:
+    """Of the log-odds of what `net` reads rightly."""
+    answers = batched(net, digits.inputs)
+    right = answers[:, :10].argmax(1) == digits.targets
+    log_odds = torch.logit(answers[right, 10], eps=1e-7)
+    return log_odds.quantile(1 - FALSE_ALARMS).item() if right.any() else 0.0

@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | softmax-mlp | 784-512-256-128-64-10 | about 97 % (the lecture's figure) |
 | kaiming-mlp | 784-200-200-10, plain tensors | depends on whether logits die under the last ReLU |
-| cnn | five convolutions, 173,419 parameters | 99.5 % |
+| cnn | six convolutions, 194,515 parameters with those that tell what is no digit | 99.7 % |
 
 Each keeps the epoch of the lowest loss on 5,000 validation images; the test images are read once, after
 that choice.
@@ -19,26 +19,19 @@ from torch.nn.functional import cross_entropy
 
 from service.artifacts.interface import Output, PictureInput, ScoreSpec
 from training.data import Rows
-from training.digits import augment, styles
+from training.digits import augment
 from training.digits import digit_nets as nets
-from training.digits.negatives import families, negatives
+from training.digits.drawn import styles
+from training.digits.drawn.negatives import families, negatives
 from training.fitting.fit import Hyperparameters, Objective, Phase
 
 
 def _logits(net: nn.Module, images: Tensor) -> Tensor:
-    assert isinstance(net, nets.DigitNet)  # before what is fitted afterwards is added
+    assert isinstance(net, nets.DigitNet)
     return net.logits(images)
 
 
-def _every_logit(net: nn.Module, images: Tensor) -> Tensor:
-    assert isinstance(net, nets.RejectingDigitNet)
-    return net.every_logit(images)
-
-
 CROSS_ENTROPY = Objective(forward=_logits, loss=cross_entropy)
-# Of eleven classes: that of no digit is the last.
-REJECTING = Objective(forward=_every_logit, loss=cross_entropy)
-NO_DIGIT = 10
 SCORE_THRESHOLD = 0.5  # the net's threshold is fitted so
 
 IMAGES = PictureInput(height=28, width=28, channels=1, resize="mnist", polarity="light-on-dark")
@@ -54,7 +47,7 @@ SCORED = Output(
 class Recipe:
     """A network and how to train it: on which rows beside MNIST's, and how its images are distorted.
 
-    With `negatives`, so many pictures for each of MNIST's are trained on that are no digits.
+    With `negatives`, it learns afterwards what is no digit, from so many pictures a row.
     """
 
     name: str
@@ -81,18 +74,13 @@ class Recipe:
             phases.append(Phase(gentle, self.augment_refining))
         return tuple(phases)
 
-    @property
-    def objective(self) -> Objective:
-        return REJECTING if self.negatives else CROSS_ENTROPY
-
     def rows(self, train: Rows) -> Rows:
         """What is trained on: MNIST's rows, and what is added to them."""
-        extended = self.extend(train) if self.extend else train
-        if not self.negatives:
-            return extended
-        images_u8 = negatives(train.inputs, round(self.negatives * len(train.inputs)), seed=0)
-        labels = train.targets.new_full((len(images_u8),), NO_DIGIT)
-        return Rows(torch.cat([extended.inputs, images_u8]), torch.cat([extended.targets, labels]))
+        return self.extend(train) if self.extend else train
+
+    def no_digits(self, digits: Rows) -> Tensor:
+        """What it learns afterwards to tell from the digits, `images_u8 [N, 1, 28, 28]`."""
+        return negatives(digits.inputs, round(self.negatives * len(digits.inputs)), seed=0)
 
     def data(self) -> dict[str, str | float]:
         """What becomes of MNIST's rows before a net sees them, for the manifest."""
@@ -127,21 +115,20 @@ CNN = Recipe(
     name="cnn",
     body=nets.cnn,
     hyperparameters=Hyperparameters(
-        epochs=40,
-        batch_size=256,
+        epochs=104,
+        batch_size=128,
         learning_rate=0.1,
         momentum=0.9,
         nesterov=True,
         weight_decay=5e-4,
-        schedule="linear",
+        schedule="one-cycle",
+        warm_up_share=0.2,
         average_decay=0.998,
         bfloat16=True,
         refine_share=0.08,
         refine_learning_rate=0.01,
-        muon_learning_rate=0.12,
-        muon_momentum=0.6,
     ),
-    negatives=0.35,
+    negatives=0.75,
     extend=styles.with_other_styles,
     augment=augment.distort_as_prepared,
     augment_refining=augment.coarsened,
@@ -153,6 +140,7 @@ RECIPES = {recipe.name: recipe for recipe in (CNN, SOFTMAX_MLP, KAIMING_MLP, KAI
 def start(recipe: Recipe, seed: int) -> nets.DigitNet:
     """The untrained network drawn by `seed`."""
     torch.manual_seed(seed)
+    body = recipe.body()
+    net = nets.RejectingDigitNet(body) if isinstance(body, nets.ConvNet) else nets.DigitNet(body)
     # channels_last: a fifth less time a step, and a third less an image when serving on a CPU.
-    net = nets.RejectingDigitNet if recipe.negatives else nets.DigitNet
-    return net(recipe.body()).to(memory_format=torch.channels_last)
+    return net.to(memory_format=torch.channels_last)

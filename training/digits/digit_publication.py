@@ -1,0 +1,137 @@
+"""What is fitted after the weights of a digit net, its report, and its publication."""
+
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+from rich.console import Console
+from torch import Tensor
+
+from service.artifacts.manifest import Manifest, Metric, TrainingRecord
+from service.artifacts.signatures import SigningKey
+from service.artifacts.store import ArtifactStore
+from training.activation import IF_AS_GOOD, Activation
+from training.data import Rows
+from training.digits import digit_nets as nets
+from training.digits.detector import REJECTOR, digit_quantization, fit_rejector, fit_threshold
+from training.digits.digit_card import model_card
+from training.digits.digit_recipe import IMAGES, PROBABILITIES, SCORE_THRESHOLD, SCORED, Recipe
+from training.digits.mnist import load_mnist, split_validation
+from training.evaluation.calibration import calibration_error, fit_temperature
+from training.evaluation.evaluate import Evaluation, evaluate
+from training.evaluation.figures import confusion_figure, mistakes_figure, png, reliability_figure
+from training.publish import Candidate, publish
+
+PROOF_ROWS = 1_000
+
+
+class Split(NamedTuple):
+    """MNIST as a recipe uses it, and the SHA-256 of all its training images as they come."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+    sha256: str
+
+    @classmethod
+    def load(cls, data: Path, recipe: Recipe) -> "Split":
+        """Raises DataUnavailable."""
+        everything = load_mnist(data, train=True)
+        train, validation = split_validation(everything)
+        return cls(recipe.rows(train), validation, load_mnist(data, train=False), everything.sha256())
+
+
+class Publication(NamedTuple):
+    """Where to, and how."""
+
+    store: ArtifactStore
+    console: Console
+    key: SigningKey | None = None
+    activation: Activation = IF_AS_GOOD
+
+
+def calibrate_and_publish(
+    net: nets.DigitNet,
+    recipe: Recipe,
+    record: TrainingRecord,
+    split: Split,
+    curves: bytes,
+    to: Publication,
+) -> Manifest:
+    """Fit what is fitted after the weights, read the test images, publish."""
+    calibrated = _calibrated(net, recipe, split, to.console)
+    record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **calibrated}})
+    test = evaluate(net, split.test)
+    metrics = _metrics("validation", evaluate(net, split.validation)) + _metrics("test", test)
+    check_rows = _one_of_each_digit(split.validation)
+    candidate = Candidate(
+        name="digit",
+        kind="digit",
+        net=net,
+        input=IMAGES,
+        output=SCORED if isinstance(net, nets.RejectingDigitNet) else PROBABILITIES,
+        metrics=metrics,
+        training=record,
+        check_rows=check_rows,
+        proof_rows=split.validation.inputs[:PROOF_ROWS],
+        files={"report/report.md": model_card(record, metrics).encode(), "report/curves.png": curves}
+        | _pictures(test, split.test.inputs, title(record))
+        | _samples(check_rows),
+        quantization=digit_quantization(net, split.train, split.validation),
+    )
+    return publish(candidate, to.store, to.key, to.activation)
+
+
+def _calibrated(
+    net: nets.DigitNet, recipe: Recipe, split: Split, console: Console
+) -> dict[str, float | int]:
+    """Fit the temperature and, where the net rejects what is no digit, how it does; and what was fitted."""
+    fitted: dict[str, float | int] = {"temperature": fit_temperature(net, split.validation)}
+    if isinstance(net, nets.RejectingDigitNet):
+        console.print("what is no digit:")
+        negatives_u8 = recipe.no_digits(split.train)
+        fit_rejector(net, split.train, negatives_u8, console)
+        threshold = fit_threshold(net, split.validation)
+        fitted |= {"threshold": threshold, "rejector_epochs": REJECTOR.epochs}
+    return fitted
+
+
+def _metrics(split: str, evaluation: Evaluation) -> tuple[Metric, ...]:
+    values = {
+        "accuracy": evaluation.accuracy,
+        "negative-log-likelihood": evaluation.negative_log_likelihood,
+        "expected-calibration-error": calibration_error(evaluation.probabilities, evaluation.labels),
+    }
+    if evaluation.score is not None:
+        values["called-no-digit"] = (evaluation.score > SCORE_THRESHOLD).double().mean().item()
+    n = len(evaluation.labels)
+    return tuple(Metric(name=k, value=v, split=split, n=n) for k, v in values.items())
+
+
+def _one_of_each_digit(rows: Rows) -> Tensor:
+    """`images_u8 [10, 1, 28, 28]`: the first image of each digit, 0 to 9."""
+    first = [int((rows.targets == digit).nonzero()[0]) for digit in range(10)]
+    return rows.inputs[first]
+
+
+def title(record: TrainingRecord) -> str:
+    return f"digit by {record.recipe}"
+
+
+def _pictures(test: Evaluation, images_u8: Tensor, of: str) -> dict[str, bytes]:
+    return {
+        "report/confusion.png": png(confusion_figure(test, of)),
+        "report/mistakes.png": png(mistakes_figure(test, images_u8, of)),
+        "report/reliability.png": png(reliability_figure(test, of)),
+    }
+
+
+def _samples(images_u8: Tensor) -> dict[str, bytes]:
+    """Each image as the PNG that a client would send."""
+    files = {}
+    for index, image_u8 in enumerate(images_u8):
+        buffer = io.BytesIO()
+        Image.fromarray(image_u8[0].numpy()).save(buffer, format="PNG")
+        files[f"samples/{index}.png"] = buffer.getvalue()
+    return files

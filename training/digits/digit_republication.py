@@ -1,0 +1,82 @@
+"""The weights of a published digit net once more: what is fitted after them anew, or refined before."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from service.artifacts.manifest import ArtifactError, Manifest, TrainingRecord
+from service.artifacts.store import read_further_files, read_manifest, read_model
+from training.digits import digit_nets as nets
+from training.digits.digit_publication import Publication, Split, calibrate_and_publish
+from training.digits.digit_recipe import RECIPES, Recipe, start
+from training.digits.refining import REFINING, refined
+from training.publish import weights
+from training.record import git_commit
+
+# The names that weights had in digit/20 and before.
+FORMER_NAMES = {
+    "early.": "body.early.",
+    "late.1.": "body.late.0.",
+    "late.2.": "body.late.1.",
+    "late.3.": "body.late.2.",
+    "head.": "body.head.",
+}
+
+
+def recalibrate_digit(version: int, data: Path, to: Publication, *, refine: bool = False) -> Manifest:
+    """Publish the weights of a version again, with what is fitted after them fitted anew.
+
+    With `refine` they first learn what today's recipe adds to MNIST.
+    Raises ArtifactError, DataUnavailable, Diverged or PublishFailed.
+    """
+    folder = to.store.folder("digit", version)
+    manifest = read_manifest(folder)
+    net, recipe, record = _network(read_model(folder, manifest), manifest)
+    again: dict[str, str | int | float] = {
+        "weights_of_version": version,
+        "calibrated_at_commit": git_commit() or "unknown",
+    }
+    curves = _curves(folder, version)
+    split = Split.load(data, recipe)
+    if refine:
+        net = refined(net, recipe, split.train, to.console)
+        again |= {**recipe.data(), **REFINING.as_dict()}
+    record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **again}})
+    return calibrate_and_publish(net, recipe, record, split, curves, to)
+
+
+def _network(model: bytes, manifest: Manifest) -> tuple[nets.RejectingDigitNet, Recipe, TrainingRecord]:
+    """In evaluation mode. Raises ArtifactError."""
+    record, of = manifest.training, f"digit/{manifest.version}"
+    recipe = RECIPES.get(record.recipe) if record else None
+    net = start(recipe, record.seed) if record and recipe else None
+    if not record or not recipe or not isinstance(net, nets.RejectingDigitNet) or not manifest.output.score:
+        raise ArtifactError(f"{of} has nothing that is fitted after its weights")
+    published, own = weights(model), net.state_dict()
+    found = {name: value for name, value in map(_renamed, published.items()) if name in own}
+    missing = {name for name in own if name.startswith("body.")} - set(found)
+    if missing or any(own[name].shape != value.shape for name, value in found.items()):
+        raise ArtifactError(f"{of} is a net of another form than today's {recipe.name}")
+    net.load_state_dict(own | found)
+    return net.eval(), recipe, record
+
+
+def _renamed(named: tuple[str, Tensor]) -> tuple[str, Tensor]:
+    name, value = named
+    for former, today in FORMER_NAMES.items():
+        if name.startswith(former):
+            return today + name.removeprefix(former), value
+    return named
+
+
+def _curves(folder: Path, version: int) -> bytes:
+    """The picture of how the weights were trained. Raises ArtifactError."""
+    try:
+        curves = read_further_files(folder).get("report/curves.png")
+    except OSError as error:
+        raise ArtifactError(
+            f"digit/{version}/report/curves.png cannot be read: {error.strerror}"
+        ) from error
+    if curves is None:
+        raise ArtifactError(f"digit/{version} has no report/curves.png")
+    return curves

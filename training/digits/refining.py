@@ -1,0 +1,68 @@
+"""Trained weights learn what they have not seen, and forget less of what they knew than by training on.
+
+While learning, they are taught by what they were; afterwards the weights are a mean of both, as robust
+fine-tuning has it (Wortsman et al. 2022, arXiv 2109.01903).
+"""
+
+import copy
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, one_hot
+
+from training.data import Rows
+from training.digits.digit_nets import RejectingDigitNet
+from training.digits.digit_recipe import Recipe
+from training.fitting.fit import Hyperparameters, Objective, fit
+
+REFINING = Hyperparameters(
+    epochs=5,
+    batch_size=128,
+    learning_rate=0.005,
+    momentum=0.9,
+    nesterov=True,
+    weight_decay=5e-4,
+    schedule="one-cycle",
+    warm_up_share=0.1,
+    average_decay=0.998,
+    bfloat16=True,
+    refine_share=0.2,
+    refine_learning_rate=0.001,
+)
+TAUGHT = 0.5  # share of a target that is what the former weights answer, where they are right
+KEPT = 0.4  # share of the former weights in the mean
+CLASSES = 10
+
+
+def refined(net: RejectingDigitNet, recipe: Recipe, train: Rows, console: Console) -> RejectingDigitNet:
+    """`net` stays as it is. Raises Diverged."""
+    torch.manual_seed(0)
+    learning = copy.deepcopy(net)
+    learnt, _ = fit(learning, taught_by(net), train, recipe.phases(REFINING), console)
+    former, latter = net.state_dict(), learnt.state_dict()
+    mean = {
+        name: latter[name].lerp(value, KEPT) if value.is_floating_point() else value
+        for name, value in former.items()
+    }
+    net = copy.deepcopy(net)
+    net.load_state_dict(mean)
+    return net.eval()
+
+
+def taught_by(teacher: RejectingDigitNet) -> Objective:
+    """Cross-entropy to what the teacher answers and the label says (Hinton, Vinyals and Dean 2015)."""
+
+    def forward(net: nn.Module, images: Tensor) -> Tensor:
+        assert isinstance(net, RejectingDigitNet)
+        with torch.no_grad():
+            taught = teacher.logits(images)
+        return torch.stack([net.logits(images), taught], dim=1)
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        own, taught = logits.unbind(1)
+        share = TAUGHT * (taught.argmax(1) == labels).to(own.dtype).unsqueeze(1)
+        target = one_hot(labels, CLASSES).to(own.dtype).lerp(torch.softmax(taught, dim=1), share)
+        return cross_entropy(own, target)
+
+    return Objective(forward=forward, loss=loss)
