@@ -39,6 +39,7 @@ from training.publish import Candidate, publish
 
 ROOT = Path(__file__).parent.parent
 COMMITTED = ROOT / "artifacts"
+DIGIT_VERSION = (COMMITTED / "digit" / "current").read_text().strip()
 BASELINE = ROOT / "benchmarks" / "artifacts" / "digit" / "1"  # softmax-mlp, on which peers are compared
 CPU = torch.device("cpu")
 

@@ -1,5 +1,7 @@
 """Asks with Triton's own clients: `ask_triton.py HTTP GRPC PICTURE` prints `call<TAB>outcome` lines.
 
+PICTURE is a sample of the version that is live, `…/digit/VERSION/samples/7.png`.
+
 Runs in an environment of its own, with tritonclient and without this project.
 """
 
@@ -19,6 +21,10 @@ import tritonclient.http.aio
 from tritonclient.utils import InferenceServerException
 
 CODINGS = (None, "gzip", "deflate")
+
+
+def version_of(picture: str) -> str:
+    return Path(picture).parts[-3]
 
 
 async def sync_or_not(value: Any) -> Any:
@@ -43,20 +49,24 @@ async def ask(client: Any, picture: str) -> AsyncIterator[tuple[str, bool]]:
             yield call, bool(right)
 
 
-async def about(client: Any, _picture: str) -> AsyncIterator[tuple[str, bool]]:
+async def about(client: Any, picture: str) -> AsyncIterator[tuple[str, bool]]:
     for call in ("is_server_live", "is_server_ready"):
         yield call, await sync_or_not(getattr(client, call)()) is True
-    for name, version, is_there in (("digit", "", True), ("digit", "20", True), ("nothing", "", False)):
+    for name, version, is_there in (
+        ("digit", "", True),
+        ("digit", version_of(picture), True),
+        ("nothing", "", False),
+    ):
         ready = await sync_or_not(client.is_model_ready(name, version))
         yield f"is_model_ready {name} {version}", ready is is_there
     yield "get_server_metadata", (await sync_or_not(client.get_server_metadata()))["name"] == "abacus"
-    metadata = await sync_or_not(client.get_model_metadata("digit", "20"))
+    metadata = await sync_or_not(client.get_model_metadata("digit", version_of(picture)))
     yield "get_model_metadata", metadata["inputs"][0]["shape"] == [-1, 28, 28]
     config = await sync_or_not(client.get_model_config("digit"))
     yield "get_model_config", config["max_batch_size"] == 64
     index = await sync_or_not(client.get_model_repository_index())
     yield "get_model_repository_index", "digit" in [model["name"] for model in index]
-    for what in (("digit",), ("digit", "20"), ()):
+    for what in (("digit",), ("digit", version_of(picture)), ()):
         stats = await sync_or_not(client.get_inference_statistics(*what))
         yield f"get_inference_statistics {what}", bool(stats["model_stats"])
     for call in ("load_model", "unload_model"):
@@ -70,7 +80,7 @@ async def inferences(client: Any, picture: str) -> AsyncIterator[tuple[str, bool
     pixels = np.zeros((64, 28, 28), np.uint8)
     pixels[:, 5:23, 13:15] = 255
     for binary, request, response, version in itertools.product(
-        (True, False), CODINGS, CODINGS, ("", "20")
+        (True, False), CODINGS, CODINGS, ("", version_of(picture))
     ):
         answer = await infer(
             client,
@@ -82,7 +92,9 @@ async def inferences(client: Any, picture: str) -> AsyncIterator[tuple[str, bool
             timeout=30_000_000,
         )
         right = (answer.as_numpy("probabilities").argmax(1) == 1).all()
-        named = answer.get_response()["id"] == "mine" and answer.get_response()["model_version"] == "20"
+        named = answer.get_response()["id"] == "mine" and answer.get_response()[
+            "model_version"
+        ] == version_of(picture)
         yield f"infer pixels binary={binary} {request} → {response} version={version}", right and named
 
     files = np.array([Path(picture).read_bytes()] * 2, np.object_)
@@ -116,13 +128,17 @@ async def errors(client: Any, _picture: str) -> AsyncIterator[tuple[str, bool]]:
 async def over_grpc(client: Any, picture: str) -> AsyncIterator[tuple[str, bool]]:
     for call in ("is_server_live", "is_server_ready"):
         yield call, await sync_or_not(getattr(client, call)())
-    for name, version, is_there in (("digit", "", True), ("digit", "20", True), ("nothing", "", False)):
+    for name, version, is_there in (
+        ("digit", "", True),
+        ("digit", version_of(picture), True),
+        ("nothing", "", False),
+    ):
         yield (
             f"is_model_ready {name} {version}",
             await sync_or_not(client.is_model_ready(name, version)) is is_there,
         )
     yield "get_server_metadata", (await sync_or_not(client.get_server_metadata())).name == "abacus"
-    metadata = await sync_or_not(client.get_model_metadata("digit", "20", as_json=True))
+    metadata = await sync_or_not(client.get_model_metadata("digit", version_of(picture), as_json=True))
     yield "get_model_metadata", metadata["inputs"][0]["shape"] == ["-1", "28", "28"]
     yield (
         "get_model_config",
@@ -146,7 +162,7 @@ async def inferences_over_grpc(client: Any, picture: str) -> AsyncIterator[tuple
 
     pixels = np.zeros((64, 28, 28), np.uint8)
     pixels[:, 5:23, 13:15] = 255
-    for version, compression in itertools.product(("", "20"), CODINGS):
+    for version, compression in itertools.product(("", version_of(picture)), CODINGS):
         options = {"model_version": version, "compression_algorithm": compression, "request_id": "mine"}
         answer = await infer(
             client, given("image", pixels, "UINT8"), timeout=30_000_000, client_timeout=60, **options

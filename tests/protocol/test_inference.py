@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.conftest import Digits, png
+from tests.conftest import DIGIT_VERSION, Digits, png
 from tests.protocol.wire import LENGTH, asked, binary, binary_of, body_of, inferred, packed, read, tensor
 
 HOUSE_NAMES = ("floor area (m²)", "class", "items")
@@ -166,7 +166,7 @@ def test_the_answer_says_who_gave_it(service: httpx.Client, digits: Digits) -> N
     answer = asked(service, "digit", image, id="Ünique", model_name="other", sequence_id=7)
     assert {k: v for k, v in read(answer).document.items() if k != "outputs"} == {
         "model_name": "digit",
-        "model_version": "20",
+        "model_version": DIGIT_VERSION,
         "id": "Ünique",
     }
     assert answer.headers["content-type"] == "application/json"

@@ -13,7 +13,7 @@ from jsonschema_rs import Draft202012Validator
 from service.app import create_app
 from service.http.keys import add_key
 from service.settings import Settings
-from tests.conftest import COMMITTED, Digits, metric_sum, running
+from tests.conftest import COMMITTED, DIGIT_VERSION, Digits, metric_sum, running
 from tests.endpoints.described import resolved
 from tests.protocol.wire import asked, read, tensor
 
@@ -35,7 +35,7 @@ def test_a_model(service: httpx.Client) -> None:
     metadata = service.get("/v2/models/digit").json()
     assert metadata == {
         "name": "digit",
-        "versions": ["20"],
+        "versions": [DIGIT_VERSION],
         "platform": "pytorch_torchscript",
         "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, 28, 28]}],
         "outputs": [
@@ -43,9 +43,9 @@ def test_a_model(service: httpx.Client) -> None:
             {"name": "out_of_distribution", "datatype": "BOOL", "shape": [-1, 1]},
         ],
     }
-    assert service.get("/v2/models/digit/versions/20").json() == metadata
+    assert service.get(f"/v2/models/digit/versions/{DIGIT_VERSION}").json() == metadata
     assert service.get("/v2/models/digit/ready").json() == {"name": "digit", "ready": True}
-    assert service.get("/v2/models/digit/versions/20/config").json()["max_batch_size"] == 64
+    assert service.get(f"/v2/models/digit/versions/{DIGIT_VERSION}/config").json()["max_batch_size"] == 64
 
 
 def test_what_there_is_not(service: httpx.Client) -> None:
@@ -58,7 +58,7 @@ def test_what_there_is_not(service: httpx.Client) -> None:
 def test_the_index_of_the_repository(service: httpx.Client) -> None:
     entries = service.post("/v2/repository/index").json()
     assert [(e["name"], e["version"], e["state"]) for e in entries] == [
-        ("digit", "20", "READY"),
+        ("digit", DIGIT_VERSION, "READY"),
         ("object", "4", "READY"),
         ("pass", "1", "READY"),
     ]
@@ -78,7 +78,7 @@ def test_no_request_loads_a_model_unless_it_is_allowed(service: httpx.Client, wh
     assert "models activate" in answer.json()["error"]
 
 
-def stats(service: httpx.Client, path: str = "digit/versions/20/stats") -> dict[str, Any]:
+def stats(service: httpx.Client, path: str = f"digit/versions/{DIGIT_VERSION}/stats") -> dict[str, Any]:
     (of_one,) = service.get(f"/v2/models/{path}").json()["model_stats"]
     found: dict[str, Any] = of_one
     return found
@@ -97,7 +97,7 @@ def test_statistics_are_those_of_the_metrics(service: httpx.Client, digits: Digi
     for stage in ("success", "queue", "compute_input", "compute_infer", "fail"):
         assert spent[stage]["count"] == spent_before[stage]["count"] + 1
     assert spent["success"]["ns"] > spent_before["success"]["ns"]
-    predictions = metric_sum(text, 'abacus_predictions_total{model="digit",version="20"}')
+    predictions = metric_sum(text, f'abacus_predictions_total{{model="digit",version="{DIGIT_VERSION}"}}')
     assert spent["success"]["count"] == predictions
     assert (
         metric_sum(text, 'abacus_requests_total{method="POST",route="/v2/models/digit/infer",status="200"}')
@@ -105,7 +105,7 @@ def test_statistics_are_those_of_the_metrics(service: httpx.Client, digits: Digi
     )
     everything = service.get("/v2/models/stats").json()["model_stats"]
     versions = [(of_one["name"], of_one["version"]) for of_one in everything]
-    assert versions == [("digit", "20"), ("object", "4"), ("pass", "1")]
+    assert versions == [("digit", DIGIT_VERSION), ("object", "4"), ("pass", "1")]
     assert stats(service, "digit/stats") == after
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import COMMITTED, ROOT, Served, rpc_address_of, served
+from tests.conftest import COMMITTED, DIGIT_VERSION, ROOT, Served, rpc_address_of, served
 
-PICTURE = COMMITTED / "digit" / "20" / "samples" / "7.png"
+PICTURE = COMMITTED / "digit" / DIGIT_VERSION / "samples" / "7.png"
 KSERVE_CALLS = 10 + 8
 
 

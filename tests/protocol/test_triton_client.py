@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import COMMITTED, ROOT, rpc_address_of, served
+from tests.conftest import COMMITTED, DIGIT_VERSION, ROOT, rpc_address_of, served
 
 PACKAGES = ("tritonclient[http,grpc]==2.73.0",)
-PICTURE = COMMITTED / "digit" / "20" / "samples" / "7.png"
+PICTURE = COMMITTED / "digit" / DIGIT_VERSION / "samples" / "7.png"
 CALLS = 2 * 57 + 2 * 18
 
 

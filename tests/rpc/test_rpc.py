@@ -16,7 +16,17 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from service.http.keys import add_key
 from service.rpc.messages import SERVICE, message, protocol
-from tests.conftest import COMMITTED, Digits, Served, metric_sum, png, rpc_address_of, served, wait_for
+from tests.conftest import (
+    COMMITTED,
+    DIGIT_VERSION,
+    Digits,
+    Served,
+    metric_sum,
+    png,
+    rpc_address_of,
+    served,
+    wait_for,
+)
 
 CODES = grpc.StatusCode
 MAX_BYTES = 2_000_000
@@ -93,7 +103,7 @@ def test_it_says_what_v2_says(rpc: Rpc) -> None:
     assert rpc.call("ServerMetadata", message("ServerMetadataRequest")).name == "abacus"
     for name, version, is_ready in (
         ("digit", "", True),
-        ("digit", "20", True),
+        ("digit", DIGIT_VERSION, True),
         ("digit", "1", False),
         ("cat", "", False),
     ):
@@ -108,7 +118,7 @@ def test_it_says_what_v2_says(rpc: Rpc) -> None:
     assert (config.max_batch_size, config.input[0].name, config.input[0].data_type) == (10_000, "hours", 11)
     index = rpc.call("RepositoryIndex", message("RepositoryIndexRequest")).models
     assert [(m.name, m.version, m.state) for m in index] == [
-        ("digit", "20", "READY"),
+        ("digit", DIGIT_VERSION, "READY"),
         ("pass", "1", "READY"),
     ]
     load = refused(
@@ -126,11 +136,13 @@ def test_raw_and_typed_contents_are_the_same_rows(rpc: Rpc, digits: Digits) -> N
     ]
     expected = [prediction["probabilities"] for prediction in predictions]
     raw = rpc.infer("digit", images(digits, 5), id="mine")
-    assert (raw.model_name, raw.model_version, raw.id) == ("digit", "20", "mine")
+    assert (raw.model_name, raw.model_version, raw.id) == ("digit", DIGIT_VERSION, "mine")
     assert near(output(raw), expected)
     assert output(raw, 1).shape == (5, 1)
     pixels = digits.images_u8[:5].ravel().tolist()
-    typed = rpc.infer("digit", ("image", "UINT8", [5, 28, 28], pixels, "uint_contents"), model_version="20")
+    typed = rpc.infer(
+        "digit", ("image", "UINT8", [5, 28, 28], pixels, "uint_contents"), model_version=DIGIT_VERSION
+    )
     assert near(output(typed), expected)
     uploads = rpc.infer("digit", ("image", "BYTES", [5], [file for _, file in files], "bytes_contents"))
     assert near(output(uploads), expected)
