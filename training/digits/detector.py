@@ -25,7 +25,6 @@ REJECTOR = Hyperparameters(
     weight_decay=1e-4,
     schedule="one-cycle",
     warm_up_share=0.1,
-    average_decay=0.998,
     bfloat16=True,
 )
 FALSE_ALARMS = 0.01  # share of digits, of whatever hand, that may be called no digit

@@ -5,6 +5,7 @@ cannot disagree about it. So are the temperature, and the threshold beyond which
 """
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -111,7 +112,8 @@ class RejectingDigitNet(DigitNet):
     score 0.5.
     """
 
-    body: ConvNet
+    if TYPE_CHECKING:  # TorchScript knows no such annotation
+        body: ConvNet
     threshold: Tensor
 
     def __init__(self, body: ConvNet) -> None:
