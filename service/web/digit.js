@@ -6,13 +6,16 @@ import { Bars } from "./bars.js";
 import { pictureOf, rowsOf } from "./check.js";
 import { button, element, percent } from "./dom.js";
 import { Files, Preview } from "./files.js";
+import { Digits, written } from "./number.js";
 import { Pad } from "./pad.js";
 import { Report } from "./report.js";
 import { Seen } from "./seen.js";
 
+const SEVERAL = "several_digits";
+
 /** By the reason that the service gives. */
 const WHY = {
-  several_digits: "These look like several digits",
+  [SEVERAL]: "These look like several digits",
   mostly_outside: "Most of this seems to lie outside of the picture",
   no_digit: "This does not look like a digit",
 };
@@ -28,6 +31,7 @@ export class DigitPanel {
     this.pad = new Pad({ changed: (drawing) => this.#drawn(drawing) });
     this.preview = new Preview();
     this.bars = new Bars("Probability of each digit", [..."0123456789"]);
+    this.digits = new Digits();
     this.seen = new Seen();
     this.headline = element("p", { class: "headline", "aria-live": "polite", "aria-atomic": "true" });
     this.report = new Report(model);
@@ -47,7 +51,7 @@ export class DigitPanel {
   }
 
   #laidOut() {
-    const sheet = element("div", { class: "sheet-area" }, this.pad.node, this.preview.node);
+    const sheet = element("div", { class: "sheet-area" }, this.pad.node, this.preview.node, this.digits.boxes);
     this.files = new Files({
       area: sheet,
       onfile: (file) => this.#take(file, file.name || "The pasted picture"),
@@ -64,7 +68,7 @@ export class DigitPanel {
       element(
         "p",
         { class: "muted", id: "pad-keys" },
-        "Draw one digit, or drop, paste or choose a picture. With keys: arrows move the pen, Space puts it " +
+        "Draw a digit or a number, or drop, paste or choose a picture. With keys: arrows move the pen, Space puts it " +
           "down and lifts it, Ctrl+Z undoes, Delete clears.",
       ),
     );
@@ -73,6 +77,7 @@ export class DigitPanel {
       { class: "said", "aria-label": "Answer" },
       this.headline,
       this.report.words,
+      this.digits.list,
       this.bars.node,
       this.seen.node,
     );
@@ -83,6 +88,7 @@ export class DigitPanel {
     this.#drawing = drawing;
     this.#file = null;
     this.preview.clear();
+    this.#one();
     if (this.pad.empty) this.#reset();
     else this.#ask();
     this.#enable();
@@ -93,6 +99,7 @@ export class DigitPanel {
     this.#file = file;
     this.#drawing = false;
     this.preview.show(file, description);
+    this.#one();
     this.#ask();
     this.#enable();
   }
@@ -133,6 +140,12 @@ export class DigitPanel {
     this.asker.wantAlso(() => predict(sent.name, { ...sent, query: "?explain=true" }));
   }
 
+  /** A number is answered with its digits, a row of the queue for each way to cut it. */
+  #askEach(sent) {
+    const asked = { ...sent, query: "?each=true" };
+    this.asker.wantAlso(async () => ({ ...(await predict(asked.name, asked)), sent: asked }));
+  }
+
   #show({ answer, settled, ...exchange }) {
     if (this.pad.empty && !this.#file) return; // cleared meanwhile
     const { digit, confidence, probabilities, out_of_distribution: odd, reason, explanation } = answer;
@@ -140,6 +153,11 @@ export class DigitPanel {
       this.seen.show(explanation);
       return;
     }
+    if (answer.predictions) {
+      this.#showEach({ answer, ...exchange });
+      return;
+    }
+    this.#one();
     this.headline.setAttribute("aria-live", settled ? "polite" : "off");
     this.headline.classList.toggle("odd", odd === true);
     this.headline.replaceChildren(
@@ -152,7 +170,33 @@ export class DigitPanel {
     );
     this.bars.show(probabilities.map((share, at) => ({ label: String(at), share })));
     this.report.show({ answer, ...exchange });
-    if (settled) this.#askWhy(exchange.sent);
+    if (!settled) return;
+    if (reason === SEVERAL) this.#askEach(exchange.sent);
+    else this.#askWhy(exchange.sent);
+  }
+
+  #showEach({ answer, ...exchange }) {
+    if (this.#drawing || (this.#file && this.#file !== exchange.sent.body)) return; // of what was there before
+    const { predictions } = answer;
+    const count = predictions.length === 1 ? "1 digit" : `${predictions.length} digits`;
+    const least = percent(Math.min(...predictions.map(({ confidence }) => confidence)));
+    this.headline.setAttribute("aria-live", "polite");
+    this.headline.classList.remove("odd");
+    this.headline.classList.add("number");
+    this.headline.replaceChildren(
+      element("strong", {}, written(predictions)),
+      element("span", {}, `${count}, each at least ${least} sure`),
+    );
+    this.bars.node.hidden = this.seen.node.hidden = true;
+    this.digits.show(predictions, this.#file ? this.preview.size() : this.pad.size);
+    this.report.show({ answer, ...exchange });
+  }
+
+  /** No number is shown, but what is shown of one digit. */
+  #one() {
+    this.headline.classList.remove("number");
+    this.digits.clear();
+    this.bars.node.hidden = this.seen.node.hidden = false;
   }
 
   #fail(fault) {
@@ -170,6 +214,7 @@ export class DigitPanel {
   }
 
   #blank(words) {
+    this.#one();
     this.headline.classList.remove("odd");
     const nothing = element("strong", { "aria-hidden": "true" }, "–");
     this.headline.replaceChildren(nothing, element("span", {}, words));

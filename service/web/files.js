@@ -91,6 +91,16 @@ export class Preview {
     this.#hide(this.words, this.image);
   }
 
+  /** [width, height] in pixels, upright; null where the browser cannot show it. */
+  async size() {
+    try {
+      await this.image.decode();
+    } catch {
+      return null;
+    }
+    return [this.image.naturalWidth, this.image.naturalHeight];
+  }
+
   clear() {
     if (!this.#address) return;
     URL.revokeObjectURL(this.#address);

@@ -39,6 +39,11 @@ export class Pad {
 
   #context;
 
+  /** [width, height] of the picture, in pixels. */
+  get size() {
+    return [SIDE, SIDE];
+  }
+
   get empty() {
     return this.#strokes.length === 0;
   }
