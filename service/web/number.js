@@ -38,8 +38,8 @@ export function written(predictions) {
 }
 
 function item({ digit, confidence, out_of_distribution: odd }) {
-  const said = odd ? "perhaps no digit" : `${percent(confidence)} sure`;
-  return element("li", odd ? { class: "odd" } : {}, element("strong", {}, String(digit)), element("span", {}, ` ${said}`));
+  const said = odd ? "perhaps no digit" : percent(confidence);
+  return element("li", odd ? { class: "odd" } : {}, element("strong", {}, String(digit)), " ", element("span", {}, said));
 }
 
 function outline([left, top, right, bottom], way) {
