@@ -35,7 +35,7 @@ from training.data import Rows
 from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.digits.digit_recipe import IMAGES, PROBABILITIES
 from training.pass_recipe import train_pass
-from training.publish import Candidate, publish
+from training.publishing.publish import Candidate, publish
 
 ROOT = Path(__file__).parent.parent
 COMMITTED = ROOT / "artifacts"

@@ -126,7 +126,7 @@ def test_a_folder_can_be_seen_whole() -> None:
 
 def test_torchscript_stands_in_three_files() -> None:
     users = {p.stem for p in FILES if "torch.jit." in _code_only(p)}
-    assert users == {"ways", "publish", "torchscript_file"}
+    assert users == {"ways", "archive", "torchscript_file"}
 
 
 def test_the_environment_is_read_in_one_file() -> None:

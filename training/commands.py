@@ -13,7 +13,6 @@ from rich.console import Console
 
 from service.artifacts.signatures import SigningKey, make_keys
 from service.artifacts.store import read_manifest
-from training.activation import Activation
 from training.adoption import adopt_command
 from training.digits.digit_recipe import CNN, RECIPES
 from training.failures import errors_explained, fail
@@ -34,7 +33,8 @@ from training.options import (
 from training.pass_recipe import probability_at, train_pass
 from training.pictures import picture_command
 from training.preflight import checkpoint_in, device_of, store_at, store_in
-from training.publish import publish_again
+from training.publishing.activation import Activation
+from training.publishing.publish import publish_again
 from training.tables import print_result
 from training.tabular import table_command
 

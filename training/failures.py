@@ -16,7 +16,7 @@ from training.fitting.checkpoint import Checkpoint, CheckpointUnusable
 from training.fitting.history import Diverged
 from training.fitting.interruption import Interrupted, uninterrupted
 from training.fitting.ranks import LaunchUnusable, is_of_a_lost_rank
-from training.proof import PublishFailed
+from training.publishing.proof import PublishFailed
 
 MAX_LINE = 2000
 

@@ -21,13 +21,13 @@ from service.artifacts.interface import Column, Output, TableInput
 from service.artifacts.manifest import Manifest, Metric, TrainingRecord
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
-from training.activation import IF_AS_GOOD, Activation
 from training.data import Rows, lecture_hours, read_hours
 from training.evaluation.figures import loss_figure, pass_figure, png
 from training.fitting.checkpoint import Checkpoint, Settings
 from training.fitting.fit import Hyperparameters, Objective, Phase, fit
 from training.pass_net import PassNet
-from training.publish import Candidate, publish
+from training.publishing.activation import IF_AS_GOOD, Activation
+from training.publishing.publish import Candidate, publish
 from training.record import training_record
 
 RECIPE = "logistic-regression"

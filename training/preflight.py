@@ -19,7 +19,7 @@ from training.failures import fail
 from training.fitting.checkpoint import Checkpoint
 from training.fitting.ranks import ALONE, Ranks
 from training.options import CHECKPOINTS
-from training.publish import check_publishable
+from training.publishing.publish import check_publishable
 
 
 def check_name(name: str, kind: str = "", taken: Collection[str] = ()) -> None:

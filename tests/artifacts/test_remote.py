@@ -17,7 +17,7 @@ from service.artifacts.remote.objects import LostRace, Objects, StoreUnreachable
 from service.artifacts.remote.store import RemoteStore
 from service.artifacts.signatures import SigningKey, TrustedKeys, make_keys, sign_published
 from service.artifacts.store import read_model
-from training.publish import check_publishable
+from training.publishing.publish import check_publishable
 
 
 class Eventual(MemoryFileSystem):  # type: ignore[misc]

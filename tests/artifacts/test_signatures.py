@@ -20,7 +20,7 @@ from tests.conftest import CPU, QUIET, ROOT, Digits, digit_candidate
 from training.commands import cli
 from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.pass_recipe import train_pass
-from training.publish import publish
+from training.publishing.publish import publish
 
 
 def write_keys(folder: Path) -> tuple[SigningKey, TrustedKeys]:

@@ -17,7 +17,7 @@ from PIL import Image
 from service.artifacts.interface import Output, PictureInput
 from service.artifacts.store import ArtifactStore
 from tests.conftest import Digits, png, served
-from training.publish import Candidate, publish
+from training.publishing.publish import Candidate, publish
 
 HEIGHT, WIDTH = 12, 16
 JSON = {"Content-Type": "application/json"}

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from service.artifacts.interface import Column, Output, PictureInput, TableInput
 from service.artifacts.manifest import Kind, Manifest
 from service.artifacts.store import ArtifactStore
-from training.publish import Candidate, publish
+from training.publishing.publish import Candidate, publish
 
 IRIS = TableInput(
     columns=tuple(

@@ -14,7 +14,7 @@ from service.artifacts.store import ArtifactStore
 from tests.conftest import Digits, digit_candidate
 from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.pass_recipe import train_pass
-from training.publish import publish
+from training.publishing.publish import publish
 
 
 class Figure(NamedTuple):

@@ -23,7 +23,7 @@ from service.engine.tensors import encode_tensor
 from tests.conftest import CPU, Digits, digit_candidate, png, publish_copy, served, wait_for
 from tests.reliability.load import asking
 from training.digits.digit_nets import DigitNet, softmax_mlp
-from training.publish import publish, script
+from training.publishing.publish import publish, script
 
 Report = Callable[[str, str, str], None]
 

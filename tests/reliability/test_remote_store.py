@@ -23,7 +23,7 @@ from tests.conftest import CPU, ROOT, Digits, digit_candidate, png, served, wait
 from tests.reliability.object_server import BUCKET, ObjectServer, object_server
 from tests.reliability.remote_publisher import publish_folder, remote
 from training.digits.digit_nets import DigitNet, softmax_mlp
-from training.publish import publish
+from training.publishing.publish import publish
 
 Report = Callable[[str, str, str], None]
 

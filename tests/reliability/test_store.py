@@ -23,7 +23,7 @@ from service.serving.watchdog import EXIT_CODE
 from tests.conftest import Digits, digit_candidate, png, served, wait_for
 from tests.reliability.conftest import white_square
 from training.digits.digit_nets import DigitNet, softmax_mlp
-from training.publish import publish
+from training.publishing.publish import publish
 
 Report = Callable[[str, str, str], None]
 

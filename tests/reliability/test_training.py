@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 from service.artifacts.store import ArtifactStore
 from tests.conftest import QUIET, ROOT, Digits, digit_candidate, served, wait_for
 from training import pass_recipe
-from training.activation import Activation
 from training.commands import cli
 from training.data import lecture_hours
 from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.fitting.fit import Phase, fit
 from training.pass_recipe import LECTURE, SUMMED_LOSS
-from training.publish import publish, weights
+from training.publishing.activation import Activation
+from training.publishing.publish import publish, weights
 
 Report = Callable[[str, str, str], None]
 EPOCHS = 8000

@@ -19,7 +19,7 @@ from service.artifacts.pointers import CANARY
 from service.artifacts.store import ArtifactStore
 from service.settings import Settings
 from tests.conftest import running
-from training.publish import Candidate, publish
+from training.publishing.publish import Candidate, publish
 
 WITHIN_S = 30
 

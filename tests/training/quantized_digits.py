@@ -9,10 +9,10 @@ from torch import nn
 from service.artifacts.manifest import Manifest
 from service.artifacts.store import ArtifactStore
 from tests.conftest import BASELINE, Digits, digit_candidate
-from training.activation import Activation
 from training.digits.digit_nets import DigitNet, softmax_mlp
-from training.publish import publish, weights
-from training.quantization import Quantization
+from training.publishing.activation import Activation
+from training.publishing.publish import publish, weights
+from training.publishing.quantization import Quantization
 
 
 def baseline_net() -> nn.Module:

@@ -28,13 +28,13 @@ from service.engine.tensors import decode_tensor
 from tests.conftest import BASELINE, COMMITTED, CPU, QUIET, ROOT, Digits, digit_candidate, publish_digit
 from tests.training.test_checkpoint import no_file_larger_than
 from training import commands
-from training.activation import Activation
 from training.commands import cli
 from training.digits.digit_nets import RejectingDigitNet, cnn
 from training.digits.digit_recipe import SCORED
 from training.pass_recipe import train_pass
-from training.proof import PublishFailed
-from training.publish import check_publishable, publish
+from training.publishing.activation import Activation
+from training.publishing.proof import PublishFailed
+from training.publishing.publish import check_publishable, publish
 
 VERSIONS = [BASELINE, *sorted(path.parent for path in COMMITTED.glob("*/*/manifest.json"))]
 

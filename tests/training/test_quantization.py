@@ -14,10 +14,10 @@ from tests.training.quantized_digits import baseline_net, publish_with_int8
 from training.digits.detector import digit_quantization, fit_threshold
 from training.digits.digit_nets import DigitNet, KaimingMlp, RejectingDigitNet, cnn
 from training.digits.digit_recipe import PROBABILITIES
-from training.forms import Comparing, forms_of
-from training.proof import FreshProcess, fresh_process
-from training.publish import script
-from training.quantization import CannotQuantize, Quantization, quantized
+from training.publishing.forms import Comparing, forms_of
+from training.publishing.proof import FreshProcess, fresh_process
+from training.publishing.publish import script
+from training.publishing.quantization import CannotQuantize, Quantization, quantized
 
 
 @pytest.fixture(scope="module")

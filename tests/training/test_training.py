@@ -41,7 +41,7 @@ from training.digits.mnist import load_mnist, split_validation
 from training.fitting.fit import Diverged, Hyperparameters, Phase, fit
 from training.pass_net import PassNet
 from training.pass_recipe import LECTURE, SUMMED_LOSS, start, train_pass
-from training.publish import publish
+from training.publishing.publish import publish
 
 
 def gradient_descent(w: float, b: float, epochs: int) -> tuple[float, float]:

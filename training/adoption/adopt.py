@@ -10,12 +10,12 @@ from service.artifacts.interface import MAX_LABELS, Output, PictureInput, TableI
 from service.artifacts.manifest import Kind, Manifest, Metric
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
-from training.activation import IF_AS_GOOD, Activation
 from training.adoption.examples import Examples
 from training.adoption.trying import Archive, reason, tried, what_answers_are
 from training.adoption.wrapping import finished
 from training.data import DataUnavailable
-from training.publish import Candidate, publish
+from training.publishing.activation import IF_AS_GOOD, Activation
+from training.publishing.publish import Candidate, publish
 
 Scores = Literal["auto", "logits", "probabilities"]
 

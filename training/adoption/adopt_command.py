@@ -17,7 +17,6 @@ from rich.console import Console
 from service.artifacts.interface import MAX_SIDE, Column, PictureInput, TableInput
 from service.artifacts.manifest import printable
 from service.artifacts.signatures import SigningKey
-from training.activation import Activation
 from training.adoption.adopt import Adopted, adopt
 from training.adoption.examples import Examples, drawn_pictures, drawn_rows, pictures_in, rows_in
 from training.adoption.torchscript_file import archive_of, module_named, read_file, with_weights
@@ -27,6 +26,7 @@ from training.data import DataUnavailable
 from training.failures import errors_explained, fail
 from training.options import DEFAULT_OUT, Activate, Out, Sign
 from training.preflight import check_name, store_in
+from training.publishing.activation import Activation
 from training.tables import print_result
 
 cli = typer.Typer()

@@ -14,7 +14,7 @@ from training.digits import augment
 from training.digits.digit_nets import RejectingDigitNet
 from training.digits.drawn import styles
 from training.fitting.fit import Hyperparameters, Objective, Phase, batched, fit
-from training.quantization import Quantization
+from training.publishing.quantization import Quantization
 
 REJECTOR = Hyperparameters(
     epochs=5,

@@ -11,7 +11,6 @@ from torch import Tensor
 from service.artifacts.manifest import Manifest, Metric, TrainingRecord
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
-from training.activation import IF_AS_GOOD, Activation
 from training.data import Rows
 from training.digits import digit_nets as nets
 from training.digits.detector import REJECTOR, digit_quantization, fit_rejector, fit_threshold
@@ -21,7 +20,8 @@ from training.digits.mnist import load_mnist, split_validation
 from training.evaluation.calibration import calibration_error, fit_temperature
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.figures import confusion_figure, mistakes_figure, png, reliability_figure
-from training.publish import Candidate, publish
+from training.publishing.activation import IF_AS_GOOD, Activation
+from training.publishing.publish import Candidate, publish
 
 PROOF_ROWS = 1_000
 

@@ -10,7 +10,6 @@ from rich.console import Console
 from service.artifacts.manifest import Manifest
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
-from training.activation import IF_AS_GOOD, Activation
 from training.digits import digit_nets as nets
 from training.digits.digit_publication import Publication, Split, calibrate_and_publish, title
 from training.digits.digit_recipe import (
@@ -25,6 +24,7 @@ from training.evaluation.figures import (
 from training.fitting.checkpoint import Checkpoint, Settings
 from training.fitting.fit import fit
 from training.fitting.ranks import ALONE, Ranks
+from training.publishing.activation import IF_AS_GOOD, Activation
 from training.record import parameter_count, training_record
 
 

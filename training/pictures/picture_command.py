@@ -8,7 +8,6 @@ import typer
 
 from service.artifacts.manifest import printable
 from service.artifacts.signatures import SigningKey
-from training.activation import Activation
 from training.data import Rows
 from training.failures import errors_explained
 from training.fitting.ranks import joined, launched
@@ -25,6 +24,7 @@ from training.options import (
     Sign,
 )
 from training.preflight import check_name, checkpoint_in, device_of, store_at, store_in
+from training.publishing.activation import Activation
 from training.tables import print_result
 
 cli = typer.Typer()

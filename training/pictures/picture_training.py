@@ -12,7 +12,6 @@ from service.artifacts.interface import Output, PictureInput
 from service.artifacts.manifest import Manifest, Metric, TrainingRecord
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
-from training.activation import IF_AS_GOOD, Activation
 from training.evaluation.calibration import calibration_error, fit_temperature
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.figures import (
@@ -38,7 +37,8 @@ from training.pictures.picture_recipe import (
     phases,
     start,
 )
-from training.publish import Candidate, publish
+from training.publishing.activation import IF_AS_GOOD, Activation
+from training.publishing.publish import Candidate, publish
 from training.record import parameter_count, training_record
 
 INPUT = PictureInput(height=SIZE, width=SIZE, channels=3, resize="crop")

@@ -10,10 +10,10 @@ from rich.progress import Progress
 
 from service.artifacts.manifest import printable
 from service.artifacts.signatures import SigningKey
-from training.activation import Activation
 from training.failures import errors_explained
 from training.options import DEFAULT_OUT, Activate, Out, Seed, Sign
 from training.preflight import check_name, store_in
+from training.publishing.activation import Activation
 from training.tables import print_result
 from training.tabular.table_file import read_table
 from training.tabular.table_recipe import train_table

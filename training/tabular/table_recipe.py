@@ -14,10 +14,10 @@ from service.artifacts.interface import Output, TableInput
 from service.artifacts.manifest import Manifest, Metric, TrainingRecord
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
-from training.activation import IF_AS_GOOD, Activation
 from training.data import DataUnavailable, Rows
 from training.evaluation.calibration import calibration_error
-from training.publish import Candidate, publish
+from training.publishing.activation import IF_AS_GOOD, Activation
+from training.publishing.publish import Candidate, publish
 from training.record import training_record
 from training.tabular.table_file import Table
 from training.tabular.table_fit import (

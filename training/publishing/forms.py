@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from service.artifacts.interface import Output
 from service.artifacts.manifest import MAX_FORM_TOLERANCE, ArtifactError, Form
 from service.engine.tensors import first_line
-from training.proof import FreshProcess, PublishFailed
-from training.quantization import CannotQuantize, Quantization, quantized
+from training.publishing.proof import FreshProcess, PublishFailed
+from training.publishing.quantization import CannotQuantize, Quantization, quantized
 
 INT8 = "int8"
 

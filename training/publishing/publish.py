@@ -7,11 +7,9 @@ other, so numbers never collide, and none compares with a live version that anot
 
 import copy
 import hashlib
-import io
 import os
 import secrets
 import shutil
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,11 +33,11 @@ from service.artifacts.manifest import (
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore, read_further_files, write_manifest
 from service.engine.tensors import encode_tensor
-from service.engine.ways import FORM_FILE, torchscript_accepted
-from training.activation import IF_AS_GOOD, Activation
-from training.forms import Comparing, FormMade, forms_of
-from training.proof import CHECK_TOLERANCE, FreshProcess, PublishFailed, fresh_process
-from training.quantization import Quantization
+from training.publishing.activation import IF_AS_GOOD, Activation
+from training.publishing.archive import script, with_forms
+from training.publishing.forms import Comparing, FormMade, forms_of
+from training.publishing.proof import CHECK_TOLERANCE, FreshProcess, PublishFailed, fresh_process
+from training.publishing.quantization import Quantization
 
 
 @dataclass(frozen=True)
@@ -180,59 +178,6 @@ def _write_files(staged: Path, files: Mapping[str, bytes]) -> None:
 
 def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
-
-
-def script(net: nn.Module) -> bytes:
-    """The TorchScript archive of a network that is on the CPU.
-
-    Source positions are left out: they name folders of the machine that trained.
-    """
-    saved = io.BytesIO()
-    _take_for_what_they_are(net)
-    with torchscript_accepted():
-        torch.jit.save(torch.jit.script(net), saved)
-    return _repacked(saved, lambda name: not name.endswith(".debug_pkl"))
-
-
-def _take_for_what_they_are(net: nn.Module) -> None:
-    """TorchScript knows builtin functions by where they are in memory, also those that are gone since.
-
-    Operators that are declared twice are, as `torch.ao` does. A list that has come to lie there would be a
-    "builtin [that] cannot be used as a value", once in some runs.
-    """
-    builtins = torch.jit._builtins._get_builtin_table()
-    for module in net.modules():
-        for value in vars(module).values():
-            if not callable(value):
-                builtins.pop(id(value), None)
-
-
-def with_forms(model: bytes, forms: Mapping[str, bytes]) -> bytes:
-    """An archive that holds others, by their names. Who loads it sees nothing of them unless asked for."""
-    further = {FORM_FILE.format(name): archive for name, archive in forms.items()}
-    return _repacked(io.BytesIO(model), lambda _: True, further) if forms else model
-
-
-def _repacked(
-    archive: io.BytesIO, wanted: Callable[[str], bool], further: Mapping[str, bytes] | None = None
-) -> bytes:
-    """`further`: what torch calls extra files, by their names."""
-    repacked = io.BytesIO()
-    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(repacked, "w") as target:
-        records = [record.filename for record in source.infolist() if wanted(record.filename)]
-        for name in records:
-            target.writestr(zipfile.ZipInfo(name), source.read(name))
-        for name, content in (further or {}).items():
-            root = records[0].partition("/")[0]
-            target.writestr(zipfile.ZipInfo(f"{root}/extra/{name}"), content)
-    return repacked.getvalue()
-
-
-def weights(model: bytes) -> dict[str, Tensor]:
-    """The parameters and buffers of an archive, by their names in the network that it was made of."""
-    with torchscript_accepted():
-        state: dict[str, Tensor] = torch.jit.load(io.BytesIO(model)).state_dict()
-    return state
 
 
 def _fresh_staging(folder: Path) -> Path:

@@ -1,0 +1,1 @@
+"""A trained network becomes a published version: its forms, the proof of it, whether it goes live."""
