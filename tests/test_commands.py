@@ -19,7 +19,7 @@ from service.artifacts.signatures import SigningKey, make_keys, sign_published
 from service.artifacts.store import ArtifactStore
 from service.commands import cli
 from tests.conftest import COMMITTED, ROOT, served, wait_for
-from training.publishing.publish import script
+from training.publishing.archive import script
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from service.engine.predictor import load
 from service.engine.tensors import encode_tensor
 from tests.conftest import BASELINE, COMMITTED, CPU
 from training.digits.digit_recipe import IMAGES
-from training.publishing.publish import script
+from training.publishing.archive import script
 
 DIGIT, PASS = BASELINE, COMMITTED / "pass" / "1"
 

@@ -32,7 +32,7 @@ from service.engine.ways import torchscript_accepted
 from service.errors import DeviceUnavailable, InferenceFailed
 from tests.conftest import BASELINE, COMMITTED, CPU, Digits
 from training.digits.digit_nets import DigitNet, softmax_mlp
-from training.publishing.publish import script
+from training.publishing.archive import script
 
 LIVE = COMMITTED / "digit" / str(ArtifactStore(COMMITTED).current("digit"))
 

@@ -23,7 +23,8 @@ from service.engine.tensors import encode_tensor
 from tests.conftest import CPU, Digits, digit_candidate, png, publish_copy, served, wait_for
 from tests.reliability.load import asking
 from training.digits.digit_nets import DigitNet, softmax_mlp
-from training.publishing.publish import publish, script
+from training.publishing.archive import script
+from training.publishing.publish import publish
 
 Report = Callable[[str, str, str], None]
 

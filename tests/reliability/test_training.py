@@ -23,7 +23,8 @@ from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.fitting.fit import Phase, fit
 from training.pass_recipe import LECTURE, SUMMED_LOSS
 from training.publishing.activation import Activation
-from training.publishing.publish import publish, weights
+from training.publishing.archive import weights
+from training.publishing.publish import publish
 
 Report = Callable[[str, str, str], None]
 EPOCHS = 8000

@@ -11,7 +11,8 @@ from service.artifacts.store import ArtifactStore
 from tests.conftest import BASELINE, Digits, digit_candidate
 from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.publishing.activation import Activation
-from training.publishing.publish import publish, weights
+from training.publishing.archive import weights
+from training.publishing.publish import publish
 from training.publishing.quantization import Quantization
 
 

@@ -14,9 +14,9 @@ from tests.training.quantized_digits import baseline_net, publish_with_int8
 from training.digits.detector import digit_quantization, fit_threshold
 from training.digits.digit_nets import DigitNet, KaimingMlp, RejectingDigitNet, cnn
 from training.digits.digit_recipe import PROBABILITIES
+from training.publishing.archive import script
 from training.publishing.forms import Comparing, forms_of
 from training.publishing.proof import FreshProcess, fresh_process
-from training.publishing.publish import script
 from training.publishing.quantization import CannotQuantize, Quantization, quantized
 
 

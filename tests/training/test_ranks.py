@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 from tests.training import by_ranks
 from tests.training.pictures.conftest import write
 from training.commands import cli
-from training.publishing.publish import weights
+from training.publishing.archive import weights
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 LIMIT_S = 240

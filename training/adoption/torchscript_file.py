@@ -21,7 +21,7 @@ from service.engine.tensors import first_line
 from service.engine.ways import torchscript_accepted
 from training.adoption.trying import reason
 from training.data import DataUnavailable
-from training.publishing.publish import script
+from training.publishing.archive import script
 
 EXPORT = "make a TorchScript file of the module: `python -m training export MODULE:CALLABLE`"
 

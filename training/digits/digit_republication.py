@@ -10,7 +10,7 @@ from training.digits import digit_nets as nets
 from training.digits.digit_publication import Publication, Split, calibrate_and_publish
 from training.digits.digit_recipe import RECIPES, Recipe, start
 from training.digits.refining import REFINING, refined
-from training.publishing.publish import weights
+from training.publishing.archive import weights
 from training.record import git_commit
 
 # The names that weights had in digit/20 and before.
