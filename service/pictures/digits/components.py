@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.intp]
 Mask = NDArray[np.bool_]
+Box = tuple[int, int, int, int]  # left, top, right, bottom
 Edges = tuple[Mask, Mask, Mask, Mask]  # of the left, the upper, the right and the lower border
 
 
@@ -90,13 +91,19 @@ def components_of(mask: Mask, least: int = 1) -> Components | None:
     last = starts.searchsorted(ends - stride, side="right").tolist()
     parent = list(range(len(starts)))
     for run, (low, high) in enumerate(zip(first, last, strict=True)):
-        for above in range(low, high):
-            a, b = run, above
-            while parent[a] != a:
-                a = parent[a]
+        if low == high:
+            continue
+        a = low
+        while parent[a] != a:
+            a = parent[a]
+        parent[run] = a
+        for above in range(low + 1, high):
+            b = above
             while parent[b] != b:
                 b = parent[b]
-            parent[max(a, b)] = min(a, b)
+            if b < a:
+                a, b = b, a
+            parent[b] = a
     for run, up in enumerate(parent):  # a parent comes before its children
         parent[run] = parent[up]
     if len(set(parent)) < least:
@@ -104,3 +111,9 @@ def components_of(mask: Mask, least: int = 1) -> Components | None:
     rows = starts // stride
     groups = np.array(parent, dtype=np.intp)
     return Components(mask.shape, rows, starts - rows * stride, ends - rows * stride, groups)
+
+
+def box_of(mask: Mask) -> Box:
+    """Around all that is set, of which there is some."""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -74,12 +74,13 @@ def at_work_size(picture: Image.Image) -> Image.Image:
 class Ink(NamedTuple):
     """How far each pixel stands out from the ground around it, which way, and its strength.
 
-    `peak` is the level of full ink, were there only so little of it as INK_SHARE.
+    `peak` is the level of full ink, were there only so little of it as INK_SHARE. `is_flat`: the ground is.
     """
 
     image: Image.Image
     is_light: bool
     peak: int
+    is_flat: bool
 
 
 def find_ink(work: Image.Image) -> Ink:
@@ -95,13 +96,13 @@ def find_ink(work: Image.Image) -> Ink:
     flat = _flat_ground(histogram)
     if flat is None or _in_shadow(work, histogram, flat, ink_is_light):
         ink = _ink(ImageChops.invert(work) if ink_is_light else work)
-        return Ink(ink, ink_is_light, strongest(ink))
+        return Ink(ink, ink_is_light, strongest(ink), False)
     ink = mapped(work, _below(flat, ink_is_light))
     peak = max(0, flat - histogram.quantile(INK_SHARE))
     peak = peak if peak >= LEAST_CONTRAST else strongest(ink, 1)
     if peak < LEAST_CONTRAST and (tiny := int(pixels_of(ink).max())) >= TINY_CONTRAST:
         peak = tiny  # on a flat ground a digit may be as small as a speck is elsewhere
-    return Ink(ink, ink_is_light, peak)
+    return Ink(ink, ink_is_light, peak, True)
 
 
 def mapped(grey: Image.Image, table: list[int]) -> Image.Image:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.errors import BlankImage
+from service.pictures.digits.fields import field_in, plate_in
 from service.pictures.digits.ground import (
     LEAST_CONTRAST,
     at_work_size,
@@ -24,13 +25,19 @@ from service.pictures.digits.ground import (
 from service.pictures.digits.morphology import Pixels, pixels_of
 from service.pictures.digits.printed import without_rules
 from service.pictures.digits.side_by_side import side_by_side
-from service.pictures.digits.strokes import with_usual_strokes, without_grain, without_specks
+from service.pictures.digits.strokes import (
+    grouped,
+    with_usual_strokes,
+    without_grain,
+    without_specks,
+)
 
 SIDE = 28
 INK_SIDE = 20
 CENTRE_OF_MASS = 14.5  # from the left and the top edge: the middle of pixel (14, 14), as in MNIST itself
 
 LEAST_SIDE = 4  # pixels; no digit can be drawn with fewer
+MOST_FIELDS = 2  # around a digit: its box, and the plate or the frame that this is on
 CLOSER_SIDE = 30  # pixels: a digit that is found smaller than it came is looked at once more, closer
 AMPLE_SIDE = 60  # likewise: of twice as many as are needed, half say as much with less of the noise
 
@@ -188,9 +195,15 @@ def _longest(box: Shares) -> float:
     return max(right - left, bottom - top)
 
 
-def _look(picture: Image.Image) -> _Digit:
-    """Find the digit at work size. Raises BlankImage."""
-    ink, ink_is_light, peak = find_ink(to_grey(at_work_size(picture)))
+def _look(picture: Image.Image, around: int = 0) -> _Digit:
+    """Find the digit at work size, or within its field. Raises BlankImage.
+
+    `around`: so many fields.
+    """
+    work = to_grey(at_work_size(picture))
+    ink, ink_is_light, peak, is_flat = find_ink(work)
+    if not is_flat and (within := _look_within(picture, plate_in(work), work, 1, around)):
+        return within
     if peak < LEAST_CONTRAST:
         raise BlankImage
     if not (found := without_grain(ink, peak)):
@@ -199,7 +212,12 @@ def _look(picture: Image.Image) -> _Digit:
     unruled = without_rules(clear, peak)
     ink, extent, coarse = _measured(unruled, peak, picture.width / ink.width)
     x, y = picture.width / ink.width, picture.height / ink.height
-    clean = without_specks(ink, peak, COARSE_STROKE if coarse else STROKE, FRINGE / x, unruled is not clear)
+    groups = grouped(ink, peak, COARSE_STROKE if coarse else STROKE)
+    area = _area(extent) / groups.coarse**2 if extent else 0.0
+    field = field_in(groups.on_ink, groups.components, area)
+    if field and (within := _look_within(picture, field, ink, groups.coarse, around)):
+        return within
+    clean = without_specks(ink, peak, groups, FRINGE / x, unruled is not clear)
     if clean is not ink:
         extent = _extent(clean, peak)
     if not extent:
@@ -207,6 +225,37 @@ def _look(picture: Image.Image) -> _Digit:
     left, top, right, bottom = extent
     box = (left * x, top * y, right * x, bottom * y)
     return _Digit(clean, extent, ink_is_light, peak, box, clean is not ink)
+
+
+def _area(box: Box) -> int:
+    left, top, right, bottom = box
+    return (right - left) * (bottom - top)
+
+
+def _look_within(
+    picture: Image.Image, field: Box | None, work: Image.Image, coarse: int, around: int
+) -> _Digit | None:
+    """Find it anew within its field; None where there is none, or it is empty.
+
+    `coarse`: pixels of `work` in one of the field's.
+    """
+    if not field or around == MOST_FIELDS:
+        return None
+    x, y = coarse * picture.width / work.width, coarse * picture.height / work.height
+    left, top, right, bottom = field
+    start = round(left * x), round(top * y)
+    end = min(picture.width, round(right * x)), min(picture.height, round(bottom * y))
+    try:
+        digit = _look(picture.crop((*start, *end)), around + 1)
+    except BlankImage:
+        return None
+    return _moved(digit, *start)
+
+
+def _moved(digit: _Digit, x: int, y: int) -> _Digit:
+    """As it is found in a part of the picture, whose upper left corner is there."""
+    left, top, right, bottom = digit.box
+    return digit._replace(box=(x + left, y + top, x + right, y + bottom))
 
 
 def _measured(ink: Image.Image, peak: int, scale: float) -> tuple[Image.Image, Box | None, bool]:
@@ -241,8 +290,7 @@ def _look_closer(picture: Image.Image, digit: _Digit) -> _Digit:
         closer = _look(picture.crop((x, y, *end)))
     except BlankImage:
         return digit
-    left, top, right, bottom = closer.box
-    return closer._replace(box=(x + left, y + top, x + right, y + bottom))
+    return _moved(closer, x, y)
 
 
 def _beside(digit: _Digit, picture: Image.Image) -> tuple[Shares, ...]:

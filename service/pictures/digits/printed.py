@@ -64,7 +64,7 @@ def _runs(line: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
 def keeps_to_border(mask: Mask) -> bool:
     """Whether there is nothing in it that no printed line reaches."""
     high, wide = _ring(mask.shape, LINE_SHARE)
-    return not mask[high : len(mask) - high, wide : mask.shape[1] - wide].any()
+    return not np.count_nonzero(mask[high : len(mask) - high, wide : mask.shape[1] - wide])
 
 
 def _ring(shape: tuple[int, ...], share: float) -> tuple[int, int]:

@@ -1,12 +1,14 @@
 """The strokes of a digit, their width, and what lies beside it: specks, and what the border cuts off."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
 
-from service.pictures.digits.components import Components, Mask, components_of
+from service.pictures.digits.components import Components, Mask, box_of, components_of
 from service.pictures.digits.ground import LEAST_CONTRAST, mapped, strongest
-from service.pictures.digits.morphology import dilated, pixels_of
+from service.pictures.digits.morphology import Pixels, dilated, pixels_of
 from service.pictures.digits.printed import (
     LEAST_BESIDE_LINES,
     edges_of,
@@ -78,25 +80,48 @@ def _widened(ink: Image.Image, peak: int) -> tuple[Image.Image, int]:
     return wide, int(np.quantile(levels[levels > GRAIN_LEVEL * peak], USUAL))
 
 
+class Grouped(NamedTuple):
+    """Ink on so few pixels that its strokes can be told apart: `coarse` times fewer on a side.
+
+    `levels u8 [height, width]`; the mask of what is ink, and its components where there are several, or but
+    one that keeps to the border; `level`: of a stroke, over the peak.
+    """
+
+    levels: Pixels
+    on_ink: Mask
+    components: Components | None
+    coarse: int
+    level: float
+
+
+def grouped(ink: Image.Image, peak: int, level: float) -> Grouped:
+    coarse = -(-max(ink.size) // GROUP_SIDE)
+    reduced = ink.reduce(coarse)
+    small = pixels_of(reduced)
+    on_ink = small > level * peak
+    least = 2
+    if keeps_to_border(on_ink):
+        on_ink = small > level / 2 * peak  # thin slanted lines are faint where they change columns
+        least = 1
+    left, _, right, _ = reduced.getbbox() or (0, 0, 0, 0)
+    if right - left == reduced.width and on_ink[:, 0].any() and on_ink[:, -1].any():
+        least = 1
+    return Grouped(small, on_ink, components_of(on_ink, least), coarse, level)
+
+
 def without_specks(
-    ink: Image.Image, peak: int, level: float, fringe: float, erased: bool = False
+    ink: Image.Image, peak: int, groups: Grouped, fringe: float, erased: bool = False
 ) -> Image.Image:
     """Erase specks, printed lines, and what hangs at the border while a digit stands free of it.
 
-    `level`: of a stroke, over `peak`. What is fainter stays within `fringe` pixels of what stays. `erased`:
-    whether lines were. All is erased where there are lines alone.
+    What is fainter than a stroke stays within `fringe` pixels of what stays. `erased`: whether lines were.
+    All is erased where there are lines alone.
     """
-    coarse = -(-max(ink.size) // GROUP_SIDE)
-    small = pixels_of(ink.reduce(coarse))
-    on_ink = small > level * peak
-    at_border = keeps_to_border(on_ink)
-    if at_border:
-        on_ink = small > level / 2 * peak  # thin slanted lines are faint where they change columns
-    right_across = on_ink[:, 0].any() and on_ink[:, -1].any()
-    components = components_of(on_ink, 1 if at_border or right_across else 2)
+    small, on_ink, components, coarse, level = groups
     if not components:
         return ink
     weights = components.weights(small)
+    at_border = keeps_to_border(on_ink)
     if at_border or any(line.any() for line in (on_ink[0], on_ink[-1], on_ink[:, 0], on_ink[:, -1])):
         edges = edges_of(pixels_of(ink) > level * peak, coarse)
         printed, left_over = lines(components, edges), remains(components, edges, erased)
@@ -132,7 +157,7 @@ def _of_strokes(components: Components, weights: Weights, printed: Mask, left_ov
 
 def _is_part(stroke: Mask, digit: Mask) -> bool:
     """Whether what touches the border is a stroke of the digit: near, and neither neighbour nor edge."""
-    (left, top, right, bottom), box = _box(stroke), _box(digit)
+    (left, top, right, bottom), box = box_of(stroke), box_of(digit)
     width, height = max(right, box[2]) - min(left, box[0]), max(bottom, box[3]) - min(top, box[1])
     if min(right, box[2]) <= max(left, box[0]) and width > BESIDE * height:
         return False
@@ -142,12 +167,6 @@ def _is_part(stroke: Mask, digit: Mask) -> bool:
     if (narrow >= CORNER and fills_corner) or (narrow <= EDGE and np.count_nonzero(along) >= 3):
         return False
     return bool((dilated(digit, max(1, round(NEAR * max(width, height)))) & stroke).any())
-
-
-def _box(mask: Mask) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom."""
-    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def with_usual_strokes(ink: Image.Image) -> Image.Image:

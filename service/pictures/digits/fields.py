@@ -1,0 +1,161 @@
+"""The field that a digit stands in, well inside the picture: a box around it, or a plate that it is put on.
+
+What is around a digit may stand out by more than it, and the other way: so such a picture is looked at anew
+within its field. A digit that has holes is no field, however square: in it there is no ink, or but a dot.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from service.pictures.digits.components import Box, Components, Mask, box_of, components_of
+from service.pictures.digits.morphology import border, pixels_of
+
+SOLID = 0.6  # of the box around all ink is ink where there may be a plate, and of a plate's own box
+RECTANGULAR = 0.84  # likewise, is within the outline of a rectangle that is aslant; within a circle, 0.79
+LEAST_SIDE = 0.25  # of the picture's longest side, of a field
+# Of a field's longest side: what is smaller is a zero's dot; on a plate, where thin strokes fade, a gap.
+CONTENT, LEAST_ON_PLATE = 0.3, 0.2
+PLATE_CONTRAST = 40  # grey levels between a plate and what is around it
+PLATE_RECTANGULAR = 0.92  # so much of its box is a plate
+# The holes of a digit, each of which fills so much of its own box; but they are a 1 where they are so
+# narrow, and so many times as far from both sides as from what is above or below.
+MOST_HOLES, FILLED, NARROW, ASIDE = 2, 0.7, 0.5, 1.5
+GROUP_SIDE = 56  # pixels, at which a plate is looked for
+
+
+def field_in(on_ink: Mask, components: Components | None, area: float) -> Box | None:
+    """Its box, without what is drawn around it; None where a digit stands in none.
+
+    `on_ink [height, width]`; its components where there are several; `area`: of the box around it.
+    What encloses nothing and is not solid, as most digits, is hardly looked at.
+    """
+    if components is None or not _encloses(components):
+        if np.count_nonzero(on_ink) < SOLID * area:
+            return None
+        components = components or components_of(on_ink)
+        if components is None:
+            return None
+    found = _rectangle(on_ink, components)
+    if not found:
+        return None
+    if box := found.hole_box(RECTANGULAR):
+        content = found.content(box)
+        return found.inset(box, content) if _is_large(content, CONTENT) else None
+    hole = found.hole
+    if found.outline.mean() < SOLID or (found.outline | hole).mean() < PLATE_RECTANGULAR:
+        return None
+    if not _is_large(hole, LEAST_ON_PLATE) or _is_enclosed(hole):
+        return None
+    return found.inset((0, 0, hole.shape[1], hole.shape[0]), hole)
+
+
+def plate_in(work: Image.Image) -> Box | None:
+    """Likewise, where the ground of a picture, L, is uneven: there may be a plate and what is around it.
+
+    The box is in pixels of the picture.
+    """
+    coarse = -(-max(work.size) // GROUP_SIDE)
+    small = pixels_of(work.reduce(coarse))
+    height, width = small.shape
+    ground = np.median(np.concatenate(border(small)))
+    plate = np.median(small[height // 4 : -(height // 4), width // 4 : -(width // 4)])
+    if abs(plate - ground) < PLATE_CONTRAST:
+        return None
+    like_ground = np.abs(small - ground) < abs(plate - ground) / 2
+    components = components_of(like_ground)
+    found = _rectangle(like_ground, components) if components else None
+    if not found or not (box := found.hole_box(PLATE_RECTANGULAR)):
+        return None
+    content = found.content(box)
+    if not _is_large(content, LEAST_ON_PLATE) or _is_enclosed(content):
+        return None
+    left, top, right, bottom = found.inset(box, content)
+    return coarse * left, coarse * top, min(work.width, coarse * right), min(work.height, coarse * bottom)
+
+
+class _Rectangle(NamedTuple):
+    """What is outlined by the largest component, as far as it is one: all masks are of its box.
+
+    `corner`: the left and upper edge of that; `hole`: what it leaves within its outer ends.
+    """
+
+    corner: tuple[int, int]
+    outline: Mask
+    hole: Mask
+    on_ink: Mask
+
+    def hole_box(self, least: float) -> Box | None:
+        """Where the hole is itself rectangular."""
+        left, top, right, bottom = box = box_of(self.hole)
+        return box if _between_ends(self.hole[top:bottom, left:right]).mean() >= least else None
+
+    def content(self, box: Box) -> Mask:
+        """What stands in its hole."""
+        left, top, right, bottom = box
+        return (self.on_ink & ~self.outline)[top:bottom, left:right]
+
+    def inset(self, box: Box, content: Mask) -> Box:
+        """One pixel less on every side, where the line around it may reach into, unless the digit does."""
+        x, y, end_x, end_y = box_of(content)
+        height, width = content.shape
+        left, top = self.corner[0] + box[0] + (x > 1), self.corner[1] + box[1] + (y > 1)
+        right, bottom = self.corner[0] + box[2], self.corner[1] + box[3]
+        return left, top, right - (end_x < width - 1), bottom - (end_y < height - 1)
+
+
+def _rectangle(on_ink: Mask, components: Components) -> _Rectangle | None:
+    boxes = components.boxes()
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    largest = int(sides.prod(axis=1).argmax())
+    if sides[largest].min() < LEAST_SIDE * max(on_ink.shape):
+        return None
+    left, top, right, bottom = boxes[largest].tolist()
+    outline = components.mask_of(np.arange(len(boxes)) == largest)[top:bottom, left:right]
+    within = _between_ends(outline)
+    hole = within & ~outline
+    if within.mean() < RECTANGULAR or not hole.any():
+        return None
+    return _Rectangle((left, top), outline, hole, on_ink[top:bottom, left:right])
+
+
+def _encloses(components: Components) -> bool:
+    """Whether one begins above another and ends below it, as what is around it does."""
+    last = {group: run for run, group in enumerate(components.groups.tolist())}
+    tallest = max(last, key=lambda group: last[group] - group)
+    return any(tallest < group and run < last[tallest] for group, run in last.items())
+
+
+def _is_large(content: Mask, least: float) -> bool:
+    if not content.any():
+        return False
+    left, top, right, bottom = box_of(content)
+    return bool(max(right - left, bottom - top) >= least * max(content.shape))
+
+
+def _is_enclosed(content: Mask) -> bool:
+    """Whether it is what a thick digit's own strokes enclose, rather than a digit on a plate."""
+    components = components_of(content)
+    if components is None:
+        return True
+    boxes = components.boxes()
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    if len(np.unique(components.groups)) > MOST_HOLES or content.sum() < FILLED * sides.prod(axis=1).sum():
+        return False
+    left, top, right, bottom = box_of(content)
+    beside = min(left, content.shape[1] - right)
+    above = min(top, len(content) - bottom)
+    return bool(right - left >= NARROW * (bottom - top) or beside <= ASIDE * above)
+
+
+def _between_ends(mask: Mask) -> Mask:
+    """What lies between the first and the last of every row, and likewise of every column."""
+    return _along_rows(mask) & _along_rows(mask.T).T
+
+
+def _along_rows(mask: Mask) -> Mask:
+    after = np.logical_or.accumulate(mask, axis=1)
+    before = np.logical_or.accumulate(mask[:, ::-1], axis=1)[:, ::-1]
+    found: Mask = after & before
+    return found
