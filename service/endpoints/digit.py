@@ -17,7 +17,8 @@ from service.endpoints.picture import PictureEndpoint, parameter
 from service.endpoints.schemas import DigitResult, Explanation, PlacedDigit
 from service.errors import FieldError, InvalidInput
 from service.pictures.digits.mnist import digits_of_mnist
-from service.pictures.digits.preparation import SIDE, Prepared
+from service.pictures.digits.mnist_form import SIDE
+from service.pictures.digits.preparation import Prepared
 from service.pictures.digits.reasons import reason_for
 from service.pictures.images import Finding, given_digit, rows_of
 from service.serving.body import RawRequest

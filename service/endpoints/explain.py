@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.pictures.digits.preparation import SIDE
+from service.pictures.digits.mnist_form import SIDE
 from service.pictures.images import Finding
 
 WINDOW, STRIDE = 6, 2

@@ -25,7 +25,8 @@ from service.errors import (
 )
 from service.pictures.budget import MeteredFile, check_budget
 from service.pictures.digits.ground import WORK_SIDE
-from service.pictures.digits.preparation import SIDE, Prepared, Shares, prepare
+from service.pictures.digits.mnist_form import SIDE
+from service.pictures.digits.preparation import Prepared, Shares, prepare
 from service.pictures.fitting import (
     Fit,
     in_channels,

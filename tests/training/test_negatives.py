@@ -3,7 +3,7 @@
 import torch
 
 from service.engine.predictor import Predictor
-from service.pictures.digits.preparation import SIDE
+from service.pictures.digits.mnist_form import SIDE
 from tests.conftest import Digits, mnist_rows
 from training.digits.drawn import fonts, letters, negatives, symbols
 from training.fitting.fit import batched

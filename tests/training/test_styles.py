@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from service.engine.predictor import Predictor
-from service.pictures.digits.preparation import SIDE
+from service.pictures.digits.mnist_form import SIDE
 from tests.conftest import Digits, mnist_rows
 from training.data import Pixels, Rows
 from training.digits.drawn import styles

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate, max_pool2d
 
 from service.errors import BlankImage
-from service.pictures.digits.preparation import INK_SIDE, SIDE, prepare
+from service.pictures.digits.mnist_form import INK_SIDE, SIDE
+from service.pictures.digits.preparation import prepare
 from training.data import Pixels
 
 ROTATION_DEGREES = 15.0

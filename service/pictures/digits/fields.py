@@ -23,6 +23,7 @@ PLATE_RECTANGULAR = 0.92  # so much of its box is a plate
 # narrow, and so many times as far from both sides as from what is above or below.
 MOST_HOLES, FILLED, NARROW, ASIDE = 2, 0.7, 0.5, 1.5
 GROUP_SIDE = 56  # pixels, at which a plate is looked for
+LEAST_LOOKED_AT = 8  # of these, of a picture's shorter side
 
 
 def field_in(on_ink: Mask, components: Components | None, area: float) -> Box | None:
@@ -59,6 +60,8 @@ def plate_in(work: Image.Image) -> Box | None:
     coarse = -(-max(work.size) // GROUP_SIDE)
     small = pixels_of(work.reduce(coarse))
     height, width = small.shape
+    if min(height, width) < LEAST_LOOKED_AT:
+        return None
     ground = np.median(np.concatenate(border(small)))
     plate = np.median(small[height // 4 : -(height // 4), width // 4 : -(width // 4)])
     if abs(plate - ground) < PLATE_CONTRAST:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from service.pictures.digits.preparation import SIDE, Decoded, in_mnist_form
+from service.pictures.digits.mnist_form import SIDE, Decoded, in_mnist_form
 
 # The head of the file as which most clients send a digit of MNIST: PNG, 28×28, 8-bit grey, not interlaced
 # (PNG, third edition, section 11.2.1). Behind its checksum comes a chunk of pixels, and then the end.

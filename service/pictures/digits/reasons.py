@@ -4,7 +4,8 @@ from typing import Literal
 
 import numpy as np
 
-from service.pictures.digits.preparation import SIDE, Prepared, Shares
+from service.pictures.digits.mnist_form import SIDE
+from service.pictures.digits.preparation import Prepared, Shares
 from service.pictures.digits.side_by_side import apart
 
 Reason = Literal["several_digits", "mostly_outside", "no_digit"]

@@ -11,7 +11,8 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from service.engine.predictor import Predictor
 from service.errors import BlankImage
-from service.pictures.digits.preparation import in_mnist_form, prepare
+from service.pictures.digits.mnist_form import in_mnist_form
+from service.pictures.digits.preparation import prepare
 from tests.conftest import Digits, png
 from tests.pictures.digits.drawings import SEVEN, assert_mnist_form, cover, paper, prepared, stroke
 

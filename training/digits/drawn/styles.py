@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from service.pictures.digits.preparation import SIDE, prepare
+from service.pictures.digits.mnist_form import SIDE
+from service.pictures.digits.preparation import prepare
 from training.data import Pixels, Rows
 from training.digits.drawn.digits import drawn_digits
 

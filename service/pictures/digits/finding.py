@@ -1,0 +1,158 @@
+"""Where the digit is in a picture, and its ink: at work size, closer where it is small, in its field."""
+
+from typing import NamedTuple
+
+from PIL import Image
+
+from service.errors import BlankImage
+from service.pictures.digits.fields import field_in, plate_in
+from service.pictures.digits.ground import LEAST_CONTRAST, at_work_size, find_ink, mapped, to_grey
+from service.pictures.digits.mnist_form import Box, steps
+from service.pictures.digits.printed import without_rules
+from service.pictures.digits.strokes import grouped, without_grain, without_specks
+
+MOST_FIELDS = 2  # around a digit: its box, and the plate or the frame that this is on
+CLOSER_SIDE = 30  # pixels: a digit that is found smaller than it came is looked at once more, closer
+AMPLE_SIDE = 60  # likewise: of twice as many as are needed, half say as much with less of the noise
+
+COARSE = 16  # pixels: a digit that came with fewer has levels that say where its strokes run
+
+# Ink so near to a stroke, in pixels of the picture, is its fringe: strokes seldom end where pixels do.
+FRINGE = 1.5
+
+# Level of a stroke, over that of full ink. Of few pixels, two share what runs between them.
+STROKE, COARSE_STROKE = 0.25, 0.12
+
+
+class FoundDigit(NamedTuple):
+    """Ink, and where in it the digit is; and where that is in the picture, in its pixels.
+
+    `in_parts`: not all of the ink hung together.
+    """
+
+    ink: Image.Image
+    extent: Box
+    is_light: bool
+    peak: int
+    box: tuple[float, float, float, float]
+    in_parts: bool
+
+    @property
+    def side(self) -> float:
+        return longest(self.box)
+
+    @property
+    def ink_side(self) -> float:
+        return longest(self.extent)
+
+
+def longest(box: tuple[float, float, float, float]) -> float:
+    """The longest side of what lies from left and top to right and bottom."""
+    left, top, right, bottom = box
+    return max(right - left, bottom - top)
+
+
+def find(picture: Image.Image) -> FoundDigit:
+    """The digit, looked at closer where it is small. Raises BlankImage."""
+    digit = _look(picture)
+    if digit.ink_side < min(CLOSER_SIDE, digit.side):
+        return _look_closer(picture, digit)
+    return digit
+
+
+def _look(picture: Image.Image, around: int = 0) -> FoundDigit:
+    """Find the digit at work size, or within its field. Raises BlankImage.
+
+    `around`: so many fields.
+    """
+    work = to_grey(at_work_size(picture))
+    ink, ink_is_light, peak, is_flat = find_ink(work)
+    if not is_flat and (within := _look_within(picture, plate_in(work), work, 1, around)):
+        return within
+    if peak < LEAST_CONTRAST:
+        raise BlankImage
+    if not (found := without_grain(ink, peak)):
+        raise BlankImage
+    clear, peak = found
+    unruled = without_rules(clear, peak)
+    ink, extent, coarse = _measured(unruled, peak, picture.width / ink.width)
+    x, y = picture.width / ink.width, picture.height / ink.height
+    groups = grouped(ink, peak, COARSE_STROKE if coarse else STROKE)
+    area = _area(extent) / groups.coarse**2 if extent else 0.0
+    field = field_in(groups.on_ink, groups.components, area)
+    if field and (within := _look_within(picture, field, ink, groups.coarse, around)):
+        return within
+    clean = without_specks(ink, peak, groups, FRINGE / x, unruled is not clear)
+    if clean is not ink:
+        extent = extent_of(clean, peak)
+    if not extent:
+        raise BlankImage  # nothing but lines
+    left, top, right, bottom = extent
+    box = (left * x, top * y, right * x, bottom * y)
+    return FoundDigit(clean, extent, ink_is_light, peak, box, clean is not ink)
+
+
+def _area(box: Box) -> int:
+    left, top, right, bottom = box
+    return (right - left) * (bottom - top)
+
+
+def _look_within(
+    picture: Image.Image, field: Box | None, work: Image.Image, coarse: int, around: int
+) -> FoundDigit | None:
+    """Find it anew within its field; None where there is none, or it is empty.
+
+    `coarse`: pixels of `work` in one of the field's.
+    """
+    if not field or around == MOST_FIELDS:
+        return None
+    x, y = coarse * picture.width / work.width, coarse * picture.height / work.height
+    left, top, right, bottom = field
+    start = round(left * x), round(top * y)
+    end = min(picture.width, round(right * x)), min(picture.height, round(bottom * y))
+    try:
+        digit = _look(picture.crop((*start, *end)), around + 1)
+    except BlankImage:
+        return None
+    return _moved(digit, *start)
+
+
+def _moved(digit: FoundDigit, x: int, y: int) -> FoundDigit:
+    """As it is found in a part of the picture, whose upper left corner is there."""
+    left, top, right, bottom = digit.box
+    return digit._replace(box=(x + left, y + top, x + right, y + bottom))
+
+
+def _measured(ink: Image.Image, peak: int, scale: float) -> tuple[Image.Image, Box | None, bool]:
+    """The ink, halved where it is ample; the extent of the digit; and whether it came with few pixels.
+
+    `scale`: the picture's width over that of the ink. Halves are looked at first, as that takes less time.
+    """
+    if scale >= 1:
+        half = ink.reduce(2)
+        of_half = extent_of(half, peak)
+        if of_half and 2 * longest(of_half) >= AMPLE_SIDE:
+            return half, of_half, False
+    extent = extent_of(ink, peak)
+    if scale >= 1 and of_half and extent and longest(extent) >= AMPLE_SIDE:
+        return half, of_half, False  # thin strokes are too faint in it to be seen from end to end
+    return ink, extent, extent is not None and longest(extent) * scale < COARSE
+
+
+def extent_of(ink: Image.Image, peak: int) -> Box | None:
+    """The box of what is ink for certain, if anything is."""
+    x, y, *_ = around = ink.getbbox() or (0, 0, *ink.size)
+    box = mapped(ink.crop(around), steps(0.4 * peak, 0.4 * peak + 1)).getbbox()
+    return (x + box[0], y + box[1], x + box[2], y + box[3]) if box else None
+
+
+def _look_closer(picture: Image.Image, digit: FoundDigit) -> FoundDigit:
+    """Find it once more, with more of its pixels, in a part of the picture three times as large as it."""
+    left, top, right, bottom = digit.box
+    x, y = max(0, int(left - digit.side)), max(0, int(top - digit.side))
+    end = min(picture.width, int(right + digit.side)), min(picture.height, int(bottom + digit.side))
+    try:
+        closer = _look(picture.crop((x, y, *end)))
+    except BlankImage:
+        return digit
+    return _moved(closer, x, y)
