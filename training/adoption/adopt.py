@@ -40,6 +40,7 @@ class Adopted:
     threshold: float
     units: str
     wrap: Callable[[str], Archive]
+    origin: str = "a TorchScript file"
 
 
 def adopt(
@@ -165,7 +166,7 @@ def _card(said: Adopted, output: Output) -> str:
     labels = ", ".join(output.labels[:20]) + (", …" if len(output.labels) > 20 else "")
     return f"""# {said.name}: a model from elsewhere
 
-Published from a TorchScript file. How it was trained, on what, and how well it does is not known here.
+Published from {said.origin}. How it was trained, on what, and how well it does is not known here.
 
 It answers {output.kind}: {labels}.
 """

@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import partial
 from math import isfinite
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import torch
@@ -19,6 +20,7 @@ from service.artifacts.manifest import printable
 from service.artifacts.signatures import SigningKey
 from training.adoption.adopt import Adopted, adopt
 from training.adoption.examples import Examples, drawn_pictures, drawn_rows, pictures_in, rows_in
+from training.adoption.mlflow_registry import SCHEME, blank, download, torchscript_of
 from training.adoption.torchscript_file import archive_of, module_named, read_file, with_weights
 from training.adoption.trying import Archive
 from training.adoption.wrapping import IMAGENET_MEAN, IMAGENET_STD, PictureArchive, TableArchive
@@ -62,7 +64,7 @@ Size = Annotated[
 
 @cli.command()
 def publish(
-    file: Annotated[Path, typer.Argument(help="TorchScript file, of torch.jit.save or `export`.")],
+    file: Annotated[str, typer.Argument(help="TorchScript file, or models:/NAME/3 of MLflow's registry.")],
     kind: Annotated[KindName, typer.Option(help="What it is asked: pictures, or rows of numbers.")],
     name: Annotated[str, typer.Option(help="Of the model: its address is /predict/NAME.")],
     labels: Annotated[Path | None, typer.Option(help="File of names of its outputs, one a line.")] = None,
@@ -84,6 +86,7 @@ def publish(
     scores: Annotated[ScoresName, typer.Option(help="Its answers; auto finds out.")] = ScoresName.auto,
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Of a binary answer.")] = 0.5,
     units: Annotated[str, typer.Option(help="Of numbers that are answered, such as EUR.")] = "",
+    trust: Annotated[bool, typer.Option("--trust-remote-code", help="Unpickle, which runs code.")] = False,
     out: Out = DEFAULT_OUT,
     sign: Sign = None,
     activate: Activate = None,
@@ -91,11 +94,18 @@ def publish(
     """Publish a TorchScript file that you have, whoever trained it."""
     told = list[str]()
     check_name(name)
-    with errors_explained(), _options_explained():
+    with errors_explained(), _options_explained(), TemporaryDirectory() as folder:
         key = SigningKey(sign) if sign else None
         names = _lines(labels)
-        net = read_file(file)
-        store = store_in(out, name, 2 * file.stat().st_size)
+        path, origin = Path(file), "a TorchScript file"
+        if file.startswith(SCHEME):
+            registered = download(file, Path(folder))
+            if kind is KindName.table and not check:
+                columns = columns or ",".join(registered.columns)
+            example = blank(columns, channels, size)
+            path, origin = torchscript_of(registered, example, _say, trust=trust), registered.origin
+        net = read_file(path)
+        store = store_in(out, name, 2 * path.stat().st_size)
         if kind is KindName.picture:
             if size is None:
                 fail("--size is missing: how many pixels wide and high are the pictures that it reads?", 2)
@@ -129,6 +139,7 @@ def publish(
             threshold=threshold,
             units=units,
             wrap=wrap,
+            origin=origin,
         )
         manifest = adopt(said, examples, store, _say, key, Activation(activate, told.append))
     print_result(Console(), manifest, {})

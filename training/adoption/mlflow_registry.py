@@ -1,0 +1,164 @@
+"""Models of MLflow's registry: `models:/NAME/3`, `models:/NAME@champion`."""
+
+import json
+import os
+import pickle
+import re
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from service.engine.tensors import first_line
+from service.errors import outcome
+from training.adoption.torchscript_file import CODE_FAULTS, archive_of
+from training.data import DataUnavailable
+
+SCHEME = "models:/"
+_PASSWORD = re.compile(r"//[^/@\s]*@")  # of an address, which MLflow's messages repeat
+_ADDRESS = re.compile(r"models:/+([^/@]+)(?:/(\d+)|@([^/@]+))")
+
+# MLflow itself asks for minutes before it gives up; what is already set is left as it is.
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version of a registered model, whose file lies in a folder here."""
+
+    name: str
+    version: int
+    run_id: str
+    file: Path
+    pickled: bool
+    columns: tuple[str, ...]
+
+    @property
+    def origin(self) -> str:
+        run = f", of run {self.run_id}" if self.run_id else ""
+        return f"MLflow's registry: {self.name} version {self.version}{run}"
+
+
+def download(address: str, folder: Path) -> Registered:
+    """The registered model at an address. Raises DataUnavailable."""
+    found = _ADDRESS.fullmatch(address)
+    if not found:
+        raise DataUnavailable(f"{address!r:.120} is neither models:/NAME/VERSION nor models:/NAME@ALIAS")
+    name, number, alias = found.groups()
+    for variable, value in _PATIENCE.items():
+        os.environ.setdefault(variable, value)
+    mlflow = _mlflow()
+    fetched = outcome(_fetch, mlflow, name, number, alias, folder)  # every storage has errors of its own
+    if isinstance(fetched, Exception):
+        problem = (
+            f"{address:.120} is not to be had from the registry at {mlflow.get_registry_uri():.200}:"
+            f" {first_line(fetched)}"
+        )
+        raise DataUnavailable(_PASSWORD.sub("//", problem)) from fetched
+    version, local = fetched
+    file, columns = _read_mlmodel(local, address)
+    return Registered(name, int(version.version), version.run_id or "", file, _is_pickled(file), columns)
+
+
+def _fetch(
+    mlflow: ModuleType, name: str, number: str | None, alias: str | None, folder: Path
+) -> tuple[Any, Path]:
+    client = mlflow.MlflowClient()
+    version = (
+        client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)
+    )
+    exact = f"{SCHEME}{name}/{version.version}"
+    return version, Path(mlflow.artifacts.download_artifacts(artifact_uri=exact, dst_path=str(folder)))
+
+
+def _mlflow() -> ModuleType:
+    try:
+        import mlflow
+        import mlflow.artifacts
+    except ImportError as error:
+        raise DataUnavailable(
+            "models:/… is read by MLflow, which is not installed: pip install 'abacus-serving[mlflow]'"
+        ) from error
+    found: ModuleType = mlflow
+    return found
+
+
+def _read_mlmodel(folder: Path, address: str) -> tuple[Path, tuple[str, ...]]:
+    """The file of a model and the names of its columns, if its signature has any."""
+    import yaml  # comes with MLflow
+
+    try:
+        said: Any = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise DataUnavailable(f"{address:.120} has no MLmodel that can be read") from error
+    flavors = said.get("flavors") if isinstance(said, dict) else None
+    if not isinstance(flavors, dict):
+        raise DataUnavailable(f"{address:.120} has an MLmodel without flavors")
+    if not isinstance(flavor := flavors.get("pytorch"), dict):
+        others = ", ".join(sorted(map(str, flavors)))
+        raise DataUnavailable(
+            f"{address:.120} has no pytorch flavor, which alone is served; it has {others}"
+        )
+    data = folder / str(flavor.get("model_data") or "data")
+    file = data if data.is_file() else data / "model.pth"
+    if not file.resolve().is_relative_to(folder.resolve()) or not file.is_file():
+        raise DataUnavailable(
+            f"{address:.120} has no data/model.pth; what torch.export writes (model.pt2) is not read"
+        )
+    return file, _columns(said.get("signature"))
+
+
+def _columns(signature: Any) -> tuple[str, ...]:
+    try:
+        inputs: Any = json.loads(signature["inputs"])
+        return tuple(str(column["name"]) for column in inputs)
+    except (TypeError, KeyError, ValueError):
+        return ()
+
+
+def _is_pickled(file: Path) -> bool:
+    if not zipfile.is_zipfile(file):
+        return True
+    with zipfile.ZipFile(file) as archive:
+        return not any(name.partition("/")[2] == "constants.pkl" for name in archive.namelist())
+
+
+def blank(columns: str | None, channels: int, size: int | None) -> Tensor | None:
+    """Two rows, float32 [2,columns] or [2,channels,size,size], to trace a module with."""
+    if columns:
+        return torch.zeros(2, columns.count(",") + 1)
+    return torch.zeros(2, channels, size, size) if size else None
+
+
+def torchscript_of(
+    registered: Registered, example: Tensor | None, tell: Callable[[str], object], *, trust: bool
+) -> Path:
+    """Its TorchScript file; a pickled module is made one, with `trust` alone: it runs what it holds.
+
+    Raises DataUnavailable.
+    """
+    if not registered.pickled:
+        return registered.file
+    which = f"{registered.name} version {registered.version}"
+    if not trust:
+        raise DataUnavailable(
+            f"{which} is a pickled module, which may run any code when it is read: --trust-remote-code"
+            " if you trust who registered it; a TorchScript file needs none"
+        )
+    try:
+        module: object = torch.load(registered.file, map_location="cpu", weights_only=False)
+    except (*CODE_FAULTS, pickle.UnpicklingError) as error:
+        raise DataUnavailable(
+            f"{which} cannot be unpickled (its classes have to be importable here):"
+            f" {type(error).__name__}: {first_line(error)}"
+        ) from error
+    if not isinstance(module, nn.Module):
+        raise DataUnavailable(f"{which} is a {type(module).__name__}, not a torch.nn.Module")
+    made = registered.file.with_name("made_of_pickle.pt")
+    made.write_bytes(archive_of(module.float().eval(), example, tell))
+    return made
