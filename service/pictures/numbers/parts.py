@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.pictures.digits.components import Components, Mask, components_of
-from service.pictures.numbers.printed_boxes import printed, usual_height, without_box
+from service.pictures.numbers.printed_boxes import LONG, is_comb, printed, usual_height, without_box
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
@@ -61,10 +61,12 @@ def lines_of(mask: Mask) -> list[Line]:
     parts = []
     for number, whole in _largest(components):
         parts += _written_in(whole) or ([] if is_printed[number] else [whole])
+    if parts:
+        usual = _usual_height(parts)
+        parts = [part for part in parts if part.width < LONG * usual or not is_comb(part.mask)]
     if not parts:
         return []
-    ink = np.array([np.count_nonzero(part.mask) for part in parts])
-    usual = usual_height(np.array([float(part.height) for part in parts]), ink)
+    usual = _usual_height(parts)
     parts = _without_specks(parts, usual)
     tall = [part for part in parts if part.height >= TALL * usual]
     lines = _in_lines(tall, usual)
@@ -73,6 +75,11 @@ def lines_of(mask: Mask) -> list[Line]:
             _add_small(part, lines, usual)
     ordered = sorted(lines, key=lambda line: np.median([part.box[1] + part.box[3] for part in line]))
     return [_line(parts) for parts in ordered]
+
+
+def _usual_height(parts: Sequence[Part]) -> float:
+    ink = np.array([np.count_nonzero(part.mask) for part in parts])
+    return usual_height(np.array([float(part.height) for part in parts]), ink)
 
 
 def _largest(components: Components) -> list[tuple[int, Part]]:

@@ -18,6 +18,11 @@ LOW, LONG = 0.3, 1.5  # usual heights: what stands in a box is not lower; a line
 # the outer ones are so near to its ends.
 COVER, THICK, OUTER = 0.8, 0.09, 0.16
 
+# A comb is so many times as wide as high; of its columns so many cross only its line, which is off a
+# straight one by no more than that, over its height; and its teeth are no wider than that, over how thick
+# its line is.
+FLAT, ITS_LINE, STRAIGHT, TOOTH = 1.8, 0.8, 0.1, 4.0
+
 
 def printed(components: Components) -> Mask:
     """Which components are no digits: what others stand in, and long lines."""
@@ -43,6 +48,24 @@ def usual_height(heights: Floats, ink: Ints) -> float:
     order = heights.argsort()
     summed = np.cumsum(ink[order])
     return float(heights[order][summed.searchsorted(summed[-1] / 2)])
+
+
+def is_comb(mask: Mask) -> bool:
+    """Whether it is a line with teeth on it, or under it, that no digit touches; perhaps a bit slanted."""
+    height, width = mask.shape
+    if width < FLAT * height:
+        return False
+    thick = np.count_nonzero(mask, axis=0)
+    usual = max(1.0, float(np.median(thick)))
+    thin = (thick > 0) & (thick <= usual + 2)
+    edges = np.flatnonzero(np.diff((~thin).astype(np.int8), prepend=0, append=0))
+    teeth = edges[1::2] - edges[::2]
+    if thin.mean() < ITS_LINE or len(teeth) < 2 or teeth.max() > TOOTH * usual:
+        return False
+    columns = np.flatnonzero(thin)
+    levels = (mask[:, columns] * np.arange(height)[:, None]).sum(axis=0) / thick[columns]
+    off = levels - np.polynomial.Polynomial.fit(columns, levels, 1)(columns)
+    return bool(np.abs(off).max() <= STRAIGHT * height + 1)
 
 
 def without_box(mask: Mask) -> Mask | None:

@@ -53,3 +53,23 @@ def in_boxes(images_u8: Sequence[Pixels], apart: int, off: int, random: np.rando
         left, top = scale * (MARGIN + number * (side + apart)), scale * MARGIN
         pen.rectangle((left, top, left + scale * side, top + scale * side), outline=60, width=3)
     return sheet
+
+
+def in_a_comb(
+    images_u8: Sequence[Pixels], teeth: int, random: np.random.Generator, below: bool = True
+) -> Image.Image:
+    """Above a line with teeth so high between them, none of which they touch; or under it."""
+    side, scale = 40, 3
+    ink = np.zeros((side + 2 * MARGIN, side * len(images_u8) + 2 * MARGIN), np.uint8)
+    top = MARGIN + (2 if below else side - 30)
+    for number, image_u8 in enumerate(images_u8):
+        left = MARGIN + number * side + (side - 28) // 2 + int(random.integers(-1, 2))
+        ink[top : top + 28, left : left + 28] = image_u8
+    sheet = Image.fromarray(255 - ink)
+    sheet = sheet.resize((scale * sheet.width, scale * sheet.height), Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(sheet)
+    level, inward = scale * (MARGIN + side if below else MARGIN), -scale if below else scale
+    pen.line((scale * MARGIN, level, sheet.width - scale * MARGIN, level), fill=60, width=3)
+    for x in range(scale * MARGIN, sheet.width, scale * side):
+        pen.line((x, level, x, level + inward * teeth), fill=60, width=3)
+    return sheet

@@ -18,7 +18,7 @@ from service.pictures.numbers.candidates import MOST_CANDIDATES, Numbers, number
 from service.pictures.numbers.parts import MOST_PARTS, lines_of
 from service.pictures.numbers.sheet import MOST_PIXELS, MOST_RUNS, sheet_of
 from tests.conftest import Digits
-from tests.pictures.numbers.drawn import in_boxes, ink_of, on_paper, stacked
+from tests.pictures.numbers.drawn import in_a_comb, in_boxes, ink_of, on_paper, stacked
 
 Random = np.random.Generator
 Draw = Callable[[list[NDArray[np.uint8]], Random], Image.Image]
@@ -58,6 +58,11 @@ def in_shade(images_u8: list[NDArray[np.uint8]], random: Random) -> Image.Image:
     return Image.fromarray(np.clip(light * (0.4 + 0.6 * sheet), 0, 255).astype(np.uint8))
 
 
+def turned_comb(images_u8: list[NDArray[np.uint8]], random: Random) -> Image.Image:
+    sheet = in_a_comb(images_u8, 15, random, below=bool(random.integers(2)))
+    return sheet.rotate(float(random.uniform(-3, 3)), Image.Resampling.BICUBIC, expand=True, fillcolor=255)
+
+
 def ruled(images_u8: list[NDArray[np.uint8]], random: Random) -> Image.Image:
     sheet = on_paper(ink_of(images_u8, 4, random))
     pen = ImageDraw.Draw(sheet)
@@ -79,6 +84,9 @@ DRAWN: dict[str, tuple[int, Draw]] = {
     "ruled, underlined": (10, ruled),
     "in boxes": (10, lambda images, random: in_boxes(images, 6, 4, random)),
     "in a grid": (10, lambda images, random: in_boxes(images, 0, 4, random)),
+    "in a comb": (11, lambda images, random: in_a_comb(images, 15, random)),
+    "in a comb with high teeth": (11, lambda images, random: in_a_comb(images, 26, random)),
+    "in a comb that is turned": (10, turned_comb),
     "touching boxes": (9, lambda images, random: in_boxes(images, 6, 8, random)),
     "touching a grid": (9, lambda images, random: in_boxes(images, 0, 8, random)),
 }
@@ -132,6 +140,15 @@ def test_a_digit_in_two_parts_is_one(axis: int, least: int, model: Predictor, di
         found, *_ = read(model, on_paper(ink_of(images, 6, random)))
         right += found == digits.labels[at - 1 : at + 2].tolist()
     assert right >= least
+
+
+def test_a_bar_apart_from_its_digit_is_no_comb() -> None:
+    """It has two teeth, as a short comb has, and is no wider than a digit may be."""
+    mask = np.zeros((100, 200), dtype=np.bool_)
+    mask[20:80, 15:60] = mask[10:80, 90:120] = mask[10:80, 150:180] = True
+    mask[10:13, 10:65] = mask[5:13, 10:13] = mask[5:13, 62:65] = True
+    [line] = lines_of(mask)
+    assert line.parts[0].box == (10, 5, 65, 80)
 
 
 def test_one_digit_as_mnist_has_it_is_read_as_it_is(digits: Digits) -> None:
