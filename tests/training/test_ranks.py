@@ -155,10 +155,11 @@ def test_what_lost_a_process_goes_on_and_ends_as_if_nothing_had_been(
 
 @by_torchrun
 def test_a_node_that_is_lost_is_joined_again(tmp_path: Path, colours: Path) -> None:
-    """Two torchruns, each as on a machine of its own."""
-    words = training(colours, tmp_path, "--resume-if-any")
+    """Two torchruns, each as on a machine of its own; it ends as if the node had never been lost."""
+    folder = tmp_path / "lost"
+    words = training(colours, folder, "--resume-if-any")
     with both(words) as (first, second):
-        wait_for(lambda: any((tmp_path / "runs").glob("object-*.pt")))
+        wait_for(lambda: any((folder / "runs").glob("object-*.pt")))
         lost = children(second.pid)
         for process in (second.pid, *lost):
             os.kill(process, signal.SIGKILL)
@@ -170,6 +171,9 @@ def test_a_node_that_is_lost_is_joined_again(tmp_path: Path, colours: Path) -> N
     assert [process.returncode for process in again] == [0, 0]
     assert ": going on after epoch" in ends[0][1]
     assert ["object/1 is live" in output for output, _ in ends] == [True, False]
+    done = run(torchrun(*training(colours, tmp_path / "never")))
+    assert done.returncode == 0, done.stderr
+    assert same(published(folder), published(tmp_path / "never"))
 
 
 @contextmanager
@@ -221,14 +225,14 @@ def test_other_pictures_on_another_machine_are_refused(tmp_path: Path, colours: 
 
 @contextmanager
 def started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(LIMIT_S)
+    ) as process:  # which closes its pipes, read or not
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(LIMIT_S)
 
 
 def rank_of(torchrun_pid: int, rank: int) -> int:
