@@ -11,7 +11,7 @@ from training.digits.digit_publication import Publication, Split, calibrate_and_
 from training.digits.digit_recipe import RECIPES, Recipe, start
 from training.digits.refining import REFINING, refined
 from training.publishing.archive import weights
-from training.record import git_commit
+from training.record import git_commit, parameter_count
 
 # The names that weights had in digit/20 and before.
 FORMER_NAMES = {
@@ -35,12 +35,13 @@ def recalibrate_digit(version: int, data: Path, to: Publication, *, refine: bool
     again: dict[str, str | int | float] = {
         "weights_of_version": version,
         "calibrated_at_commit": git_commit() or "unknown",
+        "parameters": parameter_count(net),
     }
     curves = _curves(folder, version)
     split = Split.load(data, recipe)
     if refine:
         net = refined(net, recipe, split.train, to.console)
-        again |= {**recipe.data(), **REFINING.as_dict()}
+        again |= recipe.data() | {f"refining_{name}": value for name, value in REFINING.as_dict().items()}
     record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **again}})
     return calibrate_and_publish(net, recipe, record, split, curves, to)
 
