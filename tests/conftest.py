@@ -40,6 +40,9 @@ from training.publishing.publish import Candidate, publish
 ROOT = Path(__file__).parent.parent
 COMMITTED = ROOT / "artifacts"
 DIGIT_VERSION = (COMMITTED / "digit" / "current").read_text().strip()
+OLDER_DIGIT_VERSION = str(
+    max(int(p.parent.name) for p in COMMITTED.glob("digit/*/model.pt") if p.parent.name != DIGIT_VERSION)
+)
 BASELINE = ROOT / "benchmarks" / "artifacts" / "digit" / "1"  # softmax-mlp, on which peers are compared
 CPU = torch.device("cpu")
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.conftest import COMMITTED, Served, rpc_address_of, served
+from tests.conftest import COMMITTED, DIGIT_VERSION, OLDER_DIGIT_VERSION, Served, rpc_address_of, served
 from tests.endpoints.tiny_models import publish_house, publish_loan
 
-VERSIONS = {"digit": (19, 20), "object": (4,), "pass": (1,)}  # of the committed models
+# Of the committed models.
+VERSIONS = {"digit": (OLDER_DIGIT_VERSION, DIGIT_VERSION), "object": ("4",), "pass": ("1",)}
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +19,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     root = tmp_path_factory.mktemp("artifacts")
     for name, versions in VERSIONS.items():
         for version in versions:
-            shutil.copytree(COMMITTED / name / str(version), root / name / str(version))
+            shutil.copytree(COMMITTED / name / version, root / name / version)
         (root / name / "current").write_text(f"{versions[-1]}\n")
     for publish in (publish_loan, publish_house):
         publish(root)

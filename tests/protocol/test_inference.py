@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.conftest import DIGIT_VERSION, Digits, png
+from tests.conftest import DIGIT_VERSION, OLDER_DIGIT_VERSION, Digits, png
 from tests.protocol.wire import LENGTH, asked, binary, binary_of, body_of, inferred, packed, read, tensor
 
 HOUSE_NAMES = ("floor area (m²)", "class", "items")
@@ -172,8 +172,8 @@ def test_the_answer_says_who_gave_it(service: httpx.Client, digits: Digits) -> N
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["server-timing"].startswith("decode;dur=")
     content = json.dumps({"outputs": [], "inputs": [image]})
-    older = service.post("/v2/models/digit/versions/19/infer", content=content)
-    assert read(older).document["model_version"] == "19"
+    older = service.post(f"/v2/models/digit/versions/{OLDER_DIGIT_VERSION}/infer", content=content)
+    assert read(older).document["model_version"] == OLDER_DIGIT_VERSION
 
 
 @pytest.mark.parametrize("binary_data", [True, False])
