@@ -44,7 +44,10 @@ def test_a_number_is_several_digits(committed_server: httpx.Client, digits: Digi
 
 def test_what_is_cut_off_is_outside(committed_server: httpx.Client) -> None:
     picture = Image.new("L", (200, 200), 255)
-    ImageDraw.Draw(picture).line([(0, 30), (90, 100), (0, 110), (60, 190), (0, 160)], fill=0, width=12)
+    drawing = ImageDraw.Draw(picture)
+    for at in (30, 80, 130):
+        drawing.line([(at, 40), (at, 160)], fill=0, width=10)
+        drawing.line([(0, at + 20), (150, at + 20)], fill=0, width=10)
     answer = committed_server.post(PATH, files={"file": png(picture)}).json()
     assert (answer["out_of_distribution"], answer["reason"]) == (True, "mostly_outside")
 
