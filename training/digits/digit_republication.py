@@ -31,7 +31,7 @@ def recalibrate_digit(version: int, data: Path, to: Publication, *, refine: bool
     """
     folder = to.store.folder("digit", version)
     manifest = read_manifest(folder)
-    net, recipe, record = _network(read_model(folder, manifest), manifest)
+    net, recipe, record = network_of(read_model(folder, manifest), manifest)
     again: dict[str, str | int | float] = {
         "weights_of_version": version,
         "calibrated_at_commit": git_commit() or "unknown",
@@ -46,7 +46,7 @@ def recalibrate_digit(version: int, data: Path, to: Publication, *, refine: bool
     return calibrate_and_publish(net, recipe, record, split, curves, to)
 
 
-def _network(model: bytes, manifest: Manifest) -> tuple[nets.RejectingDigitNet, Recipe, TrainingRecord]:
+def network_of(model: bytes, manifest: Manifest) -> tuple[nets.RejectingDigitNet, Recipe, TrainingRecord]:
     """In evaluation mode. Raises ArtifactError."""
     record, of = manifest.training, f"digit/{manifest.version}"
     recipe = RECIPES.get(record.recipe) if record else None
