@@ -10,8 +10,7 @@ from rich.console import Console
 from service.artifacts.manifest import ArtifactError
 from service.artifacts.store import read_manifest, read_model
 from service.engine.ways import torchscript_accepted
-from tests.conftest import COMMITTED, Digits
-from tests.training.test_training import mnist_rows
+from tests.conftest import COMMITTED, Digits, mnist_rows
 from training.digits import refining
 from training.digits.digit_nets import RejectingDigitNet
 from training.digits.digit_recipe import CNN, start
