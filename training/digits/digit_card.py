@@ -41,7 +41,7 @@ some of its digits were trained on once more, redrawn in such ways.
 
 Accuracy; negative log-likelihood; expected calibration error over 15 bins of equal mass (Guo et al.
 2017); share of pictures that are called no digit at a threshold of 1 % false alarms on validation
-images; area under the ROC curve.
+images and on these in other styles; area under the ROC curve.
 
 ## Training and evaluation data
 

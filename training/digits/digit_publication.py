@@ -89,7 +89,7 @@ def _calibrated(
     """Fit the temperature and, where the net rejects what is no digit, how it does; and what was fitted."""
     fitted: dict[str, float | int] = {"temperature": fit_temperature(net, split.validation)}
     if isinstance(net, nets.RejectingDigitNet):
-        console.print("what is no digit:")
+        console.print("Learning what is no digit:")
         negatives_u8 = recipe.no_digits(split.train)
         fit_rejector(net, split.train, negatives_u8, console)
         threshold = fit_threshold(net, split.validation)

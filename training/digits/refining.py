@@ -5,6 +5,7 @@ fine-tuning has it (Wortsman et al. 2022, arXiv 2109.01903).
 """
 
 import copy
+from dataclasses import replace
 
 import torch
 from rich.console import Console
@@ -13,20 +14,14 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from training.data import Rows
 from training.digits.digit_nets import RejectingDigitNet
-from training.digits.digit_recipe import Recipe
-from training.fitting.fit import Hyperparameters, Objective, fit
+from training.digits.digit_recipe import CNN, Recipe
+from training.fitting.fit import Objective, fit
 
-REFINING = Hyperparameters(
+REFINING = replace(
+    CNN.hyperparameters,
     epochs=5,
-    batch_size=128,
     learning_rate=0.005,
-    momentum=0.9,
-    nesterov=True,
-    weight_decay=5e-4,
-    schedule="one-cycle",
     warm_up_share=0.1,
-    average_decay=0.998,
-    bfloat16=True,
     refine_share=0.2,
     refine_learning_rate=0.001,
 )
