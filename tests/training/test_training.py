@@ -142,8 +142,8 @@ def test_a_fit_of_any_number_of_batches_warms_up(digits: Digits, batches: int) -
 
 def test_a_recipe_ends_in_refining_where_there_are_epochs_for_it() -> None:
     training, refining = CNN.phases(CNN.hyperparameters)
-    assert (training.hyperparameters.epochs, training.augment) == (37, augment.distort_as_prepared)
-    assert (refining.hyperparameters.epochs, refining.augment) == (3, augment.coarsened)
+    assert (training.hyperparameters.epochs, training.augment) == (96, augment.distort_as_prepared)
+    assert (refining.hyperparameters.epochs, refining.augment) == (8, augment.coarsened)
     assert refining.hyperparameters.learning_rate == 0.01
     assert [phase.augment for phase in CNN.phases(replace(CNN.hyperparameters, epochs=3))] == [
         augment.distort_as_prepared

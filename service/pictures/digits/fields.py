@@ -22,6 +22,9 @@ PLATE_RECTANGULAR = 0.92  # so much of its box is a plate
 # The holes of a digit, each of which fills so much of its own box; but they are a 1 where they are so
 # narrow, and so many times as far from both sides as from what is above or below.
 MOST_HOLES, FILLED, NARROW, ASIDE = 2, 0.7, 0.5, 1.5
+# An empty box is about as wide as it is high, at least; its sides are off straight lines by no more than
+# that, over their length, which those of a square zero are not; and so near to them is all of its ink.
+SQUARE, STRAIGHT, SIDE_OF_BOX = 0.8, 0.025, 0.22
 GROUP_SIDE = 56  # pixels, at which a plate is looked for
 LEAST_LOOKED_AT = 8  # of these, of a picture's shorter side
 
@@ -76,6 +79,28 @@ def plate_in(work: Image.Image) -> Box | None:
         return None
     left, top, right, bottom = found.inset(box, content)
     return coarse * left, coarse * top, min(work.width, coarse * right), min(work.height, coarse * bottom)
+
+
+def is_empty_box(on_ink: Mask) -> bool:
+    """Whether ink of one component is a box with nothing in it; one that is higher than wide may be a 0."""
+    left, top, right, bottom = box_of(on_ink)
+    height, width = bottom - top, right - left
+    if width < SQUARE * height or min(height, width) < LEAST_LOOKED_AT:
+        return False
+    box = on_ink[top:bottom, left:right]
+    y, x = round(SIDE_OF_BOX * height), round(SIDE_OF_BOX * width)
+    if box[y:-y, x:-x].any():
+        return False
+    return all(_is_straight(side) for side in (box, box[::-1], box.T, box.T[::-1]))
+
+
+def _is_straight(mask: Mask) -> bool:
+    """Its upper edge, but for the ends."""
+    ends = max(1, mask.shape[1] // 16)
+    levels = mask[:, ends:-ends].argmax(axis=0)
+    columns = np.arange(len(levels))
+    line = np.polynomial.Polynomial.fit(columns, levels, 1)(columns)
+    return bool(np.abs(levels - line).max() <= max(1.0, STRAIGHT * len(levels)))
 
 
 class _Rectangle(NamedTuple):

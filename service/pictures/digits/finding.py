@@ -5,7 +5,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from service.errors import BlankImage
-from service.pictures.digits.fields import field_in, plate_in
+from service.pictures.digits.fields import field_in, is_empty_box, plate_in
 from service.pictures.digits.ground import LEAST_CONTRAST, at_work_size, find_ink, mapped, to_grey
 from service.pictures.digits.mnist_form import Box, steps
 from service.pictures.digits.printed import without_rules
@@ -82,6 +82,8 @@ def _look(picture: Image.Image, around: int = 0) -> FoundDigit:
     field = field_in(groups.on_ink, groups.components, area)
     if field and (within := _look_within(picture, field, ink, groups.coarse, around)):
         return within
+    if groups.components is None and extent and is_empty_box(groups.on_ink):
+        raise BlankImage
     clean = without_specks(ink, peak, groups, FRINGE / x, unruled is not clear)
     if clean is not ink:
         extent = extent_of(clean, peak)

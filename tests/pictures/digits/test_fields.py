@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from service.engine.predictor import Predictor
+from service.errors import BlankImage
 from service.pictures.digits.components import components_of
 from service.pictures.digits.fields import field_in, plate_in
 from service.pictures.digits.preparation import prepare
@@ -107,6 +108,21 @@ def test_a_field_that_is_empty_is_no_digit(side: int, model: Predictor) -> None:
         picture = field(nothing, side, 0.2)
         for digit, of_picture in answers(model, [picture, ImageOps.invert(picture)]):
             assert digit == -1 or of_picture > score.threshold
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_only_a_box_with_straight_sides_is_empty(side: int) -> None:
+    """One that is round by a third of its side may be a zero."""
+    box = corners(side, 0.2)
+    for width, radius in ((0.06, 0.2), (0.1, 0.2), (0.05, 0.3)):
+        picture = Image.new("L", (side, side), 255)
+        ImageDraw.Draw(picture).rounded_rectangle(
+            box, radius=radius * side, outline=0, width=max(1, round(width * side))
+        )
+        assert prepare(picture).pixels
+    picture = in_box(0.04)(Image.new("L", (1, 1)), side, 0.2)
+    with pytest.raises(BlankImage):
+        prepare(picture)
 
 
 def zero(side: int, within: str) -> Image.Image:
