@@ -69,7 +69,6 @@ class Recipe:
                 learning_rate=hp.refine_learning_rate,
                 schedule="one-cycle",
                 warm_up_share=0.1,
-                muon_learning_rate=0.0,
             )
             phases.append(Phase(gentle, self.augment_refining))
         return tuple(phases)

@@ -40,9 +40,8 @@ def refined(net: RejectingDigitNet, recipe: Recipe, train: Rows, console: Consol
         name: latter[name].lerp(value, KEPT) if value.is_floating_point() else value
         for name, value in former.items()
     }
-    net = copy.deepcopy(net)
-    net.load_state_dict(mean)
-    return net.eval()
+    learning.load_state_dict(mean)
+    return learning.eval()
 
 
 def taught_by(teacher: RejectingDigitNet) -> Objective:
