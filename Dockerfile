@@ -1,4 +1,5 @@
-# Two targets: `service`, the run-time image, and `training`, which adds what training needs.
+# Three targets: `service`, the run-time image; `training`, which adds what training needs; and `ray`, a node of a
+# Ray cluster, which adds Ray.
 #
 #   docker build --target service -t abacus .
 #   docker build --target service --build-arg TORCH_INDEX_URL=<PyTorch's CPU index> -t abacus:cpu .
@@ -45,3 +46,18 @@ USER abacus
 ENV TRAINING_OUT=/artifacts TRAINING_DATA=/data TRAINING_CHECKPOINTS=/data/runs MPLCONFIGDIR=/tmp/matplotlib
 HEALTHCHECK NONE
 ENTRYPOINT ["python", "-m", "training"]
+
+
+FROM service AS ray
+USER root
+# KubeRay asks by wget whether a pod is ready.
+RUN apt-get update && apt-get install --yes --no-install-recommends wget && rm -rf /var/lib/apt/lists/*
+RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['ray'], sep='\n')" \
+        > requirements.txt \
+ && pip install --constraint constraints.txt --requirement requirements.txt
+COPY abacus_cli abacus_cli
+COPY abacus_client abacus_client
+COPY deploy/ray deploy/ray
+USER abacus
+HEALTHCHECK NONE
+ENTRYPOINT ["ray"]

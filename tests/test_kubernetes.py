@@ -1,7 +1,8 @@
 """deploy/kubernetes: what Kubernetes accepts, in numbers that agree with the service's own settings.
 
 It is validated by the published schemas of Kubernetes, and was never on a cluster. Of the kinds that others
-define (ServiceMonitor, ServingRuntime, InferenceService) no schema is at hand.
+define (ServiceMonitor, ServingRuntime, InferenceService, RayService) no schema is at hand; the pods in a
+RayService are Kubernetes' own.
 """
 
 import re
@@ -26,7 +27,7 @@ from tests.conftest import ROOT
 from training.pictures.picture_command import cli as training_cli
 
 HERE = ROOT / "deploy" / "kubernetes"
-BUILDS = ("base", "overlays/gpu", "overlays/canary", "monitoring", "kserve", "training")
+BUILDS = ("base", "overlays/gpu", "overlays/canary", "overlays/ray", "monitoring", "kserve", "training")
 OURS = ("v1", "apps/v1", "batch/v1", "policy/v1", "autoscaling/v2", "networking.k8s.io/v1")
 VERSIONS = ("1.31", "1.37")  # the oldest and the newest that are validated for
 GRACE_MARGIN_S = 5  # for what is left to do when the last request is answered
@@ -63,6 +64,14 @@ def pods(build: str) -> Iterator[Resource]:
             yield resource["spec"]["template"]["spec"]
         elif resource["kind"] == "ServingRuntime":
             yield resource["spec"]
+        elif resource["kind"] == "RayService":
+            yield from (template["spec"] for template in templates(resource))
+
+
+def templates(ray_service: Resource) -> list[Resource]:
+    """Of its pods: the head's first."""
+    cluster = ray_service["spec"]["rayClusterConfig"]
+    return [group["template"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])]
 
 
 def container_of(build: str) -> Resource:
@@ -100,7 +109,10 @@ def test_kubernetes_accepts_it(version: str) -> None:
     for resource in validated:
         validate(resource, version, strict=True)
     others = {resource["kind"] for resource in resources if resource not in validated}
-    assert others == {"ServiceMonitor", "ServingRuntime", "InferenceService"}
+    assert others == {"ServiceMonitor", "ServingRuntime", "InferenceService", "RayService"}
+    for template in templates(of_kind("overlays/ray", "RayService")):
+        pod = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "abacus"}}
+        validate(pod | {"template": template}, version, strict=True)
 
 
 def test_the_control_a_field_that_there_is_not_is_refused() -> None:

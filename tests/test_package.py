@@ -164,7 +164,7 @@ def test_nobody_is_told_to_install_what_is_not_ours() -> None:
 def test_the_image_has_what_tracing_needs() -> None:
     """The Dockerfile's own commands, as they stand in it."""
     commands = re.findall(r'python -c "(import tomllib.+)" \\', (ROOT / "Dockerfile").read_text())
-    service, training = (
+    service, training, ray = (
         subprocess.run(
             [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
         ).stdout
@@ -173,6 +173,7 @@ def test_the_image_has_what_tracing_needs() -> None:
     optional = PROJECT["optional-dependencies"]
     assert service.split("\n")[:-1] == [*PROJECT["dependencies"], *optional["tracing"]]
     assert training.split("\n")[:-1] == optional["train"]
+    assert ray.split("\n")[:-1] == optional["ray"]
 
 
 @pytest.mark.package

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from service.settings import Settings
 from tests.conftest import COMMITTED, ROOT, metric_sum, wait_for
@@ -141,3 +142,17 @@ def slowly(body: str) -> Iterator[bytes]:
 
 def metrics(ray: Cluster) -> str:
     return httpx.get(f"{ray.url}/metrics").text
+
+
+@pytest.mark.filterwarnings("ignore")  # Ray's own, as it is imported
+def test_serve_reads_what_the_ray_service_of_kubernetes_tells_it() -> None:
+    """By the schema of Serve itself; KubeRay hands it over as it is."""
+    from ray.serve.schema import ServeDeploySchema
+
+    overlay = ROOT / "deploy" / "kubernetes" / "overlays" / "ray"
+    service = next(yaml.safe_load_all((overlay / "ray-service.yaml").read_text()))
+    config = yaml.safe_load(service["spec"]["serveConfigV2"])
+    told = ServeDeploySchema.model_validate(config)
+    assert [application.name for application in told.applications] == ["abacus"]
+    with pytest.raises(ValueError, match="proxy_location"):  # the control
+        ServeDeploySchema.model_validate(config | {"proxy_location": "Everywhere"})
