@@ -43,7 +43,7 @@ DIGIT_VERSION = (COMMITTED / "digit" / "current").read_text().strip()
 OLDER_DIGIT_VERSION = str(
     max(int(p.parent.name) for p in COMMITTED.glob("digit/*/model.pt") if p.parent.name != DIGIT_VERSION)
 )
-BASELINE = ROOT / "benchmarks" / "artifacts" / "digit" / "1"  # softmax-mlp, on which peers are compared
+BASELINE = ROOT / "benchmarks" / "artifacts" / "digit" / "1"  # softmax-mlp, with a manifest of version 1
 CPU = torch.device("cpu")
 
 

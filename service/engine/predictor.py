@@ -210,9 +210,11 @@ def _ready(
 ) -> Predictor:
     """The predictor that takes for each batch size the quickest of its ways, or what was `chosen`."""
     row = example_row(manifest)
-    runs = [way.run for way in ways]
     by_rows, timings = (chosen.ways, chosen.timings) if chosen else ((), ())
     with _checked(where):
+        runs = [
+            way.run if chosen and n not in by_rows else way.made_ready(row) for n, way in enumerate(ways)
+        ]
         with AsItIs():
             if len(runs) > 1 and not chosen:
                 timings = timed(runs, row, BATCH_SIZES, SLOW_S)

@@ -1,13 +1,13 @@
 """The ways to compute an archive on this machine: as it is, by oneDNN, with no more than the ink, in int8.
 
 All but those of another form give the same answers, within rounding. Of the service only this module, and
-`fusion` and `sparse` for it, know TorchScript; another format is one more branch here.
+`fusion`, `sparse` and `quantized` for it, know TorchScript; another format is one more branch here.
 """
 
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from service.artifacts.manifest import Form, Manifest
 from service.engine.devices import Runner
 from service.engine.fusion import fuse_linear_layers
+from service.engine.quantized import Quantized
 from service.engine.quickest import FUSED_ROWS
 from service.engine.sparse import linear_of_ink, read_sparsely
 from service.engine.tensors import first_line
@@ -31,11 +32,18 @@ FORM_FILE = "forms/{}.pt"
 
 
 class Way(NamedTuple):
-    """`form`: of the weights; None where they are as `check` knows them, and answers are exact."""
+    """`form`: of the weights; None where they are as `check` knows them, and answers are exact.
+
+    `per_size`: makes from an example row what computes it sooner, on as many threads as there are then.
+    """
 
     name: str
     run: Runner
     form: Form | None = None
+    per_size: Callable[[Tensor], Runner] | None = None
+
+    def made_ready(self, row: Tensor) -> Runner:
+        return self.per_size(row) if self.per_size else self.run
 
 
 class Ways(NamedTuple):
@@ -84,34 +92,20 @@ def other_forms(model: bytes, manifest: Manifest) -> Ways:
             continue
         try:
             with torchscript_accepted():
-                ways.append(Way(form.name, form_of(model, form.name), form))
+                quantized = form_of(model, form.name)
+            ways.append(Way(form.name, quantized.run, form, quantized.per_size))
         except (RuntimeError, ValueError, AttributeError) as error:
             missing[form.name] = f"torch {torch.__version__} cannot load it: {first_line(error)}"
     return Ways(tuple(ways), missing)
 
 
-def form_of(model: bytes, name: str) -> Runner:
-    """How to compute one form that an archive holds. Raises RuntimeError, ValueError or AttributeError."""
+def form_of(model: bytes, name: str) -> Quantized:
+    """One form that an archive holds. Raises RuntimeError, ValueError or AttributeError."""
     found = {FORM_FILE.format(name): b""}
     torch.jit.load(io.BytesIO(model), _extra_files=found)
     if not (archive := found[FORM_FILE.format(name)]):
         raise ValueError("the archive does not hold it")
-    return quantized_runner(archive)
-
-
-def quantized_runner(archive: bytes) -> Runner:
-    """How to compute an archive of quantized layers. Raises RuntimeError, ValueError or AttributeError."""
-    _meet_quantized_tensors()
-    module = torch.jit.freeze(torch.jit.load(io.BytesIO(archive)).eval())
-    run: Runner = module.forward
-    return run
-
-
-def _meet_quantized_tensors() -> None:
-    """Torch warns once a process that they will go; met in TorchScript first, it writes that to stderr."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"torch\.quantize_per_tensor")
-        torch.quantize_per_tensor(torch.zeros(1), 1.0, 0, torch.quint8)
+    return Quantized(archive)
 
 
 def log_missing(title: str, missing: Mapping[str, str]) -> None:

@@ -16,8 +16,9 @@ from service.artifacts.manifest import ArtifactError
 from service.artifacts.store import title
 from service.engine.devices import AsItIs
 from service.engine.predictor import MAX_BATCH_ROWS, load
+from service.engine.quantized import Quantized
 from service.engine.tensors import first_line
-from service.engine.ways import quantized_runner, torchscript_accepted
+from service.engine.ways import torchscript_accepted
 from service.errors import InferenceFailed
 
 CHECK_TOLERANCE = 1e-4
@@ -143,7 +144,7 @@ def _loaded_and_asked(folder: Path, rows: NDArray[Any] | None) -> Answer:
 def _form_asked(archive: bytes, rows: NDArray[Any]) -> Answer:
     try:
         with torchscript_accepted():
-            run = quantized_runner(archive)
+            run = Quantized(archive).run
         with AsItIs():
             parts = [run(part) for part in torch.from_numpy(rows).split(MAX_BATCH_ROWS)]
             answers: NDArray[Any] = torch.cat(parts).numpy()
