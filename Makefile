@@ -57,7 +57,8 @@ test-ray: $(INSTALLED)  ## A cluster of two Ray nodes here: scaled, killed, publ
 	$(PIP) --editable .[ray]
 	$(BIN)/pytest tests/reliability/test_ray*.py --long $(ARGS)
 
-test-store: $(INSTALLED)  ## A store in object storage (SeaweedFS where `weed` is installed, else moto): followed, frozen, raced for, publishers killed (minutes); ends in a table
+test-store: $(INSTALLED)  ## A store in object storage (SeaweedFS where `weed` is installed, else moto; Azurite and fake-gcs-server where they are): followed, frozen, raced for, publishers killed (minutes); ends in a table
+	$(PIP) --editable .[az,gs]
 	$(BIN)/pytest tests/reliability/test_remote_store.py --long $(ARGS)
 
 test-mlflow: $(INSTALLED)  ## Models of MLflow's registry, which is a folder here (installs mlflow-skinny)

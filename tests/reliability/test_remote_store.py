@@ -20,24 +20,29 @@ from service.artifacts.remote.store import RemoteStore, opened
 from service.engine.predictor import load
 from service.places import CACHE_BYTES
 from tests.conftest import CPU, ROOT, Digits, digit_candidate, png, served, wait_for
-from tests.reliability.object_server import BUCKET, ObjectServer, object_server
+from tests.reliability.object_server import BUCKET, SCHEMES, ObjectServer, object_server
 from tests.reliability.remote_publisher import publish_folder, remote
 from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.publishing.publish import publish
 
 Report = Callable[[str, str, str], None]
 
+# adlfs and gcsfs send an archive in one piece, from a thread that has nothing else to do meanwhile.
+pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
-    with object_server(tmp_path_factory.mktemp("objects")) as server:
+
+@pytest.fixture(scope="module", params=SCHEMES)
+def server(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[ObjectServer]:
+    with object_server(tmp_path_factory.mktemp("objects"), request.param) as server:
         yield server
 
 
 @pytest.fixture
 def url(server: ObjectServer, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
     server.use(monkeypatch)
-    return f"s3://{BUCKET}/{request.node.name.replace('_', '-')}"
+    return f"{server.scheme}://{BUCKET}/{request.node.name.partition('[')[0].replace('_', '-')}"
 
 
 def test_published_by_training_and_followed(
@@ -81,7 +86,9 @@ def test_published_by_training_and_followed(
     assert (lost, ready) == (0, 200)
 
 
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_store_that_is_gone_hurts_nothing(
+    scheme: str,
     published: Path,
     tmp_path: Path,
     digits: Digits,
@@ -91,10 +98,10 @@ def test_a_store_that_is_gone_hurts_nothing(
 ) -> None:
     if not long:
         pytest.skip("waits for time limits: make test-store")
-    picture, url = png(digits.images_u8[0]), f"s3://{BUCKET}/gone"
+    picture, url = png(digits.images_u8[0]), f"{scheme}://{BUCKET}/gone"
     (tmp_path / "server").mkdir()
     options = ("--artifacts", url, "--artifacts-cache", str(tmp_path / "cache"), "--reload-s", "0.1")
-    with object_server(tmp_path / "server") as server:
+    with object_server(tmp_path / "server", scheme) as server:
         server.use(monkeypatch)
         publish_folder(remote(url, tmp_path / "publisher"), published / "digit" / "1")
         with served(*options, "--artifacts-look-s", "0.2") as service:

@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from service.artifacts.manifest import printable
+from service.artifacts.remote.conditions import OVER_WHAT_WAS_SEEN
 from service.errors import outcome
 
 CALL_S = 20.0
 LEAST_BYTES_PER_S = 1_000_000  # what is large has so much more time
 
 _CHUNK_BYTES = 8 * 1024 * 1024
-_LOST = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
-
-# By how an object is replaced only as long as it is the one that was seen: the option that names its tag.
-_IF_MATCH = {"s3": "IfMatch"}
+_LOST = ("PreconditionFailed", "ConditionalRequestConflict", "ConditionNotMet", "412", "409")
 
 
 class StoreUnreachable(OSError):
@@ -61,7 +59,7 @@ class Objects:
     @property
     def can_compare(self) -> bool:
         """Whether what is there can be replaced without overwriting what another wrote meanwhile."""
-        return self.scheme in _IF_MATCH
+        return self.scheme in OVER_WHAT_WAS_SEEN
 
     def folders(self, folder: str = "") -> Iterator[str]:
         """The names of the folders in one."""
@@ -129,7 +127,9 @@ class Objects:
                 " nothing is overwritten"
             )
         try:
-            self._write(path, content, **{_IF_MATCH[self.scheme]: seen.tag})
+            over = OVER_WHAT_WAS_SEEN[self.scheme]
+            method, arguments, options = over(self._filesystem, self._path(path), content, seen.tag)
+            self._call(method, *arguments, **options)
         except (LostRace, NoObject) as error:
             if self.read_if_there(path, max(len(content), seen.size)) != content:
                 raise LostRace("another wrote it meanwhile") from error
@@ -176,7 +176,7 @@ class Objects:
     def _asked(
         self, method: str, arguments: tuple[object, ...], options: Mapping[str, object], within_s: float
     ) -> Any:
-        filesystem = self._given = self._given or _filesystem(self.scheme)
+        filesystem = self._filesystem
         if not filesystem.async_impl:
             return getattr(filesystem, method)(*arguments, **options)
         from fsspec.asyn import sync
@@ -184,9 +184,15 @@ class Objects:
         call = partial(getattr(filesystem, f"_{method}"), *arguments, **options)
         return sync(filesystem.loop, call, timeout=within_s)
 
+    @property
+    def _filesystem(self) -> Any:
+        self._given = self._given or _filesystem(self.scheme)
+        return self._given
+
     def _told(self, error: Exception) -> OSError:
         answer = getattr(error.__cause__, "response", None)
         code = answer.get("Error", {}).get("Code") if isinstance(answer, dict) else None
+        code = code or getattr(error, "error_code", None)  # Azure's
         # Not every server says which condition did not hold, without which s3fs does not know it for one.
         if isinstance(error, FileExistsError) or code in _LOST:
             return LostRace("another wrote it meanwhile")
@@ -203,7 +209,7 @@ def _filesystem(scheme: str) -> Any:
 
 
 def _seen(entry: Mapping[str, Any]) -> Seen:
-    tag = entry.get("ETag") or entry.get("etag") or entry.get("generation") or entry.get("created")
+    tag = entry.get("ETag") or entry.get("generation") or entry.get("etag") or entry.get("created")
     return Seen(int(entry.get("size") or 0), str(tag))
 
 
