@@ -16,7 +16,7 @@ ANYWHERE := not container and not pictures and not clients and not package and n
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install serve test check test-gpu test-reliability test-rollout test-ray test-store test-mlflow test-training test-pictures test-container test-clients test-page test-package docs package train evaluate bench bench-quick bench-gpu constraints clean
+.PHONY: help install serve test check test-gpu test-reliability test-rollout test-ray test-costs test-store test-mlflow test-training test-pictures test-container test-clients test-page test-package docs package train evaluate bench bench-quick bench-gpu constraints clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -56,6 +56,10 @@ test-rollout: $(INSTALLED)  ## Services behind HAProxy and nginx: published into
 test-ray: $(INSTALLED)  ## A cluster of two Ray nodes here: scaled, killed, published into and rolled out under load (minutes); ends in a table
 	$(PIP) --editable .[ray]
 	$(BIN)/pytest tests/reliability/test_ray*.py --long $(ARGS)
+
+test-costs: $(INSTALLED)  ## What a million predictions cost in processor seconds by each way of docs/scale.md (9 minutes); ends in a table
+	$(PIP) --editable .[ray]
+	$(BIN)/pytest tests/reliability/test_cost_of_ways.py --long $(ARGS)
 
 test-store: $(INSTALLED)  ## A store in object storage (SeaweedFS where `weed` is installed, else moto; Azurite and fake-gcs-server where they are): followed, frozen, raced for, publishers killed (minutes); ends in a table
 	$(PIP) --editable .[az,gs]
