@@ -81,7 +81,7 @@ class Calls:
         if isinstance(told, ServiceError):
             self._ledger.record(Entry(scope, told.status, told.slug, seconds))
             await context.abort(*_aborted(told, metadata))
-        self._ledger.record(Entry(scope, 200, None, seconds))
+        self._ledger.record_soon(Entry(scope, 200, None, seconds))
         context.set_trailing_metadata(tuple(metadata))
         return told
 

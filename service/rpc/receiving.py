@@ -6,8 +6,9 @@ sent no more than the window that HTTP/2 gives it (64 KiB).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import grpc
@@ -15,7 +16,9 @@ import grpc
 from service.errors import InvalidRequest, Overloaded, ServiceError
 from service.rpc.calls import Calls, Scope
 from service.rpc.messages import SERVICE
+from service.rpc.timing import Timed
 from service.serving.admission import Admission
+from service.serving.call import Deadlines
 
 Answer = Callable[[Any, Any], Awaitable[Any]]
 
@@ -38,27 +41,15 @@ class Room:
         self._most_streams = max(1, largest // 4)
         self._streams = 0
 
-    @asynccontextmanager
-    async def for_message(self) -> AsyncIterator[Callable[[int], None]]:
-        """For one, in turn; it is to be told how large that is once it is there. Raises Overloaded."""
-        held = 0
+    async def for_message(self) -> "Held":
+        """For one, in turn. Raises Overloaded."""
         await self._calls.acquire()
-        receiving = True
-
-        def received(size: int) -> None:
-            nonlocal held, receiving
-            self._pending.release(held - size)
-            held, receiving = size, False
-            self._calls.release()
-
         try:
             self._pending.admit(self.message_bytes)
-            held = self.message_bytes
-            yield received
-        finally:
-            self._pending.release(held)
-            if receiving:
-                self._calls.release()
+        except Overloaded:
+            self._calls.release()
+            raise
+        return Held(self.message_bytes, self._pending, self._calls)
 
     @contextmanager
     def for_stream(self) -> Iterator[None]:
@@ -76,16 +67,42 @@ class Room:
             self._pending.release(self.message_bytes)
 
 
+class Held:
+    """The room of one message: of the largest, until it is known how large this one is."""
+
+    __slots__ = ("_bytes", "_calls", "_pending", "_receiving")
+
+    def __init__(self, held: int, pending: Admission, calls: asyncio.Semaphore) -> None:
+        self._bytes = held
+        self._pending = pending
+        self._calls = calls
+        self._receiving = True
+
+    def received(self, size: int) -> None:
+        """It is there, and as large as that."""
+        self._receiving = False
+        self._calls.release()
+        self._pending.release(self._bytes - size)
+        self._bytes = size
+
+    def release(self) -> None:
+        """Nobody needs it any longer."""
+        self._pending.release(self._bytes)
+        if self._receiving:
+            self._calls.release()
+
+
 class Receiving(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # it has no types
     """Stands before every method: its message is received when there is room.
 
     Methods of the protocol are called with the scope of their call in the place of grpc's context.
     """
 
-    def __init__(self, room: Room, calls: Calls, timeout_s: float) -> None:
+    def __init__(self, room: Room, calls: Calls, deadlines: Deadlines, timeout_s: float) -> None:
         """`timeout_s`: within which a message is to be there."""
         self._room = room
         self._calls = calls
+        self._deadlines = deadlines
         self._timeout_s = timeout_s
         self._handlers: dict[str, Any] = {}  # of the methods that there are
 
@@ -116,8 +133,7 @@ class Receiving(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # it has no 
 
         async def answered(_: Any, context: Any) -> Any:
             async def received_and_answered(scope: Scope) -> Any:
-                async with self._received(context) as request:
-                    return await answer(request, scope)
+                return await self._received(context, answer, scope)
 
             return await self._calls.answered(context, path, received_and_answered)
 
@@ -128,24 +144,30 @@ class Receiving(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # it has no 
 
         async def answered(_: Any, context: Any) -> Any:
             try:
-                async with self._received(context) as request:
-                    return await answer(request, context)
+                return await self._received(context, answer, context)
             except (ServiceError, TimeoutError) as error:
                 await self._calls.refuse(context, path, error)
 
         return answered
 
-    @asynccontextmanager
-    async def _received(self, context: Any) -> AsyncIterator[Any]:
-        """The message, which has its room until the block ends. Raises ServiceError or TimeoutError."""
-        async with asyncio.timeout(self._timeout_s) as until, self._room.for_message() as received:
-            request = await context.read()
-            if request is grpc.aio.EOF:
-                await asyncio.sleep(ENDS_S)
-                raise InvalidRequest("The call ended without a message.")
-            received(request.ByteSize())
-            until.reschedule(None)
-            yield request
+    async def _received(self, context: Any, answer: Answer, scope: Any) -> Any:
+        """What is answered to the message, which has its room until then.
+
+        Raises ServiceError or TimeoutError, or what `answer` raises.
+        """
+        held = None
+        try:
+            with Timed(self._deadlines, time.monotonic() + self._timeout_s):
+                held = await self._room.for_message()
+                request = await context.read()
+                if request is grpc.aio.EOF:
+                    await asyncio.sleep(ENDS_S)
+                    raise InvalidRequest("The call ended without a message.")
+                held.received(request.ByteSize())
+            return await answer(request, scope)
+        finally:
+            if held:
+                held.release()
 
     def _stream(self, answer: Callable[[Any, Any], Any], path: str) -> Any:
         async def answered(requests: Any, context: Any) -> None:

@@ -1,6 +1,5 @@
 """The protocol's calls."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
@@ -15,12 +14,24 @@ from service.protocol.statistics import statistics
 from service.rpc.calls import Calls, Scope
 from service.rpc.inference import inference_of, response_of
 from service.rpc.messages import SERVICE, message
+from service.rpc.timing import Timed
 from service.serving.call import Admitted, Backend
 from service.serving.exposition import RPC_ROUTE
 from service.serving.request_id import request_id_of
 from service.serving.served import Served
 
+# grpc takes one call at a time from its queue, and each is four or five turns of the event loop on its way
+# here: a batch that does not wait so long is one of a single request.
+TURNS = 8
+
 Context: TypeAlias = Any  # grpc.aio's, which has no types
+
+
+class RpcCall(Admitted):
+    """A request for inference."""
+
+    __slots__ = ()
+    turns = TURNS
 
 
 class InferenceServicer:
@@ -104,14 +115,14 @@ class InferenceServicer:
             yield message("ModelStreamInferResponse", infer_response=answered)
 
     async def _inferred_by(self, served: Served, request: Any, scope: Scope) -> Any:
-        call = Admitted(scope, dict(scope["headers"]), served, self._backend)
+        call = RpcCall(scope, dict(scope["headers"]), served, self._backend)
         try:
             started = time.perf_counter()
             inference = inference_of(request)
             for seconds in (scope["time_remaining"](), inference.timeout_s):
                 if seconds is not None:
                     call.hurry(seconds)
-            async with asyncio.timeout_at(call.expires_at):
+            with Timed(self._backend.deadlines, call.expires_at):
                 told, answer, _ = await computed(call, inference, request.ByteSize(), started)
             return response_of(inference, told, answer.manifest)
         finally:

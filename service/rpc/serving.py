@@ -28,7 +28,7 @@ async def rpc_served(settings: Settings, backend: Backend, calls: Calls) -> Asyn
     """Serve until the block ends; what is under way then is finished within `--stop-s`."""
     room = Room(backend.pending_bytes, settings.max_body_bytes)
     server = grpc.aio.server(
-        interceptors=(Receiving(room, calls, settings.request_timeout_s),),
+        interceptors=(Receiving(room, calls, backend.deadlines, settings.request_timeout_s),),
         options=(
             ("grpc.max_receive_message_length", room.message_bytes),
             ("grpc.max_send_message_length", -1),

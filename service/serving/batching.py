@@ -2,6 +2,8 @@
 
 Work-conserving, with no timer: while the device is busy, rows wait; when it is free, whatever waits
 goes, up to `max_batch_rows`. So a lone request never waits, and batches form by themselves under load.
+What brings its requests one by one, over several turns of the event loop, says how many those are: so many
+go by without another before a batch is run, where one of the last ones had several.
 Decoding and preparation come before this queue: everything in it is a valid row of the fixed shape.
 
 Requests of few rows go first, but for a share of every batch that is kept for those of many: neither kind
@@ -29,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 # Of a batch: what a request of few rows has at most, and what is kept for those of more while any waits.
 FEW, KEPT = 1 / 16, 1 / 4
+
+# After a batch of several requests, so many of one request each are run before the next is taken for lone.
+HOPES = 16
 
 
 class Batcher:
@@ -58,22 +63,26 @@ class Batcher:
         self._few: deque[Job] = deque()
         self._many: deque[Job] = deque()
         self._scheduled = False
+        self._hopes = 0  # so many batches more may wait for others to come
+        self._turns = 0
         self._wake: SimpleQueue[asyncio.AbstractEventLoop | None] = SimpleQueue()
         self._thread: Thread | None = None
         if not predictor.quick:
             self._thread = Thread(target=self._run_on_thread, name="inference", daemon=True)
             self._thread.start()
 
-    def submit(self, rows: Rows, on_answer: OnAnswer, expires_at: float = math.inf) -> Job:
+    def submit(self, rows: Rows, on_answer: OnAnswer, expires_at: float = math.inf, turns: int = 0) -> Job:
         """Queue `rows` [N, ...], of the dtype that the model takes: the rows of one request.
 
         `on_answer` is called on the event loop, later, with the answer or with InferenceFailed; never once
         the job is dropped. Rows that still wait at `expires_at`, in the loop's time, are not computed and
-        not answered: whoever waits for them is to give up by itself, and drop the job.
+        not answered: whoever waits for them is to give up by itself, and drop the job. `turns`: of the loop
+        that may lie between requests that come together.
         """
         job = Job(self, rows, on_answer, expires_at)
         (self._few if job.count <= self._few_rows else self._many).append(job)
         self.unanswered += 1
+        self._turns = max(self._turns, turns)
         loop = asyncio.get_running_loop()
         if self._thread:
             self._wake.put(loop)
@@ -82,7 +91,7 @@ class Batcher:
             loop.call_soon(self._run_on_loop, loop, 1)
         return job
 
-    async def predict(self, rows: Rows, expires_at: float = math.inf) -> Answer:
+    async def predict(self, rows: Rows, expires_at: float = math.inf, turns: int = 0) -> Answer:
         """`submit`, awaited; dropped when the caller is cancelled. Raises InferenceFailed."""
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
@@ -94,7 +103,7 @@ class Batcher:
             else:
                 answered.set_result(answer)
 
-        job = self.submit(rows, on_answer, expires_at)
+        job = self.submit(rows, on_answer, expires_at, turns)
         try:
             return await answered
         finally:
@@ -110,13 +119,22 @@ class Batcher:
         """Whether there is no thread any longer."""
         return not (self._thread and self._thread.is_alive())
 
-    def _run_on_loop(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
-        """Run what waits, once the loop brings no more: on one thread, reading comes before computing."""
+    def _run_on_loop(self, loop: asyncio.AbstractEventLoop, seen: int, in_vain: int = 0) -> None:
+        """Run what waits, once the loop brings no more: on one thread, reading comes before computing.
+
+        `in_vain`: so many turns have brought nothing.
+        """
         waiting = len(self._few) + len(self._many)
-        if seen < waiting < self._max_batch_rows:
-            loop.call_soon(self._run_on_loop, loop, waiting)
-            return
+        if waiting < self._max_batch_rows:
+            if seen < waiting:
+                loop.call_soon(self._run_on_loop, loop, waiting)
+                return
+            if self._hopes and in_vain < self._turns:
+                loop.call_soon(self._run_on_loop, loop, waiting, in_vain + 1)
+                return
+        self._turns = 0
         if batch := self._next_batch():
+            self._hopes = HOPES if len(batch) > 1 else max(0, self._hopes - 1)
             _settle(batch, self._infer(batch))
         self._scheduled = bool(self._few or self._many)
         if self._scheduled:

@@ -73,6 +73,9 @@ class Admitted:
 
     __slots__ = ("_permits", "_rows", "backend", "expires_at", "scope", "served")
 
+    # Of the event loop, between requests that come together: more than one where each comes on its own.
+    turns = 0
+
     def __init__(
         self, scope: Scope, headers: Mapping[bytes, bytes], served: Served, backend: Backend
     ) -> None:
@@ -112,7 +115,7 @@ class Admitted:
 
     async def predict(self, rows: Rows) -> Answer:
         """Raises InferenceFailed."""
-        return await self.served.batcher.predict(rows, self.expires_at)
+        return await self.served.batcher.predict(rows, self.expires_at, self.turns)
 
     async def take(self, steps: "Steps[T]", size: int | None = None) -> "T":
         """What they return: for large documents, so that the event loop goes on meanwhile.

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from service.engine.predictor import Predictor, load
 from service.errors import InferenceFailed
-from service.serving.batching import Batcher
+from service.serving.batching import HOPES, Batcher
 from service.serving.job import Answer, Outputs, Rows
 from tests.conftest import CPU
 
@@ -202,3 +202,26 @@ async def test_the_identifying_test_can_fail(model: Recorder, monkeypatch: pytes
     with batching(model, quick=True) as batcher:
         answers = await asyncio.gather(*(ask(batcher, value) for value in (1.0, 2.0)))
     assert answers[0].outputs.tolist() != answered(model, [1.0])
+
+
+async def ask_after(batcher: Batcher, turns: int) -> None:
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await batcher.predict(hours(4.0), turns=8)
+
+
+async def test_requests_some_turns_apart_are_answered_together(model: Recorder) -> None:
+    with batching(model, quick=True) as batcher:
+        await asyncio.gather(ask(batcher, 1.0), ask(batcher, 2.0))
+        await asyncio.gather(*(ask_after(batcher, 5 * number) for number in range(4)))
+    assert model.batches == [2, 4]
+
+
+async def test_a_lone_request_waits_for_no_others(model: Recorder) -> None:
+    with batching(model, quick=True) as batcher:
+        await asyncio.gather(ask_after(batcher, 0), ask_after(batcher, 5))
+        await asyncio.gather(ask(batcher, 1.0), ask(batcher, 2.0))
+        for _ in range(HOPES):
+            await ask_after(batcher, 0)
+        await asyncio.gather(ask_after(batcher, 0), ask_after(batcher, 5))
+    assert model.batches == [1, 1, 2, *HOPES * [1], 1, 1]
