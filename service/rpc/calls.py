@@ -15,6 +15,7 @@ from service.http.keys import KeyFile
 from service.http.middleware import CLIENT_CLOSED_REQUEST, Entry, Ledger
 from service.problems import LONGEST_DETAIL, shortened
 from service.protocol.infer import in_its_words
+from service.rpc.exchange import Exchange
 from service.rpc.messages import SERVICE
 from service.serving.request_id import request_id_of
 
@@ -61,7 +62,7 @@ class Calls:
         self._keys = keys
         self._spans = spans
 
-    async def answered(self, context: Any, path: str, answer: Answer) -> Any:
+    async def answered(self, context: Exchange, path: str, answer: Answer) -> Any:
         """What `answer` returns; what it raises ends the call with the status that fits.
 
         `path`: of the method, as HTTP/2 has it.
@@ -85,7 +86,7 @@ class Calls:
         context.set_trailing_metadata(tuple(metadata))
         return told
 
-    async def refuse(self, context: Any, path: str, error: Exception) -> None:
+    async def refuse(self, context: Exchange, path: str, error: Exception) -> None:
         """It ends with that error, whatever is asked."""
 
         async def answer(_: Scope) -> None:
@@ -156,7 +157,7 @@ def _end(span: Span | None, told: Any) -> list[tuple[str, str]]:
     return [("traceparent", traceparent(span))]
 
 
-def _scope(context: Any, path: str) -> Scope:
+def _scope(context: Exchange, path: str) -> Scope:
     """As ASGI has one, as far as the models need it."""
     headers = [
         (name.encode(), value.encode() if isinstance(value, str) else bytes(value))

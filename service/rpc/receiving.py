@@ -11,16 +11,16 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
 
-import grpc
-
 from service.errors import InvalidRequest, Overloaded, ServiceError
 from service.rpc.calls import Calls, Scope
+from service.rpc.exchange import EOF, Exchange, Method
 from service.rpc.messages import SERVICE
 from service.rpc.timing import Timed
 from service.serving.admission import Admission
 from service.serving.call import Deadlines
 
 Answer = Callable[[Any, Any], Awaitable[Any]]
+Answered = Callable[[Exchange], Awaitable[Any]]
 
 # A message may be as large as this part of all bodies, so that there is room for several.
 LARGEST_PART = 4
@@ -92,10 +92,10 @@ class Held:
             self._calls.release()
 
 
-class Receiving(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # it has no types
+class Receiving:
     """Stands before every method: its message is received when there is room.
 
-    Methods of the protocol are called with the scope of their call in the place of grpc's context.
+    Methods of the protocol are called with the scope of their call in the place of its context.
     """
 
     def __init__(self, room: Room, calls: Calls, deadlines: Deadlines, timeout_s: float) -> None:
@@ -104,34 +104,19 @@ class Receiving(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # it has no 
         self._calls = calls
         self._deadlines = deadlines
         self._timeout_s = timeout_s
-        self._handlers: dict[str, Any] = {}  # of the methods that there are
 
-    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
-        path = details.method
-        if path not in self._handlers:
-            handler = await continuation(details)
-            if handler is None:
-                return None
-            self._handlers[path] = self._handler(handler, path)
-        return self._handlers[path]
-
-    def _handler(self, handler: Any, path: str) -> Any:
-        make = grpc.stream_stream_rpc_method_handler
+    def method(self, path: str, handler: Any) -> Method:
+        """Of a handler, as generated code makes them."""
         if handler.request_streaming:
             answered = self._stream(handler.stream_stream, path)
         elif path.startswith(f"/{SERVICE}/"):
-            make, answered = grpc.stream_unary_rpc_method_handler, self._call(handler.unary_unary, path)
-        elif handler.response_streaming:
-            answered = self._call_beside(handler.unary_stream, path)
+            answered = self._call(handler.unary_unary, path)
         else:
-            make = grpc.stream_unary_rpc_method_handler
-            answered = self._call_beside(handler.unary_unary, path)
-        return make(answered, handler.request_deserializer, handler.response_serializer)
+            answered = self._call_beside(handler.unary_stream or handler.unary_unary, path)
+        return Method(answered, handler.request_deserializer, handler.response_serializer)
 
-    def _call(self, answer: Answer, path: str) -> Any:
-        """Of one message, which to the wire is a stream of one."""
-
-        async def answered(_: Any, context: Any) -> Any:
+    def _call(self, answer: Answer, path: str) -> Answered:
+        async def answered(context: Exchange) -> Any:
             async def received_and_answered(scope: Scope) -> Any:
                 return await self._received(context, answer, scope)
 
@@ -139,10 +124,10 @@ class Receiving(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # it has no 
 
         return answered
 
-    def _call_beside(self, answer: Answer, path: str) -> Any:
+    def _call_beside(self, answer: Answer, path: str) -> Answered:
         """Of grpc's own services, which answer for themselves."""
 
-        async def answered(_: Any, context: Any) -> Any:
+        async def answered(context: Exchange) -> Any:
             try:
                 return await self._received(context, answer, context)
             except (ServiceError, TimeoutError) as error:
@@ -150,7 +135,7 @@ class Receiving(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # it has no 
 
         return answered
 
-    async def _received(self, context: Any, answer: Answer, scope: Any) -> Any:
+    async def _received(self, context: Exchange, answer: Answer, scope: Any) -> Any:
         """What is answered to the message, which has its room until then.
 
         Raises ServiceError or TimeoutError, or what `answer` raises.
@@ -160,7 +145,7 @@ class Receiving(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # it has no 
             with Timed(self._deadlines, time.monotonic() + self._timeout_s):
                 held = await self._room.for_message()
                 request = await context.read()
-                if request is grpc.aio.EOF:
+                if request is EOF:
                     await asyncio.sleep(ENDS_S)
                     raise InvalidRequest("The call ended without a message.")
                 held.received(request.ByteSize())
@@ -169,11 +154,11 @@ class Receiving(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # it has no 
             if held:
                 held.release()
 
-    def _stream(self, answer: Callable[[Any, Any], Any], path: str) -> Any:
-        async def answered(requests: Any, context: Any) -> None:
+    def _stream(self, answer: Callable[[Any, Any], Any], path: str) -> Answered:
+        async def answered(context: Exchange) -> None:
             try:
                 with self._room.for_stream():
-                    async with aclosing(answer(requests, context)) as answers:
+                    async with aclosing(answer(context.messages(), context)) as answers:
                         async for message in answers:
                             await context.write(message)
             except ServiceError as error:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
-from typing import Any, TypeAlias
+from typing import Any
 
 from google.protobuf.json_format import ParseDict
 
@@ -12,6 +12,7 @@ from service.protocol.metadata import ServerMetadata, index, model_config, model
 from service.protocol.repository import check_changes_nothing, controlled
 from service.protocol.statistics import statistics
 from service.rpc.calls import Calls, Scope
+from service.rpc.exchange import Exchange
 from service.rpc.inference import inference_of, response_of
 from service.rpc.messages import SERVICE, message
 from service.rpc.timing import Timed
@@ -20,11 +21,8 @@ from service.serving.exposition import RPC_ROUTE
 from service.serving.request_id import request_id_of
 from service.serving.served import Served
 
-# grpc takes one call at a time from its queue, and each is four or five turns of the event loop on its way
-# here: a batch that does not wait so long is one of a single request.
-TURNS = 8
-
-Context: TypeAlias = Any  # grpc.aio's, which has no types
+# A message is two turns of the loop behind its call, and calls that come together are not there at once.
+TURNS = 2
 
 
 class RpcCall(Admitted):
@@ -104,7 +102,7 @@ class InferenceServicer:
             served = backend.served(name)
         return await self._inferred_by(served, request, scope)
 
-    async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+    async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Exchange) -> AsyncIterator[Any]:
         """One answer to each request, in their order; one that cannot be answered ends the stream."""
         async for request in requests:
 

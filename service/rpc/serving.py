@@ -5,12 +5,12 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from service.connections.listening import written
 from service.rpc.calls import Calls
+from service.rpc.events import CoreServer
 from service.rpc.messages import SERVICE, protocol
 from service.rpc.receiving import Receiving, Room
 from service.rpc.servicer import InferenceServicer
@@ -27,25 +27,24 @@ HEALTH_S = 0.25  # between looks at whether all is ready
 async def rpc_served(settings: Settings, backend: Backend, calls: Calls) -> AsyncIterator[None]:
     """Serve until the block ends; what is under way then is finished within `--stop-s`."""
     room = Room(backend.pending_bytes, settings.max_body_bytes)
-    server = grpc.aio.server(
-        interceptors=(Receiving(room, calls, backend.deadlines, settings.request_timeout_s),),
-        options=(
-            ("grpc.max_receive_message_length", room.message_bytes),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.http2.bdp_probe", 0),  # nothing beyond the window of a call comes before it is asked for
-            ("grpc.so_reuseport", 1),  # of all workers, and of the socket that keeps the port for them
-        ),
-        maximum_concurrent_rpcs=MOST_CALLS,
+    receiving = Receiving(room, calls, backend.deadlines, settings.request_timeout_s)
+    options = (
+        ("grpc.max_receive_message_length", room.message_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.http2.bdp_probe", 0),  # nothing beyond the window of a call comes before it is asked for
+        ("grpc.so_reuseport", 1),  # of all workers, and of the socket that keeps the port for them
     )
+    server = CoreServer(receiving.method, options, MOST_CALLS)
     _, services = protocol()
     services.add_GRPCInferenceServiceServicer_to_server(InferenceServicer(backend, calls), server)
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
+    reflected = reflection.aio.ReflectionServicer(names)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, server)
     address = written(settings.host, settings.grpc_port or 0)
     server.add_insecure_port(address)
-    await server.start()
+    server.start()
     logger.info("gRPC running on %s", address)
     looking = asyncio.create_task(_keep_looking(backend, healthy))
     try:

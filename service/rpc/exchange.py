@@ -1,0 +1,158 @@
+"""One call under way, as grpc's core has it: what a method reads, what it writes, and how it ends.
+
+Methods know it as the context of grpc.aio, of which it has what they need.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import grpc
+from grpc._cython import cygrpc
+
+logger = logging.getLogger(__name__)
+
+Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
+
+EOF = grpc.aio.EOF
+_FLAGS = 0
+_FOREVER_S = 366 * 24 * 60 * 60  # a deadline beyond that is none
+
+
+class Ended(Exception):
+    """The call has its status: there is nothing more to say."""
+
+
+class Method(NamedTuple):
+    """What answers a call, and how its messages are read and written. None is answered by a stream."""
+
+    answer: Callable[["Exchange"], Awaitable[Any]]
+    deserialized: Callable[[bytes], Any]
+    serialized: Callable[[Any], bytes]
+
+
+class Exchange:
+    """One call, to be answered once by `answered`."""
+
+    __slots__ = ("_begun", "_call", "_details", "_ended", "_metadata", "_method", "_task", "_trailing")
+
+    def __init__(self, event: Any) -> None:
+        """`event`: by which it came."""
+        self._call = event.call
+        self._details = event.call_details
+        self._metadata: Metadata = event.invocation_metadata
+        self._trailing: Metadata = ()
+        self._task: asyncio.Task[None] | None = None
+        self._begun = self._ended = False
+
+    @property
+    def path(self) -> str:
+        return str(self._details.method, "utf-8", "replace")
+
+    def begin(self, method: Method, loop: asyncio.AbstractEventLoop) -> "asyncio.Task[None]":
+        """Have it answered; cancelled where the client gives up or its deadline passes."""
+        self._method = method
+        self._call.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(_FLAGS),), self._closed)
+        self._task = loop.create_task(self._answered())
+        self._task.add_done_callback(self._over)
+        return self._task
+
+    def refuse(self, code: grpc.StatusCode, details: str) -> None:
+        """End it at once."""
+        self._call.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(_FLAGS),), _seen)
+        self._end(code, details)
+
+    def invocation_metadata(self) -> Metadata:
+        return self._metadata
+
+    def peer(self) -> str:
+        return str(self._call.peer(), "utf-8", "replace")
+
+    def time_remaining(self) -> float | None:
+        """Seconds, of the client's deadline."""
+        seconds: float = self._details.deadline - time.time()
+        return None if seconds > _FOREVER_S else max(0.0, seconds)
+
+    def set_trailing_metadata(self, metadata: Metadata) -> None:
+        self._trailing = metadata
+
+    async def abort(
+        self, code: grpc.StatusCode, details: str = "", trailing_metadata: Metadata = ()
+    ) -> None:
+        """Raises Ended, always."""
+        self._trailing = trailing_metadata or self._trailing
+        self._end(code, details)
+        raise Ended
+
+    async def read(self) -> Any:
+        """The next message; EOF where none comes any more."""
+        event = await self._done(cygrpc.ReceiveMessageOperation(_FLAGS))
+        message = event.batch_operations[0].message()
+        return EOF if message is None else self._method.deserialized(message)
+
+    async def messages(self) -> AsyncIterator[Any]:
+        """All, as they come."""
+        while (message := await self.read()) is not EOF:
+            yield message
+
+    async def write(self, message: Any) -> None:
+        """One of several. Raises Ended where nobody hears it any longer."""
+        operations = (*self._beginning(), self._message(message))
+        if not (await self._done(*operations)).success:
+            raise Ended
+
+    async def _answered(self) -> None:
+        try:
+            answer = await self._method.answer(self)
+            ended = () if answer is None else (self._message(answer),)
+            self._end(grpc.StatusCode.OK, "", *ended)
+        except (Ended, asyncio.CancelledError):
+            self._end(grpc.StatusCode.CANCELLED, "")
+
+    def _over(self, task: "asyncio.Task[None]") -> None:
+        """Of grpc's own services, which answer for themselves: nothing internal may reach the client."""
+        error = None if task.cancelled() else task.exception()
+        if error:
+            logger.error("call failed: %s", self.path, exc_info=error)
+            self._end(grpc.StatusCode.UNKNOWN, "")
+
+    def _end(self, code: grpc.StatusCode, details: str, *last: Any) -> None:
+        """With that status, unless it has one."""
+        if self._ended:
+            return
+        self._ended = True
+        number = code.value[0]
+        status = cygrpc.SendStatusFromServerOperation(self._trailing, number, details.encode(), _FLAGS)
+        self._call.start_server_batch((*self._beginning(), *last, status), _seen)
+
+    def _beginning(self) -> tuple[Any, ...]:
+        if self._begun:
+            return ()
+        self._begun = True
+        return (cygrpc.SendInitialMetadataOperation((), _FLAGS),)
+
+    def _message(self, message: Any) -> Any:
+        return cygrpc.SendMessageOperation(self._method.serialized(message), _FLAGS)
+
+    async def _done(self, *operations: Any) -> Any:
+        """The event that tells of them. Raises Ended where the call takes none any longer."""
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def seen(event: Any) -> None:
+            if not done.done():
+                done.set_result(event)
+
+        if self._call.start_server_batch(operations, seen):
+            raise Ended
+        return await done
+
+    def _closed(self, event: Any) -> None:
+        if event.batch_operations[0].cancelled() and self._task:
+            self._ended = True
+            self._task.cancel()
+
+
+def _seen(_: Any) -> None:
+    """There is nothing to be done about it."""

@@ -1,0 +1,172 @@
+"""The server of grpc's core by itself, on the loop of the test, asked by grpc's own client."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import grpc
+import pytest
+
+from service.rpc.events import ASKED, CoreServer
+from service.rpc.exchange import EOF, Exchange, Method
+
+CODES = grpc.StatusCode
+Answered = Callable[[Exchange], Awaitable[Any]]
+
+
+def same(data: bytes) -> bytes:
+    return data
+
+
+@asynccontextmanager
+async def serving(
+    most_calls: int = 256,
+    options: tuple[tuple[str, int], ...] = (),
+    stop: bool = True,
+    **answers: Answered,
+) -> AsyncIterator[tuple[CoreServer, Any]]:
+    """The server, which stops at once at the end unless the test has stopped it, and a channel to it."""
+    server = CoreServer(lambda _, answered: Method(answered, same, same), options, most_calls)
+    server.add_registered_method_handlers("test", answers)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            yield server, channel
+        finally:
+            if stop:
+                await server.stop(0)
+
+
+async def code_of(call: Any) -> Any:
+    with suppress(grpc.RpcError):
+        await call
+    return await call.code()
+
+
+async def echo(exchange: Exchange) -> bytes:
+    message: bytes = await exchange.read()
+    return message
+
+
+class Hung:
+    """Methods that do not end by themselves."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.cancelled = asyncio.Event()
+        self.free = asyncio.Event()
+
+    async def __call__(self, _: Exchange) -> bytes:
+        self.begun.set()
+        try:
+            await self.free.wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        return b"free"
+
+
+async def test_as_many_calls_as_there_are_get_their_own_answers() -> None:
+    async with serving(Echo=echo) as (_, channel):
+        messages = [str(number).encode() for number in range(4 * ASKED)]
+        answers = await asyncio.gather(*(channel.unary_unary("/test/Echo")(m) for m in messages))
+    assert answers == messages
+
+
+async def test_metadata_deadline_and_status_go_both_ways() -> None:
+    async def told(exchange: Exchange) -> bytes:
+        name = str(dict(exchange.invocation_metadata())["name"])
+        assert exchange.peer().startswith("ipv4:127.0.0.1")
+        exchange.set_trailing_metadata((("name", name + " too"),))
+        remaining = exchange.time_remaining()
+        return b"none" if remaining is None else str(int(remaining)).encode()
+
+    async def aborted(exchange: Exchange) -> None:
+        await exchange.abort(CODES.NOT_FOUND, "näh", (("retry-after", "3"),))
+
+    async with serving(Told=told, Aborted=aborted) as (_, channel):
+        call = channel.unary_unary("/test/Told")(b"", timeout=900, metadata=(("name", "me"),))
+        assert 800 < int(await call) < 900
+        assert dict(await call.trailing_metadata())["name"] == "me too"
+        assert await channel.unary_unary("/test/Told")(b"", metadata=(("name", "me"),)) == b"none"
+        call = channel.unary_unary("/test/Aborted")(b"")
+        assert await code_of(call) is CODES.NOT_FOUND
+        assert (await call.details(), dict(await call.trailing_metadata())) == ("näh", {"retry-after": "3"})
+
+
+async def test_a_stream_is_read_and_written_to_its_end() -> None:
+    async def doubled(exchange: Exchange) -> None:
+        async for message in exchange.messages():
+            await exchange.write(2 * message)
+        assert await exchange.read() is EOF
+
+    async with serving(Doubled=doubled) as (_, channel):
+        call = channel.stream_stream("/test/Doubled")(iter([b"a", b"b", b""]))
+        assert [message async for message in call] == [b"aa", b"bb", b""]
+        assert await call.code() is CODES.OK
+
+
+async def test_what_cannot_be_answered(caplog: pytest.LogCaptureFixture) -> None:
+    async def fails(_: Exchange) -> bytes:
+        raise ValueError("secret")
+
+    hung = Hung()
+    async with serving(most_calls=1, Fails=fails, Hangs=hung) as (_, channel):
+        assert await code_of(channel.unary_unary("/test/Nothing")(b"")) is CODES.UNIMPLEMENTED
+        call = channel.unary_unary("/test/Fails")(b"")
+        assert await code_of(call) is CODES.UNKNOWN
+        assert "secret" not in await call.details()
+        assert "secret" in caplog.text
+        first = channel.unary_unary("/test/Hangs")(b"")
+        await hung.begun.wait()
+        assert await code_of(channel.unary_unary("/test/Fails")(b"")) is CODES.RESOURCE_EXHAUSTED
+        hung.free.set()
+        assert await first == b"free"
+
+
+async def test_a_message_that_is_too_large_is_not_read() -> None:
+    async with serving(options=(("grpc.max_receive_message_length", 10),), Echo=echo) as (_, channel):
+        assert await code_of(channel.unary_unary("/test/Echo")(bytes(11))) is CODES.RESOURCE_EXHAUSTED
+        assert await channel.unary_unary("/test/Echo")(bytes(10)) == bytes(10)
+
+
+@pytest.mark.parametrize("timeout_s", [None, 0.2], ids=["cancelled", "its deadline"])
+async def test_a_call_that_is_given_up_is_cancelled(timeout_s: float | None) -> None:
+    hung = Hung()
+    async with serving(Hangs=hung) as (_, channel):
+        call = channel.unary_unary("/test/Hangs")(b"", timeout=timeout_s)
+        await hung.begun.wait()
+        if timeout_s is None:
+            call.cancel()
+        await asyncio.wait_for(hung.cancelled.wait(), 60)
+        assert not hung.free.is_set()
+
+
+async def test_a_stop_waits_for_what_is_under_way() -> None:
+    hung = Hung()
+    async with serving(stop=False, Hangs=hung) as (server, channel):
+        call = channel.unary_unary("/test/Hangs")(b"")
+        await hung.begun.wait()
+        stopping = asyncio.create_task(server.stop(60))
+        await asyncio.sleep(0)
+        hung.free.set()
+        assert await call == b"free"
+        await stopping
+
+
+async def test_a_stop_cancels_what_does_not_end() -> None:
+    hung = Hung()
+    async with serving(stop=False, Hangs=hung) as (server, channel):
+        call = channel.unary_unary("/test/Hangs")(b"")
+        await hung.begun.wait()
+        await server.stop(0)
+        assert hung.cancelled.is_set()
+        assert await code_of(call) is not CODES.OK
+
+
+async def test_a_port_that_cannot_be_had() -> None:
+    server = CoreServer(lambda _, answered: Method(answered, same, same), (), 1)
+    with pytest.raises(RuntimeError):
+        server.add_insecure_port("192.0.2.1:1")
