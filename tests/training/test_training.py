@@ -350,9 +350,9 @@ def test_only_what_gives_a_score_is_evaluated_and_recalibrated(tmp_path: Path) -
 
 
 def test_the_net_of_an_older_recipe_is_not_recalibrated(tmp_path: Path, digits: Digits) -> None:
-    convolution = nn.Conv2d(1, 4, 3, stride=7)
-    head = nn.Sequential(nn.Flatten(), nn.Linear(4 * 16, 10))
-    narrow = ConvNet(convolution, nn.Identity(), head, features=2 * 4 * 16)
+    convolution = nn.Conv2d(1, 4, 4, stride=4)
+    head = nn.Sequential(nn.Flatten(), nn.Linear(4 * 49, 10))
+    narrow = ConvNet(convolution, nn.Identity(), head, channels=2 * 4)
     net = RejectingDigitNet(narrow).eval()
     older = digit_candidate(net, torch.from_numpy(digits.images_u8[:10]).unsqueeze(1))
     assert older.training

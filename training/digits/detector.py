@@ -39,7 +39,7 @@ def fit_rejector(net: RejectingDigitNet, digits: Rows, negatives_u8: Tensor, con
     net.eval()
     torch.manual_seed(0)
     for layer in net.rejector:
-        if isinstance(layer, nn.Linear):
+        if isinstance(layer, nn.Linear | nn.Conv2d):
             layer.reset_parameters()
     features = torch.no_grad()(net.features)
     both = Rows(
@@ -81,7 +81,7 @@ def digit_quantization(net: nn.Module, train: Rows, validation: Rows) -> Quantiz
     rows = train.inputs[order[:CALIBRATION_ROWS]]
     if not isinstance(net, RejectingDigitNet):
         return Quantization(rows)
-    return Quantization(rows, in_float=("body.head",), refit=lambda form: _refit(form, validation))
+    return Quantization(rows, in_float=("body.head", "both"), refit=lambda form: _refit(form, validation))
 
 
 def _refit(form: nn.Module, validation: Rows) -> None:

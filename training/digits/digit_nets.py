@@ -13,7 +13,7 @@ from torch import Tensor, nn
 # Mean and standard deviation of MNIST's training pixels scaled to [0, 1].
 MNIST_MEAN, MNIST_STD = 0.1307, 0.3081
 
-REJECTOR_WIDTH = 12  # as wide as 200,000 parameters in all allow
+REJECTOR_WIDTH = 32
 
 
 class Normalize(nn.Module):
@@ -89,19 +89,29 @@ class KaimingMlp(nn.Module):
 class ConvNet(nn.Module):
     """Convolutions in two stages, and a linear layer: `f32 [N, 1, 28, 28]` → logits `f32 [N, 10]`.
 
-    `early` ends in maps of 7×7, as `late` does; `features` is how many numbers those are together.
+    `early` ends in maps of 7×7, as `late` does; `channels` is how many maps those are together.
     """
 
-    def __init__(self, early: nn.Module, late: nn.Module, head: nn.Module, features: int) -> None:
+    def __init__(self, early: nn.Module, late: nn.Module, head: nn.Module, channels: int) -> None:
         super().__init__()
         self.early = early
         self.late = late
         self.head = head
-        self.features = features
+        self.channels = channels
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.late(self.early(images)))
         return logits
+
+
+class Both(nn.Module):
+    """Maps of two stages, one behind the other: `f32 [N, C, 7, 7]` and `[N, D, 7, 7]` → `[N, C + D, 7, 7]`.
+
+    A module, so that an int8 form may leave it in float: numbers of different scales do not go together.
+    """
+
+    def forward(self, early: Tensor, late: Tensor) -> Tensor:
+        return torch.cat([early, late], dim=1)
 
 
 class RejectingDigitNet(DigitNet):
@@ -118,15 +128,23 @@ class RejectingDigitNet(DigitNet):
 
     def __init__(self, body: ConvNet) -> None:
         super().__init__(body)
+        self.both = Both()
         self.rejector = nn.Sequential(
-            nn.Linear(body.features, REJECTOR_WIDTH), nn.ReLU(), nn.Linear(REJECTOR_WIDTH, 1)
+            nn.Conv2d(body.channels, REJECTOR_WIDTH, kernel_size=3),
+            nn.ReLU(),
+            nn.MaxPool2d(2, ceil_mode=True),
+            nn.Flatten(),
+            nn.Linear(3 * 3 * REJECTOR_WIDTH, REJECTOR_WIDTH),
+            nn.ReLU(),
+            nn.Linear(REJECTOR_WIDTH, 1),
         ).requires_grad_(False)
         self.register_buffer("threshold", torch.tensor(0.0))
 
     def features(self, images: Tensor) -> Tensor:
-        """What the rejector is given, `f32 [N, F]`."""
+        """What the rejector is given, `f32 [N, channels, 7, 7]`."""
         early = self.body.early(self.normalize(images))
-        return torch.cat([early.flatten(1), self.body.late(early).flatten(1)], dim=1)
+        maps: Tensor = self.both(early, self.body.late(early))
+        return maps
 
     def log_odds(self, images: Tensor) -> Tensor:
         """Of being no digit, `f32 [N, 1]`."""
@@ -136,7 +154,7 @@ class RejectingDigitNet(DigitNet):
     def forward(self, images: Tensor) -> Tensor:
         early = self.body.early(self.normalize(images))
         late = self.body.late(early)
-        log_odds = self.rejector(torch.cat([early.flatten(1), late.flatten(1)], dim=1))
+        log_odds = self.rejector(self.both(early, late))
         probabilities = torch.softmax(self.body.head(late) / self.temperature, dim=1)
         return torch.cat([probabilities, torch.sigmoid(log_odds - self.threshold)], dim=1)
 
@@ -148,7 +166,7 @@ def cnn() -> ConvNet:
     )
     late = nn.Sequential(_convolution(32, 64), _convolution(64, 64), _convolution(64, 64))
     head = nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(64 * 7 * 7, 10))
-    return ConvNet(early, late, head, features=(32 + 64) * 7 * 7)
+    return ConvNet(early, late, head, channels=32 + 64)
 
 
 def _convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Module:

@@ -54,7 +54,8 @@ def network_of(model: bytes, manifest: Manifest) -> tuple[nets.RejectingDigitNet
     if not record or not recipe or not isinstance(net, nets.RejectingDigitNet) or not manifest.output.score:
         raise ArtifactError(f"{of} has nothing that is fitted after its weights")
     published, own = weights(model), net.state_dict()
-    found = {name: value for name, value in map(_renamed, published.items()) if name in own}
+    named = map(_renamed, published.items())
+    found = {name: value for name, value in named if name in own and not name.startswith("rejector.")}
     missing = {name for name in own if name.startswith("body.")} - set(found)
     if missing or any(own[name].shape != value.shape for name, value in found.items()):
         raise ArtifactError(f"{of} is a net of another form than today's {recipe.name}")
