@@ -16,7 +16,7 @@ ANYWHERE := not container and not pictures and not clients and not package and n
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help install serve test check test-gpu test-reliability test-rollout test-ray test-costs test-store test-mlflow test-training test-pictures test-container test-clients test-page test-package docs package train evaluate bench bench-quick bench-gpu constraints clean
+.PHONY: help install serve test check test-gpu test-reliability test-rollout test-ray test-costs test-store test-mlflow test-onnx test-training test-pictures test-container test-clients test-page test-package docs package train evaluate bench bench-quick bench-gpu constraints clean
 
 help:  ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -68,6 +68,10 @@ test-store: $(INSTALLED)  ## A store in object storage (SeaweedFS where `weed` i
 test-mlflow: $(INSTALLED)  ## Models of MLflow's registry, which is a folder here (installs mlflow-skinny)
 	$(PIP) --editable .[mlflow]
 	$(BIN)/pytest tests/training/test_mlflow.py $(ARGS)
+
+test-onnx: $(INSTALLED)  ## Versions whose archive is ONNX (installs onnxruntime, onnx and onnxscript)
+	$(PIP) --editable .[to-onnx]
+	$(BIN)/pytest tests/engine/test_onnx.py $(ARGS)
 
 test-training: $(INSTALLED)  ## Trainings by several processes, started by torchrun: killed, resumed, refused (minutes)
 	$(BIN)/pytest tests/training/test_ranks.py -m '' $(ARGS)

@@ -164,7 +164,7 @@ class Settings(BaseSettings):
         description="Seconds that one batch may take; then the service is not live, and 10 s later ends.",
     )
     max_model_bytes: int = Field(
-        512 * 1024 * 1024, ge=1, le=MOST, description="Largest model.pt that is read, in bytes."
+        512 * 1024 * 1024, ge=1, le=MOST, description="Largest archive that is read, in bytes."
     )
     drain_s: float = Field(
         0,

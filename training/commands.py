@@ -33,6 +33,7 @@ from training.options import (
 from training.pass_recipe import probability_at, train_pass
 from training.pictures import picture_command
 from training.preflight import checkpoint_in, device_of, store_at, store_in
+from training.publishing import convert_command
 from training.publishing.activation import Activation
 from training.publishing.publish import publish_again
 from training.tables import print_result
@@ -42,6 +43,7 @@ cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 cli.add_typer(picture_command.cli)
 cli.add_typer(table_command.cli)
 cli.add_typer(adopt_command.cli)
+cli.add_typer(convert_command.cli)
 
 RecipeName = StrEnum("RecipeName", {name: name for name in RECIPES})  # type: ignore[misc]
 DEFAULT_RECIPE = RecipeName(CNN.name)

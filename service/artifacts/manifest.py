@@ -18,6 +18,10 @@ SIGNATURE_FILE = "manifest.sig"
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 Kind = Literal["table", "picture", "digit"]
+Format = Literal["torchscript", "onnx"]
+
+# What the archive of each format is called, as in a model repository of Triton's.
+MODEL_FILES: dict[Format, str] = {"torchscript": MODEL_FILE, "onnx": "model.onnx"}
 
 
 # The longest that a message shows of what others wrote.
@@ -112,9 +116,9 @@ class Manifest(Frozen):
     version: int = Field(ge=1, lt=10**9)
     created_at: AwareDatetime
     kind: Kind = Field(description="Of the endpoint that serves it.")
-    format: Literal["torchscript"] = "torchscript"
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of model.pt.")
-    size_bytes: int = Field(ge=1, le=2**53, description="Of model.pt.")
+    format: Format = Field("torchscript", description="Of the archive: model.pt, or model.onnx.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the archive.")
+    size_bytes: int = Field(ge=1, le=2**53, description="Of the archive.")
     input: Input
     output: Output
     metrics: tuple[Metric, ...] = ()
@@ -128,6 +132,11 @@ class Manifest(Frozen):
     def _of_any_version(cls, document: Any) -> Any:
         old = isinstance(document, dict) and document.get("schema_version") == 1
         return upgraded(document) if old else document
+
+    @property
+    def model_file(self) -> str:
+        """What the archive is called."""
+        return MODEL_FILES[self.format]
 
     @property
     def threshold(self) -> float:

@@ -3,9 +3,9 @@
     <root>/<name>/current              text file: the live version; `stable` and `canary` likewise
     <root>/<name>/<version>/           immutable: model.pt  manifest.json  [manifest.sig]  samples/  report/
 
-The layout of versions is that of a Triton model repository. Training writes it and the service reads
-it, so this module needs neither torch nor a web framework. Others may write to it too: whatever is read
-goes through `files`.
+The layout of versions is that of a Triton model repository; an ONNX file is `model.onnx`. Training writes
+it and the service reads it, so this module needs neither torch nor a web framework. Others may write to it
+too: whatever is read goes through `files`.
 """
 
 import fcntl
@@ -30,7 +30,7 @@ from service.artifacts.files import (
 from service.artifacts.look import Look, Stamp
 from service.artifacts.manifest import (
     MANIFEST_FILE,
-    MODEL_FILE,
+    MODEL_FILES,
     SIGNATURE_FILE,
     ArtifactError,
     ArtifactUnreadable,
@@ -148,7 +148,8 @@ class ArtifactStore:
     def _stamp(self, name: str, version: int) -> Stamp:
         """Changes whenever a file of that version does."""
         of_version = (name, str(version))
-        paths = (of_version, *((*of_version, f) for f in (MANIFEST_FILE, SIGNATURE_FILE, MODEL_FILE)))
+        files = (MANIFEST_FILE, SIGNATURE_FILE, *MODEL_FILES.values())
+        paths = (of_version, *((*of_version, file) for file in files))
         return tuple(stamp_below(self.root, *path) for path in paths)
 
     def place(self, staged: Path, name: str, version: int) -> None:
@@ -247,17 +248,17 @@ def parse_manifest(document: bytes, of: str) -> Manifest:
 
 
 def read_model(folder: Path, manifest: Manifest, at_most: int = MAX_MODEL_BYTES) -> bytes:
-    """The bytes of `model.pt`, of the stated size and SHA-256. Raises ArtifactError.
+    """The bytes of the archive, of the stated size and SHA-256. Raises ArtifactError.
 
     The caller must load these very bytes: reading the file a second time would leave a gap in which
     it could be exchanged.
     """
-    where = f"{title(folder)}/{MODEL_FILE}"
+    where = f"{title(folder)}/{manifest.model_file}"
     if manifest.size_bytes > at_most:
         raise ArtifactError(
             f"{where} is said to have {manifest.size_bytes} bytes; at most {at_most} are read"
         )
-    model = read_of_version(folder, MODEL_FILE, manifest.size_bytes, exactly=True)
+    model = read_of_version(folder, manifest.model_file, manifest.size_bytes, exactly=True)
     if hashlib.sha256(model).hexdigest() != manifest.sha256:
         raise ArtifactError(f"{where} does not have the SHA-256 of its manifest")
     return model

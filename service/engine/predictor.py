@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from service.artifacts.store import MAX_MODEL_BYTES, read_manifest, read_model, 
 from service.engine.checking import replay
 from service.engine.devices import AsItIs, Runner, runner
 from service.engine.explained import Explained, explained
+from service.engine.onnx_session import OnnxSession
 from service.engine.quickest import Timing, by_size, quickest, seconds_of, timed
 from service.engine.tensors import DTYPES, decode_tensor, first_line
 from service.engine.ways import Way, Ways, exact_ways, log_missing, other_forms, torchscript_accepted
@@ -174,6 +176,9 @@ def prepared(
     """
     where, manifest, model = artifact
     assert model is not None
+    if manifest.format == "onnx":  # which onnxruntime computes as it is, on the CPU alone
+        way = Way("onnxruntime", OnnxSession(where, model))
+        return partial(_ready, where, manifest, CPU, torch.float32, (way,), {})
     dtype: torch.dtype = torch.float32 if precision == "auto" else getattr(torch, precision)
     half = dtype != torch.float32
     row = example_row(manifest)

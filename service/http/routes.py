@@ -78,7 +78,7 @@ def _model_info(registry: Registry, name: str) -> ModelInfo:
     return ModelInfo(
         name=name,
         ready=served is not None,
-        device=str(registry.device),
+        device=str(served.predictor.device if served else registry.device),
         version=manifest.version if manifest else None,
         loaded=list(registry.versions(name)),
         labels=registry.labels(name),

@@ -5,13 +5,17 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from service import __version__
-from service.artifacts.manifest import Manifest
+from service.artifacts.manifest import Format, Manifest
 from service.protocol.interface import TensorSpec, inputs_of, outputs_of
 from service.serving.registry import Registry
 from service.serving.served import Served
 
 NAME = "abacus"
-PLATFORM = "pytorch_torchscript"
+# By the format of a model's archive: platform and backend, as Triton calls them.
+PLATFORMS: dict[Format, tuple[str, str]] = {
+    "torchscript": ("pytorch_torchscript", "pytorch"),
+    "onnx": ("onnxruntime_onnx", "onnxruntime"),
+}
 EXTENSIONS = (
     "binary_tensor_data",
     "classification",
@@ -38,7 +42,7 @@ class TensorMetadata(BaseModel):
 class ModelMetadata(BaseModel):
     name: str
     versions: list[str] = Field(description="Those that can be asked.")
-    platform: str = PLATFORM
+    platform: str
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
 
@@ -71,6 +75,7 @@ def model_metadata(served: Served, registry: Registry) -> ModelMetadata:
     return ModelMetadata(
         name=manifest.name,
         versions=[str(version) for version in registry.versions(manifest.name)],
+        platform=PLATFORMS[manifest.format][0],
         inputs=[_tensor(spec) for spec in inputs_of(manifest)],
         outputs=[_tensor(spec) for spec in outputs_of(manifest)],
     )
@@ -78,11 +83,12 @@ def model_metadata(served: Served, registry: Registry) -> ModelMetadata:
 
 def model_config(manifest: Manifest, most_rows: int) -> dict[str, Any]:
     """Triton's model configuration, as far as it says something of a model here."""
+    platform, backend = PLATFORMS[manifest.format]
     return {
         "name": manifest.name,
-        "platform": PLATFORM,
-        "backend": "pytorch",
-        "default_model_filename": "model.pt",
+        "platform": platform,
+        "backend": backend,
+        "default_model_filename": manifest.model_file,
         "max_batch_size": most_rows,
         "input": [
             {**_config(spec), **({"optional": True} if spec.optional else {})}

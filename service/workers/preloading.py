@@ -49,6 +49,8 @@ def preload(settings: Settings, keys: KeyContents, shared: Path, say: Callable[[
 
     def add(name: str, version: int) -> None:
         artifact = loader.read_version(name, version)
+        if artifact.manifest.format == "onnx":
+            return  # onnxruntime begins a thread when it is imported, so that each worker does
         rest = prepared(artifact, device, settings.precision)
         if threads == 1:
             preloaded.add(artifact, _ready(rest(None)))

@@ -171,6 +171,19 @@ def test_an_archive_is_verified_and_kept_once(made: Made, source: Path, tmp_path
         store.folder("digit", 1)
 
 
+def test_an_archive_of_another_format_is_brought_by_its_name(
+    made: Made, source: Path, tmp_path: Path
+) -> None:
+    onnx = tmp_path / "onnx"
+    shutil.copytree(source, onnx)
+    (onnx / MODEL_FILE).rename(onnx / "model.onnx")
+    _, objects = made()
+    copy(objects, onnx, 1, format="onnx")
+    folder = RemoteStore(Mirror(objects, tmp_path / "cache")).folder("digit", 1)
+    assert (folder / "model.onnx").read_bytes() == (source / MODEL_FILE).read_bytes()
+    assert not (folder / MODEL_FILE).exists()
+
+
 def test_the_cache_is_bounded_and_keeps_what_is_live(made: Made, source: Path, tmp_path: Path) -> None:
     _, objects = made()
     model = (source / MODEL_FILE).read_bytes()

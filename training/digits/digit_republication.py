@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor
 
 from service.artifacts.manifest import ArtifactError, Manifest, TrainingRecord
-from service.artifacts.store import read_further_files, read_manifest, read_model
+from service.artifacts.store import read_further_files, read_manifest, read_model, title
 from training.digits import digit_nets as nets
 from training.digits.digit_publication import Publication, Split, calibrate_and_publish
 from training.digits.digit_recipe import RECIPES, Recipe, start
@@ -31,6 +31,8 @@ def recalibrate_digit(version: int, data: Path, to: Publication, *, refine: bool
     """
     folder = to.store.folder("digit", version)
     manifest = read_manifest(folder)
+    if manifest.format != "torchscript":
+        raise ArtifactError(f"{title(folder)} is {manifest.format}: take the version it was converted from")
     net, recipe, record = network_of(read_model(folder, manifest), manifest)
     again: dict[str, str | int | float] = {
         "weights_of_version": version,

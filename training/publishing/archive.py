@@ -56,8 +56,25 @@ def _repacked(
     return repacked.getvalue()
 
 
+def network(model: bytes) -> nn.Module:
+    """The network in an archive, on the CPU. Raises RuntimeError or ValueError."""
+    with torchscript_accepted():
+        net: nn.Module = torch.jit.load(io.BytesIO(model), map_location="cpu")
+    for parameter in net.parameters():  # a script has no `requires_grad_` of its own
+        parameter.requires_grad_(False)
+    return net.eval()
+
+
 def weights(model: bytes) -> dict[str, Tensor]:
     """The parameters and buffers of an archive, by their names in the network that it was made of."""
-    with torchscript_accepted():
-        state: dict[str, Tensor] = torch.jit.load(io.BytesIO(model)).state_dict()
-    return state
+    return network(model).state_dict()
+
+
+def unscripted(net: nn.Module, rows: Tensor) -> nn.Module:
+    """What torch.export takes, which traces Python: a script has none. `rows`: two that it answers."""
+    if not isinstance(net, torch.jit.ScriptModule):
+        return net
+    from torch._export.converter import TS2EPConverter  # private: it goes when TorchScript goes
+
+    converted: nn.Module = TS2EPConverter(net, (rows,), None).convert().module(check_guards=False)
+    return converted

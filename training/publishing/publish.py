@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from service.artifacts.files import reason_of, sync_directory, write_durably
 from service.artifacts.interface import Output, PictureInput, TableInput
 from service.artifacts.manifest import (
-    MODEL_FILE,
+    MODEL_FILES,
     Check,
     Form,
+    Format,
     Kind,
     Manifest,
     Metric,
@@ -36,6 +37,7 @@ from service.engine.tensors import encode_tensor
 from training.publishing.activation import IF_AS_GOOD, Activation
 from training.publishing.archive import script, with_forms
 from training.publishing.forms import Comparing, FormMade, forms_of
+from training.publishing.onnx_file import onnx_file
 from training.publishing.proof import CHECK_TOLERANCE, FreshProcess, PublishFailed, fresh_process
 from training.publishing.quantization import Quantization
 
@@ -59,6 +61,7 @@ class Candidate:
     proof_rows: Tensor
     files: Mapping[str, bytes]
     quantization: Quantization | None = None  # None: it is published in float32 alone
+    format: Format = "torchscript"  # of which alone there are other forms
 
 
 def check_publishable(name: str, store: ArtifactStore, bytes_needed: int) -> None:
@@ -89,10 +92,11 @@ def publish(
     ArtifactError when the service would refuse it; in all cases nothing becomes visible.
     """
     net = copy.deepcopy(candidate.net).cpu().eval()
-    model = script(net)
+    onnx = candidate.format == "onnx"
+    model = onnx_file(net, candidate.check_rows) if onnx else script(net)
 
     with fresh_process() as process:
-        how = candidate.quantization
+        how = None if onnx else candidate.quantization
         forms = list[FormMade]()
         if how:
             comparing = Comparing(net, candidate.proof_rows, candidate.output, process)
@@ -100,7 +104,7 @@ def publish(
         model = with_forms(model, {made.form.name: made.archive for made in forms})
 
         def fill(staged: Path, version: int) -> Manifest:
-            _write_files(staged, {MODEL_FILE: model, **candidate.files})
+            _write_files(staged, {MODEL_FILES[candidate.format]: model, **candidate.files})
             manifest = _manifest(candidate, net, version, model, [made.form for made in forms])
             write_manifest(staged, manifest, key.sign if key else None)
             process.prove(staged, net, candidate.proof_rows)
@@ -200,6 +204,7 @@ def _manifest(
         version=version,
         created_at=_now(),
         kind=candidate.kind,
+        format=candidate.format,
         sha256=hashlib.sha256(model).hexdigest(),
         size_bytes=len(model),
         input=candidate.input,

@@ -1,4 +1,4 @@
-"""Archives by their SHA-256, each once: a version's `model.pt` is a link to one. They take bounded room."""
+"""Archives by their SHA-256, each once: a version has a link to one. They take bounded room."""
 
 import hashlib
 import os

@@ -21,7 +21,7 @@ from pathlib import Path
 from service.artifacts.files import open_lock, sync_directory, write_durably
 from service.artifacts.manifest import (
     MANIFEST_FILE,
-    MODEL_FILE,
+    MODEL_FILES,
     SIGNATURE_FILE,
     ArtifactError,
     ArtifactUnreadable,
@@ -188,7 +188,7 @@ class Mirror:
         manifest = read_manifest(staged)
         if manifest.size_bytes > self._max_model_bytes:
             raise ArtifactError(
-                f"{where}/{MODEL_FILE} is said to have {manifest.size_bytes} bytes;"
+                f"{where}/{manifest.model_file} is said to have {manifest.size_bytes} bytes;"
                 f" at most {self._max_model_bytes} are read"
             )
         if signature := objects.read_if_there(f"{where}/{SIGNATURE_FILE}", MAX_MANIFEST_BYTES):
@@ -202,11 +202,12 @@ class Mirror:
             content = objects.read(f"{where}/{path}", seen.size) if seen.size else b""
             write_durably(staged / path, content)
         self._make_room(where, manifest.size_bytes, manifest.sha256, wanted)
+        file = manifest.model_file
         try:
-            blob = self._blobs.bring(objects, f"{where}/{MODEL_FILE}", manifest.size_bytes, manifest.sha256)
+            blob = self._blobs.bring(objects, f"{where}/{file}", manifest.size_bytes, manifest.sha256)
         except NoObject as error:
-            raise not_whole(where, MODEL_FILE) from error
-        os.link(blob, staged / MODEL_FILE)
+            raise not_whole(where, file) from error
+        os.link(blob, staged / file)
 
     def _make_room(self, where: str, size: int, sha256: str, wanted: Collection[int]) -> None:
         """Let go of what was brought longest ago and nothing names."""
@@ -265,7 +266,7 @@ def not_whole(where: str, file: str) -> ArtifactUnreadable:
 def _is_further(path: str) -> bool:
     """In the folder of the version, or in one in it: an object may be called whatever one likes."""
     parts = path.split("/")
-    if parts[0] in (MANIFEST_FILE, SIGNATURE_FILE, MODEL_FILE) or len(parts) > 2:
+    if parts[0] in (MANIFEST_FILE, SIGNATURE_FILE, *MODEL_FILES.values()) or len(parts) > 2:
         return False
     return all(part and not part.startswith(".") and part.isprintable() for part in parts)
 
