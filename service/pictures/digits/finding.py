@@ -20,7 +20,8 @@ COARSE = 16  # pixels: a digit that came with fewer has levels that say where it
 # Ink so near to a stroke, in pixels of the picture, is its fringe: strokes seldom end where pixels do.
 FRINGE = 1.5
 
-# Level of a stroke, over that of full ink. Of few pixels, two share what runs between them.
+# Level of a stroke, over that of full ink. Of few pixels, two share what runs between them; and of thin
+# lines, some are fainter than others.
 STROKE, COARSE_STROKE = 0.25, 0.12
 
 
@@ -71,13 +72,14 @@ def _look(picture: Image.Image, around: int = 0) -> FoundDigit:
         return within
     if peak < LEAST_CONTRAST:
         raise BlankImage
-    if not (found := without_grain(ink, peak)):
+    if not (found := without_grain(ink, peak, is_flat)):
         raise BlankImage
     clear, peak = found
+    is_widened = clear is not ink
     unruled = without_rules(clear, peak)
     ink, extent, coarse = _measured(unruled, peak, picture.width / ink.width)
     x, y = picture.width / ink.width, picture.height / ink.height
-    groups = grouped(ink, peak, COARSE_STROKE if coarse else STROKE)
+    groups = grouped(ink, peak, COARSE_STROKE if coarse or is_widened else STROKE)
     area = _area(extent) / groups.coarse**2 if extent else 0.0
     field = field_in(groups.on_ink, groups.components, area)
     if field and (within := _look_within(picture, field, ink, groups.coarse, around)):

@@ -16,15 +16,36 @@ SIDE = 32  # pixels, at which a picture is looked at
 # nor light: those are shadows.
 THIN, THICK, THIN_SHARE, SHADED_SHARE = (3, 5, 7), (9, 13), 0.2, 0.6
 
+# Lines of a few pixels are faint among so few, where nothing stands out by so many grey levels. On all of the
+# picture's, this share of them does by more than that, in windows of so many; and so many times as far as
+# what stands out the other way.
+FAINT, LINE_SHARE, LINE, ONE_WAY = 64, 0.002, 3, 5
+
 
 def narrow_is_light(picture: Image.Image) -> bool:
-    """`picture`: L, any size. Windows of several widths decide together."""
+    """`picture`: L, any size. Windows of several widths decide together, but for lines of a few pixels."""
     small = pixels_of(picture.resize((SIDE, SIDE), Image.Resampling.BOX))
     canvas = continued(small, THICK[-1] - 1)
+    faint = max(int(hat.max()) for hat in _hats(small, THIN[-1]))
+    if faint <= FAINT and (line_is_light := _line_is_light(pixels_of(picture), faint)) is not None:
+        return line_is_light
     thin = {width: _top_hats(canvas, width) for width in (*THIN, THICK[0])}
     if sum(thin[THIN[1]]) > THIN_SHARE * sum(thin[THICK[0]]) or _shaded(small) > SHADED_SHARE:
         return sum(_lean(*thin[width]) for width in THIN) > 0
     return sum(_lean(*_top_hats(canvas, width)) for width in THICK) > 0
+
+
+def _line_is_light(grey: Pixels, faint: int) -> bool | None:
+    """None where no line of a few pixels stands out by more than that, or both light and dark ones do."""
+    light, dark = (float(np.quantile(hat, 1 - LINE_SHARE)) for hat in _hats(grey, LINE))
+    is_clear = max(light, dark) > max(faint, ONE_WAY * min(light, dark))
+    return light > dark if is_clear else None
+
+
+def _hats(grey: Pixels, width: int) -> tuple[Pixels, Pixels]:
+    """How far what is narrower than `width` is lighter, and darker, than what is around it."""
+    canvas = continued(grey, width - 1)
+    return grey - opened(canvas, width), closed(canvas, width) - grey
 
 
 def _shaded(grey: Pixels) -> float:

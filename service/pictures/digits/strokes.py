@@ -31,17 +31,15 @@ FREE_SHARE = 0.1  # of the ink of the largest stroke has what stands free of the
 EDGE, CORNER = 0.25, 0.5
 ALONG = 0.95  # of its length touches the border
 
-# Of `peak`: where less is left of ink when it is blurred, its lines are thin; where so much is left on a
-# quarter of the pixels, they are not. Grain hangs together, from such a level on, over no such share of the
-# longest side, and not over so many times its tenth spot's.
-THIN_LINE, SOLID = 0.35, 0.6
-CLEAR_CONTRAST, THIN_CONTRAST = (
-    100,
-    170,
-)  # grey levels; what stands out by so much is no grain, no thin line
+# Of `peak`: where less is left of ink when it is blurred, its lines are thin, of which a pen's on uneven ground
+# are wider; where so much is left on a quarter of the pixels, they are not. Grain hangs together, from such a
+# level on, over no such share of the longest side, and not over so many times its tenth spot's.
+THIN_LINE, THIN_ON_UNEVEN, SOLID = 0.35, 0.5, 0.6
+# Grey levels: what stands out by so much is no grain; on a flat ground, no thin line.
+CLEAR_CONTRAST, THIN_CONTRAST = 100, 170
 GRAIN_LEVEL, LINE_SHARE, LONGER, COMMON_GRAIN = 0.4, 1 / 7, 4, 9
 
-USUAL = 0.75  # of a thin line's pixels have no higher level than its full one; others cross or run aslant
+USUAL = 0.5  # of a thin line's pixels have no higher level than its full one; others cross or run aslant
 _THRICE = [min(3 * level, 255) for level in range(256)]
 
 # Stroke width over the longest side of the ink. Outside this range strokes are thickened or thinned;
@@ -50,18 +48,21 @@ THINNEST, THICKEST = 0.075, 0.22
 HALVED_SIDE = 80
 
 
-def without_grain(ink: Image.Image, peak: int) -> tuple[Image.Image, int] | None:
+def without_grain(ink: Image.Image, peak: int, is_flat: bool) -> tuple[Image.Image, int] | None:
     """Ink and its peak; None where it is but the grain of the paper, which is gone when it is blurred.
 
     So are thin lines of large pictures, but they hang together over a length that no grain has. They are
     made wider, as what follows looks at fewer pixels.
     """
-    if peak >= THIN_CONTRAST or (peak >= CLEAR_CONTRAST and pixels_of(ink.reduce(4)).max() >= SOLID * peak):
+    if is_flat and peak >= THIN_CONTRAST:
+        return ink, peak
+    if peak >= CLEAR_CONTRAST and pixels_of(ink.reduce(4)).max() >= SOLID * peak:
         return ink, peak
     blurred = ink.filter(ImageFilter.BoxBlur(2))
     on_ink = pixels_of(ink) > GRAIN_LEVEL * peak
     is_clear = peak >= CLEAR_CONTRAST or strongest(blurred) >= LEAST_CONTRAST
-    if is_clear and np.median(pixels_of(blurred)[on_ink]) >= THIN_LINE * peak:
+    thin = (THIN_LINE if is_flat else THIN_ON_UNEVEN) * peak
+    if is_clear and np.median(pixels_of(blurred)[on_ink]) >= thin:
         return ink, peak
     components = components_of(on_ink)
     if components:
