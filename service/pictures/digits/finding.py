@@ -5,6 +5,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from service.errors import BlankImage
+from service.pictures.digits.cells import without_cell_lines
 from service.pictures.digits.fields import field_in, is_empty_box, plate_in
 from service.pictures.digits.ground import LEAST_CONTRAST, at_work_size, find_ink, mapped, to_grey
 from service.pictures.digits.mnist_form import Box, steps
@@ -76,7 +77,7 @@ def _look(picture: Image.Image, around: int = 0) -> FoundDigit:
         raise BlankImage
     clear, peak = found
     is_widened = clear is not ink
-    unruled = without_rules(clear, peak)
+    unruled = without_rules(without_cell_lines(clear, peak), peak)
     ink, extent, coarse = _measured(unruled, peak, picture.width / ink.width)
     x, y = picture.width / ink.width, picture.height / ink.height
     groups = grouped(ink, peak, COARSE_STROKE if coarse or is_widened else STROKE)

@@ -16,9 +16,9 @@ SIDE = 32  # pixels, at which a picture is looked at
 # nor light: those are shadows.
 THIN, THICK, THIN_SHARE, SHADED_SHARE = (3, 5, 7), (9, 13), 0.2, 0.6
 
-# Lines of a few pixels are faint among so few, where nothing stands out by so many grey levels. On all of the
-# picture's, this share of them does by more than that, in windows of so many; and so many times as far as
-# what stands out the other way.
+# Lines of a few pixels are faint among so few, where nothing stands out by so many grey levels. On all of
+# the picture's, this share of them does by more than that, in windows of so many; and so many times as far
+# as what stands out the other way.
 FAINT, LINE_SHARE, LINE, ONE_WAY = 64, 0.002, 3, 5
 
 

@@ -25,7 +25,7 @@ def without_rules(ink: Image.Image, peak: int) -> Image.Image:
     A stroke that crosses a line is drawn through again: every pixel of a line becomes the weaker of the two
     on either side of it.
     """
-    if _stands_free(ink):
+    if stands_free(ink):
         return ink
     pixels = pixels_of(ink)
     if max(line.max() for line in border(pixels)) <= RULE_LEVEL * peak:
@@ -43,7 +43,7 @@ def without_rules(ink: Image.Image, peak: int) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def _stands_free(ink: Image.Image) -> bool:
+def stands_free(ink: Image.Image) -> bool:
     """Whether no line of the border has any ink: nearly free of cost, and true of most drawings."""
     left, top, right, bottom = ink.getbbox() or (1, 1, 1, 1)
     return left > 0 and top > 0 and right < ink.width and bottom < ink.height

@@ -1,0 +1,96 @@
+"""The lines of a printed cell along the borders of its picture, each aslant by a little; strokes cross them."""
+
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from service.pictures.digits.components import Ints, Mask, box_of
+from service.pictures.digits.morphology import Pixels, border, pixels_of
+from service.pictures.digits.printed import stands_free
+
+# Of `peak`: what is ink of a line, and what is ink of the digit.
+LINE_LEVEL, DIGIT_LEVEL = 0.15, 0.4
+# Of a side: how far from the border a line runs, how far it strays from upright, how wide it is with its
+# fringe; and of its length, how much is ink.
+RING, SLANT, WIDEST, COVER = 0.15, 0.05, 0.12, 0.9
+LOOKED_AT = 48  # of the rows that a line runs through
+FRINGE = 2  # pixels on either side of a line
+LEAST_SIDE = 0.3  # of the picture's longest side, of a digit within its lines
+
+
+class _Line(NamedTuple):
+    """It runs through columns `first` to `last`, shifted by `shift [height]` in each row."""
+
+    first: int
+    last: int
+    shift: Ints
+
+
+def without_cell_lines(ink: Image.Image, peak: int) -> Image.Image:
+    """Erase them where a digit stands within: they are no part of it where it ends before, or crosses them.
+
+    What was cut off at the ink has strokes along its borders too, and reaches borders that have none.
+    """
+    if stands_free(ink):
+        return ink
+    pixels = pixels_of(ink)
+    found = [_line_at_left(turned > LINE_LEVEL * peak) for turned in _turned(pixels)]
+    if not any(found):
+        return ink
+    within = pixels.copy()
+    for turned, line in zip(_turned(within), found, strict=True):
+        if line:
+            _erase(turned, line)
+    is_line = [line is not None for line in found]
+    return Image.fromarray(within) if _is_digit(within > DIGIT_LEVEL * peak, is_line) else ink
+
+
+def _turned(pixels: Pixels) -> tuple[Pixels, ...]:
+    """Views in which the upper, the lower, the left and the right border are the left one."""
+    return pixels.T, pixels[::-1].T, pixels, pixels[:, ::-1]
+
+
+def _line_at_left(on_ink: Mask) -> _Line | None:
+    """Of all slants, the one along which most columns are covered; beyond the border all is."""
+    height, width = on_ink.shape
+    reach, ring = max(1, round(SLANT * height / 2)), round(RING * width)
+    rows = np.linspace(0, height - 1, min(height, LOOKED_AT)).astype(np.intp)
+    band = np.ones((len(rows), ring + 2 * reach), dtype=np.bool_)
+    seen = on_ink[rows, : ring + reach]
+    band[:, reach : reach + seen.shape[1]] = seen
+    slants = np.arange(-reach, reach + 1)
+    shifts = np.round(slants[:, None] * (2 * rows / max(1, height - 1) - 1)).astype(np.intp)
+    columns = reach + shifts[:, :, None] + np.arange(ring)
+    covered = band[np.arange(len(rows))[:, None], columns].mean(axis=1) >= COVER
+    best = covered.sum(axis=1).argmax()
+    places = np.flatnonzero(covered[best])
+    if not len(places) or places[-1] - places[0] >= WIDEST * width:
+        return None
+    shift = np.round(slants[best] * (2 * np.arange(height) / max(1, height - 1) - 1)).astype(np.intp)
+    return _Line(int(places[0]), int(places[-1]), shift)
+
+
+def _erase(pixels: Pixels, line: _Line) -> None:
+    """Every pixel becomes the weaker of the two on either side, so that strokes which cross it go on."""
+    height, width = pixels.shape
+    first, last = line.first - FRINGE + line.shift, line.last + FRINGE + line.shift
+    rows = np.arange(height)
+    after = pixels[rows, np.clip(last + 1, 0, width - 1)]
+    before = np.where(first > 0, pixels[rows, np.clip(first - 1, 0, width - 1)], 0)
+    columns = line.shift[:, None] + np.arange(line.first - FRINGE, line.last + FRINGE + 1)
+    inside = (columns >= 0) & (columns < width)
+    across = np.broadcast_to(np.minimum(before, after)[:, None], columns.shape)
+    pixels[np.broadcast_to(rows[:, None], columns.shape)[inside], columns[inside]] = across[inside]
+
+
+def _is_digit(on_ink: Mask, is_line: list[bool]) -> bool:
+    """Whether what is within is large, and reaches no border but those along which a line ran."""
+    if not on_ink.any():
+        return False
+    left, top, right, bottom = box_of(on_ink)
+    if bottom - top < LEAST_SIDE * max(on_ink.shape):
+        return False
+    return not any(
+        side.any() and not of_line for side, of_line in zip(border(on_ink), is_line, strict=True)
+    )
