@@ -1,4 +1,4 @@
-"""The lines of a printed cell along the borders of its picture, each aslant by a little; strokes cross them."""
+"""The lines of a printed cell along the borders of its picture: aslant by a little, crossed by strokes."""
 
 from typing import NamedTuple
 
@@ -6,16 +6,17 @@ import numpy as np
 from PIL import Image
 
 from service.pictures.digits.components import Ints, Mask, box_of
-from service.pictures.digits.morphology import Pixels, border, pixels_of
+from service.pictures.digits.morphology import Pixels, pixels_of
 from service.pictures.digits.printed import stands_free
 
 # Of `peak`: what is ink of a line, and what is ink of the digit.
 LINE_LEVEL, DIGIT_LEVEL = 0.15, 0.4
 # Of a side: how far from the border a line runs, how far it strays from upright, how wide it is with its
-# fringe; and of its length, how much is ink.
-RING, SLANT, WIDEST, COVER = 0.15, 0.05, 0.12, 0.9
+# fringe; of its length, how much is ink, and how much is within the picture.
+RING, SLANT, WIDEST, COVER, WITHIN = 0.15, 0.05, 0.12, 0.9, 0.3
 LOOKED_AT = 48  # of the rows that a line runs through
 FRINGE = 2  # pixels on either side of a line
+STRAY = 0.02  # of a border is ink where no stroke reaches it
 LEAST_SIDE = 0.3  # of the picture's longest side, of a digit within its lines
 
 
@@ -52,23 +53,30 @@ def _turned(pixels: Pixels) -> tuple[Pixels, ...]:
 
 
 def _line_at_left(on_ink: Mask) -> _Line | None:
-    """Of all slants, the one along which most columns are covered; beyond the border all is."""
+    """Of all slants, the one along which most columns are covered; part may lie beyond the border."""
     height, width = on_ink.shape
     reach, ring = max(1, round(SLANT * height / 2)), round(RING * width)
     rows = np.linspace(0, height - 1, min(height, LOOKED_AT)).astype(np.intp)
-    band = np.ones((len(rows), ring + 2 * reach), dtype=np.bool_)
+    band = np.ones((len(rows), ring + 3 * reach), dtype=np.bool_)
     seen = on_ink[rows, : ring + reach]
-    band[:, reach : reach + seen.shape[1]] = seen
-    slants = np.arange(-reach, reach + 1)
-    shifts = np.round(slants[:, None] * (2 * rows / max(1, height - 1) - 1)).astype(np.intp)
-    columns = reach + shifts[:, :, None] + np.arange(ring)
-    covered = band[np.arange(len(rows))[:, None], columns].mean(axis=1) >= COVER
-    best = covered.sum(axis=1).argmax()
-    places = np.flatnonzero(covered[best])
+    seen[:, 1:] |= seen[:, :-1]  # slants lie between pixels, too
+    band[:, 2 * reach : 2 * reach + seen.shape[1]] = seen
+    slants = np.arange(-reach, reach + 1)[:, None]
+    columns = _shifts(slants, rows, height)[:, :, None] + np.arange(-reach, ring)
+    covered = band[np.arange(len(rows))[:, None], columns + 2 * reach].mean(axis=1) >= COVER
+    covered &= (columns >= 0).mean(axis=1) >= WITHIN
+    best = int(covered.sum(axis=1).argmax())
+    places = np.flatnonzero(covered[best]) - reach
     if not len(places) or places[-1] - places[0] >= WIDEST * width:
         return None
-    shift = np.round(slants[best] * (2 * np.arange(height) / max(1, height - 1) - 1)).astype(np.intp)
-    return _Line(int(places[0]), int(places[-1]), shift)
+    shift = _shifts(slants[best], np.arange(height), height)
+    return _Line(int(places[0]), max(int(places[0]), int(places[-1]) - 1), shift)
+
+
+def _shifts(slants: Ints, rows: Ints, height: int) -> Ints:
+    """How far each row is shifted, that many pixels at both ends."""
+    shifts: Ints = np.round(slants * (2 * rows / max(1, height - 1) - 1)).astype(np.intp)
+    return shifts
 
 
 def _erase(pixels: Pixels, line: _Line) -> None:
@@ -88,9 +96,10 @@ def _is_digit(on_ink: Mask, is_line: list[bool]) -> bool:
     """Whether what is within is large, and reaches no border but those along which a line ran."""
     if not on_ink.any():
         return False
-    left, top, right, bottom = box_of(on_ink)
+    _, top, _, bottom = box_of(on_ink)
     if bottom - top < LEAST_SIDE * max(on_ink.shape):
         return False
+    sides = on_ink[0], on_ink[-1], on_ink[:, 0], on_ink[:, -1]
     return not any(
-        side.any() and not of_line for side, of_line in zip(border(on_ink), is_line, strict=True)
+        side.mean() > STRAY and not of_line for side, of_line in zip(sides, is_line, strict=True)
     )

@@ -32,8 +32,8 @@ EDGE, CORNER = 0.25, 0.5
 ALONG = 0.95  # of its length touches the border
 
 # Of `peak`: where less is left of ink when it is blurred, its lines are thin, of which a pen's on uneven
-# ground are wider; where so much is left on a quarter of the pixels, they are not. Grain hangs together, from
-# such a level on, over no such share of the longest side, and not over so many times its tenth spot's.
+# ground are wider; where so much is left on a quarter of the pixels, they are not. Grain hangs together,
+# from such a level on, over no such share of the longest side, and not over so many times its tenth spot's.
 THIN_LINE, THIN_ON_UNEVEN, SOLID = 0.35, 0.5, 0.6
 # Grey levels: what stands out by so much is no grain; on a flat ground, no thin line.
 CLEAR_CONTRAST, THIN_CONTRAST = 100, 170
