@@ -1,6 +1,6 @@
 """The lines of a printed cell along the borders of its picture: aslant by a little, crossed by strokes."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -13,11 +13,14 @@ from service.pictures.digits.printed import stands_free
 LINE_LEVEL, DIGIT_LEVEL = 0.15, 0.4
 # Of a side: how far from the border a line runs, how far it strays from upright, how wide it is with its
 # fringe; of its length, how much is ink, and how much is within the picture.
-RING, SLANT, WIDEST, COVER, WITHIN = 0.15, 0.05, 0.12, 0.9, 0.3
+RING, SLANT, WIDEST, COVER, WITHIN = 0.15, 0.05, 0.12, 0.9, 0.6
 LOOKED_AT = 48  # of the rows that a line runs through
 FRINGE = 2  # pixels on either side of a line
-STRAY = 0.02  # of a border is ink where no stroke reaches it
+# Of a border, less is no stroke that reaches it; of a side, so wide is a line that leaves the picture.
+STRAY, SLIVER = 0.01, 0.05
 LEAST_SIDE = 0.3  # of the picture's longest side, of a digit within its lines
+
+Grid = TypeVar("Grid", Pixels, Mask)
 
 
 class _Line(NamedTuple):
@@ -47,7 +50,7 @@ def without_cell_lines(ink: Image.Image, peak: int) -> Image.Image:
     return Image.fromarray(within) if _is_digit(within > DIGIT_LEVEL * peak, is_line) else ink
 
 
-def _turned(pixels: Pixels) -> tuple[Pixels, ...]:
+def _turned(pixels: Grid) -> tuple[Grid, ...]:
     """Views in which the upper, the lower, the left and the right border are the left one."""
     return pixels.T, pixels[::-1].T, pixels, pixels[:, ::-1]
 
@@ -63,7 +66,8 @@ def _line_at_left(on_ink: Mask) -> _Line | None:
     band[:, 2 * reach : 2 * reach + seen.shape[1]] = seen
     slants = np.arange(-reach, reach + 1)[:, None]
     columns = _shifts(slants, rows, height)[:, :, None] + np.arange(-reach, ring)
-    covered = band[np.arange(len(rows))[:, None], columns + 2 * reach].mean(axis=1) >= COVER
+    hits = band[np.arange(len(rows))[:, None], columns + 2 * reach]
+    covered = hits[:, :2].any(axis=1) & hits[:, -2:].any(axis=1) & (hits.mean(axis=1) >= COVER)
     covered &= (columns >= 0).mean(axis=1) >= WITHIN
     best = int(covered.sum(axis=1).argmax())
     places = np.flatnonzero(covered[best]) - reach
@@ -99,7 +103,12 @@ def _is_digit(on_ink: Mask, is_line: list[bool]) -> bool:
     _, top, _, bottom = box_of(on_ink)
     if bottom - top < LEAST_SIDE * max(on_ink.shape):
         return False
-    sides = on_ink[0], on_ink[-1], on_ink[:, 0], on_ink[:, -1]
     return not any(
-        side.mean() > STRAY and not of_line for side, of_line in zip(sides, is_line, strict=True)
+        _reaches(turned) and not of_line for turned, of_line in zip(_turned(on_ink), is_line, strict=True)
     )
+
+
+def _reaches(on_ink: Mask) -> bool:
+    """Whether strokes reach the left border, rather than lie along it."""
+    edge, within = on_ink[:, : 1 + FRINGE], on_ink[:, round(SLIVER * on_ink.shape[1])]
+    return bool(edge.any() and within.mean() > STRAY)

@@ -52,6 +52,23 @@ def test_thin_lines_are_read(way: str, side: int, width: int, model: Predictor) 
     assert right_answers(model, pictures, labels) == len(labels)
 
 
+@pytest.mark.parametrize(("side", "width"), [(420, 1), (420, 3), (600, 2), (900, 3)])
+@pytest.mark.parametrize("light", ["across", "vignette"])
+def test_thin_lines_on_uneven_paper_are_read(light: str, side: int, width: int, model: Predictor) -> None:
+    """Lines are gone where a picture is looked at on few pixels, and the light is not."""
+    y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
+    falls = 0.85 + 0.15 * x + 0.05 * y if light == "across" else 1 - 0.15 * (x**2 + y**2)
+    pictures = []
+    for digit in STROKES:
+        grain = np.random.default_rng(digit).normal(0, 3, (side, side))
+        levels = np.asarray(drawn(digit, side, width), dtype=float)
+        seen = (60 + 0.62 * levels) * falls + grain
+        picture = Image.fromarray(np.clip(seen, 0, 255).astype(np.uint8))
+        pictures.append(picture if digit % 2 else ImageOps.invert(picture))
+    labels = np.array(list(STROKES), dtype=np.uint8)
+    assert right_answers(model, pictures, labels) >= len(labels) - 1
+
+
 @pytest.mark.parametrize("deviation", [4, 8, 12, 16])
 @pytest.mark.parametrize("spot", [1, 2, 4])
 def test_grain_is_no_line(spot: int, deviation: int) -> None:
