@@ -110,5 +110,5 @@ def _is_digit(on_ink: Mask, is_line: list[bool]) -> bool:
 
 def _reaches(on_ink: Mask) -> bool:
     """Whether strokes reach the left border, rather than lie along it."""
-    edge, within = on_ink[:, : 1 + FRINGE], on_ink[:, round(SLIVER * on_ink.shape[1])]
-    return bool(edge.any() and within.mean() > STRAY)
+    edge, within = on_ink[:, : 1 + FRINGE].any(axis=1), on_ink[:, round(SLIVER * on_ink.shape[1])]
+    return bool(min(edge.mean(), within.mean()) > STRAY)

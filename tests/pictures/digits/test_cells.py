@@ -59,15 +59,15 @@ def test_a_line_that_the_digit_crosses_goes(side: int) -> None:
 def test_strokes_along_the_border_of_what_is_cut_off_at_the_ink_stay(
     stroke: str, wide: float, side: int
 ) -> None:
-    points = {
+    strokes: dict[str, list[tuple[float, float]]] = {
         "7": [(0, 0), (1, 0), (0.4, 1)],
         "2": [(0.1, 0), (0.9, 0.2), (0.1, 1), (0, 1), (1, 1)],
         "1 with a foot": [(0.3, 0.2), (0.5, 0), (0.5, 1), (0, 1), (1, 1)],
-    }[stroke]
+    }
     width = max(1, round(wide * side))
     ink = Image.new("L", (side, side))
     inner = side - width
-    path = [(width // 2 + x * inner, width // 2 + y * inner) for x, y in points]
+    path = [(width // 2 + x * inner, width // 2 + y * inner) for x, y in strokes[stroke]]
     ImageDraw.Draw(ink).line(path, fill=255, width=width)
     ink = ink.crop(ink.getbbox())
     assert without_cell_lines(ink, 255) is ink
