@@ -1,13 +1,13 @@
 """A server of grpc's core whose events are taken by the event loop, all that there are in one turn.
 
 grpc.aio takes one call at a time from the core's queue, and makes three tasks of each; its synchronous
-server hands over between threads. Here one thread waits for events and does nothing else (0018).
+server hands over between threads. Here one thread waits for the first event, and nothing else: the loop
+takes those that follow, until there are none, and then has it wait again (0018).
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping
-from threading import Thread
+from threading import Semaphore, Thread
 from typing import Any
 
 import grpc
@@ -17,6 +17,13 @@ from service.rpc.exchange import Exchange, Method
 
 # So many calls the core may hand over before it is asked for more.
 ASKED = 32
+
+# So many turns of the loop without an event end a burst of them.
+IN_VAIN = 2
+AT_ONCE = 64  # events, before the loop sees to what else there is
+_NOW = 0.0  # a deadline that is over
+
+_HAPPENED, _SHUT_DOWN = cygrpc.CompletionType.operation_complete, cygrpc.CompletionType.queue_shutdown
 
 Option = tuple[str, int]
 OfMethod = Callable[[str, Any], Method]
@@ -33,8 +40,7 @@ class CoreServer:
         self._queue = cygrpc.CompletionQueue()
         self._core = cygrpc.Server(options, False)
         self._core.register_completion_queue(self._queue)
-        self._events: deque[Any] = deque()
-        self._told = False  # the loop, of events that it has not taken yet
+        self._burst_over = Semaphore(0)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped: asyncio.Future[None] | None = None
         self._thread = Thread(target=self._wait_for_events, name="grpc", daemon=True)
@@ -82,24 +88,36 @@ class CoreServer:
 
     def _wait_for_events(self) -> None:
         """On the thread, until the queue is shut down."""
-        while True:
-            event = self._queue.poll()
-            if event.completion_type == cygrpc.CompletionType.queue_shutdown:
+        while (event := self._queue.poll()).completion_type != _SHUT_DOWN:
+            try:
+                self._loop.call_soon_threadsafe(self._take_events, event)
+            except RuntimeError:  # the loop is closed: nobody waits any longer
                 return
-            self._events.append(event)
             del event  # it holds its call
-            if not self._told:
-                self._told = True
-                try:
-                    self._loop.call_soon_threadsafe(self._take_events)
-                except RuntimeError:  # the loop is closed: nobody waits any longer
-                    return
+            self._burst_over.acquire()
 
-    def _take_events(self) -> None:
-        self._told = False
-        while self._events:
-            event = self._events.popleft()
-            event.tag(event)
+    def _take_events(self, event: Any, in_vain: int = 0) -> None:
+        """That one, and those that are there already or come soon after it.
+
+        `in_vain`: so many turns have brought none.
+        """
+        try:
+            for _ in range(AT_ONCE):
+                if event.completion_type != _HAPPENED:
+                    break
+                in_vain = 0
+                happened, event = event, self._queue.poll(_NOW)
+                happened.tag(happened)
+        finally:  # or no event would ever be taken again
+            if event.completion_type == _HAPPENED:
+                self._loop.call_soon(self._take_events, event)
+            elif event.completion_type == _SHUT_DOWN or in_vain == IN_VAIN:
+                self._burst_over.release()
+            else:
+                self._loop.call_soon(self._look, in_vain + 1)
+
+    def _look(self, in_vain: int) -> None:
+        self._take_events(self._queue.poll(_NOW), in_vain)
 
     def _on_call(self, event: Any) -> None:
         if self._stopped is None:
