@@ -21,6 +21,7 @@ ASKED = 32
 # So many turns of the loop without an event end a burst of them.
 IN_VAIN = 2
 AT_ONCE = 64  # events, before the loop sees to what else there is
+SOON = (("retry-after", "1"),)  # seconds, for whom there is no room
 _NOW = 0.0  # a deadline that is over
 
 _HAPPENED, _SHUT_DOWN = cygrpc.CompletionType.operation_complete, cygrpc.CompletionType.queue_shutdown
@@ -129,6 +130,7 @@ class CoreServer:
         if method is None:
             exchange.refuse(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
         elif len(self._tasks) >= self._most_calls:
+            exchange.set_trailing_metadata(SOON)
             exchange.refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "Concurrent RPC limit exceeded!")
         else:
             task = exchange.begin(method, self._loop)
