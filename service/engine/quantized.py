@@ -9,12 +9,15 @@ of its own, which meet no other.
 import copy
 import io
 import warnings
+from bisect import bisect_left
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from service.engine.devices import AsItIs, Runner
+from service.engine.quickest import by_size
 
 # Batch sizes with layers of their own; a batch of another is filled up to the next. From eight rows on a
 # step costs less in rows that nobody asked for than it saves.
@@ -31,24 +34,21 @@ class Quantized:
         """Raises RuntimeError, ValueError or AttributeError when torch cannot load it."""
         _meet_quantized_tensors()
         module = torch.jit.load(io.BytesIO(archive)).eval()
-        sizes = SIZES if len(archive) <= COPIED_BYTES else ()
         self.run = _frozen(module)
-        self._by_rows = list[tuple[int, Runner]]()  # for each number of rows, from 0
-        for size in sizes:
-            self._by_rows += [(size, _frozen(module))] * (size + 1 - len(self._by_rows))
+        self._copies = [_frozen(module) for _ in SIZES] if len(archive) <= COPIED_BYTES else []
 
     def per_size(self, row: Tensor) -> Runner:
         """What is the quickest on as many threads as compute now, once it has met its sizes here.
 
         `row`: [1, ...], an example. Raises RuntimeError when the model fails on it.
         """
-        by_rows = self._by_rows
-        if not by_rows:
+        if not self._copies:
             return self.run
+        filled_up = [partial(_run, run, size) for size, run in zip(SIZES, self._copies, strict=True)]
         with AsItIs():
-            for size, run in dict(by_rows).items():
-                run(_filled(row, size))
-        return lambda rows: _run(rows, by_rows)
+            for run in filled_up:
+                run(row)
+        return by_size(filled_up, [bisect_left(SIZES, count) for count in range(SIZES[-1] + 1)])
 
 
 def _frozen(module: Any) -> Runner:
@@ -57,14 +57,12 @@ def _frozen(module: Any) -> Runner:
     return run
 
 
-def _run(rows: Tensor, by_rows: list[tuple[int, Runner]]) -> Tensor:
+def _run(run: Runner, size: int, rows: Tensor) -> Tensor:
+    """By layers for that size, which `rows` are filled up to."""
     count = len(rows)
-    size, run = by_rows[min(count, len(by_rows) - 1)]
-    return run(rows) if count >= size else run(_filled(rows, size))[:count]
-
-
-def _filled(rows: Tensor, size: int) -> Tensor:
-    return torch.cat([rows, rows[:1].expand(size - len(rows), *rows.shape[1:])])
+    if count >= size:
+        return run(rows)
+    return run(torch.cat([rows, rows[:1].expand(size - count, *rows.shape[1:])]))[:count]
 
 
 def _meet_quantized_tensors() -> None:

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from benchmarks.load import run_wrk
+from benchmarks.scenarios import MULTIPART, form
 from tests.conftest import COMMITTED, Digits, free_ports, png, served
 from tests.reliability.balanced import haproxy, is_installed, start
 from tests.reliability.cluster import cluster
@@ -26,7 +27,6 @@ Report = Callable[[str, str, str], None]
 
 CONNECTIONS, ROUNDS, ROUND_S = 16, 5, 3
 PICTURES, NUMBERS = 64, 1000  # of a request that has many
-BOUNDARY = "boundary"
 
 
 class Way(NamedTuple):
@@ -102,20 +102,10 @@ def started(stack: ExitStack, folder: Path) -> dict[str, Way]:
 
 def requests(digits: Digits) -> dict[str, Request]:
     pictures = [png(image_u8) for image_u8 in digits.images_u8[:PICTURES]]
-    parts = [
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{number}.png"\r\n'
-        "Content-Type: image/png\r\n\r\n".encode()
-        + picture
-        + b"\r\n"
-        for number, picture in enumerate(pictures)
-    ]
-    form = b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
     hours = ",".join(f"{number % 10}.5" for number in range(NUMBERS))
     return {
         "a picture a request": Request("/predict/digit", "image/png", pictures[0], 1),
-        f"{PICTURES} pictures a request": Request(
-            "/predict/digit", f"multipart/form-data; boundary={BOUNDARY}", form, PICTURES
-        ),
+        f"{PICTURES} pictures a request": Request("/predict/digit", MULTIPART, form(pictures), PICTURES),
         "a number a request": Request("/predict/pass", "application/json", b'{"hours": 4.0}', 1),
         f"{NUMBERS:,} numbers a request": Request(
             "/predict/pass", "application/json", f'{{"hours": [{hours}]}}'.encode(), NUMBERS

@@ -26,25 +26,33 @@ def narrow_is_light(picture: Image.Image) -> bool:
     """`picture`: L, any size. Windows of several widths decide together, but for lines of a few pixels."""
     small = pixels_of(picture.resize((SIDE, SIDE), Image.Resampling.BOX))
     canvas = continued(small, THICK[-1] - 1)
-    faint = max(int(hat.max()) for hat in _hats(small, THIN[-1]))
+    hats = {width: _hats(canvas, width, THICK[-1]) for width in (*THIN, THICK[0])}
+    faint = max(int(hat.max()) for hat in hats[THIN[-1]])
     if faint <= FAINT and (line_is_light := _line_is_light(pixels_of(picture), faint)) is not None:
         return line_is_light
-    thin = {width: _top_hats(canvas, width) for width in (*THIN, THICK[0])}
+    thin = {width: _strengths(*both) for width, both in hats.items()}
     if sum(thin[THIN[1]]) > THIN_SHARE * sum(thin[THICK[0]]) or _shaded(small) > SHADED_SHARE:
         return sum(_lean(*thin[width]) for width in THIN) > 0
-    return sum(_lean(*_top_hats(canvas, width)) for width in THICK) > 0
+    thick = thin[THICK[0]], _strengths(*_hats(canvas, THICK[-1], THICK[-1]))
+    return sum(_lean(*strengths) for strengths in thick) > 0
 
 
 def _line_is_light(grey: Pixels, faint: int) -> bool | None:
     """None where no line of a few pixels stands out by more than that, or both light and dark ones do."""
-    light, dark = (float(np.quantile(hat, 1 - LINE_SHARE)) for hat in _hats(grey, LINE))
+    hats = _hats(continued(grey, LINE - 1), LINE, LINE)
+    light, dark = (float(np.quantile(hat, 1 - LINE_SHARE)) for hat in hats)
     is_clear = max(light, dark) > max(faint, ONE_WAY * min(light, dark))
     return light > dark if is_clear else None
 
 
-def _hats(grey: Pixels, width: int) -> tuple[Pixels, Pixels]:
-    """How far what is narrower than `width` is lighter, and darker, than what is around it."""
-    canvas = continued(grey, width - 1)
+def _hats(canvas: Pixels, width: int, widest: int) -> tuple[Pixels, Pixels]:
+    """How far what is narrower than `width` is lighter, and darker, than what is around it.
+
+    `canvas`: the picture continued as far as the `widest` window asks for.
+    """
+    margin, spare = widest - 1, widest - width
+    grey = canvas[margin:-margin, margin:-margin]
+    canvas = canvas[spare : canvas.shape[0] - spare, spare : canvas.shape[1] - spare]
     return grey - opened(canvas, width), closed(canvas, width) - grey
 
 
@@ -60,14 +68,7 @@ def _lean(light: float, dark: float) -> float:
     return (light - dark) / max(1.0, light + dark)
 
 
-def _top_hats(canvas: Pixels, width: int) -> tuple[float, float]:
-    """How much light and how much dark is narrower than `width` within the margin of THICK.
-
-    Sums of cubes, for which little noise is nothing.
-    """
-    margin, spare = THICK[-1] - 1, THICK[-1] - width
-    inner, outer = slice(margin, -margin), slice(spare, len(canvas) - spare)
-    small, canvas = canvas[inner, inner], canvas[outer, outer]
-    hats = small - opened(canvas, width), closed(canvas, width) - small
-    light, dark = (hat.astype(np.float32).ravel() for hat in hats)
+def _strengths(light_u8: Pixels, dark_u8: Pixels) -> tuple[float, float]:
+    """How much of hats is light and how much is dark: sums of cubes, for which little noise is nothing."""
+    light, dark = (hat.astype(np.float32).ravel() for hat in (light_u8, dark_u8))
     return float(light * light @ light), float(dark * dark @ dark)
