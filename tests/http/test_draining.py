@@ -28,14 +28,14 @@ def slow_picture() -> bytes:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_is_in_flight_is_answered(published: Path, workers: int) -> None:
     picture, requests = slow_picture(), 40
-    options = ("--workers", str(workers), "--max-pending-bytes", "1000000000")
+    options = ("--workers", str(workers), "--max-pending-bytes", "1000000000", "--stop-s", "300")
     with (
         served("--artifacts", str(published), *options) as service,
         ThreadPoolExecutor(requests) as clients,
     ):
 
         def ask() -> int:
-            with httpx.Client(base_url=service.client.base_url, timeout=60) as client:
+            with httpx.Client(base_url=service.client.base_url, timeout=300) as client:
                 headers = {"Content-Type": "image/png"}
                 return client.post("/predict/digit", content=picture, headers=headers).status_code
 
@@ -44,7 +44,7 @@ def test_what_is_in_flight_is_answered(published: Path, workers: int) -> None:
         assert not all(answer.done() for answer in answers)
         service.client.close()
         service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(timeout=60) == 0
+        assert service.process.wait(timeout=300) == 0
         assert [answer.result() for answer in answers] == requests * [200]
 
 
