@@ -34,7 +34,7 @@ WARM_UP_CALLS = 3
 
 # A model that answers a full batch in so little time is run on the event loop (docs/decisions/0005).
 # Where a batch takes longer than the other, no larger ones are run: others wait for each of them.
-QUICK_S, SLOW_S = 0.002, 1.0
+QUICK_S, SLOW_S = 0.004, 1.0
 
 # The answers to a batch of few rows are no more numbers than that.
 FEW_NUMBERS = 64

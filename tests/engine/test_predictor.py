@@ -27,7 +27,7 @@ from service.engine.predictor import (
     prepared,
     read,
 )
-from service.engine.quickest import by_size, quickest, timed
+from service.engine.quickest import FIRST_CALLS, TIMED_CALLS, by_size, quickest, timed
 from service.engine.ways import torchscript_accepted
 from service.errors import DeviceUnavailable, InferenceFailed
 from tests.conftest import BASELINE, COMMITTED, CPU, Digits
@@ -214,6 +214,23 @@ def test_each_batch_size_takes_the_quickest_way() -> None:
     timings = timed(ways, torch.zeros(1, 1), BATCH_SIZES, SLOW_S)
     call = by_size(ways, quickest(timings, [False, False]))
     assert [call(torch.zeros(n, 1)).item() for n in (1, 2, 9, 64, 500)] == [2, 1, 1, 1, 1]
+
+
+def test_what_is_far_behind_is_called_twice_and_no_more() -> None:
+    calls = [0, 0]
+
+    def call(way: int, slow: bool) -> Callable[[Tensor], Tensor]:
+        def called(rows: Tensor) -> Tensor:
+            calls[way] += 1
+            if slow:
+                time.sleep(0.05)
+            return rows
+
+        return called
+
+    (timing,) = timed([call(0, slow=True), call(1, slow=False)], torch.zeros(1, 1), [1], SLOW_S)
+    assert calls == [FIRST_CALLS, TIMED_CALLS]
+    assert timing.seconds[0] >= 0.05
 
 
 def test_what_another_process_has_chosen_is_gone_by(version: Path, digits: Digits) -> None:
