@@ -5,6 +5,7 @@ output has already is skipped, so a command that was stopped goes on when it is 
 """
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,7 +37,16 @@ from service.settings import Settings, SettingsUnusable, read_settings
 
 ANSWER = "answer"  # JSON, one a picture: rows of a dataset are to be alike
 
+# Pictures that an actor gets at once: each time costs it and Ray ten milliseconds. What is under way when
+# the command is stopped is read again, so they are not many.
+BLOCK_ROWS = 8 * MAX_BATCH_ROWS
+BLOCKS_EACH = 4  # of each actor at least, where there are fewer pictures
+
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+class NoCluster(Exception):
+    """There is no cluster where RAY_ADDRESS says."""
 
 
 class Reader:
@@ -110,7 +120,7 @@ def read(
             failed += ERROR in answer
             output.write(answer)
         output.finish()
-    except (SettingsUnusable, ArtifactError, OutputUnusable, StoreUnreachable) as error:
+    except (SettingsUnusable, ArtifactError, OutputUnusable, StoreUnreachable, NoCluster) as error:
         raise typer.BadParameter(str(error)) from error
     typer.echo(f"{len(asked) - failed:,} answered in {out}, {failed:,} failed", err=True)
     raise typer.Exit(1 if failed else 0)
@@ -133,10 +143,13 @@ def _version(settings: Settings, model: str, version: int | None) -> int:
 def _answers(
     asked: Sequence[str], reader: tuple[Settings, str, int], actors: int, cpus: float, gpus: float
 ) -> Iterator[dict[str, Any]]:
-    """As they come."""
+    """As they come. Raises NoCluster."""
     if not asked:
         return
-    dataset = ray.data.from_items([{FILE: str(Path(path).absolute())} for path in asked])
+    _connect()
+    blocks = max(-(-len(asked) // BLOCK_ROWS), min(len(asked), BLOCKS_EACH * actors))
+    items = [{FILE: str(Path(path).absolute())} for path in asked]
+    dataset = ray.data.from_items(items, override_num_blocks=blocks)
     answered = dataset.map_batches(
         Reader,
         fn_constructor_args=reader,
@@ -147,9 +160,23 @@ def _answers(
         num_gpus=gpus,
     )
     named = {str(Path(path).absolute()): path for path in asked}
-    for row in answered.iter_rows():
-        answer = json.loads(row[ANSWER])
-        yield {**answer, FILE: named[answer[FILE]]}
+    for block in answered.iter_batches(batch_size=None, batch_format="numpy"):
+        for text in block[ANSWER]:
+            answer = json.loads(text)
+            yield {**answer, FILE: named[answer[FILE]]}
+
+
+def _connect() -> None:
+    """To the cluster that RAY_ADDRESS or this machine names, or else to one that is started."""
+    try:
+        ray.init(ignore_reinit_error=True)
+    except ConnectionError as error:
+        asked = "; where it asks for a token, RAY_AUTH_MODE is to be token" if _tokenless() else ""
+        raise NoCluster(f"{error}{asked}") from error
+
+
+def _tokenless() -> bool:
+    return os.environ.get("RAY_AUTH_MODE", "disabled") == "disabled"
 
 
 if __name__ == "__main__":

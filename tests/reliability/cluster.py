@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -49,6 +50,8 @@ class Cluster:
             **variables(),
             **{f"RAY_SERVE_{name}": value for name, value in serving.items()},
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_AUTH_MODE": "token",  # else Ray asks for one where a home has ~/.ray/auth_token
+            "RAY_AUTH_TOKEN": token_hex(),
             "RAY_ADDRESS": self._address,
             "OMP_NUM_THREADS": "1",
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",

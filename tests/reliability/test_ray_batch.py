@@ -1,10 +1,16 @@
-"""Many pictures, read by actors: as the service answers them, and gone on with where it was stopped."""
+"""Many pictures, read by actors: as the service answers them, gone on with when stopped, how quickly."""
 
 import json
+import signal
 import subprocess
+import time
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
+from typing import NamedTuple
 
+import psutil
 import pytest
 
 from tests.conftest import COMMITTED, ROOT, Digits, png, served
@@ -12,14 +18,18 @@ from tests.reliability.cluster import BIN, Cluster, cluster
 
 pytestmark = pytest.mark.skipif(not find_spec("ray"), reason="ray is not installed: make test-ray")
 
+Report = Callable[[str, str, str], None]
+
 PICTURES = 100
+PICTURES_LONG = 20_000
+WARM = PICTURES_LONG // 2  # by then all actors have read some
+ACTORS = (1, 2, 4)
+ROUNDS = 3
+PNG = {"Content-Type": "image/png"}
 
 
 def test_pictures_are_answered_as_by_the_service_and_once(tmp_path: Path, digits: Digits) -> None:
-    folder, out = tmp_path / "pictures", tmp_path / "answers.jsonl"
-    folder.mkdir()
-    for number, image in enumerate(digits.images_u8[:PICTURES]):
-        (folder / f"{number:03}.png").write_bytes(png(image))
+    out, folder = tmp_path / "answers.jsonl", pictures(tmp_path, digits, PICTURES)
     (folder / "none.png").write_bytes(b"no picture")
     with cluster() as ray:
         assert read(ray, folder, out) == 1
@@ -32,7 +42,7 @@ def test_pictures_are_answered_as_by_the_service_and_once(tmp_path: Path, digits
     assert "error" in first[str(folder / "none.png")]
     with served("--artifacts", str(COMMITTED), "--models", "digit") as service:
         for number in range(3):
-            picture = folder / f"{number:03}.png"
+            picture = folder / f"{number:05}.png"
             answer = service.client.post("/predict/digit", content=picture.read_bytes(), headers=PNG).json()
             found = first[str(picture)]
             assert found["digit"] == answer["digit"]
@@ -40,16 +50,126 @@ def test_pictures_are_answered_as_by_the_service_and_once(tmp_path: Path, digits
             assert found["probabilities"] == pytest.approx(answer["probabilities"], abs=1e-5)
 
 
-PNG = {"Content-Type": "image/png"}
+def test_a_cluster_that_asks_for_a_token(tmp_path: Path, digits: Digits, long: bool) -> None:
+    if not long:
+        pytest.skip("Ray tries for half a minute: make test-ray")
+    command = words(pictures(tmp_path, digits, 1), tmp_path / "answers.jsonl", actors=1)
+    with cluster() as ray:
+        environment = ray.environment | {"RAY_AUTH_MODE": "disabled", "COLUMNS": "200"}
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+        )
+    assert done.returncode == 2, done.stderr
+    assert "Failed to connect to Ray cluster" in done.stderr
+    assert "RAY_AUTH_MODE is to be token" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+class Speed(NamedTuple):
+    per_second: float
+    cpu_us: float  # a picture, of all processes
+
+
+def test_how_many_a_second(tmp_path: Path, digits: Digits, long: bool, figure: Report) -> None:
+    """From where half of the pictures are answered: starts are not in it."""
+    if not long:
+        pytest.skip("make test-ray")
+    folder = pictures(tmp_path, digits, PICTURES_LONG)
+    seen: dict[str, list[Speed]] = {}
+    with served("--artifacts", str(COMMITTED), "--models", "digit") as service, cluster() as ray:
+        url = str(service.client.base_url)
+        bulk = [f"{BIN}/python", "-m", "abacus_cli", "predict", "digit", str(folder), "--url", url]
+        for number in range(ROUNDS):
+            out = tmp_path / f"bulk-{number}.jsonl"
+            speed = timed([*bulk, "--out", str(out)], out, ray, [psutil.Process(service.process.pid)])
+            seen.setdefault("abacus predict, one service", []).append(speed)
+            for actors in ACTORS:
+                out = tmp_path / f"ray-{number}-{actors}.jsonl"
+                speed = timed(words(folder, out, actors), out, ray, ray.nodes)
+                seen.setdefault(f"deploy.ray.batch --actors {actors}", []).append(speed)
+        out = tmp_path / "killed.jsonl"
+        begun = kill_when_half(words(folder, out, actors=2), out, ray)
+        assert read(ray, folder, out) == 0
+        gone_on = answers(out)
+    for name, speeds in seen.items():
+        per_second, cpu_us = (median(values) for values in zip(*speeds, strict=True))
+        figure(
+            f"{PICTURES_LONG:,} pictures: {name}",
+            "",
+            f"{per_second:,.0f}/s, processor {cpu_us:,.0f} µs each",
+        )
+    figure(
+        "the same, killed half-way and given again",
+        "each answered once",
+        f"{len(gone_on):,} answers, {begun:,} of them from before",
+    )
+    assert len(gone_on) == PICTURES_LONG
+
+
+def pictures(tmp_path: Path, digits: Digits, count: int) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    files = [png(image) for image in digits.images_u8]
+    for number in range(count):
+        (folder / f"{number:05}.png").write_bytes(files[number % len(files)])
+    return folder
+
+
+def words(folder: Path, out: Path, actors: int) -> list[str]:
+    command = [f"{BIN}/python", "-m", "deploy.ray.batch", "digit", f"{folder}", "--out", f"{out}"]
+    return [*command, "--actors", f"{actors}", "--artifacts", f"{COMMITTED}"]
 
 
 def read(ray: Cluster, folder: Path, out: Path) -> int:
-    command = [f"{BIN}/python", "-m", "deploy.ray.batch", "digit", f"{folder}", "--out", f"{out}"]
-    command += ["--actors", "2", "--artifacts", f"{COMMITTED}"]
-    done = subprocess.run(command, cwd=ROOT, env=ray.environment, capture_output=True, timeout=120)
+    command = words(folder, out, actors=2)
+    done = subprocess.run(command, cwd=ROOT, env=ray.environment, capture_output=True, timeout=240)
     assert done.returncode in (0, 1), done.stderr.decode()
     assert b"answered in" in done.stderr
     return done.returncode
+
+
+def timed(command: list[str], out: Path, ray: Cluster, others: Sequence[psutil.Process]) -> Speed:
+    with running(command, ray) as asking:
+        roots = [psutil.Process(asking.pid), *others]
+        began = wait_for_answers(out, WARM, asking)
+        began_s, began_cpu_s = time.monotonic(), cpu_s(roots)
+        ended = wait_for_answers(out, PICTURES_LONG, asking)
+        ended_s, ended_cpu_s = time.monotonic(), cpu_s(roots)
+        assert asking.wait(60) == 0
+    count = ended - began
+    return Speed(count / (ended_s - began_s), 1e6 * (ended_cpu_s - began_cpu_s) / count)
+
+
+def kill_when_half(command: list[str], out: Path, ray: Cluster) -> int:
+    """How many were answered by then."""
+    with running(command, ray) as asking:
+        wait_for_answers(out, WARM, asking)
+        asking.send_signal(signal.SIGKILL)
+        asking.wait()
+    return len(answers(out))
+
+
+def running(command: list[str], ray: Cluster) -> subprocess.Popen[bytes]:
+    silent = subprocess.DEVNULL
+    return subprocess.Popen(command, cwd=ROOT, env=ray.environment, stdout=silent, stderr=silent)
+
+
+def wait_for_answers(out: Path, count: int, asking: subprocess.Popen[bytes]) -> int:
+    """Until there are as many; how many there are."""
+    while (found := out.read_bytes().count(b"\n") if out.exists() else 0) < count:
+        assert asking.poll() in (None, 0)
+        time.sleep(0.02)
+    return found
+
+
+def cpu_s(roots: Sequence[psutil.Process]) -> float:
+    """Of these and all that they started; none of them ends meanwhile."""
+    processes = {p.pid: p for root in roots for p in (root, *root.children(recursive=True))}
+    total = 0.0
+    for process in processes.values():
+        times = process.cpu_times()
+        total += times.user + times.system
+    return total
 
 
 def answers(out: Path) -> dict[str, dict[str, object]]:
