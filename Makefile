@@ -65,9 +65,9 @@ test-store: $(INSTALLED)  ## A store in object storage (SeaweedFS where `weed` i
 	$(PIP) --editable .[az,gs]
 	$(BIN)/pytest tests/reliability/test_remote_store.py --long $(ARGS)
 
-test-mlflow: $(INSTALLED)  ## Models of MLflow's registry, which is a folder here (installs mlflow-skinny)
-	$(PIP) --editable .[mlflow]
-	$(BIN)/pytest tests/training/test_mlflow.py $(ARGS)
+test-mlflow: $(INSTALLED)  ## Models of MLflow's registry, in a folder and behind MLflow's own server (installs mlflow)
+	$(PIP) --editable .[mlflow] mlflow
+	$(BIN)/pytest tests/training/test_mlflow*.py $(ARGS)
 
 test-onnx: $(INSTALLED)  ## Versions whose archive is ONNX (installs onnxruntime, onnx and onnxscript)
 	$(PIP) --editable .[to-onnx]
