@@ -218,7 +218,8 @@ def kill(fleet: Fleet, balancer: Balancer) -> tuple[float, float]:
 
 def report(figure: Report, name: str, stream: Stream, marks: list[tuple[str, float]]) -> None:
     for (stage, began), (_, ended) in pairwise(marks):
-        within = [r[0] for client in stream.seen for start, _, r in client if began <= start < ended]
+        # By their ends: what was under way on a service that is killed was begun in the stage before.
+        within = [r[0] for client in stream.seen for start, s, r in client if began <= start + s < ended]
         lost = Counter(status for status in within if status != 200)
         bar = f"at most {CLIENTS} lost, in flight on it" if "killed" in stage else "0 lost"
         seen = f"{lost.total()} of {len(within):,} lost in {ended - began:.0f} s"
