@@ -50,12 +50,27 @@ class Server(uvicorn.Server):
         # Another may have bound an address as well, while it was free, and have been the first to listen.
         # asyncio raises then; uvloop closes the socket and says nothing.
         with suppress(OSError):
-            await super().startup(sockets)
+            await super().startup([])
+            self.servers = await self.listen(sockets or [])
         if not all(map(is_listening, sockets or [])):
             logger.error("cannot listen on %s: others were quicker", ", ".join(map(str, addresses)))
             await self.lifespan.shutdown()
             sys.exit(STARTUP_FAILURE)
         self._on_serving()
+
+    async def listen(self, sockets: list[socket.socket]) -> list[Any]:
+        """Returns what is closed where no more connections are to be taken. Raises OSError."""
+        return [await self.take_from(listener) for listener in sockets]
+
+    async def take_from(self, listener: socket.socket) -> asyncio.AbstractServer:
+        """Take connections from it. Raises OSError."""
+        return await self.loop.create_server(self._protocol, sock=listener, backlog=self.config.backlog)
+
+    def _protocol(self) -> Protocol:
+        """Of a new connection."""
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Without uvicorn's memory of signals, which it raises once more when all is done."""

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 
+from service.connections.sharing import FILES, file_of
 from service.rollout.unloaded import SOCKETS, UNLOADED, socket_of
 
 _PREFIX = "abacus-metrics-"
@@ -37,6 +38,7 @@ class MetricsFolder:
         for gauge in self.path.glob(f"gauge_live*_{pid}.db"):
             gauge.unlink(missing_ok=True)
         socket_of(self.path, pid).unlink(missing_ok=True)
+        file_of(self.path, pid).unlink(missing_ok=True)
         self._left.append(pid)
 
     def hand_over(self, pid: int) -> None:
@@ -81,7 +83,11 @@ def _operators(path: Path) -> tuple[Path, int]:
         lock = _hold(path)
         if lock is None:
             raise FolderUnusable(f"PROMETHEUS_MULTIPROC_DIR={path}: another service uses it.")
-        for file in (*path.glob("*.db"), *path.glob(SOCKETS)):  # of a service that is gone
+        for file in (
+            *path.glob("*.db"),
+            *path.glob(SOCKETS),
+            *path.glob(FILES),
+        ):  # of a service that is gone
             file.unlink()
         shutil.rmtree(path / UNLOADED, ignore_errors=True)
     except OSError as error:

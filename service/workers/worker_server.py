@@ -5,7 +5,9 @@ import signal
 import socket
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from service.connections.sharing import Counts, SharedListeners
 from service.server import Preloaded, Server, configuration
 from service.settings import KeyContents, Settings
 from service.workers.stages import ALIVE, ASKED_TO_STOP, READY, Stage
@@ -24,7 +26,15 @@ class WorkerServer(Server):
         configured = configuration(settings, str(metrics_folder), keys, preloaded)
         super().__init__(configured, on_serving=lambda: self._say(READY))
         self._link = link
+        self._folder = metrics_folder
+        self._shared: SharedListeners | None = None
         self._stop_s = settings.stop_s
+
+    async def listen(self, sockets: list[socket.socket]) -> list[Any]:
+        self._shared = SharedListeners(sockets, Counts(self._folder), self.take_from)
+        self.server_state.connections = self._shared.held
+        await self._shared.listen()
+        return [self._shared]
 
     async def on_tick(self, counter: int) -> bool:
         if counter % 10 == 0:  # once a second
@@ -54,6 +64,8 @@ class WorkerServer(Server):
     def _obey(self, stage: Stage) -> None:
         handler = signal.getsignal(signal.SIGTERM)
         if stage == Stage.DRAIN and callable(handler):
+            if self._shared:
+                self._shared.leave()
             handler(signal.SIGTERM, None)  # `draining` has its own while the application runs
         elif stage == Stage.CUT_OFF:
             os._exit(0)
