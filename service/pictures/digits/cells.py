@@ -45,9 +45,8 @@ def without_cell_lines(ink: Image.Image, peak: int) -> Image.Image:
     within = pixels.copy()
     for turned, line in zip(_turned(within), found, strict=True):
         if line:
-            _erase(turned, line)
-    is_line = [line is not None for line in found]
-    return Image.fromarray(within) if _is_digit(within > DIGIT_LEVEL * peak, is_line) else ink
+            _erase(turned, line, DIGIT_LEVEL * peak)
+    return Image.fromarray(within) if _is_digit(within > DIGIT_LEVEL * peak, found) else ink
 
 
 def _turned(pixels: Grid) -> tuple[Grid, ...]:
@@ -83,29 +82,51 @@ def _shifts(slants: Ints, rows: Ints, height: int) -> Ints:
     return shifts
 
 
-def _erase(pixels: Pixels, line: _Line) -> None:
-    """Every pixel becomes the weaker of the two on either side, so that strokes which cross it go on."""
+def _erase(pixels: Pixels, line: _Line, level: float) -> None:
+    """Every pixel becomes the weaker of the two on either side, so that strokes which cross it go on.
+
+    Strokes that end in it, above that `level`, do so at its far side: feet and roofs lie on it.
+    """
     height, width = pixels.shape
-    first, last = line.first - FRINGE + line.shift, line.last + FRINGE + line.shift
     rows = np.arange(height)
-    after = pixels[rows, np.clip(last + 1, 0, width - 1)]
+    after = pixels[rows, _inside(line, width)]
+    first = line.first - FRINGE + line.shift
     before = np.where(first > 0, pixels[rows, np.clip(first - 1, 0, width - 1)], 0)
     columns = line.shift[:, None] + np.arange(line.first - FRINGE, line.last + FRINGE + 1)
-    inside = (columns >= 0) & (columns < width)
+    erased = (columns >= 0) & (columns < width) & ((after <= level) | (before > level))[:, None]
     across = np.broadcast_to(np.minimum(before, after)[:, None], columns.shape)
-    pixels[np.broadcast_to(rows[:, None], columns.shape)[inside], columns[inside]] = across[inside]
+    pixels[np.broadcast_to(rows[:, None], columns.shape)[erased], columns[erased]] = across[erased]
 
 
-def _is_digit(on_ink: Mask, is_line: list[bool]) -> bool:
-    """Whether what is within is large, and reaches no border but those along which a line ran."""
+def _inside(line: _Line, width: int) -> Ints:
+    """In every row, the column right inside of it."""
+    return np.clip(line.last + FRINGE + 1 + line.shift, 0, width - 1)
+
+
+def _is_digit(on_ink: Mask, lines: list[_Line | None]) -> bool:
+    """Whether what is within is large, and what was erased no stroke of it.
+
+    A digit that was cut off at the ink reaches the border across from such a stroke, along which no line
+    ran; and it touches that stroke, though strokes may stand apart where there is but one.
+    """
     if not on_ink.any():
         return False
     _, top, _, bottom = box_of(on_ink)
     if bottom - top < LEAST_SIDE * max(on_ink.shape):
         return False
-    return not any(
-        _reaches(turned) and not of_line for turned, of_line in zip(_turned(on_ink), is_line, strict=True)
-    )
+    turned = _turned(on_ink)
+    strokes = [
+        _touches(turned[side], line)
+        for side, line in enumerate(lines)
+        if line and not lines[side ^ 1] and _reaches(turned[side ^ 1])
+    ]
+    alone = sum(line is not None for line in lines) == 1
+    return not (strokes if alone else any(strokes))
+
+
+def _touches(on_ink: Mask, line: _Line) -> bool:
+    height, width = on_ink.shape
+    return bool(on_ink[np.arange(height), _inside(line, width)].any())
 
 
 def _reaches(on_ink: Mask) -> bool:

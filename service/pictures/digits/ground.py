@@ -1,7 +1,4 @@
-"""The ink of a picture: which way it stands out, how far, and what of that is only the light.
-
-Paper is rarely even: shadows, gradients, vignettes and grain are taken off first.
-"""
+"""The ink of a picture: which way it stands out, and how far."""
 
 from bisect import bisect_left
 from functools import cache
@@ -9,17 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageFilter
+from PIL import Image, ImageChops
 
-from service.pictures.digits.morphology import Pixels, border, closed, continued, pixels_of
+from service.pictures.digits.light import GROUND_SIDE, LEAST_CONTRAST, out_of_the_light
+from service.pictures.digits.morphology import border, pixels_of
 from service.pictures.digits.polarity import narrow_is_light
 
-# The longest side, in pixels, at which ink is found, and at which the ground is modelled.
-WORK_SIDE, GROUND_SIDE = 140, 32
+WORK_SIDE = 140  # pixels: the longest side at which ink is found
 
-WIDEST_STROKE = 9  # of GROUND_SIDE: whatever is narrower is ink, whatever is wider is ground
-WIDEST_AT_BORDER = 21  # likewise, along the border
-EDGE_STEP = 0.15  # of its lightest level: a ground that changes by so much from pixel to pixel has an edge
 # A flat ground: this share of the pixels within so many levels, no such share on any other between it and
 # the ink, and no such share beyond it; nor these of all pixels and of the border between it and the ink.
 FLATNESS, FLAT_SHARE, SHADOW_SHARE, LIT_SHARE = 4, 0.35, 0.10, 0.15
@@ -29,8 +23,7 @@ HALF_SHARE, BORDER_SHARE = 0.15, 0.35
 CLEAR_SHARE, STRAY_SHARE = 0.6, 0.001
 
 INK_SHARE = 0.001  # of the pixels, at the least, are ink of full strength
-LEAST_CONTRAST = 16  # grey levels; ink that stands out by less is noise
-TINY_CONTRAST = 50  # likewise, of less ink than INK_SHARE on a flat ground
+TINY_CONTRAST = 50  # grey levels, by which ink stands out that is less ink than INK_SHARE on a flat ground
 LUMA_SHARE = 0.3  # of the variance of all colours; where luma has less, ink and ground differ by colour
 
 _LEVELS = np.arange(256)
@@ -95,7 +88,7 @@ def find_ink(work: Image.Image) -> Ink:
         histogram = histogram.inverted()
     flat = _flat_ground(histogram)
     if flat is None or _in_shadow(work, histogram, flat, ink_is_light):
-        ink = _ink(ImageChops.invert(work) if ink_is_light else work)
+        ink = out_of_the_light(ImageChops.invert(work) if ink_is_light else work)
         return Ink(ink, ink_is_light, strongest(ink), False)
     ink = mapped(work, _below(flat, ink_is_light))
     peak = max(0, flat - histogram.quantile(INK_SHARE))
@@ -171,24 +164,6 @@ def _clear_polarity(histogram: _Histogram) -> bool | None:
     return lighter > darker
 
 
-def _ink(work: Image.Image) -> Image.Image:
-    """How far each pixel is darker than the ground around it."""
-    small = work.resize(scaled_size(work.size, GROUND_SIDE / max(work.size)), Image.Resampling.BOX)
-    coarse = _ground(pixels_of(small))
-    smooth = Image.fromarray(coarse).filter(ImageFilter.GaussianBlur(1))
-    ground = smooth.resize(work.size, Image.Resampling.BILINEAR)
-    if _has_edge(coarse):
-        # Beside a hard edge what is smooth is lighter than the shadow, which would be ink.
-        sharp = _ground(pixels_of(work), max(work.size) / GROUND_SIDE)
-        ground = ImageChops.darker(ground, Image.fromarray(sharp))
-    # Ink takes away a share of the light that falls on its place: in a shadow it stands out by less.
-    light = np.asarray(ground, dtype=np.float32)
-    share = np.asarray(ImageChops.subtract(ground, work), dtype=np.float32) / np.maximum(
-        light, LEAST_CONTRAST
-    )
-    return Image.fromarray((share * light.max()).astype(np.uint8))
-
-
 def _flat_ground(histogram: _Histogram) -> int | None:
     """The one grey level of a ground that is as flat as a drawing program's, or None.
 
@@ -222,30 +197,3 @@ def _in_shadow(work: Image.Image, histogram: _Histogram, level: int, reverse: bo
     if reverse:
         along = 255 - along
     return float(((along >= low) & (along < high)).mean()) >= BORDER_SHARE
-
-
-def _ground(grey: Pixels, scale: float = 1.0) -> Pixels:
-    """The ground without the dark ink: a grey closing, wider than any stroke. `scale`: over GROUND_SIDE.
-
-    It follows shadows, gradients and vignettes, and does not follow strokes. Where ink touches the
-    border there is no ground beyond it, so the border is continued outwards, closed along itself by a
-    wider filter first.
-    """
-    widest, along = round(scale * WIDEST_STROKE), round(scale * WIDEST_AT_BORDER)
-    rim = grey.copy()
-    for line in border(rim):
-        line[:] = closed(continued(line[None], along - 1), along)[0]
-    margin = widest - 1
-    canvas = continued(rim, margin)
-    canvas[margin:-margin, margin:-margin] = grey
-    return closed(canvas, widest)
-
-
-def _has_edge(coarse: Pixels) -> bool:
-    levels = coarse.astype(np.int16)
-    steps = (np.abs(np.diff(levels, axis=axis)).max(initial=0) for axis in (0, 1))
-    return bool(max(steps) > EDGE_STEP * levels.max())
-
-
-def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.pictures.digits.ground import mapped, scaled_size
+from service.pictures.digits.ground import mapped
+from service.pictures.digits.light import scaled_size
 from service.pictures.digits.morphology import Pixels, pixels_of
 
 SIDE = 28

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
 
 from service.pictures.digits.components import Components, Mask, box_of, components_of
-from service.pictures.digits.ground import LEAST_CONTRAST, mapped, strongest
+from service.pictures.digits.ground import mapped, strongest
+from service.pictures.digits.light import LEAST_CONTRAST
 from service.pictures.digits.morphology import Pixels, dilated, pixels_of
 from service.pictures.digits.printed import (
     LEAST_BESIDE_LINES,

@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from service.engine.predictor import Predictor
 from service.pictures.digits.cells import without_cell_lines
+from service.pictures.digits.ground import at_work_size, find_ink
 from service.pictures.digits.preparation import prepare
 from tests.conftest import Digits
 from tests.pictures.digits.drawings import Pixels, right_answers
@@ -13,14 +14,16 @@ from tests.pictures.digits.drawings import Pixels, right_answers
 SIDES = [48, 100, 280, 700]
 
 
-def cell(image_u8: Pixels, side: int, sides: str, aslant: float, wide: float, blur: float) -> Image.Image:
-    """Dark on grey; `aslant`, `wide` and `blur` in shares of the side, the lines 6 % inside."""
+def cell(
+    image_u8: Pixels, side: int, sides: str, aslant: float, wide: float, blur: float, near: float = 0.06
+) -> Image.Image:
+    """Dark on grey; in shares of the side, lines so `near` the border, and so much `aslant`."""
     sheet, high = Image.new("L", (side, side)), round(0.8 * side)
     digit = Image.fromarray(image_u8).resize((high, high), Image.Resampling.BICUBIC)
     sheet.paste(digit, ((side - high) // 2, (side - high) // 2))
-    near, far = (0.06 - aslant / 2) * side, (0.06 + aslant / 2) * side
+    start, end = (near - aslant / 2) * side, (near + aslant / 2) * side
     for edge in sides:
-        first, last = (near, far) if edge in "lt" else (side - 1 - near, side - 1 - far)
+        first, last = (start, end) if edge in "lt" else (side - 1 - start, side - 1 - end)
         ends = (first, 0, last, side) if edge in "lr" else (0, first, side, last)
         ImageDraw.Draw(sheet).line(ends, fill=255, width=max(1, round(wide * side)))
     return sheet.filter(ImageFilter.GaussianBlur(blur * side)).point(
@@ -78,3 +81,53 @@ def test_lines_alone_stay_for_what_tells_that_there_is_no_digit() -> None:
     for side in SIDES:
         lines = ImageOps.invert(cell(empty, side, "lrtb", 0.02, 0.03, 0))
         assert without_cell_lines(lines, 255) is lines
+
+
+@pytest.mark.parametrize("side", [40, *SIDES])
+@pytest.mark.parametrize("sides", ["l", "tb", "lrtb"])
+def test_lines_that_leave_the_picture_are_ink_from_end_to_end(sides: str, side: int) -> None:
+    """Aslant, half of each within the picture, on paper that is not evenly lit."""
+    one, empty = np.zeros((2, 28, 28), dtype=np.uint8)
+    one[6:22, 12:16] = 255
+    drawn = np.asarray(cell(one, side, sides, 0.04, 0.04, 0, near=0.01)).astype(float)
+    lines = np.asarray(cell(empty, side, sides, 0.04, 0.04, 0, near=0.01)) < 120
+    seen = Image.fromarray((drawn - np.linspace(0, 40, side)).astype(np.uint8))
+    for picture in (seen, ImageOps.invert(seen)):
+        work = at_work_size(picture)
+        ink = find_ink(work)
+        assert not ink.is_flat
+        on_line = np.asarray(Image.fromarray(lines.view(np.uint8) * np.uint8(255)).resize(work.size)) > 250
+        assert np.quantile(np.asarray(ink.image)[on_line], 0.05) > 0.3 * ink.peak
+
+
+@pytest.mark.parametrize("side", [40, *SIDES])
+@pytest.mark.parametrize("edge", ["t", "b"])
+def test_strokes_that_end_in_a_line_end_at_its_far_side(edge: str, side: int) -> None:
+    """Drawn with the foot or the roof over it."""
+    wide = max(2, round(0.06 * side))
+    at = round((0.05 if edge == "t" else 0.93) * side)
+    sheet = Image.new("L", (side, side), 200)
+    drawing = ImageDraw.Draw(sheet)
+    drawing.line((0, at, side, at), fill=60, width=max(1, wide // 2))
+    inner = at + (wide // 2 if edge == "t" else -(wide // 2))
+    drawing.line((0.3 * side, inner, 0.7 * side, inner), fill=60, width=2 * wide)
+    drawing.line((0.5 * side, inner, 0.5 * side, 0.5 * side), fill=60, width=wide)
+    for picture in (sheet, ImageOps.invert(sheet)):
+        left, top, right, bottom = prepare(picture).box
+        assert (left, right) == pytest.approx((0.3, 0.7), abs=0.08)
+        end, expected = (top, at / side - 0.04) if edge == "t" else (bottom, at / side + 0.04)
+        assert end == pytest.approx(expected, abs=0.06)
+
+
+def test_a_digit_in_two_lines_may_reach_the_border_across(digits: Digits, model: Predictor) -> None:
+    pictures = []
+    for number, image_u8 in enumerate(digits.images_u8[:20]):
+        side = (48, 100, 140, 280, 700)[number // 2 % 5]
+        picture = cell(np.zeros_like(image_u8), side, "tr", 0.02, 0.03, 0.005)
+        ink = Image.fromarray(image_u8)
+        ink = ink.crop(ink.getbbox())
+        high = round(0.7 * side)
+        ink = ink.resize((ink.width * high // ink.height, high), Image.Resampling.BICUBIC)
+        picture.paste(80, ((side - ink.width) // 3, side - high), ink)
+        pictures.append(ImageOps.invert(picture) if number % 2 else picture)
+    assert right_answers(model, pictures, digits.labels) >= len(pictures) - 1
