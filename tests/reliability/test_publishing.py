@@ -50,7 +50,7 @@ def test_publishes_under_load(
                 time.sleep(every_s)
             ended = time.monotonic()
             time.sleep(2)
-        assert service.client.get("/models/digit").json()["version"] == version
+        wait_for(lambda: service.client.get("/models/digit").json()["version"] == version)
     lost = sum(status != 200 for status, _ in stream.results())
     disorder = sum(disordered(client) for client in stream.seen)
     during = stream.p99_s(lambda t: began <= t <= ended)
