@@ -26,7 +26,7 @@ FILES = "connections_*"
 SLACK, SLACK_SHARE = 2, 1 / 8
 LEFT_ALONE_S = 0.001
 RETRY_S = 1.0  # where there is no descriptor to listen with
-LOOK_S = 1.0  # between looks which workers there are
+LOOK_S = 0.1  # between looks which workers there are
 
 MANY = 2**31  # more than there can be: of a worker that is to get no more
 
