@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -15,6 +15,12 @@ import psutil
 POLL_S = 0.01
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 15.0
+
+
+def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
+    """User and system time that they have used. Raises psutil.NoSuchProcess."""
+    times = [process.cpu_times() for process in processes]
+    return float(sum(t.user + t.system for t in times))
 
 
 class NotStarted(Exception):
@@ -89,8 +95,7 @@ class Running:
 
     def cpu_seconds(self) -> float:
         """User and system time that the processes of the tree have used."""
-        times = [process.cpu_times() for process in self._tree()]
-        return float(sum(t.user + t.system for t in times))
+        return cpu_seconds(self._tree())
 
     def peak_memory_bytes(self) -> int:
         """The sum of the processes' highest resident sets; pages that they share count in each."""

@@ -83,12 +83,9 @@ def _operators(path: Path) -> tuple[Path, int]:
         lock = _hold(path)
         if lock is None:
             raise FolderUnusable(f"PROMETHEUS_MULTIPROC_DIR={path}: another service uses it.")
-        for file in (
-            *path.glob("*.db"),
-            *path.glob(SOCKETS),
-            *path.glob(FILES),
-        ):  # of a service that is gone
-            file.unlink()
+        for files in ("*.db", SOCKETS, FILES):  # of a service that is gone
+            for file in path.glob(files):
+                file.unlink()
         shutil.rmtree(path / UNLOADED, ignore_errors=True)
     except OSError as error:
         raise FolderUnusable(

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from benchmarks.load import run_wrk
+from benchmarks.process import cpu_seconds
 from benchmarks.scenarios import MULTIPART, form
 from tests.conftest import COMMITTED, Digits, free_ports, png, served
 from tests.reliability.balanced import haproxy, is_installed, start
@@ -40,8 +41,7 @@ class Way(NamedTuple):
         for root in self.roots:
             for process in (root, *root.children(recursive=True)):
                 with suppress(psutil.NoSuchProcess):
-                    times = process.cpu_times()
-                    total += times.user + times.system
+                    total += cpu_seconds([process])
         return total
 
 

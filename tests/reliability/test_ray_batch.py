@@ -13,6 +13,7 @@ from typing import NamedTuple
 import psutil
 import pytest
 
+from benchmarks.process import cpu_seconds
 from tests.conftest import COMMITTED, ROOT, Digits, png, served
 from tests.reliability.cluster import BIN, Cluster, cluster
 
@@ -166,11 +167,7 @@ def wait_for_answers(out: Path, count: int, asking: subprocess.Popen[bytes]) -> 
 def cpu_s(roots: Sequence[psutil.Process]) -> float:
     """Of these and all that they started; none of them ends meanwhile."""
     processes = {p.pid: p for root in roots for p in (root, *root.children(recursive=True))}
-    total = 0.0
-    for process in processes.values():
-        times = process.cpu_times()
-        total += times.user + times.system
-    return total
+    return cpu_seconds(processes.values())
 
 
 def answers(out: Path) -> dict[str, dict[str, object]]:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from benchmarks.load import run_wrk
+from benchmarks.process import cpu_seconds
 from service.artifacts.store import ArtifactStore
 from tests.conftest import BASELINE, COMMITTED, Digits, png, served
 from tests.reliability.cluster import cluster
@@ -75,16 +76,11 @@ def test_one_replica_behind_the_ingress(tmp_path: Path, digits: Digits, long: bo
 
 
 def _round(asked: Asked, path: str, body: Path, fields: dict[str, str]) -> Round:
-    before = [_cpu_s(process) for process in asked.processes]
+    before = [cpu_seconds([process]) for process in asked.processes]
     load = run_wrk(asked.url + path, body, fields, CONNECTIONS, 3)
     assert not load.errors
-    spent = [_cpu_s(p) - s for p, s in zip(asked.processes, before, strict=True)]
+    spent = [cpu_seconds([p]) - s for p, s in zip(asked.processes, before, strict=True)]
     return Round(load.per_second, tuple(1000 * s / load.requests for s in spent))
-
-
-def _cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 def report(figure: Report, path: str, rounds: dict[str, list[Round]]) -> None:
