@@ -5,12 +5,12 @@ from typing import NamedTuple
 from PIL import Image
 
 from service.errors import BlankImage
-from service.pictures.digits.cells import without_cell_lines
 from service.pictures.digits.fields import field_in, is_empty_box, plate_in
 from service.pictures.digits.ground import at_work_size, find_ink, mapped, to_grey
 from service.pictures.digits.light import LEAST_CONTRAST
 from service.pictures.digits.mnist_form import Box, steps
-from service.pictures.digits.printed import without_rules
+from service.pictures.digits.printed.cells import without_cell_lines
+from service.pictures.digits.printed.rules import without_rules
 from service.pictures.digits.strokes import grouped, without_grain, without_specks
 
 MOST_FIELDS = 2  # around a digit: its box, and the plate or the frame that this is on

@@ -10,7 +10,8 @@ from service.pictures.digits.components import Components, Mask, box_of, compone
 from service.pictures.digits.ground import mapped, strongest
 from service.pictures.digits.light import LEAST_CONTRAST
 from service.pictures.digits.morphology import Pixels, dilated, pixels_of
-from service.pictures.digits.printed import (
+from service.pictures.digits.printed.beside import lines_beside
+from service.pictures.digits.printed.rules import (
     LEAST_BESIDE_LINES,
     edges_of,
     frames,
@@ -131,6 +132,7 @@ def without_specks(
     if weights.any() and not components.groups.any():
         return ink  # of one component
     weights[frames(components, weights)] = 0
+    weights[lines_beside(components, weights)] = 0
     kept = components.mask_of(weights >= max(1, SPECK_SHARE * weights.max()))
     near = dilated(kept, max(1, round(fringe / coarse))).view(np.uint8) * np.uint8(255)
     return ImageChops.darker(ink, Image.fromarray(near).resize(ink.size, Image.Resampling.NEAREST))

@@ -12,7 +12,7 @@ from service.pictures.digits.finding import STROKE
 from service.pictures.digits.ground import find_ink, strongest, to_grey
 from service.pictures.digits.light import LEAST_CONTRAST
 from service.pictures.digits.morphology import pixels_of
-from service.pictures.digits.printed import without_rules
+from service.pictures.digits.printed.rules import without_rules
 from service.pictures.digits.strokes import CLEAR_CONTRAST
 
 # Of the picture that is looked at. Of fewer rows a line of digits is enlarged; runs of ink are what the

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from service.engine.predictor import Predictor
-from service.pictures.digits.cells import without_cell_lines
 from service.pictures.digits.ground import at_work_size, find_ink
 from service.pictures.digits.preparation import prepare
+from service.pictures.digits.printed.cells import without_cell_lines
 from tests.conftest import Digits
 from tests.pictures.digits.drawings import Pixels, right_answers
 

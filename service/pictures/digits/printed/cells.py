@@ -7,7 +7,7 @@ from PIL import Image
 
 from service.pictures.digits.components import Ints, Mask, box_of
 from service.pictures.digits.morphology import Pixels, pixels_of
-from service.pictures.digits.printed import stands_free
+from service.pictures.digits.printed.rules import stands_free
 
 # Of `peak`: what is ink of a line, and what is ink of the digit.
 LINE_LEVEL, DIGIT_LEVEL = 0.15, 0.4
