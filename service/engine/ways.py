@@ -65,7 +65,9 @@ def exact_ways(model: bytes, device: torch.device, row: Tensor, several: bool) -
     plain = torch.jit.freeze(loaded())  # weights become constants
     ways = [Way(PLAIN, plain.forward)]
     if several and "aten::conv" in str(plain.graph):
-        ways.append(Way("optimized", torch.jit.optimize_for_inference(loaded()).forward))
+        optimized = torch.jit.optimize_for_inference(loaded()).forward
+        if _computes(optimized, row):
+            ways.append(Way("optimized", optimized))
     elif several:
         sparse, fused = torch.jit.freeze(loaded()), torch.jit.freeze(loaded())
         of_ink = torch.jit.script(linear_of_ink).graph
@@ -78,6 +80,16 @@ def exact_ways(model: bytes, device: torch.device, row: Tensor, several: bool) -
             if fuse_linear_layers(fused.graph, FUSED_ROWS):
                 ways.append(Way(name, fused.forward))
     return ways
+
+
+def _computes(run: Runner, row: Tensor) -> bool:
+    """Whether oneDNN can do what was handed to it: some pooling it cannot, which its first call says."""
+    try:
+        with torch.inference_mode():
+            run(row)
+    except RuntimeError:
+        return False
+    return True
 
 
 def other_forms(model: bytes, manifest: Manifest) -> Ways:

@@ -28,7 +28,7 @@ from service.engine.predictor import (
     read,
 )
 from service.engine.quickest import FIRST_CALLS, TIMED_CALLS, by_size, quickest, timed
-from service.engine.ways import torchscript_accepted
+from service.engine.ways import exact_ways, torchscript_accepted
 from service.errors import DeviceUnavailable, InferenceFailed
 from tests.conftest import BASELINE, COMMITTED, CPU, Digits
 from training.digits.digit_nets import DigitNet, softmax_mlp
@@ -50,6 +50,18 @@ def replace_model(version: Path, model: bytes) -> None:
     document = json.loads(path.read_text())
     document |= {"size_bytes": len(model), "sha256": hashlib.sha256(model).hexdigest()}
     path.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(("side", "names"), [(4, {"plain", "optimized"}), (5, {"plain"})])
+def test_what_onednn_cannot_compute_is_computed_without_it(side: int, names: set[str]) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.AdaptiveAvgPool2d(2), nn.Flatten()).eval()
+    row = torch.rand(1, 1, side, side)
+    with torchscript_accepted(), torch.inference_mode():
+        ways = exact_ways(script(net), CPU, row, several=True)
+        assert {way.name for way in ways} == names
+        for way in ways:
+            torch.testing.assert_close(way.run(row), net(row))
 
 
 def test_a_sound_version_answers(version: Path, digits: Digits) -> None:
