@@ -35,12 +35,16 @@ def net() -> nn.Module:
     return nn.Linear(2, 3).eval()
 
 
-def register(client: Any, folder: Path, *, scripted: bool, flavor: str = "pytorch") -> None:
+def register(client: Any, folder: Path, how: str, *, flavor: str = "pytorch") -> None:
     """As `mlflow.pytorch.log_model` lays it out, which mlflow-skinny cannot call: it needs pandas."""
     (folder / "data").mkdir(parents=True)
     (folder / "MLmodel").write_text(MLMODEL.format(flavor=flavor))
-    if scripted:
+    if how == "scripted":
         torch.jit.script(net()).save(folder / "data" / "model.pth")
+    elif how == "exported":
+        rows = {0: torch.export.Dim.AUTO}
+        program = torch.export.export(net(), (torch.rand(2, 2),), dynamic_shapes=(rows,))
+        torch.export.save(program, folder / "data" / "model.pt2")
     else:
         torch.save(net(), folder / "data" / "model.pth")
     client.create_model_version(NAME, folder.as_uri(), run_id=None)
@@ -51,8 +55,9 @@ def publish(out: Path, address: str, *options: str) -> Result:
     return CliRunner().invoke(cli, words)
 
 
-def test_a_torchscript_file_is_published_by_version_and_by_alias(client: Any, tmp_path: Path) -> None:
-    register(client, tmp_path / "registered", scripted=True)
+@pytest.mark.parametrize("how", ["scripted", "exported"])
+def test_a_file_is_published_by_version_and_by_alias(client: Any, tmp_path: Path, how: str) -> None:
+    register(client, tmp_path / "registered", how)
     client.set_registered_model_alias(NAME, "champion", "1")
     out = tmp_path / "models"
     for version, address in enumerate((f"models:/{NAME}/1", f"models:/{NAME}@champion"), 1):
@@ -65,7 +70,7 @@ def test_a_torchscript_file_is_published_by_version_and_by_alias(client: Any, tm
 
 
 def test_a_pickled_module_needs_trust(client: Any, tmp_path: Path) -> None:
-    register(client, tmp_path / "registered", scripted=False)
+    register(client, tmp_path / "registered", "pickled")
     out = tmp_path / "models"
     done = publish(out, f"models:/{NAME}/1")
     assert done.exit_code == 2
@@ -79,7 +84,7 @@ def test_a_pickled_module_needs_trust(client: Any, tmp_path: Path) -> None:
 def test_what_cannot_be_had_is_explained(
     client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    register(client, tmp_path / "registered", scripted=True, flavor="sklearn")
+    register(client, tmp_path / "registered", "scripted", flavor="sklearn")
     client.create_model_version(NAME, "s3://bucket/flowers", run_id=None)
     monkeypatch.setitem(sys.modules, "boto3", None)
     for address, words in (

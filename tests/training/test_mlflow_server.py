@@ -3,11 +3,12 @@
 It needs MLflow whole: mlflow-skinny has no server.
 """
 
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -15,35 +16,47 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from service.app import create_app
 from service.artifacts.store import ArtifactStore, read_manifest
-from tests.conftest import ROOT, free_ports, wait_for
+from service.settings import Settings
+from tests.conftest import ROOT, free_ports, running, wait_for
 
 pytestmark = pytest.mark.skipif(
     not (find_spec("mlflow") and find_spec("alembic")), reason="MLflow's server is not installed"
 )
 
 NAME = "flowers"
-SCRIPTED, PICKLED, EXPORTED = 1, 2, 3  # versions
+SCRIPTED, PICKLED, EXPORTED, OF_ONE_ROW = 1, 2, 3, 4  # versions
 
 # By MLflow's own means, in a process of its own: it warns of much.
 REGISTERING = f"""
 import mlflow, pandas, torch
 from mlflow.models import infer_signature
 torch.manual_seed(0)
-net, rows = torch.nn.Sequential(torch.nn.Linear(2, 3)).eval(), torch.rand(4, 2)
+net, rows = torch.nn.Sequential(torch.nn.Linear(2, 3)).eval(), torch.rand(2, 2)
 table = pandas.DataFrame(rows.numpy(), columns=["length", "width"])
 signature = infer_signature(table, net(rows).detach().numpy())
 scripted, pickled = torch.jit.script(net), dict(signature=signature, serialization_format="pickle")
-for model, how in ((scripted, pickled), (net, pickled), (net, dict(input_example=rows.numpy()))):
+default, one_row = dict(input_example=rows.numpy()), dict(input_example=rows[:1].numpy())
+for model, how in ((scripted, pickled), (net, pickled), (net, default), (net, one_row)):
     with mlflow.start_run():
         mlflow.pytorch.log_model(model, name="model", registered_model_name={NAME!r}, **how)
 mlflow.MlflowClient().set_registered_model_alias({NAME!r}, "champion", "{SCRIPTED}")
+"""
+
+# What MLflow itself answers with that version.
+ANSWERING = f"""
+import json, mlflow, numpy
+model = mlflow.pyfunc.load_model("models:/{NAME}/{EXPORTED}")
+rows = numpy.array([[0.5, 1.5], [-2, 3], [0, 0]], numpy.float32)
+print(json.dumps([rows.tolist(), model.predict(rows).tolist()]))
 """
 
 
 class Registry(NamedTuple):
     process: subprocess.Popen[bytes]
     url: str
+    files: Path
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """`python …` that asks this registry."""
@@ -64,7 +77,7 @@ class Registry(NamedTuple):
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """With three versions of a net: as TorchScript, pickled, and as torch.export writes it."""
+    """With versions of a net: as TorchScript, pickled, and twice by torch.export, as MLflow does it."""
     folder, (port,) = tmp_path_factory.mktemp("mlflow"), free_ports(1)
     words = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     words += [
@@ -77,7 +90,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         process = subprocess.Popen(
             [sys.executable, *words], cwd=folder, stdout=log, stderr=log, start_new_session=True
         )
-    one = Registry(process, f"http://127.0.0.1:{port}")
+    one = Registry(process, f"http://127.0.0.1:{port}", folder / "files")
     try:
         wait_for(lambda: _answers(one), 120)
         done = one.run("-c", REGISTERING)
@@ -114,11 +127,58 @@ def test_what_mlflow_registered_is_published(registry: Registry, tmp_path: Path)
     assert scripted.check.outputs == pickled.check.outputs
 
 
+async def test_what_log_model_writes_by_default_answers_as_in_mlflow(
+    registry: Registry, tmp_path: Path
+) -> None:
+    out = tmp_path / "models"
+    words = ["--columns", "length,width", "--output", "numbers"]  # its signature names none
+    done = registry.publish(out, f"models:/{NAME}/{EXPORTED}", *words)
+    assert done.returncode == 0, done.stderr
+    asked = registry.run("-c", ANSWERING)
+    assert asked.returncode == 0, asked.stderr
+    rows, expected = json.loads(asked.stdout)
+    given = dict(zip(("length", "width"), zip(*rows, strict=True), strict=True))
+    async with running(create_app(Settings(artifacts=out))) as client:
+        answer = await client.post(f"/predict/{NAME}", json=given)
+    assert answer.status_code == 200, answer.text
+    for one, values in zip(answer.json()["predictions"], expected, strict=True):
+        assert [one[name] for name in "012"] == pytest.approx(values, abs=1e-6)
+    card = (out / NAME / "1/report/report.md").read_text()
+    assert f"Published from MLflow's registry: {NAME} version {EXPORTED}, of run " in card
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (
+            lambda file: file.write_bytes(file.read_bytes()[:-3000]),
+            f"models:/{NAME}/{EXPORTED} is damaged: ",
+        ),
+        (Path.unlink, "has neither data/model.pth nor data/model.pt2"),
+    ],
+    ids=["cut", "gone"],
+)
+def test_a_file_that_was_spoiled_in_its_storage_is_one_line(
+    registry: Registry, tmp_path: Path, spoil: Callable[[Path], object], words: str
+) -> None:
+    whole = {file: file.read_bytes() for file in registry.files.rglob("model.pt2")}
+    try:
+        for file in whole:
+            spoil(file)
+        done = registry.publish(tmp_path / "models", f"models:/{NAME}/{EXPORTED}", "--columns", "a,b")
+    finally:
+        for file, data in whole.items():
+            file.write_bytes(data)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert words in done.stderr
+    assert not (tmp_path / "models").exists()
+
+
 @pytest.mark.parametrize(
     ("address", "words"),
     [
         (f"models:/{NAME}/{PICKLED}", "is a pickled module, which may run any code when it is read"),
-        (f"models:/{NAME}/{EXPORTED}", "what torch.export writes (model.pt2) is not read"),
+        (f"models:/{NAME}/{OF_ONE_ROW}", "reads 1 row at once, no more or less: torch.export keeps"),
         (f"models:/{NAME}/9", "not found"),
         (f"models:/{NAME}@gone", "alias gone not found"),
         ("models:/none/1", "not found"),
@@ -136,7 +196,7 @@ def test_what_cannot_be_published_is_one_line(
 def test_a_server_that_is_down_is_one_line(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
-        down = Registry(ended, f"http://127.0.0.1:{port}")
+        down = Registry(ended, f"http://127.0.0.1:{port}", tmp_path)
     done = down.publish(tmp_path / "models", f"models:/{NAME}/1")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert f"is not to be had from the registry at {down.url}" in done.stderr

@@ -11,6 +11,7 @@ from service.artifacts.manifest import Kind, Manifest, Metric
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
 from training.adoption.examples import Examples
+from training.adoption.exported_input import Row
 from training.adoption.trying import Archive, reason, tried, what_answers_are
 from training.adoption.wrapping import finished
 from training.data import DataUnavailable
@@ -29,7 +30,10 @@ YES, NO = frozenset({"1", "true", "yes"}), frozenset({"0", "-1", "false", "no"})
 
 @dataclass(frozen=True)
 class Adopted:
-    """What is said of a module. `wrap` makes the archive of it, given what comes last."""
+    """What is said of a module. `wrap` makes the archive of it, given what comes last.
+
+    `row`: how large its file says that a row is, if it does.
+    """
 
     name: str
     kind: Kind
@@ -40,7 +44,8 @@ class Adopted:
     threshold: float
     units: str
     wrap: Callable[[str], Archive]
-    origin: str = "a TorchScript file"
+    origin: str
+    row: Row | None = None
 
 
 def adopt(
@@ -52,6 +57,11 @@ def adopt(
     activation: Activation = IF_AS_GOOD,
 ) -> Manifest:
     """Publish it. Raises DataUnavailable, PublishFailed or ArtifactError."""
+    if said.row and not said.row.fits(examples.rows.shape[1:]):
+        options = "--size and --channels" if said.kind == "picture" else "--columns"
+        raise DataUnavailable(
+            f"the module reads rows of {said.row}, and is given {list(examples.rows.shape[1:])}: {options}"
+        )
     plain = said.wrap("")
     answers = tried(plain, examples.rows)
     labels = _labels(said, answers.shape[1], tell)

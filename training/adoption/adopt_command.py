@@ -64,7 +64,7 @@ Size = Annotated[
 
 @cli.command()
 def publish(
-    file: Annotated[str, typer.Argument(help="TorchScript file, or models:/NAME/3 of MLflow's registry.")],
+    file: Annotated[str, typer.Argument(help="TorchScript or torch.export; or models:/NAME/3 of MLflow.")],
     kind: Annotated[KindName, typer.Option(help="What it is asked: pictures, or rows of numbers.")],
     name: Annotated[str, typer.Option(help="Of the model: its address is /predict/NAME.")],
     labels: Annotated[Path | None, typer.Option(help="File of names of its outputs, one a line.")] = None,
@@ -91,20 +91,20 @@ def publish(
     sign: Sign = None,
     activate: Activate = None,
 ) -> None:
-    """Publish a TorchScript file that you have, whoever trained it."""
+    """Publish a file of TorchScript or torch.export that you have, whoever trained it."""
     told = list[str]()
     check_name(name)
     with errors_explained(), _options_explained(), TemporaryDirectory() as folder:
         key = SigningKey(sign) if sign else None
         names = _lines(labels)
-        path, origin = Path(file), "a TorchScript file"
+        path, origin = Path(file), ""
         if file.startswith(SCHEME):
             registered = download(file, Path(folder))
             if kind is KindName.table and not check:
                 columns = columns or ",".join(registered.columns)
             example = blank(columns, channels, size)
             path, origin = torchscript_of(registered, example, _say, trust=trust), registered.origin
-        net = read_file(path)
+        net, row = read_file(path, file)
         store = store_in(out, name, 2 * path.stat().st_size)
         if kind is KindName.picture:
             if size is None:
@@ -139,7 +139,8 @@ def publish(
             threshold=threshold,
             units=units,
             wrap=wrap,
-            origin=origin,
+            origin=origin or ("a file of torch.export" if row else "a TorchScript file"),
+            row=row,
         )
         manifest = adopt(said, examples, store, _say, key, Activation(activate, told.append))
     print_result(Console(), manifest, {})

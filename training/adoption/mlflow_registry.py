@@ -20,6 +20,7 @@ from training.adoption.torchscript_file import CODE_FAULTS, archive_of
 from training.data import DataUnavailable
 
 SCHEME = "models:/"
+EXPORTED = "model.pt2"  # what mlflow.pytorch.log_model writes unless it is told otherwise
 _PASSWORD = re.compile(r"//[^/@\s]*@")  # of an address, which MLflow's messages repeat
 _ADDRESS = re.compile(r"models:/+([^/@]+)(?:/(\d+)|@([^/@]+))")
 
@@ -106,10 +107,10 @@ def _read_mlmodel(folder: Path, address: str) -> tuple[Path, tuple[str, ...]]:
         )
     data = folder / str(flavor.get("model_data") or "data")
     file = data if data.is_file() else data / "model.pth"
+    if not file.is_file():
+        file = data / EXPORTED
     if not file.resolve().is_relative_to(folder.resolve()) or not file.is_file():
-        raise DataUnavailable(
-            f"{address:.120} has no data/model.pth; what torch.export writes (model.pt2) is not read"
-        )
+        raise DataUnavailable(f"{address:.120} has neither data/model.pth nor data/{EXPORTED}")
     return file, _columns(said.get("signature"))
 
 
@@ -122,6 +123,8 @@ def _columns(signature: Any) -> tuple[str, ...]:
 
 
 def _is_pickled(file: Path) -> bool:
+    if file.name == EXPORTED:
+        return False
     if not zipfile.is_zipfile(file):
         return True
     with zipfile.ZipFile(file) as archive:
@@ -138,7 +141,7 @@ def blank(columns: str | None, channels: int, size: int | None) -> Tensor | None
 def torchscript_of(
     registered: Registered, example: Tensor | None, tell: Callable[[str], object], *, trust: bool
 ) -> Path:
-    """Its TorchScript file; a pickled module is made one, with `trust` alone: it runs what it holds.
+    """Its file; of a pickled module one is made, with `trust` alone: that runs what it holds.
 
     Raises DataUnavailable.
     """
@@ -148,7 +151,7 @@ def torchscript_of(
     if not trust:
         raise DataUnavailable(
             f"{which} is a pickled module, which may run any code when it is read: --trust-remote-code"
-            " if you trust who registered it; a TorchScript file needs none"
+            " if you trust who registered it; neither {EXPORTED} nor a TorchScript file needs it"
         )
     try:
         module: object = torch.load(registered.file, map_location="cpu", weights_only=False)

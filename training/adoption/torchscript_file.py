@@ -1,15 +1,13 @@
-"""TorchScript files, read and made. What is pickled is never unpickled: it could run anything."""
+"""TorchScript files, read and made, and those of torch.export. What is pickled is never unpickled."""
 
 import importlib
 import io
 import pickle
-import re
 import sys
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +17,13 @@ from service.artifacts.manifest import printable
 from service.artifacts.store import MAX_MODEL_BYTES
 from service.engine.tensors import first_line
 from service.engine.ways import torchscript_accepted
+from training.adoption.exported_code import Code, code_of
+from training.adoption.exported_file import ExportUnusable, read_exported
+from training.adoption.exported_input import Row
+from training.adoption.file_kinds import ENDINGS, is_exported, why_not
 from training.adoption.trying import reason
 from training.data import DataUnavailable
 from training.publishing.archive import script
-
-EXPORT = "make a TorchScript file of the module: `python -m training export MODULE:CALLABLE`"
 
 # What code that a user has may raise, when it is imported, run or compiled.
 CODE_FAULTS = (
@@ -41,98 +41,71 @@ CODE_FAULTS = (
     ValueError,
 )
 
-# How a TorchScript file calls an operator, and whose operators are PyTorch's own.
-_OPERATORS = re.compile(r"(?<![.\w])ops\.(\w+)\.(\w+)")
-_OF_PYTORCH = frozenset(
-    {"aten", "prim", "prims", "quantized", "_quantized", "prepacked", "sparse", "mkldnn"}
-)
 
-# How files of other formats begin, or are called, and what to do with each.
-_BEGINNINGS = (
-    (b"\x89HDF", f"is HDF5, as Keras writes it, which is not PyTorch's; load it there, then {EXPORT}"),
-    (b"\x80", f"is a pickle, which could run anything when it is read; {EXPORT}"),
-)
-_ENDINGS = {
-    ".onnx": f"is ONNX, which is not read; from the module that it was made of, {EXPORT}",
-    ".safetensors": (
-        "holds weights alone, in a format that is not read: save them as a state dict"
-        f" (torch.save(safetensors.torch.load_file(FILE), 'w.pt')), then {EXPORT} --weights w.pt"
-    ),
-    ".keras": f"is Keras', which is not PyTorch's; in PyTorch, {EXPORT}",
-    ".tflite": f"is TensorFlow Lite's, which is not PyTorch's; in PyTorch, {EXPORT}",
-    ".gguf": f"holds weights alone; {EXPORT}",
-}
+class Read(NamedTuple):
+    """A module, and how large the rows are that it reads, where its file says so."""
+
+    net: nn.Module
+    row: Row | None = None
 
 
-def read_file(path: Path) -> nn.Module:
-    """The module in a TorchScript file, on the CPU, in float32, in evaluation mode.
+def read_file(path: Path, called: str) -> Read:
+    """The module in a file of TorchScript or torch.export, on the CPU, in float32, in evaluation mode.
 
-    Raises DataUnavailable, which says what the file is instead, and what to do.
+    Raises DataUnavailable, which says what the file, as it is `called`, is instead, and what to do.
     """
     try:
         size = path.stat().st_size
         if not path.is_file():
-            raise DataUnavailable(f"{path} is no regular file")
+            raise DataUnavailable(f"{called} is no regular file")
         if size > MAX_MODEL_BYTES:
-            raise DataUnavailable(f"{path} has {size:,} bytes; at most {MAX_MODEL_BYTES:,} are served")
+            raise DataUnavailable(f"{called} has {size:,} bytes; at most {MAX_MODEL_BYTES:,} are served")
         data = path.read_bytes()
     except OSError as error:
-        raise DataUnavailable(f"{path} cannot be read: {error.strerror}") from error
-    if problem := _why_not(path, data):
-        raise DataUnavailable(f"{path} {problem}")
+        raise DataUnavailable(f"{called} cannot be read: {error.strerror}") from error
+    if path.suffix.lower() == ".pt2" or is_exported(data):
+        try:
+            code = code_of(read_exported(data))
+            return Read(_for_inference(_compiled(code)), code.row)
+        except ExportUnusable as error:
+            raise DataUnavailable(f"{called} {error}") from error
+    if problem := why_not(path, data):
+        raise DataUnavailable(f"{called} {problem}")
     try:
         with torchscript_accepted():
             module: nn.Module = torch.jit.load(io.BytesIO(data), map_location="cpu")
     except (RuntimeError, ValueError) as error:
         raise DataUnavailable(
-            f"{path} cannot be loaded: {reason(error)}; write it with torch.jit.save before it is optimised"
+            f"{called} cannot be loaded: {reason(error)}; write it with torch.jit.save before it is"
+            " optimised"
         ) from error
+    return Read(_for_inference(module))
+
+
+def _compiled(code: Code) -> nn.Module:
+    """Raises ExportUnusable."""
+
+    class Program(nn.Module):
+        """Of each call its own: TorchScript gives all modules of one class the same code."""
+
+    module = Program()
+    for name, tensor in code.tensors.items():
+        module.register_buffer(name, tensor)
+    try:
+        with torchscript_accepted():
+            script_module = torch.jit.script(module)
+            script_module.define(code.source)
+    except RuntimeError as error:
+        raise ExportUnusable(f"cannot be written in TorchScript: {reason(error)}") from error
+    return script_module
+
+
+def _for_inference(module: nn.Module) -> nn.Module:
     if any(parameter.dtype != torch.float32 for parameter in module.parameters()):
         module = module.float()
     for parameter in module.parameters():  # a script has no `requires_grad_` of its own
         parameter.requires_grad_(False)
     return module.eval()
-
-
-def _why_not(path: Path, data: bytes) -> str | None:
-    if path.suffix.lower() in _ENDINGS:
-        return _ENDINGS[path.suffix.lower()]
-    for beginning, problem in _BEGINNINGS:
-        if data.startswith(beginning):
-            return problem
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError):
-        return f"is no TorchScript file; {EXPORT}"
-    inner = {name.partition("/")[2] for name in names}
-    if "constants.pkl" in inner and any(name.startswith("code/") for name in inner):
-        try:
-            return _foreign_operator(data)
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-            return f"is damaged: {first_line(error)}"
-    if "data.pkl" in inner:
-        return (
-            "is a pickled module, or a state dict (torch.save), which is never unpickled here;"
-            f" {EXPORT}, with --weights FILE for a state dict"
-        )
-    if any("serialized_exported_program" in n or "archive_format" in n for n in names):
-        return f"is of torch.export, which is not read yet; {EXPORT}"
-    return f"is a zip, and no TorchScript file; {EXPORT}"
-
-
-def _foreign_operator(data: bytes) -> str | None:
-    """Why the service, which has PyTorch alone, cannot load a TorchScript file, even if it can be here."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        for name in archive.namelist():
-            if name.endswith(".py") and "/code/" in name:
-                for library, operator in _OPERATORS.findall(archive.read(name).decode(errors="replace")):
-                    if library not in _OF_PYTORCH:
-                        return (
-                            f"needs the operator {library}::{operator}, of a library beside PyTorch,"
-                            " which the service does not load; leave it out of the module"
-                        )
-    return None
 
 
 def module_named(name: str) -> nn.Module:
@@ -171,7 +144,7 @@ def with_weights(module: nn.Module, path: Path) -> nn.Module:
 
     Raises DataUnavailable.
     """
-    if problem := _ENDINGS.get(path.suffix.lower()):
+    if problem := ENDINGS.get(path.suffix.lower()):
         raise DataUnavailable(f"--weights {path} {problem}")
     try:
         if _is_torchscript(path):
