@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from service.errors import BlankImage
@@ -11,7 +12,7 @@ from service.pictures.digits.light import LEAST_CONTRAST
 from service.pictures.digits.mnist_form import Box, steps
 from service.pictures.digits.printed.cells import without_cell_lines
 from service.pictures.digits.printed.rules import without_rules
-from service.pictures.digits.strokes import grouped, without_grain, without_specks
+from service.pictures.digits.strokes import Grouped, grouped, widened, without_grain, without_specks
 
 MOST_FIELDS = 2  # around a digit: its box, and the plate or the frame that this is on
 CLOSER_SIDE = 30  # pixels: a digit that is found smaller than it came is looked at once more, closer
@@ -79,13 +80,18 @@ def _look(picture: Image.Image, around: int = 0) -> FoundDigit:
     clear, peak = found
     is_widened = clear is not ink
     unruled = without_rules(without_cell_lines(clear, peak), peak)
-    ink, extent, coarse = _measured(unruled, peak, picture.width / ink.width)
+    ink, extent, groups = _grouped(unruled, peak, picture.width / work.width, is_widened)
+    seen = np.count_nonzero(groups.on_ink)
+    if extent and seen * groups.coarse < longest(extent) >= CLOSER_SIDE:  # of thin lines, pieces
+        wide, peak = widened(unruled, peak)
+        ink, extent, groups = _grouped(wide, peak, picture.width / work.width, True)
     x, y = picture.width / ink.width, picture.height / ink.height
-    groups = grouped(ink, peak, COARSE_STROKE if coarse or is_widened else STROKE)
     area = _area(extent) / groups.coarse**2 if extent else 0.0
     field = field_in(groups.on_ink, groups.components, area)
     if field and (within := _look_within(picture, field, ink, groups.coarse, around)):
         return within
+    if not seen and not groups.on_ink.any():
+        raise BlankImage  # nothing but dots
     if groups.components is None and extent and is_empty_box(groups.on_ink):
         raise BlankImage
     clean = without_specks(ink, peak, groups, FRINGE / x, unruled is not clear)
@@ -127,6 +133,14 @@ def _moved(digit: FoundDigit, x: int, y: int) -> FoundDigit:
     """As it is found in a part of the picture, whose upper left corner is there."""
     left, top, right, bottom = digit.box
     return digit._replace(box=(x + left, y + top, x + right, y + bottom))
+
+
+def _grouped(
+    ink: Image.Image, peak: int, scale: float, is_widened: bool
+) -> tuple[Image.Image, Box | None, Grouped]:
+    """The ink at the size at which it is measured, the extent of the digit, and its strokes."""
+    ink, extent, coarse = _measured(ink, peak, scale)
+    return ink, extent, grouped(ink, peak, COARSE_STROKE if coarse or is_widened else STROKE)
 
 
 def _measured(ink: Image.Image, peak: int, scale: float) -> tuple[Image.Image, Box | None, bool]:

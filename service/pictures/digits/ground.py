@@ -89,7 +89,7 @@ def find_ink(work: Image.Image) -> Ink:
     flat = _flat_ground(histogram)
     if flat is None or _in_shadow(work, histogram, flat, ink_is_light):
         ink = out_of_the_light(ImageChops.invert(work) if ink_is_light else work)
-        return Ink(ink, ink_is_light, strongest(ink), False)
+        return Ink(ink, ink_is_light, strongest(ink, 1), False)
     ink = mapped(work, _below(flat, ink_is_light))
     peak = max(0, flat - histogram.quantile(INK_SHARE))
     peak = peak if peak >= LEAST_CONTRAST else strongest(ink, 1)

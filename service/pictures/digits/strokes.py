@@ -72,15 +72,16 @@ def without_grain(ink: Image.Image, peak: int, is_flat: bool) -> tuple[Image.Ima
         lengths = np.sort(np.maximum(right - left, bottom - top))[::-1]
         usual = lengths[COMMON_GRAIN] if len(lengths) > COMMON_GRAIN else 0
         if lengths[0] >= max(LINE_SHARE * max(ink.size), LONGER * usual):
-            return _widened(ink, peak)
+            return widened(ink, peak)
     return (ink, peak) if is_clear else None
 
 
-def _widened(ink: Image.Image, peak: int) -> tuple[Image.Image, int]:
+def widened(ink: Image.Image, peak: int) -> tuple[Image.Image, int]:
     """Sums of three by three pixels, over the three of a line: as strong where it runs between two."""
     wide = mapped(ink.filter(ImageFilter.BoxBlur(1)), _THRICE)
     levels = pixels_of(wide)
-    return wide, int(np.quantile(levels[levels > GRAIN_LEVEL * peak], USUAL))
+    of_lines = levels[levels > GRAIN_LEVEL * peak]
+    return (wide, int(np.quantile(of_lines, USUAL))) if of_lines.size else (ink, peak)
 
 
 class Grouped(NamedTuple):

@@ -10,7 +10,7 @@ from service.engine.predictor import Predictor
 from service.errors import BlankImage
 from service.pictures.digits.preparation import prepare
 from tests.conftest import png
-from tests.pictures.digits.drawings import right_answers
+from tests.pictures.digits.drawings import answers, right_answers
 
 # In shares of the picture, from its upper left corner.
 STROKES = {
@@ -29,6 +29,7 @@ STROKES = {
     9: [[(68, 35), (55, 20), (38, 25), (35, 40), (50, 50), (65, 42), (68, 30), (66, 55), (60, 80)]],
 }
 SIZES = [(560, 1), (1000, 2), (1000, 1), (1680, 3), (2240, 4)]
+SIZES_ON_UNEVEN = [(140, 1), (280, 2), (420, 1), (420, 3), (600, 2), (900, 3), (1000, 1), (2240, 2)]
 
 
 def drawn(digit: int, side: int, width: int, ink: int = 0, finer: int = 1) -> Image.Image:
@@ -52,7 +53,7 @@ def test_thin_lines_are_read(way: str, side: int, width: int, model: Predictor) 
     assert right_answers(model, pictures, labels) == len(labels)
 
 
-@pytest.mark.parametrize(("side", "width"), [(420, 1), (420, 3), (600, 2), (900, 3)])
+@pytest.mark.parametrize(("side", "width"), SIZES_ON_UNEVEN)
 @pytest.mark.parametrize("light", ["across", "vignette"])
 def test_thin_lines_on_uneven_paper_are_read(light: str, side: int, width: int, model: Predictor) -> None:
     """Lines are gone where a picture is looked at on few pixels, and the light is not."""
@@ -63,10 +64,31 @@ def test_thin_lines_on_uneven_paper_are_read(light: str, side: int, width: int, 
         grain = np.random.default_rng(digit).normal(0, 3, (side, side))
         levels = np.asarray(drawn(digit, side, width), dtype=float)
         seen = (60 + 0.62 * levels) * falls + grain
-        picture = Image.fromarray(np.clip(seen, 0, 255).astype(np.uint8))
-        pictures.append(picture if digit % 2 else ImageOps.invert(picture))
+        pictures.append(Image.fromarray(np.clip(seen, 0, 255).astype(np.uint8)))
     labels = np.array(list(STROKES), dtype=np.uint8)
-    assert right_answers(model, pictures, labels) >= len(labels) - 1
+    for either in (pictures, [ImageOps.invert(picture) for picture in pictures]):
+        assert right_answers(model, either, labels) == len(labels)
+
+
+@pytest.mark.parametrize("side", [280, 330, 420, 560, 840])
+def test_thin_lines_in_pieces_are_read(side: int, model: Predictor) -> None:
+    """Of two pixels on the halves of halves, some are as faint as no stroke is."""
+    labels = np.array(list(STROKES), dtype=np.uint8)
+    pictures = [drawn(digit, side, 2, 40) for digit in STROKES]
+    for either in (pictures, [ImageOps.invert(picture) for picture in pictures]):
+        assert right_answers(model, either, labels) >= len(labels) - 1
+
+
+@pytest.mark.parametrize("side", [140, 250, 390, 1000, 1100])
+@pytest.mark.parametrize("apart", [28, 50, 60])
+def test_dots_of_a_pixel_are_no_digit(apart: int, side: int, model: Predictor) -> None:
+    sheet = Image.new("L", (side, side), 215)
+    for dot in range(2):
+        sheet.putpixel((70 + dot * apart, 70 + dot * apart), 0)
+    score = model.manifest.output.score
+    assert score
+    for digit, of_picture in answers(model, [sheet, ImageOps.invert(sheet)]):
+        assert digit == -1 or of_picture > score.threshold
 
 
 @pytest.mark.parametrize("deviation", [4, 8, 12, 16])
