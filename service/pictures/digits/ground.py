@@ -10,7 +10,7 @@ from PIL import Image, ImageChops
 
 from service.pictures.digits.light import GROUND_SIDE, LEAST_CONTRAST, out_of_the_light
 from service.pictures.digits.morphology import border, pixels_of
-from service.pictures.digits.polarity import narrow_is_light
+from service.pictures.digits.polarity import filling_is_light, narrow_is_light
 
 WORK_SIDE = 140  # pixels: the longest side at which ink is found
 
@@ -81,13 +81,19 @@ def find_ink(work: Image.Image) -> Ink:
     histogram = _Histogram.of(work)
     if histogram.is_even():  # lines may run between the pixels looked at
         histogram = _Histogram.of(work, 1)
-    ink_is_light = _clear_polarity(histogram)
-    if ink_is_light is None:
+    ink_is_light, filling = _clear_polarity(histogram), None
+    if ink_is_light is None or len({*_corners(work), histogram.commonest()}) > 1:
+        filling = filling_is_light(work)
+    if filling is not None:
+        ink_is_light = filling
+    elif ink_is_light is None:
         ink_is_light = narrow_is_light(work)
     if ink_is_light:
         histogram = histogram.inverted()
     flat = _flat_ground(histogram)
-    if flat is None or _in_shadow(work, histogram, flat, ink_is_light):
+    if flat is None and filling is not None:
+        flat = histogram.commonest_light()
+    if flat is None or (filling is None and _in_shadow(work, histogram, flat, ink_is_light)):
         ink = out_of_the_light(ImageChops.invert(work) if ink_is_light else work)
         return Ink(ink, ink_is_light, strongest(ink, 1), False)
     ink = mapped(work, _below(flat, ink_is_light))
@@ -140,6 +146,11 @@ class _Histogram:
     def commonest(self) -> int:
         return int(self._counts.argmax())
 
+    def commonest_light(self) -> int:
+        """Of the lighter half of the range."""
+        middle = (self.quantile(1 / self.total) + self.quantile(1)) // 2
+        return middle + int(self._counts[middle:].argmax())
+
     def below(self, level: int) -> int:
         """How many pixels are darker than this level, which may be beyond the last one."""
         return self._up_to[min(level, 256) - 1] if level > 0 else 0
@@ -162,6 +173,11 @@ def _clear_polarity(histogram: _Histogram) -> bool | None:
     if min(darker, lighter) > strays or max(darker, lighter) > most:
         return None
     return lighter > darker
+
+
+def _corners(work: Image.Image) -> tuple[int, ...]:
+    right, bottom, level = work.width - 1, work.height - 1, work.im.getpixel
+    return level((0, 0)), level((right, 0)), level((0, bottom)), level((right, bottom))
 
 
 def _flat_ground(histogram: _Histogram) -> int | None:

@@ -7,7 +7,8 @@ Strokes are narrow; shadows, lights and sheets are wide. So the top-hats of math
 import numpy as np
 from PIL import Image
 
-from service.pictures.digits.morphology import Pixels, closed, continued, opened, pixels_of
+from service.pictures.digits.components import Mask, box_of, components_of
+from service.pictures.digits.morphology import Pixels, border, closed, continued, opened, pixels_of
 
 SIDE = 32  # pixels, at which a picture is looked at
 
@@ -20,6 +21,47 @@ THIN, THICK, THIN_SHARE, SHADED_SHARE = (3, 5, 7), (9, 13), 0.2, 0.6
 # the picture's, this share of them does by more than that, in windows of so many; and so many times as far
 # as what stands out the other way.
 FAINT, LINE_SHARE, LINE, ONE_WAY = 64, 0.002, 3, 5
+
+# A digit that fills its picture has so much of both sides, and leaves so many corners to the ground. So
+# much of its ink hangs together, and no more than that of the pixels are edges, neither dark nor light.
+# What holds more of the border than that is a sheet, and what looks like holes in it is the digit.
+SIDE_SHARE, CORNERS, WHOLE_SHARE, EDGES_SHARE, SHEET_SHARE = 0.8, 2, 0.95, 0.35, 0.5
+MARGIN = 16  # one in so many pixels from the sides may be ground
+
+
+def filling_is_light(picture: Image.Image) -> bool | None:
+    """Whether a digit that fills its picture is the lighter; None where none does. `picture`: L, any size.
+
+    However wide its strokes are, it hangs together from side to side both ways, and so keeps the corners of
+    the ground apart: a ground that reached every side would not let the ink do so.
+    """
+    grey = pixels_of(picture)
+    margin = min(grey.shape) // MARGIN
+    rim = np.concatenate(border(grey[margin : len(grey) - margin, margin : grey.shape[1] - margin]))
+    low, high = int(rim.min()), int(rim.max())
+    if high - low <= FAINT or _shaded(grey) > EDGES_SHARE:
+        return None
+    light = grey > (low + high) // 2
+    return next((is_light for is_light in (False, True) if _fills(light == is_light)), None)
+
+
+def _fills(mask: Mask) -> bool:
+    left, top, right, bottom = box_of(mask)
+    if right - left < SIDE_SHARE * mask.shape[1] or bottom - top < SIDE_SHARE * len(mask):
+        return False
+    ink = mask[top:bottom, left:right]
+    if np.count_nonzero(ink[[0, 0, -1, -1], [0, -1, 0, -1]]) > 4 - CORNERS:
+        return False
+    strokes, ground = components_of(ink), components_of(~ink)
+    assert strokes  # at every side
+    assert ground  # in the corners
+    ink_u8 = ink.astype(np.uint8)
+    weights = strokes.weights(ink_u8)
+    spans = np.logical_and.reduce(strokes.at_borders())
+    if not (spans & (weights >= WHOLE_SHARE * weights.sum())).any():
+        return False
+    has_holes = not np.logical_or.reduce(ground.at_borders())[ground.groups].all()
+    return not has_holes or float(np.concatenate(border(ink_u8)).mean()) <= SHEET_SHARE
 
 
 def narrow_is_light(picture: Image.Image) -> bool:
