@@ -25,6 +25,7 @@ BEYOND = 0.06  # of the longest side of the digit, do lines reach beyond it at t
 # so far and is so far away: a stroke of a 4 is not. Of the digit's height, that of its highest component.
 LONG, BELOW, UPRIGHT_BEYOND, UPRIGHT_APART, WHOLE = 1.0, 0.1, 0.2, 0.15, 0.5
 LEAST_INK = 0.04  # of the heaviest component's, has one that tells where the digit ends
+MOST = 200  # components: more are grain, each of which were looked at for nothing
 
 
 def lines_beside(components: Components, weights: NDArray[np.float64]) -> Mask:
@@ -33,7 +34,7 @@ def lines_beside(components: Components, weights: NDArray[np.float64]) -> Mask:
     `weights`: of the components, 0 of those that count no longer.
     """
     counted: Mask = weights > LEAST_INK * weights.max()
-    if np.count_nonzero(counted) < 2:
+    if np.count_nonzero(counted) < 2 or np.count_nonzero(weights) > MOST:
         return np.zeros_like(counted)
     boxes = components.boxes()
     lines = _lines(components, weights, boxes, _longest(_around(boxes[counted])))
