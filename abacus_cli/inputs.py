@@ -1,21 +1,32 @@
-"""What a model is asked about: the files that paths name, or the rows of a CSV file."""
+"""What a model is asked about: the files that paths or a table name, or the rows of a table."""
 
-import csv
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
+from abacus_cli.table_files import STDIN, TOO_MANY, InputUnusable, is_table, rows_of, table_in
 from abacus_client import Manifest
 
-STDIN = "-"
 FILE, ROW = "file", "row"  # the column that says what an answer is about
-TOO_MANY = "more fields than the header has"
 
-
-class InputUnusable(Exception):
-    """What was given cannot be asked about."""
+# What an answer about a picture says: a column of its table that is called so is `given_…` beside it.
+_ANSWERED = frozenset(
+    {
+        "confidence",
+        "digit",
+        "error",
+        "explanation",
+        "label",
+        "model",
+        "out_of_distribution",
+        "probabilities",
+        "reason",
+        "text",
+        "top",
+        "version",
+    }
+)
 
 
 class Asked(NamedTuple):
@@ -42,17 +53,32 @@ def inputs_of(manifest: Manifest, words: Sequence[str]) -> Inputs:
     if not manifest.takes_rows:
         return pictures(words)
     if len(words) != 1:
-        raise InputUnusable(f"{manifest.name} takes the rows of one CSV file, or of standard input (-)")
-    return Inputs(ROW, _rows(manifest, words[0]), None if words[0] == STDIN else _count(words[0]))
+        raise InputUnusable(
+            f"{manifest.name} takes the rows of one CSV or Parquet file, or of standard input (-)"
+        )
+    return Inputs(ROW, _rows(manifest, words[0]), rows_of(words[0]))
 
 
 def pictures(words: Sequence[str]) -> Inputs:
-    """Files, and of folders what is in them; or paths from standard input."""
+    """Files; of folders what is in them, of tables what `file` names; or paths from standard input."""
+    asked = (one for word in words for one in _pictures(word))
     if STDIN in words:
-        paths: Iterable[str] = (path for word in words for path in _named(word))
-        return Inputs(FILE, (Asked({FILE: path}, Path(path)) for path in paths), None)
-    found = [Asked({FILE: path}, Path(path)) for word in words for path in _named(word)]
+        return Inputs(FILE, asked, None)
+    found = list(asked)
     return Inputs(FILE, found, len(found))
+
+
+def _pictures(word: str) -> Iterator[Asked]:
+    if not is_table(word):
+        yield from (Asked({FILE: path}, Path(path)) for path in _named(word))
+        return
+    with table_in(word) as table:
+        if FILE not in table.columns:
+            raise InputUnusable(f"{word} has no column {FILE}, which names pictures")
+        for record in table.records:
+            path = Path(word).parent / str(record.pop(FILE) or "")
+            beside = {f"given_{name}" if name in _ANSWERED else name: record[name] for name in record}
+            yield Asked({FILE: str(path), **beside}, path)
 
 
 def _named(word: str) -> Iterator[str]:
@@ -71,12 +97,11 @@ def _named(word: str) -> Iterator[str]:
 def _rows(manifest: Manifest, word: str) -> Iterator[Asked]:
     """Each with its number. What is no column of the model stays beside the answer."""
     numbers = {column.name for column in manifest.input.columns if column.dtype != "category"}
-    with _opened(word) as file:
-        reader = csv.DictReader(file, restkey=TOO_MANY)
-        missing = [name for name in manifest.columns if name not in (reader.fieldnames or ())]
+    with table_in(word) as table:
+        missing = [name for name in manifest.columns if name not in table.columns]
         if missing:
             raise InputUnusable(f"{word} has no column {', '.join(missing)}, which {manifest.name} takes")
-        for number, record in enumerate(reader, 1):
+        for number, record in enumerate(table.records, 1):
             sent = [*manifest.columns, *([TOO_MANY] if TOO_MANY in record else [])]
             given = {name: _value(record[name], name in numbers) for name in sent}
             yield Asked({ROW: number, **record}, given)
@@ -85,30 +110,12 @@ def _rows(manifest: Manifest, word: str) -> Iterator[Asked]:
 def _value(text: Any, is_number: bool) -> Any:
     """A number where it is one; what is none the service refuses, and says why. Nothing is missing."""
     if not isinstance(text, str):
-        return None if text is None else str(text)
+        if text is None:
+            return None
+        return float(text) if is_number and isinstance(text, int | float) else str(text)
     if not is_number:
         return text or None
     try:
         return float(text) if text.strip() else None
     except ValueError:
         return text
-
-
-def _count(word: str) -> int:
-    with _opened(word) as file:
-        return max(0, sum(1 for row in csv.reader(file) if row) - 1)
-
-
-@contextmanager
-def _opened(word: str) -> Iterator[TextIO]:
-    """Raises InputUnusable."""
-    try:
-        if word == STDIN:
-            yield sys.stdin
-        else:
-            with Path(word).open(encoding="utf-8-sig", newline="") as file:
-                yield file
-    except OSError as error:
-        raise InputUnusable(f"{word} cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputUnusable(f"{word} is no CSV file in UTF-8: {error}") from error

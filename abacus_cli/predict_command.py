@@ -8,8 +8,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from abacus_cli.bulk import Bulk, Stopped, reason
-from abacus_cli.inputs import STDIN, Inputs, InputUnusable, inputs_of
+from abacus_cli.inputs import Inputs, inputs_of
 from abacus_cli.outputs import OutputUnusable, output_to
+from abacus_cli.table_files import STDIN, InputUnusable
 from abacus_client import AbacusError, Client, InputError, Manifest
 from service.artifacts.manifest import printable
 
@@ -25,7 +26,7 @@ def predict(
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Files and folders, or one CSV file; - or none for standard input: paths, or CSV."
+            help="Files, folders and tables (CSV, Parquet); - or none for standard input: paths, or CSV."
         ),
     ] = None,
     out: Annotated[

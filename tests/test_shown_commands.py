@@ -116,7 +116,7 @@ def listed(page: Path) -> ParameterSet:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """What the pages' commands find: a checkout's models, some scans, a table."""
+    """What the pages' commands find: a checkout's models, some scans, two tables."""
     shutil.copytree(COMMITTED, tmp_path / "artifacts")
     (tmp_path / "scans").mkdir()
     for name in ("scan.png", "scans/a.png", "scans/b.png"):
@@ -126,6 +126,7 @@ def folder(tmp_path: Path) -> Path:
         row.paste(Image.open(SAMPLES[-1].with_name(f"{digit}.png")), (28 * place, 0))
     row.save(tmp_path / "number.png")
     (tmp_path / "records.csv").write_text("name,hours\nAda,4\nKurt,1\n")
+    (tmp_path / "list.csv").write_text("file,label\nscans/a.png,7\nscan.png,7\n")
     (tmp_path / "bin").mkdir()
     command = tmp_path / "bin" / "abacus"  # as an install makes it
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m abacus_cli "$@"\n')

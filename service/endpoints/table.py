@@ -62,7 +62,7 @@ class TableEndpoint(Endpoint):
         if len(document) > SMALL_BYTES:
             return None
         call.admit(self.columns.most_rows(document))
-        return self._decoded(document)
+        return self.decoded(document)
 
     async def answer(self, call: Call) -> Response:
         if call.body.media_type not in (JSON, CSV):
@@ -75,7 +75,7 @@ class TableEndpoint(Endpoint):
         else:
             call.admit(self.columns.most_rows(document))
             small = len(document) <= SMALL_BYTES
-            decoded = self._decoded(document) if small else await call.take(self._decoding(document))
+            decoded = self.decoded(document) if small else await call.take(self._decoding(document))
         return await response(call, decoded, await call.predict(decoded.rows))
 
     def operation(self) -> Operation:
@@ -93,8 +93,8 @@ class TableEndpoint(Endpoint):
             known=self._known(examples),
         )
 
-    def _decoded(self, document: bytes) -> Decoded:
-        """Raises InvalidInput or PayloadTooLarge."""
+    def decoded(self, document: bytes) -> Decoded:
+        """What a JSON document asks. Raises InvalidInput or PayloadTooLarge."""
         started = time.perf_counter()
         values, many = self.columns.values_in(document)
         return self._of_values(values, many, started)

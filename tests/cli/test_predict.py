@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import pty
 import re
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +171,8 @@ def test_rows_of_a_csv_file_keep_what_stands_beside_them(ask: Any, tmp_path: Pat
         (("digit", "x.png", "--out", "/dev/null/a.csv"), "", 2, "/dev/null/a.csv cannot be written"),
         (("digit", "x.png", "--out", "other.csv"), "", 2, "other.csv has no column 'file'"),
         (("pass", "missing.csv"), "", 2, "missing.csv cannot be read: No such file"),
-        (("pass", "a.csv", "b.csv"), "", 2, "pass takes the rows of one CSV file"),
+        (("pass", "a.csv", "b.csv"), "", 2, "pass takes the rows of one CSV or Parquet file"),
+        (("digit", "other.csv"), "", 2, "other.csv has no column file, which names pictures"),
         (("pass", "other.csv"), "", 2, "other.csv has no column hours, which pass takes"),
         (("pass",), "", 2, "- has no column hours"),
         (("nothing", "x.png"), "", 3, "nothing"),
@@ -216,6 +219,50 @@ def test_a_terminal_shows_how_far_it_is(
     assert "/s" in shown
 
 
+def test_a_table_names_pictures_and_what_stands_beside_them(ask: Any, scans: Path, tmp_path: Path) -> None:
+    (scans / "list.csv").write_text("file,label,who\n00.png,7,Ada\nmore/01.png,2,Bob\nnone.png,3,Eve\n")
+    result = ask("digit", "scans/list.csv", "--out", "answers.csv")
+    assert result.returncode == 1
+    rows = rows_in(tmp_path / "answers.csv")
+    assert [(row["file"], row["given_label"], row["who"], bool(row["error"])) for row in rows] == [
+        ("scans/00.png", "7", "Ada", False),
+        ("scans/more/01.png", "2", "Bob", False),
+        ("scans/none.png", "3", "Eve", True),
+    ]
+    assert rows[0]["digit"].isdigit()
+    assert "label" not in rows[0]
+    again = ask("digit", "scans", "--out", "answers.csv")
+    assert again.stderr.endswith("18 answered in answers.csv, 2 failed, 2 skipped\n")
+
+
+@pytest.mark.skipif(parquet is None, reason="pyarrow is not installed")
+def test_rows_and_pictures_come_from_parquet(ask: Any, scans: Path, tmp_path: Path) -> None:
+    import pyarrow
+
+    hours = {"hours": [4, None, 0.5], "day": [date(2026, 1, 2)] * 3, "mark": [math.nan, 1.0, 2.0]}
+    parquet.write_table(pyarrow.table(hours), tmp_path / "records.parquet")
+    result = ask("pass", "records.parquet")
+    assert result.returncode == 1
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(row["row"], row["day"], row["mark"], "error" in row) for row in rows] == [
+        (1, "2026-01-02", None, False),
+        (2, "2026-01-02", 1.0, True),
+        (3, "2026-01-02", 2.0, False),
+    ]
+    assert rows[0]["probability"] > 0.8
+    parquet.write_table(pyarrow.table({"file": ["00.png", "more/01.png"]}), scans / "list.parquet")
+    result = ask("digit", "scans/list.parquet")
+    assert result.returncode == 0, result.stderr
+    assert [json.loads(line)["file"] for line in result.stdout.splitlines()] == [
+        "scans/00.png",
+        "scans/more/01.png",
+    ]
+    (tmp_path / "cut.parquet").write_bytes((tmp_path / "records.parquet").read_bytes()[:-100])
+    result = ask("pass", "cut.parquet")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "cut.parquet cannot be read" in result.stderr
+
+
 @pytest.mark.skipif(parquet is None, reason="pyarrow is not installed")
 def test_parquet_has_the_same_and_is_gone_on_with(ask: Any, scans: Path, tmp_path: Path) -> None:
     assert ask("digit", "scans/more", "--out", "answers.parquet").returncode == 0
@@ -233,3 +280,5 @@ def test_parquet_says_what_it_needs(ask: Any, tmp_path: Path) -> None:
     assert result.returncode == 2
     assert result.stderr == "Error: answers.parquet needs pyarrow: pip install 'abacus-serving[parquet]'\n"
     assert list(tmp_path.iterdir()) == []
+    result = ask("pass", "records.parquet")
+    assert result.stderr == "Error: records.parquet needs pyarrow: pip install 'abacus-serving[parquet]'\n"

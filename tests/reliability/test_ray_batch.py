@@ -52,6 +52,35 @@ def test_pictures_are_answered_as_by_the_service_and_once(tmp_path: Path, digits
             assert found["probabilities"] == pytest.approx(answer["probabilities"], abs=1e-5)
 
 
+def test_a_table_of_pictures_and_one_of_rows(tmp_path: Path, digits: Digits) -> None:
+    folder = pictures(tmp_path, digits, 3)
+    (folder / "list.csv").write_text("file,label\n00000.png,7\n00001.png,2\nnone.png,3\n")
+    rows = [*(f"s{n},{n / 100}" for n in range(3_000)), "strange,many"]
+    (tmp_path / "hours.csv").write_text("\n".join(["who,hours", *rows]) + "\n")
+    seen, about = tmp_path / "seen.jsonl", tmp_path / "about.jsonl"
+    with cluster() as ray:
+        assert read(ray, folder / "list.csv", seen) == 1
+        assert read(ray, tmp_path / "hours.csv", about, model="pass") == 1
+        about.write_text("".join(about.read_text().splitlines(keepends=True)[:2_000]))  # as when stopped
+        assert read(ray, tmp_path / "hours.csv", about, model="pass") in (0, 1)
+    found = answers(seen)
+    assert [(one["given_label"], "error" in one) for _, one in sorted(found.items())] == [
+        ("7", False),
+        ("2", False),
+        ("3", True),
+    ]
+    by_row = {one["row"]: one for one in map(json.loads, about.read_text().splitlines())}
+    assert len(about.read_text().splitlines()) == len(by_row) == 3_001
+    assert "hours: " in by_row[3_001]["error"]
+    with served("--artifacts", str(COMMITTED), "--models", "pass") as service:
+        hours = [n / 100 for n in range(3_000)]
+        asked = service.client.post("/predict/pass", json={"hours": hours}).json()["predictions"]
+    for number, answer in enumerate(asked, 1):
+        one = by_row[number]
+        assert (one["who"], one["passed"]) == (f"s{number - 1}", answer["passed"])
+        assert one["probability"] == pytest.approx(answer["probability"], abs=1e-6)
+
+
 def test_a_cluster_that_asks_for_a_token(tmp_path: Path, digits: Digits, long: bool) -> None:
     if not long:
         pytest.skip("Ray tries for half a minute: make test-ray")
@@ -117,13 +146,13 @@ def pictures(tmp_path: Path, digits: Digits, count: int) -> Path:
     return folder
 
 
-def words(folder: Path, out: Path, actors: int) -> list[str]:
-    command = [f"{BIN}/python", "-m", "deploy.ray.batch", "digit", f"{folder}", "--out", f"{out}"]
+def words(folder: Path, out: Path, actors: int, model: str = "digit") -> list[str]:
+    command = [f"{BIN}/python", "-m", "deploy.ray.batch", model, f"{folder}", "--out", f"{out}"]
     return [*command, "--actors", f"{actors}", "--artifacts", f"{COMMITTED}"]
 
 
-def read(ray: Cluster, folder: Path, out: Path) -> int:
-    command = words(folder, out, actors=2)
+def read(ray: Cluster, folder: Path, out: Path, model: str = "digit") -> int:
+    command = words(folder, out, actors=2, model=model)
     done = subprocess.run(command, cwd=ROOT, env=ray.environment, capture_output=True, timeout=240)
     assert done.returncode in (0, 1), done.stderr.decode()
     assert b"answered in" in done.stderr

@@ -1,0 +1,107 @@
+"""Tables that are files: CSV or Parquet, row by row."""
+
+import csv
+import math
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+from service import installing
+
+STDIN = "-"
+TOO_MANY = "more fields than the header has"
+PARQUET = ".parquet"
+
+Record = dict[str, Any]
+
+
+class InputUnusable(Exception):
+    """What was given cannot be asked about."""
+
+
+class Table(NamedTuple):
+    columns: list[str]
+    records: Iterator[Record]
+
+
+def is_table(word: str) -> bool:
+    """As it is called."""
+    return Path(word).suffix.lower() in (".csv", PARQUET)
+
+
+@contextmanager
+def table_in(word: str) -> Iterator[Table]:
+    """Of CSV each value is text; of Parquet what JSON has too, else text. Raises InputUnusable."""
+    if Path(word).suffix.lower() == PARQUET:
+        file = _parquet(word)
+        yield Table(list(file.schema_arrow.names), map(_plain, _records(file, word)))
+        return
+    with _opened(word) as text:
+        reader = csv.DictReader(text, restkey=TOO_MANY)
+        yield Table(list(reader.fieldnames or ()), iter(reader))
+
+
+def rows_of(word: str) -> int | None:
+    """How many; None where that is not known before they are read. Raises InputUnusable."""
+    if word == STDIN:
+        return None
+    if Path(word).suffix.lower() == PARQUET:
+        return int(_parquet(word).metadata.num_rows)
+    with _opened(word) as file:
+        return max(0, sum(1 for row in csv.reader(file) if row) - 1)
+
+
+@contextmanager
+def _opened(word: str) -> Iterator[TextIO]:
+    """Raises InputUnusable."""
+    try:
+        if word == STDIN:
+            yield sys.stdin
+        else:
+            with Path(word).open(encoding="utf-8-sig", newline="") as file:
+                yield file
+    except OSError as error:
+        raise InputUnusable(f"{word} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputUnusable(f"{word} is no CSV file in UTF-8: {error}") from error
+
+
+def _parquet(word: str) -> Any:
+    """Raises InputUnusable."""
+    if not find_spec("pyarrow"):
+        raise InputUnusable(f"{word} needs pyarrow: {installing('parquet')}")
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        return parquet.ParquetFile(word)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise InputUnusable(f"{word} cannot be read: {error}") from error
+
+
+def _records(file: Any, word: str) -> Iterator[Record]:
+    """Raises InputUnusable."""
+    import pyarrow
+
+    try:
+        for batch in file.iter_batches():
+            yield from batch.to_pylist()
+    except (OSError, pyarrow.ArrowException) as error:
+        raise InputUnusable(f"{word} cannot be read: {error}") from error
+
+
+def _plain(record: Record) -> Record:
+    return {name: _value(value) for name, value in record.items()}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Iterable):
+        raise InputUnusable(f"a cell holds {type(value).__name__}, and one value is read")
+    return str(value)
