@@ -23,8 +23,9 @@ PLATE_RECTANGULAR = 0.92  # so much of its box is a plate
 # narrow, and so many times as far from both sides as from what is above or below.
 MOST_HOLES, FILLED, NARROW, ASIDE = 2, 0.7, 0.5, 1.5
 # An empty box is about as wide as it is high, at least; its sides are off straight lines by no more than
-# that, over their length, which those of a square zero are not; and so near to them is all of its ink.
-SQUARE, STRAIGHT, SIDE_OF_BOX = 0.8, 0.025, 0.22
+# that, over their length, which those of a square zero are not; so near to them is all of its ink, and so
+# much of them may be gaps.
+SQUARE, STRAIGHT, SIDE_OF_BOX, MOST_GAPS = 0.8, 0.025, 0.22, 0.4
 GROUP_SIDE = 56  # pixels, at which a plate is looked for
 LEAST_LOOKED_AT = 8  # of these, of a picture's shorter side
 
@@ -82,7 +83,7 @@ def plate_in(work: Image.Image) -> Box | None:
 
 
 def is_empty_box(on_ink: Mask) -> bool:
-    """Whether ink of one component is a box with nothing in it; one that is higher than wide may be a 0."""
+    """Whether ink is a box with nothing in it, but for gaps; one that is higher than wide may be a 0."""
     left, top, right, bottom = box_of(on_ink)
     height, width = bottom - top, right - left
     if width < SQUARE * height or min(height, width) < LEAST_LOOKED_AT:
@@ -95,12 +96,15 @@ def is_empty_box(on_ink: Mask) -> bool:
 
 
 def _is_straight(mask: Mask) -> bool:
-    """Its upper edge, but for the ends."""
+    """Its upper edge, but for the ends and gaps."""
     ends = max(1, mask.shape[1] // 16)
-    levels = mask[:, ends:-ends].argmax(axis=0)
-    columns = np.arange(len(levels))
-    line = np.polynomial.Polynomial.fit(columns, levels, 1)(columns)
-    return bool(np.abs(levels - line).max() <= max(1.0, STRAIGHT * len(levels)))
+    levels = mask[: len(mask) // 2, ends:-ends]
+    columns = np.flatnonzero(levels.any(axis=0))
+    if len(columns) < (1 - MOST_GAPS) * levels.shape[1]:
+        return False
+    along = levels[:, columns].argmax(axis=0)
+    line = np.polynomial.Polynomial.fit(columns, along, 1)(columns)
+    return bool(np.abs(along - line).max() <= max(1.0, STRAIGHT * levels.shape[1]))
 
 
 class _Rectangle(NamedTuple):

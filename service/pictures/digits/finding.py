@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from service.errors import BlankImage
+from service.pictures.digits.components import box_of
 from service.pictures.digits.fields import field_in, is_empty_box, plate_in
 from service.pictures.digits.ground import at_work_size, find_ink, mapped, to_grey
 from service.pictures.digits.light import LEAST_CONTRAST
@@ -17,6 +18,8 @@ from service.pictures.digits.strokes import Grouped, grouped, widened, without_g
 MOST_FIELDS = 2  # around a digit: its box, and the plate or the frame that this is on
 CLOSER_SIDE = 30  # pixels: a digit that is found smaller than it came is looked at once more, closer
 AMPLE_SIDE = 60  # likewise: of twice as many as are needed, half say as much with less of the noise
+
+WITHIN_BOX = 0.5  # of how far a box stands out, does a digit of the other polarity that is in it
 
 COARSE = 16  # pixels: a digit that came with fewer has levels that say where its strokes run
 
@@ -64,13 +67,15 @@ def find(picture: Image.Image) -> FoundDigit:
     return digit
 
 
-def _look(picture: Image.Image, around: int = 0) -> FoundDigit:
+def _look(picture: Image.Image, around: int = 0, is_turned: bool = False) -> FoundDigit:
     """Find the digit at work size, or within its field. Raises BlankImage.
 
-    `around`: so many fields.
+    `around`: so many fields. `is_turned`: what stands out more is but a box, or lines.
     """
     work = to_grey(at_work_size(picture))
-    ink, ink_is_light, peak, is_flat = find_ink(work)
+    found_ink = find_ink(work).turned(work) if is_turned else find_ink(work)
+    ink, ink_is_light, peak, *_ = found_ink
+    is_flat, may_turn = found_ink.is_flat, found_ink.beyond >= WITHIN_BOX * peak
     if not is_flat and (within := _look_within(picture, plate_in(work), work, 1, around)):
         return within
     if peak < LEAST_CONTRAST:
@@ -92,16 +97,42 @@ def _look(picture: Image.Image, around: int = 0) -> FoundDigit:
         return within
     if not seen and not groups.on_ink.any():
         raise BlankImage  # nothing but dots
-    if groups.components is None and extent and is_empty_box(groups.on_ink):
+    turned = _look_turned(picture, around) if may_turn else None
+    if turned and _is_amid(turned, groups, (groups.coarse * x, groups.coarse * y)):
+        return turned
+    if extent and is_empty_box(groups.on_ink):
         raise BlankImage
     clean = without_specks(ink, peak, groups, FRINGE / x, unruled is not clear)
     if clean is not ink:
         extent = extent_of(clean, peak)
-    if not extent:
-        raise BlankImage  # nothing but lines
+    if not extent:  # nothing but lines
+        if turned:
+            return turned
+        raise BlankImage
     left, top, right, bottom = extent
     box = (left * x, top * y, right * x, bottom * y)
     return FoundDigit(clean, extent, ink_is_light, peak, box, clean is not ink)
+
+
+def _look_turned(picture: Image.Image, around: int) -> FoundDigit | None:
+    """Find a digit of the other polarity, or None."""
+    try:
+        return _look(picture, around, is_turned=True)
+    except BlankImage:
+        return None
+
+
+def _is_amid(digit: FoundDigit, groups: Grouped, scale: tuple[float, float]) -> bool:
+    """Whether ink is all around it, and nowhere in its box. `scale`: pixels of the picture in one."""
+    if not groups.on_ink.any():
+        return False
+    start, end = (
+        [round(edge / size) for edge, size in zip(edges, scale, strict=True)]
+        for edges in (digit.box[:2], digit.box[2:])
+    )
+    left, top, right, bottom = box_of(groups.on_ink)
+    is_inside = left < start[0] and top < start[1] and end[0] < right and end[1] < bottom
+    return is_inside and not groups.on_ink[start[1] : end[1], start[0] : end[0]].any()
 
 
 def _area(box: Box) -> int:

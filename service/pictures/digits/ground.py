@@ -67,13 +67,26 @@ def at_work_size(picture: Image.Image) -> Image.Image:
 class Ink(NamedTuple):
     """How far each pixel stands out from the ground around it, which way, and its strength.
 
-    `peak` is the level of full ink, were there only so little of it as INK_SHARE. `is_flat`: the ground is.
+    `peak` is the level of full ink, were there only so little of it as INK_SHARE. `ground`: its grey level
+    where it is flat; `beyond`: there, how far so much stands out the other way.
     """
 
     image: Image.Image
     is_light: bool
     peak: int
-    is_flat: bool
+    ground: int | None = None
+    beyond: int = 0
+
+    @property
+    def is_flat(self) -> bool:
+        return self.ground is not None
+
+    def turned(self, work: Image.Image) -> "Ink":
+        """What stands out the other way from a flat ground. `work`: the picture that it was found in."""
+        ground = self.ground or 0
+        is_light = not self.is_light
+        image = mapped(work, _below(255 - ground if is_light else ground, is_light))
+        return Ink(image, is_light, self.beyond, ground)
 
 
 def find_ink(work: Image.Image) -> Ink:
@@ -95,13 +108,14 @@ def find_ink(work: Image.Image) -> Ink:
         flat = histogram.commonest_light()
     if flat is None or (filling is None and _in_shadow(work, histogram, flat, ink_is_light)):
         ink = out_of_the_light(ImageChops.invert(work) if ink_is_light else work)
-        return Ink(ink, ink_is_light, strongest(ink, 1), False)
+        return Ink(ink, ink_is_light, strongest(ink, 1))
     ink = mapped(work, _below(flat, ink_is_light))
     peak = max(0, flat - histogram.quantile(INK_SHARE))
     peak = peak if peak >= LEAST_CONTRAST else strongest(ink, 1)
     if peak < LEAST_CONTRAST and (tiny := int(pixels_of(ink).max())) >= TINY_CONTRAST:
         peak = tiny  # on a flat ground a digit may be as small as a speck is elsewhere
-    return Ink(ink, ink_is_light, peak, True)
+    beyond = histogram.quantile(1 - INK_SHARE) - flat
+    return Ink(ink, ink_is_light, peak, 255 - flat if ink_is_light else flat, beyond)
 
 
 def mapped(grey: Image.Image, table: list[int]) -> Image.Image:

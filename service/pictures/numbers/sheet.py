@@ -38,7 +38,7 @@ class Sheet(NamedTuple):
 def sheet_of(picture: Image.Image) -> Sheet:
     """`picture`: L or RGB, any size and polarity. Raises BlankImage."""
     picture.load()
-    ink, _, peak, _ = find_ink(to_grey(_at_work_size(picture)))
+    ink, _, peak, *_ = find_ink(to_grey(_at_work_size(picture)))
     if peak < LEAST_CONTRAST or (peak < CLEAR_CONTRAST and _is_grain(ink)):
         raise BlankImage
     ink = without_rules(ink, peak)

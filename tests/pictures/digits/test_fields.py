@@ -49,6 +49,18 @@ def aslant(ink: Image.Image, side: int, inset: float) -> Image.Image:
     return with_digit(box, ink, inset + 0.03)
 
 
+def of_the_other_polarity(inset: float) -> Drawn:
+    """A light box around dark ink on grey, or a light frame at the border."""
+
+    def drawn(ink: Image.Image, side: int, of_digit: float) -> Image.Image:
+        sheet = Image.new("L", (side, side), 140)
+        box = corners(side, inset if inset < of_digit else of_digit)
+        ImageDraw.Draw(sheet).rectangle(box, outline=255, width=max(1, side // 40))
+        return with_digit(sheet, ink, of_digit + 0.025, 20)
+
+    return drawn
+
+
 def on_plate(ground: int, plate: int, ink_level: int) -> Drawn:
     def drawn(ink: Image.Image, side: int, inset: float) -> Image.Image:
         sheet = Image.new("L", (side, side), ground)
@@ -63,6 +75,8 @@ FIELDS: dict[str, Drawn] = {
     "box of 4 %": in_box(0.04),
     "box of 8 %": in_box(0.08),
     "box aslant": aslant,
+    "light box": of_the_other_polarity(1),
+    "light frame": of_the_other_polarity(0),
     "plate": on_plate(0, 255, 0),
     "plate on grey": on_plate(90, 250, 20),
 }
@@ -123,6 +137,22 @@ def test_only_a_box_with_straight_sides_is_empty(side: int) -> None:
     picture = in_box(0.04)(Image.new("L", (1, 1)), side, 0.2)
     with pytest.raises(BlankImage):
         prepare(picture)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_box_that_has_gaps_may_be_empty(side: int) -> None:
+    """One that lacks a side is none."""
+    whole = in_box(0.04)(Image.new("L", (1, 1)), side, 0.2)
+    gap = (round(0.4 * side), round(0.6 * side))
+    for box in ((gap[0], 0, gap[1], side), (0, gap[0], side // 2, gap[1])):
+        picture = whole.copy()
+        picture.paste(255, box)
+        for either in (picture, ImageOps.invert(picture)):
+            with pytest.raises(BlankImage):
+                prepare(either)
+    picture = whole.copy()
+    picture.paste(255, (round(0.3 * side), 0, round(0.7 * side), side // 2))
+    assert prepare(picture).pixels
 
 
 def zero(side: int, within: str) -> Image.Image:
