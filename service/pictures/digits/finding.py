@@ -11,6 +11,7 @@ from service.pictures.digits.fields import field_in, is_empty_box, plate_in
 from service.pictures.digits.ground import at_work_size, find_ink, mapped, to_grey
 from service.pictures.digits.light import LEAST_CONTRAST
 from service.pictures.digits.mnist_form import Box, steps
+from service.pictures.digits.morphology import pixels_of
 from service.pictures.digits.printed.cells import without_cell_lines
 from service.pictures.digits.printed.rules import without_rules
 from service.pictures.digits.strokes import Grouped, grouped, widened, without_grain, without_specks
@@ -29,6 +30,10 @@ FRINGE = 1.5
 # Level of a stroke, over that of full ink. Of few pixels, two share what runs between them; and of thin
 # lines, some are fainter than others.
 STROKE, COARSE_STROKE = 0.25, 0.12
+
+# Of thin lines, whose groups have no more than so many times the pixels that the digit is long, only pieces
+# are left where so much is in none.
+THIN, MOST_LOST = 2.2, 0.15
 
 
 class FoundDigit(NamedTuple):
@@ -87,7 +92,8 @@ def _look(picture: Image.Image, around: int = 0, is_turned: bool = False) -> Fou
     unruled = without_rules(without_cell_lines(clear, peak), peak)
     ink, extent, groups = _grouped(unruled, peak, picture.width / work.width, is_widened)
     seen = np.count_nonzero(groups.on_ink)
-    if extent and seen * groups.coarse < longest(extent) >= CLOSER_SIDE:  # of thin lines, pieces
+    is_thin = extent and seen * groups.coarse < THIN * longest(extent) >= THIN * CLOSER_SIDE
+    if is_thin and _is_in_pieces(unruled, peak, groups, -(-max(unruled.size) // max(ink.size))):
         wide, peak = widened(unruled, peak)
         ink, extent, groups = _grouped(wide, peak, picture.width / work.width, True)
     x, y = picture.width / ink.width, picture.height / ink.height
@@ -174,6 +180,15 @@ def _grouped(
     return ink, extent, grouped(ink, peak, COARSE_STROKE if coarse or is_widened else STROKE)
 
 
+def _is_in_pieces(ink: Image.Image, peak: int, groups: Grouped, halved: int) -> bool:
+    """Whether much of what is ink for certain is in no stroke of its groups.
+
+    `halved`: 2 where these are of half of its pixels, otherwise 1.
+    """
+    shares = pixels_of(_for_certain(ink, peak).reduce(halved * groups.coarse))
+    return bool(shares[~groups.on_ink].sum(dtype=int) > MOST_LOST * shares.sum(dtype=int))
+
+
 def _measured(ink: Image.Image, peak: int, scale: float) -> tuple[Image.Image, Box | None, bool]:
     """The ink, halved where it is ample; the extent of the digit; and whether it came with few pixels.
 
@@ -193,8 +208,12 @@ def _measured(ink: Image.Image, peak: int, scale: float) -> tuple[Image.Image, B
 def extent_of(ink: Image.Image, peak: int) -> Box | None:
     """The box of what is ink for certain, if anything is."""
     x, y, *_ = around = ink.getbbox() or (0, 0, *ink.size)
-    box = mapped(ink.crop(around), steps(0.4 * peak, 0.4 * peak + 1)).getbbox()
+    box = _for_certain(ink.crop(around), peak).getbbox()
     return (x + box[0], y + box[1], x + box[2], y + box[3]) if box else None
+
+
+def _for_certain(ink: Image.Image, peak: int) -> Image.Image:
+    return mapped(ink, steps(0.4 * peak, 0.4 * peak + 1))
 
 
 def _look_closer(picture: Image.Image, digit: FoundDigit) -> FoundDigit:
