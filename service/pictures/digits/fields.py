@@ -82,9 +82,12 @@ def plate_in(work: Image.Image) -> Box | None:
     return coarse * left, coarse * top, min(work.width, coarse * right), min(work.height, coarse * bottom)
 
 
-def is_empty_box(on_ink: Mask) -> bool:
-    """Whether ink is a box with nothing in it, but for gaps; one that is higher than wide may be a 0."""
-    left, top, right, bottom = box_of(on_ink)
+def is_empty_box(on_ink: Mask, around: Box) -> bool:
+    """Whether ink is a box with nothing in it, but for gaps; one that is higher than wide may be a 0.
+
+    `around`: the box around what is ink for certain.
+    """
+    left, top, right, bottom = around
     height, width = bottom - top, right - left
     if width < SQUARE * height or min(height, width) < LEAST_LOOKED_AT:
         return False

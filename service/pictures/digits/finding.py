@@ -14,6 +14,7 @@ from service.pictures.digits.mnist_form import Box, steps
 from service.pictures.digits.morphology import pixels_of
 from service.pictures.digits.printed.cells import without_cell_lines
 from service.pictures.digits.printed.rules import without_rules
+from service.pictures.digits.printed.through import may_run_through, without_line_through
 from service.pictures.digits.strokes import Grouped, grouped, widened, without_grain, without_specks
 
 MOST_FIELDS = 2  # around a digit: its box, and the plate or the frame that this is on
@@ -93,9 +94,12 @@ def _look(picture: Image.Image, around: int = 0, is_turned: bool = False) -> Fou
     ink, extent, groups = _grouped(unruled, peak, picture.width / work.width, is_widened)
     seen = np.count_nonzero(groups.on_ink)
     is_thin = extent and seen * groups.coarse < THIN * longest(extent) >= THIN * CLOSER_SIDE
+    drawn = unruled
     if is_thin and _is_in_pieces(unruled, peak, groups, -(-max(unruled.size) // max(ink.size))):
-        wide, peak = widened(unruled, peak)
-        ink, extent, groups = _grouped(wide, peak, picture.width / work.width, True)
+        is_widened, (drawn, peak) = True, widened(unruled, peak)
+        ink, extent, groups = _grouped(drawn, peak, picture.width / work.width, is_widened)
+    if extent and (uncrossed := _uncrossed(drawn, peak, groups, extent)):
+        ink, extent, groups = _grouped(uncrossed, peak, picture.width / work.width, is_widened)
     x, y = picture.width / ink.width, picture.height / ink.height
     area = _area(extent) / groups.coarse**2 if extent else 0.0
     field = field_in(groups.on_ink, groups.components, area)
@@ -106,7 +110,7 @@ def _look(picture: Image.Image, around: int = 0, is_turned: bool = False) -> Fou
     turned = _look_turned(picture, around) if may_turn else None
     if turned and _is_amid(turned, groups, (groups.coarse * x, groups.coarse * y)):
         return turned
-    if extent and is_empty_box(groups.on_ink):
+    if extent and is_empty_box(groups.on_ink, _coarse_box(extent, groups.coarse)):
         raise BlankImage
     clean = without_specks(ink, peak, groups, FRINGE / x, unruled is not clear)
     if clean is not ink:
@@ -118,6 +122,17 @@ def _look(picture: Image.Image, around: int = 0, is_turned: bool = False) -> Fou
     left, top, right, bottom = extent
     box = (left * x, top * y, right * x, bottom * y)
     return FoundDigit(clean, extent, ink_is_light, peak, box, clean is not ink)
+
+
+def _uncrossed(ink: Image.Image, peak: int, groups: Grouped, extent: Box) -> Image.Image | None:
+    """Without a line that runs through the digit, or beneath it; None where none does."""
+    direction = may_run_through(groups.on_ink, _coarse_box(extent, groups.coarse))
+    return without_line_through(ink, peak, direction) if direction else None
+
+
+def _coarse_box(box: Box, coarse: int) -> Box:
+    left, top, right, bottom = box
+    return left // coarse, top // coarse, -(-right // coarse), -(-bottom // coarse)
 
 
 def _look_turned(picture: Image.Image, around: int) -> FoundDigit | None:

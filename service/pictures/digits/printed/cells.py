@@ -23,7 +23,7 @@ LEAST_SIDE = 0.3  # of the picture's longest side, of a digit within its lines
 Grid = TypeVar("Grid", Pixels, Mask)
 
 
-class _Line(NamedTuple):
+class Line(NamedTuple):
     """It runs through columns `first` to `last`, shifted by `shift [height]` in each row."""
 
     first: int
@@ -45,7 +45,7 @@ def without_cell_lines(ink: Image.Image, peak: int) -> Image.Image:
     within = pixels.copy()
     for turned, line in zip(_turned(within), found, strict=True):
         if line:
-            _erase(turned, line, DIGIT_LEVEL * peak)
+            erase(turned, line, DIGIT_LEVEL * peak)
     return Image.fromarray(within) if _is_digit(within > DIGIT_LEVEL * peak, found) else ink
 
 
@@ -54,7 +54,7 @@ def _turned(pixels: Grid) -> tuple[Grid, ...]:
     return pixels.T, pixels[::-1].T, pixels, pixels[:, ::-1]
 
 
-def _line_at_left(on_ink: Mask) -> _Line | None:
+def _line_at_left(on_ink: Mask) -> Line | None:
     """Of all slants, the one along which most columns are covered; part may lie beyond the border."""
     height, width = on_ink.shape
     reach, ring = max(1, round(SLANT * height / 2)), round(RING * width)
@@ -73,7 +73,7 @@ def _line_at_left(on_ink: Mask) -> _Line | None:
     if not len(places) or places[-1] - places[0] >= WIDEST * width:
         return None
     shift = _shifts(slants[best], np.arange(height), height)
-    return _Line(int(places[0]), max(int(places[0]), int(places[-1]) - 1), shift)
+    return Line(int(places[0]), max(int(places[0]), int(places[-1]) - 1), shift)
 
 
 def _shifts(slants: Ints, rows: Ints, height: int) -> Ints:
@@ -82,7 +82,7 @@ def _shifts(slants: Ints, rows: Ints, height: int) -> Ints:
     return shifts
 
 
-def _erase(pixels: Pixels, line: _Line, level: float) -> None:
+def erase(pixels: Pixels, line: Line, level: float) -> None:
     """Every pixel becomes the weaker of the two on either side, so that strokes which cross it go on.
 
     Strokes that end in it, above that `level`, do so at its far side: feet and roofs lie on it.
@@ -98,12 +98,12 @@ def _erase(pixels: Pixels, line: _Line, level: float) -> None:
     pixels[np.broadcast_to(rows[:, None], columns.shape)[erased], columns[erased]] = across[erased]
 
 
-def _inside(line: _Line, width: int) -> Ints:
+def _inside(line: Line, width: int) -> Ints:
     """In every row, the column right inside of it."""
     return np.clip(line.last + FRINGE + 1 + line.shift, 0, width - 1)
 
 
-def _is_digit(on_ink: Mask, lines: list[_Line | None]) -> bool:
+def _is_digit(on_ink: Mask, lines: list[Line | None]) -> bool:
     """Whether what is within is large, and what was erased no stroke of it.
 
     A digit that was cut off at the ink reaches the border across from such a stroke, along which no line
@@ -124,7 +124,7 @@ def _is_digit(on_ink: Mask, lines: list[_Line | None]) -> bool:
     return not (strokes if alone else any(strokes))
 
 
-def _touches(on_ink: Mask, line: _Line) -> bool:
+def _touches(on_ink: Mask, line: Line) -> bool:
     height, width = on_ink.shape
     return bool(on_ink[np.arange(height), _inside(line, width)].any())
 

@@ -1,0 +1,103 @@
+"""A straight line that hangs together with a digit: it runs through or beneath it, and beyond it."""
+
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from service.pictures.digits.components import Box, Mask, box_of
+from service.pictures.digits.morphology import pixels_of
+from service.pictures.digits.printed.cells import DIGIT_LEVEL, LINE_LEVEL, Line, erase
+
+Direction = Literal["level", "upright"]
+
+# Of its length: so much of a line stands alone at both ends, is so wide at the most, and strays so far; and
+# so much of it is ink.
+TIP, WIDEST, SLANT, COVER = 0.05, 0.07, 0.05, 0.95
+# It is so many times as long as the digit's longest side, which is so much of it at the least; beyond that,
+# at both ends, it reaches so much of that side. One that is upright, as a stroke of a 4 may be, reaches
+# farther; and of the width of the digit's strokes, it has so much at the most.
+LONG, LEAST_DIGIT, BEYOND, UPRIGHT_BEYOND, THIN = 1.1, 0.25, 0.12, 0.25, 0.6
+
+
+def may_run_through(on_ink: Mask, box: Box) -> Direction | None:
+    """Which way a line may do so: at both ends of the ink, which is within that box, there is little else.
+
+    Nearly free of cost.
+    """
+    left, top, right, bottom = box
+    if right - left >= LONG * (bottom - top) and _has_tips(on_ink.T, left, right):
+        return "level"
+    if right - left >= LEAST_DIGIT * (bottom - top) and _has_tips(on_ink, top, bottom):
+        return "upright"
+    return None
+
+
+def _has_tips(on_ink: Mask, start: int, end: int) -> bool:
+    """Whether it is narrow in two rows, near the first and the last, and about above each other."""
+    length = end - start
+    tip, widest = max(1, round(TIP * length)), round(WIDEST * length) + 1
+    upper, lower = on_ink[start + tip], on_ink[end - 1 - tip]
+    if np.count_nonzero(upper) > widest or np.count_nonzero(lower) > widest:
+        return False
+    return bool(abs(int(upper.argmax()) - int(lower.argmax())) <= SLANT * length + 1)
+
+
+def without_line_through(ink: Image.Image, peak: int, direction: Direction) -> Image.Image | None:
+    """Erase it; None where there is none. `ink`: of which it runs from end to end, if it does."""
+    pixels = pixels_of(ink).copy()
+    on_ink = pixels > DIGIT_LEVEL * peak
+    if not on_ink.any():
+        return None
+    left, top, right, bottom = box_of(on_ink)
+    within = pixels[top:bottom, left:right]
+    along = within.T if direction == "level" else within
+    line = _line(along > 2 * LINE_LEVEL * peak)
+    if line is None:
+        return None
+    middle = (line.first + line.last) // 2
+    if along[:, :middle].sum() > along[:, middle:].sum():
+        along = along[:, ::-1]
+        line = Line(along.shape[1] - 1 - line.last, along.shape[1] - 1 - line.first, -line.shift)
+    erase(along, line, DIGIT_LEVEL * peak)
+    return Image.fromarray(pixels) if _is_beyond(along > DIGIT_LEVEL * peak, line, direction) else None
+
+
+def _line(on_ink: Mask) -> Line | None:
+    """From the upper end of the ink to the lower one."""
+    length = len(on_ink)
+    tip = max(2, round(TIP * length))
+    ends = on_ink[:tip], on_ink[-tip:]
+    columns = [np.flatnonzero(end.any(axis=0)) for end in ends]
+    if not all(len(found) and found[-1] - found[0] < WIDEST * length + 1 for found in columns):
+        return None
+    start, end = (float(found.mean()) for found in columns)
+    if abs(end - start) > SLANT * length:
+        return None
+    rows = np.arange(length)
+    line = start + (end - start) * (rows - tip / 2) / (length - tip)
+    places = np.clip(np.round(line), 0, on_ink.shape[1] - 1).astype(np.intp)
+    if on_ink[rows, places].mean() < COVER:
+        return None
+    wide = max(np.count_nonzero(end) / tip for end in ends)
+    middle = round((start + end) / 2)
+    first = round((start + end) / 2 - wide / 2 + 0.5)
+    return Line(first, first + max(1, round(wide)) - 1, np.round(line - middle).astype(np.intp))
+
+
+def _is_beyond(on_ink: Mask, line: Line, direction: Direction) -> bool:
+    """Whether what is left is a digit, and ends before the line does."""
+    if not on_ink.any():
+        return False
+    length = len(on_ink)
+    left, top, right, bottom = box_of(on_ink)
+    side = max(right - left, bottom - top)
+    beyond = min(top, length - bottom)
+    if not LEAST_DIGIT * length <= side <= length / LONG:
+        return False
+    if direction == "level":
+        return beyond >= BEYOND * side
+    strokes = np.count_nonzero(np.diff(on_ink, axis=1, prepend=False, append=False), axis=1) / 2
+    widths = np.count_nonzero(on_ink, axis=1) / np.maximum(1, strokes)
+    is_thin = line.last - line.first + 1 <= THIN * np.median(widths[top:bottom])
+    return bool(is_thin and beyond >= UPRIGHT_BEYOND * side)
