@@ -17,7 +17,7 @@ TIP, WIDEST, SLANT, COVER = 0.05, 0.07, 0.05, 0.95
 # It is so many times as long as the digit's longest side, which is so much of it at the least; beyond that,
 # at both ends, it reaches so much of that side. One that is upright, as a stroke of a 4 may be, reaches
 # farther; and of the width of the digit's strokes, it has so much at the most.
-LONG, LEAST_DIGIT, BEYOND, UPRIGHT_BEYOND, THIN = 1.1, 0.25, 0.12, 0.25, 0.6
+LONG, LEAST_DIGIT, BEYOND, UPRIGHT_BEYOND, THIN = 1.1, 0.25, 0.12, 0.25, 0.5
 
 
 def may_run_through(on_ink: Mask, box: Box) -> Direction | None:
@@ -97,7 +97,12 @@ def _is_beyond(on_ink: Mask, line: Line, direction: Direction) -> bool:
         return False
     if direction == "level":
         return beyond >= BEYOND * side
-    strokes = np.count_nonzero(np.diff(on_ink, axis=1, prepend=False, append=False), axis=1) / 2
-    widths = np.count_nonzero(on_ink, axis=1) / np.maximum(1, strokes)
-    is_thin = line.last - line.first + 1 <= THIN * np.median(widths[top:bottom])
+    strokes = on_ink[top:bottom, left:right]
+    is_thin = line.last - line.first + 1 <= THIN * min(_usual_run(strokes), _usual_run(strokes.T))
     return bool(is_thin and beyond >= UPRIGHT_BEYOND * side)
+
+
+def _usual_run(on_ink: Mask) -> float:
+    """Of the mean lengths of runs in every row, the median."""
+    runs = np.count_nonzero(np.diff(on_ink, axis=1, prepend=False, append=False), axis=1) / 2
+    return float(np.median(np.count_nonzero(on_ink, axis=1) / np.maximum(1, runs)))
