@@ -1,9 +1,12 @@
 """A digit on a line, or struck through by one; and digits that have such lines of their own."""
 
+from contextlib import suppress
+
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
 from service.engine.predictor import Predictor
+from service.errors import BlankImage
 from service.pictures.digits.preparation import prepare
 from tests.conftest import Digits
 from tests.pictures.digits.drawings import right_answers
@@ -69,3 +72,15 @@ def test_a_digit_keeps_lines_of_its_own(digit: str, side: int) -> None:
                 left, top, right, bottom = prepare(either).box
                 assert (left, top) == pytest.approx((min(xs), min(ys)), abs=0.12)
                 assert (right, bottom) == pytest.approx((max(xs), max(ys)), abs=0.12)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_what_is_but_a_few_pixels_at_a_border_is_looked_at(side: int) -> None:
+    """It may be blank, but nothing else."""
+    for width in (1, 2, 3):
+        for at in (0.0, 0.5, 1 - width / side):
+            for stroke in ((at, 0.0, at, 1.0), (0.3, at, 0.7, at), (at, at, at + 0.03, at)):
+                picture = drawn([stroke], side, width)
+                for either in (picture, ImageOps.invert(picture)):
+                    with suppress(BlankImage):
+                        assert len(prepare(either).pixels) == 28 * 28

@@ -19,6 +19,8 @@ TIP, WIDEST, SLANT, COVER = 0.05, 0.07, 0.05, 0.95
 # farther; and of the width of the digit's strokes, it has so much at the most.
 LONG, LEAST_DIGIT, BEYOND, UPRIGHT_BEYOND, THIN = 1.1, 0.25, 0.12, 0.25, 0.5
 
+SHORTEST = 8  # pixels, of those at which strokes are told apart
+
 
 def may_run_through(on_ink: Mask, box: Box) -> Direction | None:
     """Which way a line may do so: at both ends of the ink, which is within that box, there is little else.
@@ -36,6 +38,8 @@ def may_run_through(on_ink: Mask, box: Box) -> Direction | None:
 def _has_tips(on_ink: Mask, start: int, end: int) -> bool:
     """Whether it is narrow in two rows, near the first and the last, and about above each other."""
     length = end - start
+    if length < SHORTEST:
+        return False
     tip, widest = max(1, round(TIP * length)), round(WIDEST * length) + 1
     upper, lower = on_ink[start + tip], on_ink[end - 1 - tip]
     if np.count_nonzero(upper) > widest or np.count_nonzero(lower) > widest:
