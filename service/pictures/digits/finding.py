@@ -10,6 +10,7 @@ from service.pictures.digits.components import box_of
 from service.pictures.digits.fields import field_in, is_empty_box, plate_in
 from service.pictures.digits.ground import at_work_size, find_ink, mapped, to_grey
 from service.pictures.digits.light import LEAST_CONTRAST
+from service.pictures.digits.lone_lines import with_lone_lines
 from service.pictures.digits.mnist_form import Box, steps
 from service.pictures.digits.morphology import pixels_of
 from service.pictures.digits.printed.cells import without_cell_lines
@@ -67,7 +68,12 @@ def longest(box: tuple[float, float, float, float]) -> float:
 
 def find(picture: Image.Image) -> FoundDigit:
     """The digit, looked at closer where it is small. Raises BlankImage."""
-    digit = _look(picture)
+    try:
+        digit = _look(picture)
+    except BlankImage:
+        if not (lines := with_lone_lines(picture)):
+            raise
+        return _of_smaller(_look(lines), picture.width / lines.width, picture.height / lines.height)
     if digit.ink_side < min(CLOSER_SIDE, digit.side):
         return _look_closer(picture, digit)
     return digit
@@ -179,6 +185,12 @@ def _look_within(
     except BlankImage:
         return None
     return _moved(digit, *start)
+
+
+def _of_smaller(digit: FoundDigit, x: float, y: float) -> FoundDigit:
+    """As it is found in the picture, so many times larger than one in which it was found."""
+    left, top, right, bottom = digit.box
+    return digit._replace(box=(left * x, top * y, right * x, bottom * y))
 
 
 def _moved(digit: FoundDigit, x: int, y: int) -> FoundDigit:

@@ -28,8 +28,19 @@ STROKES = {
     ],
     9: [[(68, 35), (55, 20), (38, 25), (35, 40), (50, 50), (65, 42), (68, 30), (66, 55), (60, 80)]],
 }
-SIZES = [(560, 1), (1000, 2), (1000, 1), (1680, 3), (2240, 4)]
-SIZES_ON_UNEVEN = [(140, 1), (280, 2), (420, 1), (420, 3), (600, 2), (900, 3), (1000, 1), (2240, 2)]
+SIZES = [(560, 1), (1000, 2), (1000, 1), (1680, 3), (2240, 4), (2240, 1)]
+SIZES_ON_UNEVEN = [
+    (140, 1),
+    (280, 2),
+    (420, 1),
+    (420, 3),
+    (600, 2),
+    (900, 3),
+    (1000, 1),
+    (2240, 2),
+    (1400, 1),
+    (2240, 1),
+]
 
 
 def drawn(digit: int, side: int, width: int, ink: int = 0, finer: int = 1) -> Image.Image:
@@ -81,6 +92,31 @@ def test_thin_lines_keep_all_strokes(side: int, width: int, model: Predictor) ->
             whole = prepared(drawn(digit, 280, 12)) > 200
             near = Image.fromarray(prepared(picture)).filter(ImageFilter.MaxFilter(3))
             assert (np.asarray(near) > 127)[whole].mean() >= 0.9
+
+
+@pytest.mark.parametrize("side", [1120, 1400, 1680, 2000, 2240])
+@pytest.mark.parametrize("what", ["dust", "grain", "across", "margin"])
+def test_on_large_pages_dust_and_printed_lines_are_blank(what: str, side: int) -> None:
+    """Of the pixels in the place of one, the darkest are as dark as those of a thin line."""
+    random = np.random.default_rng(side)
+    levels = np.full((side, side), 215.0)
+    if what in ("dust", "grain"):
+        levels[tuple(random.integers(0, side, (2, 300)))] = 60
+    if what == "across":
+        levels[side // 2, :] = 60
+    if what == "margin":
+        levels[:, side // 6] = 60
+    if what == "grain":
+        levels += random.normal(0, 4, levels.shape)
+    sheet = Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
+    for either in (sheet, ImageOps.invert(sheet)):
+        with pytest.raises(BlankImage):
+            prepare(either)
+
+
+def test_lone_lines_are_found_where_they_are() -> None:
+    left, top, right, bottom = prepare(drawn(7, 2240, 1)).box
+    assert (left, top, right, bottom) == pytest.approx((0.3, 0.2, 0.7, 0.8), abs=0.02)
 
 
 @pytest.mark.parametrize("side", [140, 250, 390, 1000, 1100])
