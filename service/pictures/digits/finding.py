@@ -15,7 +15,7 @@ from service.pictures.digits.mnist_form import Box, steps
 from service.pictures.digits.morphology import pixels_of
 from service.pictures.digits.printed.cells import without_cell_lines
 from service.pictures.digits.printed.rules import without_rules
-from service.pictures.digits.printed.through import may_run_through, without_line_through
+from service.pictures.digits.printed.through import without_line_through
 from service.pictures.digits.strokes import Grouped, grouped, widened, without_grain, without_specks
 
 MOST_FIELDS = 2  # around a digit: its box, and the plate or the frame that this is on
@@ -104,7 +104,8 @@ def _look(picture: Image.Image, around: int = 0, is_turned: bool = False) -> Fou
     if is_thin and _is_in_pieces(unruled, peak, groups, -(-max(unruled.size) // max(ink.size))):
         is_widened, (drawn, peak) = True, widened(unruled, peak)
         ink, extent, groups = _grouped(drawn, peak, picture.width / work.width, is_widened)
-    if extent and (uncrossed := _uncrossed(drawn, peak, groups, extent)):
+    at = _coarse_box(extent, groups.coarse) if extent else None
+    if at and (uncrossed := without_line_through(drawn, peak, groups.on_ink, at)):
         ink, extent, groups = _grouped(uncrossed, peak, picture.width / work.width, is_widened)
     x, y = picture.width / ink.width, picture.height / ink.height
     area = _area(extent) / groups.coarse**2 if extent else 0.0
@@ -128,12 +129,6 @@ def _look(picture: Image.Image, around: int = 0, is_turned: bool = False) -> Fou
     left, top, right, bottom = extent
     box = (left * x, top * y, right * x, bottom * y)
     return FoundDigit(clean, extent, ink_is_light, peak, box, clean is not ink)
-
-
-def _uncrossed(ink: Image.Image, peak: int, groups: Grouped, extent: Box) -> Image.Image | None:
-    """Without a line that runs through the digit, or beneath it; None where none does."""
-    direction = may_run_through(groups.on_ink, _coarse_box(extent, groups.coarse))
-    return without_line_through(ink, peak, direction) if direction else None
 
 
 def _coarse_box(box: Box, coarse: int) -> Box:

@@ -22,11 +22,14 @@ LONG, LEAST_DIGIT, BEYOND, UPRIGHT_BEYOND, THIN = 1.1, 0.25, 0.12, 0.25, 0.5
 SHORTEST = 8  # pixels, of those at which strokes are told apart
 
 
-def may_run_through(on_ink: Mask, box: Box) -> Direction | None:
-    """Which way a line may do so: at both ends of the ink, which is within that box, there is little else.
+def without_line_through(ink: Image.Image, peak: int, on_ink: Mask, box: Box) -> Image.Image | None:
+    """Erase it; None where there is none. `on_ink`: of fewer pixels, which has its ink within that box."""
+    direction = _may_run_through(on_ink, box)  # nearly free of cost
+    return _erased(ink, peak, direction) if direction else None
 
-    Nearly free of cost.
-    """
+
+def _may_run_through(on_ink: Mask, box: Box) -> Direction | None:
+    """Which way a line may do so: at both ends of the ink there is little else."""
     left, top, right, bottom = box
     if right - left >= LONG * (bottom - top) and _has_tips(on_ink.T, left, right):
         return "level"
@@ -47,8 +50,8 @@ def _has_tips(on_ink: Mask, start: int, end: int) -> bool:
     return bool(abs(int(upper.argmax()) - int(lower.argmax())) <= SLANT * length + 1)
 
 
-def without_line_through(ink: Image.Image, peak: int, direction: Direction) -> Image.Image | None:
-    """Erase it; None where there is none. `ink`: of which it runs from end to end, if it does."""
+def _erased(ink: Image.Image, peak: int, direction: Direction) -> Image.Image | None:
+    """None where no line runs from end to end of the ink."""
     pixels = pixels_of(ink).copy()
     on_ink = pixels > DIGIT_LEVEL * peak
     if not on_ink.any():
