@@ -93,7 +93,11 @@ def _calibrated(
         negatives_u8 = recipe.no_digits(split.train)
         fit_rejector(net, split.train, negatives_u8, console)
         threshold = fit_threshold(net, split.validation)
-        fitted |= {"threshold": threshold, "rejector_epochs": REJECTOR.epochs}
+        fitted |= {
+            "threshold": threshold,
+            "rejector_epochs": REJECTOR.epochs,
+            "negatives": recipe.negatives,
+        }
     return fitted
 
 
