@@ -142,7 +142,8 @@ def texts() -> Iterator[tuple[Path, str]]:
     """Whatever of the project a person reads or a machine runs."""
     folders = [ROOT / part for part in (*PARTS, "docs", "deploy", "benchmarks")]
     for path in (*ROOT.iterdir(), *(path for folder in folders for path in folder.rglob("*"))):
-        if path.is_file() and path.suffix in TEXT and path.name != "CHANGELOG.md":
+        is_others = ".environments" in path.parts  # what peers of the benchmarks are installed in
+        if path.is_file() and path.suffix in TEXT and path.name != "CHANGELOG.md" and not is_others:
             yield path, path.read_text(encoding="utf-8")
 
 
