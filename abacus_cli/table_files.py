@@ -29,13 +29,13 @@ class Table(NamedTuple):
 
 def is_table(word: str) -> bool:
     """As it is called."""
-    return Path(word).suffix.lower() in (".csv", PARQUET)
+    return _ending(word) in (".csv", PARQUET)
 
 
 @contextmanager
 def table_in(word: str) -> Iterator[Table]:
     """Of CSV each value is text; of Parquet what JSON has too, else text. Raises InputUnusable."""
-    if Path(word).suffix.lower() == PARQUET:
+    if _ending(word) == PARQUET:
         file = _parquet(word)
         yield Table(list(file.schema_arrow.names), map(_plain, _records(file, word)))
         return
@@ -48,10 +48,14 @@ def rows_of(word: str) -> int | None:
     """How many; None where that is not known before they are read. Raises InputUnusable."""
     if word == STDIN:
         return None
-    if Path(word).suffix.lower() == PARQUET:
+    if _ending(word) == PARQUET:
         return int(_parquet(word).metadata.num_rows)
     with _opened(word) as file:
         return max(0, sum(1 for row in csv.reader(file) if row) - 1)
+
+
+def _ending(word: str) -> str:
+    return Path(word).suffix.lower()
 
 
 @contextmanager

@@ -40,10 +40,8 @@ def why_not(path: Path, data: bytes) -> str | None:
     for beginning, problem in _BEGINNINGS:
         if data.startswith(beginning):
             return problem
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+    names = _names_in(data)
+    if names is None:
         return f"is no TorchScript file; {EXPORT}"
     inner = {name.partition("/")[2] for name in names}
     if "constants.pkl" in inner and any(name.startswith("code/") for name in inner):
@@ -61,12 +59,17 @@ def why_not(path: Path, data: bytes) -> str | None:
 
 def is_exported(data: bytes) -> bool:
     """Whether it is of torch.export, of whatever age."""
+    names = _names_in(data) or ()
+    return any(name.endswith(("/archive_format", "serialized_exported_program.json")) for name in names)
+
+
+def _names_in(data: bytes) -> list[str] | None:
+    """Of the files in a zip; None where it is none."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = archive.namelist()
+            return archive.namelist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError):
-        return False
-    return any(name.endswith(("/archive_format", "serialized_exported_program.json")) for name in names)
+        return None
 
 
 def _foreign_operator(data: bytes) -> str | None:

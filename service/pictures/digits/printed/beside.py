@@ -72,11 +72,8 @@ def _lines(components: Components, weights: NDArray[np.float64], boxes: Ints, lo
 def _mask_of(components: Components, number: np.intp, box: Ints) -> Mask:
     """Of one of them, without a margin."""
     left, top, right, bottom = box
-    chosen = components.groups == number
-    mask = np.zeros((bottom - top, right - left), dtype=np.bool_)
-    for row, start, end in zip(*(runs[chosen] for runs in components[1:4]), strict=True):
-        mask[row - top, start - left : end - left] = True
-    return mask
+    chosen = np.arange(components.groups.max() + 1) == number
+    return components.mask_of(chosen)[top:bottom, left:right]
 
 
 def _share_in_runs(mask: Mask, length: float) -> float:
