@@ -10,16 +10,8 @@ import numpy as np
 from PIL import Image
 
 from service.errors import BlankImage
-from service.pictures.digits.finding import (
-    AMPLE_SIDE,
-    COARSE,
-    FRINGE,
-    STROKE,
-    FoundDigit,
-    extent_of,
-    find,
-    longest,
-)
+from service.pictures.digits.drawing import AMPLE_SIDE, COARSE, FRINGE, STROKE, extent_of, longest
+from service.pictures.digits.finding import FoundDigit, find
 from service.pictures.digits.ground import mapped, to_grey
 from service.pictures.digits.mnist_form import INK_SIDE, SIDE, Box, centred, in_mnist_form, scaled, steps
 from service.pictures.digits.morphology import Pixels

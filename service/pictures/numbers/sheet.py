@@ -8,7 +8,7 @@ from PIL import Image
 
 from service.errors import BlankImage
 from service.pictures.digits.components import Mask
-from service.pictures.digits.finding import STROKE
+from service.pictures.digits.drawing import STROKE
 from service.pictures.digits.ground import find_ink, strongest, to_grey
 from service.pictures.digits.light import LEAST_CONTRAST
 from service.pictures.digits.morphology import pixels_of

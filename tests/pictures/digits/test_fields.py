@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from service.engine.predictor import Predictor
 from service.errors import BlankImage
 from service.pictures.digits.components import components_of
-from service.pictures.digits.fields import field_in, plate_in
 from service.pictures.digits.preparation import prepare
+from service.pictures.digits.printed.fields import field_in, plate_in
 from tests.conftest import Digits
 from tests.pictures.digits.drawings import answers, right_answers
 
