@@ -7,7 +7,7 @@ from torch import Tensor
 
 from service import installing
 from service.artifacts.manifest import ArtifactError
-from service.engine.tensors import first_line
+from service.engine.tensors import reason
 
 ON_CPU = ["CPUExecutionProvider"]
 
@@ -39,7 +39,7 @@ class OnnxSession:
             (given,) = self._session.get_inputs()
             (answers,) = self._session.run(None, {given.name: rows.numpy()})
         except self._faults as error:
-            raise RuntimeError(first_line(error)) from error
+            raise RuntimeError(reason(error)) from error
         return torch.from_numpy(answers)
 
     def _started(self) -> Any:

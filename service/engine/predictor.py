@@ -21,7 +21,7 @@ from service.engine.devices import AsItIs, Runner, runner
 from service.engine.explained import Explained, explained
 from service.engine.onnx_session import OnnxSession
 from service.engine.quickest import Timing, by_size, quickest, seconds_of, timed
-from service.engine.tensors import DTYPES, decode_tensor, first_line
+from service.engine.tensors import DTYPES, decode_tensor, reason
 from service.engine.ways import Way, Ways, exact_ways, log_missing, other_forms, torchscript_accepted
 from service.errors import InferenceFailed
 from service.settings import Precision
@@ -187,7 +187,7 @@ def prepared(
         with torchscript_accepted():
             exact = exact_ways(model, device, row, several=on_cpu and not half)
     except (RuntimeError, ValueError) as error:
-        raise ArtifactError(f"{where}: not a TorchScript archive: {first_line(error)}") from error
+        raise ArtifactError(f"{where}: not a TorchScript archive: {reason(error)}") from error
     tolerance = HALF_TOLERANCE if half else manifest.check.tolerance
     with _checked(where):
         if len(exact) > 1:  # each of them answers some of the batches
@@ -253,7 +253,7 @@ def _sound(forms: Ways, manifest: Manifest) -> tuple[tuple[Way, ...], dict[str, 
         except ArtifactError as error:
             missing[way.name] = str(error)
         except (InferenceFailed, RuntimeError, AttributeError, TypeError) as error:
-            missing[way.name] = f"it fails on the check: {first_line(error.__cause__ or error)}"
+            missing[way.name] = f"it fails on the check: {reason(error.__cause__ or error)}"
         else:
             sound.append(way)
     return tuple(sound), missing
@@ -265,7 +265,7 @@ def _checked(where: str) -> Iterator[None]:
     try:
         yield
     except (InferenceFailed, RuntimeError, AttributeError, TypeError) as error:
-        cause = first_line(error.__cause__ or error)
+        cause = reason(error.__cause__ or error)
         raise ArtifactError(f"{where}: the model fails on its own check: {cause}") from error
 
 

@@ -1,5 +1,7 @@
 """Tensors as a manifest has them: JSON, exact to the bit."""
 
+import re
+
 import torch
 from torch import Tensor
 
@@ -7,6 +9,7 @@ from service.artifacts.interface import DType
 from service.artifacts.manifest import ArtifactError, TensorData, printable
 
 DTYPES: dict[DType, torch.dtype] = {"uint8": torch.uint8, "float32": torch.float32}
+_NAMED = re.compile(r"(builtins\.|torch\.)?\w*(Error|Exception): ")
 
 
 def encode_tensor(tensor: Tensor) -> TensorData:
@@ -22,9 +25,14 @@ def decode_tensor(data: TensorData) -> Tensor:
         flat = torch.frombuffer(bytearray(data.decode()), dtype=DTYPES[data.dtype])
         return flat.reshape(data.shape)
     except (RuntimeError, ValueError) as error:
-        raise ArtifactError(f"a tensor of the manifest is malformed: {first_line(error)}") from error
+        raise ArtifactError(f"a tensor of the manifest is malformed: {reason(error)}") from error
 
 
-def first_line(error: BaseException) -> str:
-    """Of what a library says, which may tell whole graphs."""
-    return printable(str(error).strip().partition("\n")[0])
+def reason(error: BaseException) -> str:
+    """A line of what a library says, which may tell whole graphs.
+
+    Of what TorchScript says, a line for every call that led there, the one that says what went wrong.
+    """
+    lines = str(error).strip().splitlines()
+    named = [line.strip() for line in lines if _NAMED.match(line.strip())]
+    return printable(_NAMED.sub("", named[-1], count=1) if named else "".join(lines[:1]))

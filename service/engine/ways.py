@@ -20,7 +20,7 @@ from service.engine.fusion import fuse_linear_layers
 from service.engine.quantized import Quantized
 from service.engine.quickest import FUSED_ROWS
 from service.engine.sparse import linear_of_ink, read_sparsely
-from service.engine.tensors import first_line
+from service.engine.tensors import reason
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def other_forms(model: bytes, manifest: Manifest) -> Ways:
                 quantized = form_of(model, form.name)
             ways.append(Way(form.name, quantized.run, form, quantized.per_size))
         except (RuntimeError, ValueError, AttributeError) as error:
-            missing[form.name] = f"torch {torch.__version__} cannot load it: {first_line(error)}"
+            missing[form.name] = f"torch {torch.__version__} cannot load it: {reason(error)}"
     return Ways(tuple(ways), missing)
 
 

@@ -10,9 +10,10 @@ from service.artifacts.interface import MAX_LABELS, Output, PictureInput, TableI
 from service.artifacts.manifest import Kind, Manifest, Metric
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
+from service.engine.tensors import reason
 from training.adoption.examples import Examples
 from training.adoption.exported_input import Row
-from training.adoption.trying import Archive, reason, tried, what_answers_are
+from training.adoption.trying import Archive, tried, what_answers_are
 from training.adoption.wrapping import finished
 from training.data import DataUnavailable
 from training.publishing.activation import IF_AS_GOOD, Activation

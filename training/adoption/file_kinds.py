@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from service.engine.tensors import first_line
+from service.engine.tensors import reason
 
 EXPORT = "make a TorchScript file of the module: `python -m training export MODULE:CALLABLE`"
 
@@ -48,7 +48,7 @@ def why_not(path: Path, data: bytes) -> str | None:
         try:
             return _foreign_operator(data)
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-            return f"is damaged: {first_line(error)}"
+            return f"is damaged: {reason(error)}"
     if "data.pkl" in inner:
         return (
             "is a pickled module, or a state dict (torch.save), which is never unpickled here;"

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from service.engine.tensors import first_line
+from service.engine.tensors import reason
 from service.errors import outcome
 from training.adoption.torchscript_file import CODE_FAULTS, archive_of
 from training.data import DataUnavailable
@@ -58,7 +58,7 @@ def download(address: str, folder: Path) -> Registered:
     if isinstance(fetched, Exception):
         problem = (
             f"{address:.120} is not to be had from the registry at {mlflow.get_registry_uri():.200}:"
-            f" {first_line(fetched)}"
+            f" {reason(fetched)}"
         )
         raise DataUnavailable(_PASSWORD.sub("//", problem)) from fetched
     version, local = fetched
@@ -158,7 +158,7 @@ def torchscript_of(
     except (*CODE_FAULTS, pickle.UnpicklingError) as error:
         raise DataUnavailable(
             f"{which} cannot be unpickled (its classes have to be importable here):"
-            f" {type(error).__name__}: {first_line(error)}"
+            f" {type(error).__name__}: {reason(error)}"
         ) from error
     if not isinstance(module, nn.Module):
         raise DataUnavailable(f"{which} is a {type(module).__name__}, not a torch.nn.Module")

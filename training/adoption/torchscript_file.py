@@ -15,13 +15,12 @@ from torch.jit.frontend import FrontendError
 
 from service.artifacts.manifest import printable
 from service.artifacts.store import MAX_MODEL_BYTES
-from service.engine.tensors import first_line
+from service.engine.tensors import reason
 from service.engine.ways import torchscript_accepted
 from training.adoption.exported_code import Code, code_of
 from training.adoption.exported_file import ExportUnusable, read_exported
 from training.adoption.exported_input import Row
 from training.adoption.file_kinds import ENDINGS, is_exported, why_not
-from training.adoption.trying import reason
 from training.data import DataUnavailable
 from training.publishing.archive import script
 
@@ -136,7 +135,7 @@ def module_named(name: str) -> nn.Module:
 
 
 def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {first_line(error)}"
+    return f"{type(error).__name__}: {reason(error)}"
 
 
 def with_weights(module: nn.Module, path: Path) -> nn.Module:
@@ -158,7 +157,7 @@ def with_weights(module: nn.Module, path: Path) -> nn.Module:
             " torch.save(net.state_dict(), FILE) makes one that is read"
         ) from error
     except (RuntimeError, ValueError, TypeError, AttributeError, EOFError, LookupError) as error:
-        raise DataUnavailable(f"--weights {path} is no state dict: {first_line(error)}") from error
+        raise DataUnavailable(f"--weights {path} is no state dict: {reason(error)}") from error
     try:
         module.load_state_dict(_state_dict_in(state))
     except (RuntimeError, ValueError, TypeError, AttributeError) as error:
@@ -199,7 +198,7 @@ def archive_of(
         try:
             return script(module)
         except FrontendError as error:
-            why = first_line(ValueError(error.msg))
+            why = reason(ValueError(error.msg))
         except CODE_FAULTS as error:
             why = reason(error)
         if example is None:

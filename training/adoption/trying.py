@@ -1,12 +1,11 @@
 """Trying out a module of somebody else's: whether it can answer requests, and what its answers are."""
 
-import re
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from service.engine.tensors import first_line
+from service.engine.tensors import reason
 from training.adoption.wrapping import PictureArchive, TableArchive
 from training.data import DataUnavailable
 
@@ -18,7 +17,6 @@ SUM_TOLERANCE = 1e-3
 FEW, BATCH_ROWS = 4, 64
 FAR = 1e3  # times what a module usually reads: logits leave 0 to 1 there, probabilities do not
 FAULTS = (RuntimeError, ValueError, TypeError, AttributeError, LookupError)
-_NAMED = re.compile(r"(builtins\.|torch\.)?\w*(Error|Exception): ")
 
 
 def tried(net: Archive, rows: Tensor) -> Tensor:
@@ -68,13 +66,6 @@ def what_answers_are(net: Archive, rows: Tensor, answers: Tensor, *, alone: bool
     if alone or bool(((seen.sum(1) - 1).abs() < SUM_TOLERANCE).all()):
         return "probabilities"
     return "neither"
-
-
-def reason(error: Exception) -> str:
-    """Of what TorchScript says, a line for every call that led there, the one that says what went wrong."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    named = [line for line in lines if _NAMED.match(line)]
-    return first_line(RuntimeError(_NAMED.sub("", named[-1], count=1))) if named else first_line(error)
 
 
 def _answers_to_several(net: Archive, rows: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from service.artifacts.interface import TableInput
 from service.artifacts.manifest import MODEL_FILES, ArtifactError, Format, Manifest
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore, read_further_files, read_manifest, read_model, title
-from service.engine.tensors import decode_tensor, first_line
+from service.engine.tensors import decode_tensor, reason
 from training.publishing.activation import IF_AS_GOOD, Activation
 from training.publishing.archive import network
 from training.publishing.publish import Candidate, publish
@@ -34,7 +34,7 @@ def convert(
     try:
         net = network(read_model(folder, manifest))
     except (RuntimeError, ValueError) as error:
-        raise ArtifactError(f"{title(folder)}: not a TorchScript archive: {first_line(error)}") from error
+        raise ArtifactError(f"{title(folder)}: not a TorchScript archive: {reason(error)}") from error
     check_rows = decode_tensor(manifest.check.inputs)
     further = read_further_files(folder)
     candidate = Candidate(

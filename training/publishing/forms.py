@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from service.artifacts.interface import Output
 from service.artifacts.manifest import MAX_FORM_TOLERANCE, ArtifactError, Form
-from service.engine.tensors import first_line
+from service.engine.tensors import reason
 from training.publishing.proof import FreshProcess, PublishFailed
 from training.publishing.quantization import CannotQuantize, Quantization, quantized
 
@@ -68,7 +68,7 @@ def int8_form(with_: Comparing, how: Quantization, script: Callable[[nn.Module],
             archive = script(form)
         answers = process.run_form(archive, rows)
     except (ArtifactError, PublishFailed, RuntimeError) as error:
-        raise CannotQuantize(first_line(error)) from error
+        raise CannotQuantize(reason(error)) from error
     with torch.inference_mode():
         exact = net(rows)
     difference = (answers - exact).abs().max().item()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from service import installing
-from service.engine.tensors import first_line
+from service.engine.tensors import reason
 from training.publishing.archive import unscripted
 from training.publishing.proof import PublishFailed
 
@@ -36,7 +36,7 @@ def onnx_file(net: nn.Module, rows: Tensor) -> bytes:
             assert found is not None
             saved.write(found.model_proto.SerializeToString())
     except _FAULTS as error:
-        raise PublishFailed(f"it cannot be exported to ONNX: {first_line(error)}") from error
+        raise PublishFailed(f"it cannot be exported to ONNX: {reason(error)}") from error
     return saved.getvalue()
 
 

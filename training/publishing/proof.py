@@ -17,7 +17,7 @@ from service.artifacts.store import title
 from service.engine.devices import AsItIs
 from service.engine.predictor import MAX_BATCH_ROWS, load
 from service.engine.quantized import Quantized
-from service.engine.tensors import first_line
+from service.engine.tensors import reason
 from service.engine.ways import torchscript_accepted
 from service.errors import InferenceFailed
 
@@ -150,4 +150,4 @@ def _form_asked(archive: bytes, rows: NDArray[Any]) -> Answer:
             answers: NDArray[Any] = torch.cat(parts).numpy()
         return answers
     except (RuntimeError, ValueError, AttributeError) as error:
-        return ArtifactError(first_line(error))
+        return ArtifactError(reason(error))
