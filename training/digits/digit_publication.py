@@ -90,7 +90,7 @@ def _calibrated(
     fitted: dict[str, float | int] = {"temperature": fit_temperature(net, split.validation)}
     if isinstance(net, nets.RejectingDigitNet):
         console.print("Learning what is no digit:")
-        negatives_u8 = recipe.no_digits(split.train)
+        negatives_u8 = recipe.no_digits(split.train, console)
         fit_rejector(net, split.train, negatives_u8, console)
         threshold = fit_threshold(net, split.validation)
         fitted |= {

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -77,9 +78,9 @@ class Recipe:
         """What is trained on: MNIST's rows, and what is added to them."""
         return self.extend(train) if self.extend else train
 
-    def no_digits(self, digits: Rows) -> Tensor:
+    def no_digits(self, digits: Rows, console: Console) -> Tensor:
         """What it learns afterwards to tell from the digits, `images_u8 [N, 1, 28, 28]`."""
-        return negatives(digits.inputs, round(self.negatives * len(digits.inputs)), seed=0)
+        return negatives(digits.inputs, round(self.negatives * len(digits.inputs)), 0, console)
 
     def data(self) -> dict[str, str | float]:
         """What becomes of MNIST's rows before a net sees them, for the manifest."""
