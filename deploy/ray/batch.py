@@ -122,7 +122,7 @@ def _answers(
         fn_constructor_args=(settings, manifest.name, manifest.version),
         batch_size=BATCH_ROWS if rows else MAX_BATCH_ROWS,
         batch_format="numpy",
-        concurrency=actors,
+        compute=ray.data.ActorPoolStrategy(size=actors),
         num_cpus=cpus,
         num_gpus=gpus,
     )

@@ -216,7 +216,7 @@ def _ready(
     """The predictor that takes for each batch size the quickest of its ways, or what was `chosen`."""
     row = example_row(manifest)
     by_rows, timings = (chosen.ways, chosen.timings) if chosen else ((), ())
-    with _checked(where):
+    with _checked(where), torchscript_accepted():
         runs = [
             way.run if chosen and n not in by_rows else way.made_ready(row) for n, way in enumerate(ways)
         ]

@@ -35,16 +35,16 @@ class Quantized:
         _meet_quantized_tensors()
         module = torch.jit.load(io.BytesIO(archive)).eval()
         self.run = _frozen(module)
-        self._copies = [_frozen(module) for _ in SIZES] if len(archive) <= COPIED_BYTES else []
+        self._copied = module if len(archive) <= COPIED_BYTES else None
 
     def per_size(self, row: Tensor) -> Runner:
         """What is the quickest on as many threads as compute now, once it has met its sizes here.
 
         `row`: [1, ...], an example. Raises RuntimeError when the model fails on it.
         """
-        if not self._copies:
+        if not self._copied:
             return self.run
-        filled_up = [partial(_run, run, size) for size, run in zip(SIZES, self._copies, strict=True)]
+        filled_up = [partial(_run, _frozen(self._copied), size) for size in SIZES]
         with AsItIs():
             for run in filled_up:
                 run(row)
