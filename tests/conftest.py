@@ -29,7 +29,8 @@ from service.app import create_app
 from service.artifacts.manifest import MANIFEST_FILE, SIGNATURE_FILE, Manifest, Metric, TrainingRecord
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
-from service.engine.predictor import Predictor, load
+from service.engine.loading import load
+from service.engine.predictor import Predictor
 from service.settings import Settings
 from training.data import Rows
 from training.digits.digit_nets import DigitNet, softmax_mlp

@@ -19,7 +19,8 @@ from service.endpoints.kinds import endpoint_of
 from service.endpoints.picture import PictureEndpoint
 from service.endpoints.table import TableEndpoint
 from service.engine.devices import resolve_device
-from service.engine.predictor import Predictor, load
+from service.engine.loading import load
+from service.engine.predictor import Predictor
 from service.errors import ServiceError
 from service.pictures.images import Finding, Upload, find, open_pictures, rows_of
 from service.serving.job import Answer

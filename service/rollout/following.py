@@ -11,7 +11,7 @@ from typing import Protocol
 
 from service.artifacts.look import Look, Stamp
 from service.artifacts.manifest import ArtifactError, ArtifactUnreadable
-from service.engine.predictor import Artifact
+from service.engine.loading import Artifact
 from service.errors import outcome
 from service.rollout.asking import Asking
 from service.rollout.attempt import Attempt, NeverReady

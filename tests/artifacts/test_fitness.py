@@ -13,7 +13,7 @@ from service.artifacts.fitness import contradictions, improbable
 from service.artifacts.interface import Output, TableInput
 from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ArtifactError, Manifest
 from service.artifacts.store import read_manifest
-from service.engine.predictor import load
+from service.engine.loading import load
 from service.engine.tensors import encode_tensor
 from tests.conftest import BASELINE, COMMITTED, CPU
 from training.digits.digit_recipe import IMAGES

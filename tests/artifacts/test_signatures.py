@@ -15,7 +15,7 @@ from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE
 from service.artifacts.signatures import KeyUnusable, SigningKey, TrustedKeys, make_keys
 from service.artifacts.store import ArtifactStore
 from service.engine import predictor
-from service.engine.predictor import load
+from service.engine.loading import load
 from tests.conftest import CPU, QUIET, ROOT, Digits, digit_candidate
 from training.commands import cli
 from training.digits.digit_nets import DigitNet, softmax_mlp

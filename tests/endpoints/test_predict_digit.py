@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from service.app import create_app
-from service.engine.predictor import load
+from service.engine.loading import load
 from service.settings import Settings
 from tests.conftest import COMMITTED, CPU, Digits, png, running
 

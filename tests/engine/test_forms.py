@@ -17,7 +17,8 @@ import torch
 from service.artifacts.manifest import MAX_FORM_TOLERANCE, ArtifactError
 from service.artifacts.store import ArtifactStore, read_manifest
 from service.engine.explained import NEVER_QUICKEST, NOT_WORTH_IT
-from service.engine.predictor import BATCH_SIZES, Choice, Predictor, load, prepared, read
+from service.engine.loading import load, prepared, read
+from service.engine.predictor import BATCH_SIZES, Choice, Predictor
 from service.engine.quickest import Timing, quickest
 from service.engine.ways import exact_ways, torchscript_accepted
 from tests.conftest import BASELINE, CPU, ROOT, Digits, png, served

@@ -8,7 +8,7 @@ import torch
 from service.app import create_app
 from service.artifacts.store import ArtifactStore
 from service.engine.devices import CudaGraphs, resolve_device, runner
-from service.engine.predictor import HALF_TOLERANCE, load
+from service.engine.loading import HALF_TOLERANCE, load
 from service.settings import Precision, Settings
 from tests.conftest import BASELINE, COMMITTED, CPU, QUIET, Digits, png, running
 from training.pass_recipe import train_pass

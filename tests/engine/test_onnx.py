@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from service.artifacts.manifest import ArtifactError, Manifest
 from service.artifacts.store import ArtifactStore
-from service.engine.predictor import load
+from service.engine.loading import load
 from service.engine.tensors import decode_tensor
 from tests.conftest import BASELINE, COMMITTED, CPU, Digits, digit_candidate, png, served
 from tests.training.quantized_digits import baseline_net

@@ -17,16 +17,8 @@ from service.artifacts.manifest import ArtifactError
 from service.artifacts.store import ArtifactStore, read_manifest
 from service.engine import predictor
 from service.engine.devices import resolve_device
-from service.engine.predictor import (
-    BATCH_SIZES,
-    HALF_TOLERANCE,
-    SLOW_S,
-    Choice,
-    Predictor,
-    load,
-    prepared,
-    read,
-)
+from service.engine.loading import HALF_TOLERANCE, load, prepared, read
+from service.engine.predictor import BATCH_SIZES, SLOW_S, Choice, Predictor
 from service.engine.quickest import FIRST_CALLS, TIMED_CALLS, by_size, quickest, timed
 from service.engine.ways import exact_ways, torchscript_accepted
 from service.errors import DeviceUnavailable, InferenceFailed

@@ -18,7 +18,7 @@ import torch
 from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, ArtifactError
 from service.artifacts.signatures import SigningKey, make_keys
 from service.artifacts.store import ArtifactStore
-from service.engine.predictor import load
+from service.engine.loading import load
 from service.engine.tensors import encode_tensor
 from tests.conftest import CPU, Digits, digit_candidate, png, publish_copy, served, wait_for
 from tests.reliability.load import asking

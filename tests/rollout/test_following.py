@@ -17,7 +17,7 @@ from service.artifacts.look import Look
 from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ArtifactError, ArtifactUnreadable
 from service.artifacts.pointers import CURRENT_FILE
 from service.artifacts.store import ArtifactStore
-from service.engine.predictor import Artifact
+from service.engine.loading import Artifact
 from service.rollout import asking, attempt, following
 from service.serving.loading import Loader, Ready
 from service.serving.registry import Registry

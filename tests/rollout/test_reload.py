@@ -17,7 +17,7 @@ from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, Manifest
 from service.artifacts.store import ArtifactStore
 from service.endpoints.table import TableEndpoint
 from service.engine import predictor
-from service.engine.predictor import Artifact
+from service.engine.loading import Artifact
 from service.serving.loading import Loader, Ready
 from service.settings import Settings
 from tests.conftest import Digits, Served, png, publish_copy, publish_digit, running, served, wait_for

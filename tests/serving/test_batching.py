@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from service.engine.predictor import Predictor, load
+from service.engine.loading import load
+from service.engine.predictor import Predictor
 from service.errors import InferenceFailed
 from service.serving.batching import HOPES, Batcher
 from service.serving.job import Answer, Outputs, Rows

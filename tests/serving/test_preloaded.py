@@ -6,7 +6,8 @@ import pytest
 
 from service.artifacts.store import ArtifactStore
 from service.endpoints.kinds import endpoint_of
-from service.engine.predictor import Predictor, load
+from service.engine.loading import load
+from service.engine.predictor import Predictor
 from service.serving.loading import Loader, Preloaded
 from tests.conftest import CPU
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from service import lifespan
 from service.app import create_app
-from service.engine.predictor import Predictor, load
+from service.engine.loading import load
+from service.engine.predictor import Predictor
 from service.serving.batching import Batcher
 from service.serving.job import Outputs
 from service.serving.watchdog import EXIT_CODE, LOOK_S, Watchdog

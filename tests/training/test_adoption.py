@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from service.app import create_app
 from service.artifacts.store import ArtifactStore, read_manifest
-from service.engine.predictor import load
+from service.engine.loading import load
 from service.engine.ways import torchscript_accepted
 from service.settings import Settings
 from tests.conftest import CPU, Digits, png, running

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from service.app import create_app
 from service.artifacts.store import ArtifactStore
-from service.engine.predictor import load
+from service.engine.loading import load
 from service.settings import Settings
 from tests.conftest import CPU, png, running
 from training.adoption.torchscript_file import read_file

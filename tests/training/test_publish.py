@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from service.artifacts.manifest import ArtifactError, Manifest, Metric
 from service.artifacts.store import ArtifactStore, read_manifest, write_manifest
-from service.engine.predictor import load
+from service.engine.loading import load
 from service.engine.tensors import decode_tensor
 from tests.conftest import BASELINE, COMMITTED, CPU, QUIET, ROOT, Digits, digit_candidate, publish_digit
 from tests.training.test_checkpoint import no_file_larger_than

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from service.artifacts.store import ArtifactStore
-from service.engine.predictor import load
+from service.engine.loading import load
 from tests.conftest import BASELINE, CPU, Digits, mnist_rows
 from tests.training.quantized_digits import baseline_net, publish_with_int8
 from training.digits.detector import digit_quantization, fit_threshold

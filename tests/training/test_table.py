@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from service.artifacts.interface import Column, Output
 from service.artifacts.store import ArtifactStore, read_manifest
-from service.engine.predictor import load
+from service.engine.loading import load
 from tests.conftest import CPU, QUIET
 from training.commands import cli
 from training.data import DataUnavailable

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE
 from service.artifacts.pointers import CURRENT_FILE
 from service.artifacts.store import ArtifactStore
-from service.engine.predictor import load
+from service.engine.loading import load
 from service.engine.ways import torchscript_accepted
 from tests.conftest import (
     BASELINE,
@@ -155,7 +155,7 @@ def test_what_has_threads_has_them_in_each_worker(
 
 CHOOSE = """
 import os, pathlib, torch
-from service.engine.predictor import prepared, read
+from service.engine.loading import prepared, read
 from service.workers.preloading import chosen_on
 
 torch.set_num_threads(1)

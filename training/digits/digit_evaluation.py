@@ -6,7 +6,7 @@ import torch
 
 from service.artifacts.manifest import ArtifactError, Manifest, Metric
 from service.artifacts.store import ArtifactStore
-from service.engine.predictor import load
+from service.engine.loading import load
 from training.digits.digit_card import model_card
 from training.digits.mnist import load_mnist
 from training.digits.robustness import (

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from service.artifacts.manifest import ArtifactError
 from service.artifacts.store import title
 from service.engine.devices import AsItIs
-from service.engine.predictor import MAX_BATCH_ROWS, load
+from service.engine.loading import load
+from service.engine.predictor import MAX_BATCH_ROWS
 from service.engine.quantized import Quantized
 from service.engine.tensors import reason
 from service.engine.ways import torchscript_accepted

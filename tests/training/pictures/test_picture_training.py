@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 from typer.testing import CliRunner, Result
 
 from service.artifacts.store import ArtifactStore, read_manifest
-from service.engine.predictor import load
+from service.engine.loading import load
 from service.engine.tensors import decode_tensor
 from service.pictures.fitting import Fit
 from service.pictures.images import Upload, find, open_pictures
