@@ -29,8 +29,8 @@ class Components(NamedTuple):
         found: Mask = np.bincount(self.groups, of_runs) > 0
         return found
 
-    def weights(self, levels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """The sum of the levels `u8 [height, width]` under each; 0 where none is called so."""
+    def weights(self, levels: NDArray[np.uint8] | Mask) -> NDArray[np.float64]:
+        """The sum of the levels `[height, width]` under each; 0 where none is called so."""
         summed = np.concatenate([[0], np.cumsum(levels, dtype=np.int64)])
         rows = self.rows * self.shape[1]
         of_runs = summed[rows + self.ends] - summed[rows + self.starts]

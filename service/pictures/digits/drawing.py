@@ -108,7 +108,9 @@ def drawing_of(found: Ink, scale: float) -> Drawing | None:
 def measured(sheet: Image.Image, peak: int, scale: float, is_widened: bool = False) -> Drawing:
     """The ink is halved where it is ample, which is looked at first, as that takes less time."""
     ink, extent, is_coarse = _ample(sheet, peak, scale)
-    groups = grouped(ink, peak, COARSE_STROKE if is_coarse or is_widened else STROKE)
+    groups = grouped(
+        ink, peak, COARSE_STROKE if is_coarse or is_widened else STROKE, STROKE if is_widened else 0
+    )
     return Drawing(ink, peak, extent, groups, sheet, scale, is_widened)
 
 

@@ -98,19 +98,28 @@ class Grouped(NamedTuple):
     level: float
 
 
-def grouped(ink: Image.Image, peak: int, level: float) -> Grouped:
+def grouped(ink: Image.Image, peak: int, level: float, sure: float = 0.0) -> Grouped:
+    """`sure`: a higher level, which some of every stroke has, where there may be grain."""
     coarse = -(-max(ink.size) // GROUP_SIDE)
     reduced = ink.reduce(coarse)
     small = pixels_of(reduced)
-    on_ink = small > level * peak
+    on_ink = _strokes(small, level * peak, sure * peak)
     least = 2
     if keeps_to_border(on_ink):
-        on_ink = small > level / 2 * peak  # thin slanted lines are faint where they change columns
+        if not sure:
+            on_ink = small > level / 2 * peak  # thin slanted lines are faint where they change columns
         least = 1
     left, _, right, _ = reduced.getbbox() or (0, 0, 0, 0)
     if right - left == reduced.width and on_ink[:, 0].any() and on_ink[:, -1].any():
         least = 1
     return Grouped(small, on_ink, components_of(on_ink, least), coarse, level)
+
+
+def _strokes(levels: Pixels, low: float, high: float) -> Mask:
+    """All above `low` that hangs together with anything above `high`, if that is set (Canny 1986)."""
+    on_ink = levels > low
+    components = components_of(on_ink) if high else None
+    return components.mask_of(components.weights(levels > high) > 0) if components else on_ink
 
 
 def without_specks(

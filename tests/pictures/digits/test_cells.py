@@ -9,7 +9,8 @@ from service.pictures.digits.ground import at_work_size, find_ink
 from service.pictures.digits.preparation import prepare
 from service.pictures.digits.printed.cells import without_cell_lines
 from tests.conftest import Digits
-from tests.pictures.digits.drawings import Pixels, right_answers
+from tests.pictures.digits.drawings import Pixels, answers, right_answers
+from training.digits.digit_recipe import SCORE_THRESHOLD
 
 SIDES = [48, 100, 280, 700]
 
@@ -81,6 +82,21 @@ def test_lines_alone_stay_for_what_tells_that_there_is_no_digit() -> None:
     for side in SIDES:
         lines = ImageOps.invert(cell(empty, side, "lrtb", 0.02, 0.03, 0))
         assert without_cell_lines(lines, 255) is lines
+
+
+@pytest.mark.parametrize("side", [52, 68, 90, 110])
+@pytest.mark.parametrize("sides", ["l", "r", "lr", "lt", "lrtb"])
+def test_thin_lines_of_an_empty_cell_are_no_one(sides: str, side: int, model: Predictor) -> None:
+    """On paper that is grainy and not evenly lit, and whose grain is no stroke."""
+    random, empty = np.random.default_rng(side), np.zeros((28, 28), dtype=np.uint8)
+    pictures = []
+    for near in np.linspace(0.03, 0.1, 8):
+        lines = np.asarray(cell(empty, side, sides, 0.04 * random.uniform(-1, 1), 0, 0, near)).astype(float)
+        light = np.linspace(0, random.uniform(10, 60), side)
+        paper = (lines - light + random.normal(0, 3, lines.shape)).clip(0, 255).astype(np.uint8)
+        pictures += [Image.fromarray(paper), Image.fromarray(255 - paper)]
+    read = [digit for digit, score in answers(model, pictures) if digit >= 0 and score < SCORE_THRESHOLD]
+    assert read == []
 
 
 @pytest.mark.parametrize("side", [40, *SIDES])

@@ -16,7 +16,7 @@ LEAST_BESIDE_LINES = 0.006  # likewise, of lines that are certain
 LINE_SHARE = 0.15  # likewise, a line
 # Of a side: so long is a frame; so long what is left of one, and so narrow where it runs along the border.
 AROUND, CUT, SLIVER = 0.85, 0.25, 0.07
-PIECE, SHORT = 0.35, 0.1  # width over length of a piece of a line; or its length, of a side
+PIECE, SHORT = 0.35, 0.15  # width over length of a piece of a line; or its length, of a side
 
 
 def without_rules(ink: Image.Image, peak: int) -> Image.Image:
