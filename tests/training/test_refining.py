@@ -42,32 +42,36 @@ def test_weights_are_refined_and_what_they_were_is_a_part_of_them(
     digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(refining, "REFINING", replace(refining.REFINING, epochs=2, learning_rate=0.1))
+    monkeypatch.setattr(refining, "KEPT", 0.25)
     net, rows = untrained(), mnist_rows(digits).take(torch.arange(300))
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    refined = refining.refined(net, CNN, rows, Console(quiet=True))
+    refined = refining.refined(net, CNN, rows, 200, Console(quiet=True))
     monkeypatch.setattr(refining, "KEPT", 0.0)
-    learnt = refining.refined(net, CNN, rows, Console(quiet=True))
+    learnt = refining.refined(net, CNN, rows, 200, Console(quiet=True))
     torch.testing.assert_close(net.state_dict(), before)
     weight = "body.late.0.0.weight"
     old, new, mean = (n.state_dict()[weight] for n in (net, learnt, refined))
     assert not torch.equal(old, new)
-    torch.testing.assert_close(mean, 0.4 * old + 0.6 * new)
+    torch.testing.assert_close(mean, 0.25 * old + 0.75 * new)
     assert not refined.training
 
 
-def test_a_target_is_half_of_what_the_former_weights_answer_where_they_are_right(digits: Digits) -> None:
-    teacher, images_u8 = untrained(), torch.from_numpy(digits.images_u8[:2]).unsqueeze(1)
+def test_a_target_is_half_of_what_the_former_weights_answer_where_they_are_asked_and_right(
+    digits: Digits,
+) -> None:
+    teacher, images_u8 = untrained(), torch.from_numpy(digits.images_u8[:3]).unsqueeze(1)
     objective = refining.taught_by(teacher)
     with torch.inference_mode():
         logits = objective.forward(teacher, images_u8)
-    assert logits.shape == (2, 2, 10)
+    assert logits.shape == (3, 2, 10)
     taught = torch.softmax(logits[:, 1], dim=1)
     said = taught.argmax(1)
-    labels = torch.stack([said[0], (said[1] + 1) % 10])  # it is wrong of the second
+    labels = torch.stack([said[0], (said[1] + 1) % 10, said[2]])  # it is wrong of the second
+    asked = torch.tensor([1, 1, 0])
     hard = torch.nn.functional.one_hot(labels, 10)
-    targets = torch.stack([(taught[0] + hard[0]) / 2, hard[1].float()])
+    targets = torch.stack([(taught[0] + hard[0]) / 2, hard[1].float(), hard[2].float()])
     expected = -(targets * torch.log_softmax(logits[:, 0], dim=1)).sum(1).mean()
-    torch.testing.assert_close(objective.loss(logits, labels), expected)
+    torch.testing.assert_close(objective.loss(logits, torch.stack([labels, asked], dim=1)), expected)
 
 
 def test_a_net_of_another_form_is_told() -> None:

@@ -27,9 +27,13 @@ PROOF_ROWS = 1_000
 
 
 class Split(NamedTuple):
-    """MNIST as a recipe uses it, and the SHA-256 of all its training images as they come."""
+    """MNIST as a recipe uses it, and the SHA-256 of all its training images as they come.
+
+    Of the rows to train on the first `own` are MNIST's, the others are added by the recipe.
+    """
 
     train: Rows
+    own: int
     validation: Rows
     test: Rows
     sha256: str
@@ -39,7 +43,8 @@ class Split(NamedTuple):
         """Raises DataUnavailable."""
         everything = load_mnist(data, train=True)
         train, validation = split_validation(everything)
-        return cls(recipe.rows(train), validation, load_mnist(data, train=False), everything.sha256())
+        own, test = len(train.inputs), load_mnist(data, train=False)
+        return cls(recipe.rows(train), own, validation, test, everything.sha256())
 
 
 class Publication(NamedTuple):

@@ -128,7 +128,7 @@ CNN = Recipe(
         refine_share=0.08,
         refine_learning_rate=0.01,
     ),
-    negatives=3.0,
+    negatives=2.5,
     extend=styles.with_other_styles,
     augment=augment.distort_as_prepared,
     augment_refining=augment.coarsened,

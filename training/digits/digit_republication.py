@@ -9,7 +9,7 @@ from service.artifacts.store import read_further_files, read_manifest, read_mode
 from training.digits import digit_nets as nets
 from training.digits.digit_publication import Publication, Split, calibrate_and_publish
 from training.digits.digit_recipe import RECIPES, Recipe, start
-from training.digits.refining import REFINING, refined
+from training.digits.refining import KEPT, REFINING, TAUGHT, refined
 from training.publishing.archive import weights
 from training.record import git_commit, parameter_count
 
@@ -42,8 +42,9 @@ def recalibrate_digit(version: int, data: Path, to: Publication, *, refine: bool
     curves = _curves(folder, version)
     split = Split.load(data, recipe)
     if refine:
-        net = refined(net, recipe, split.train, to.console)
+        net = refined(net, recipe, split.train, split.own, to.console)
         again |= recipe.data() | {f"refining_{name}": value for name, value in REFINING.as_dict().items()}
+        again |= {"refining_taught": TAUGHT, "refining_kept": KEPT}
     record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **again}})
     return calibrate_and_publish(net, recipe, record, split, curves, to)
 

@@ -14,7 +14,7 @@ from training.digits.drawn.prepared import prepared
 from training.digits.drawn.segments import any_display
 
 # How many of each are drawn, in shares of the rows that there are.
-SHARES = {"random hands": 0.14, "fonts": 0.05, "displays": 0.045, "stretched": 0.045}
+SHARES = {"random hands": 0.36, "fonts": 0.105, "displays": 0.08, "stretched": 0.155}
 
 FRAME = 16  # pixels a side, of scans in which every digit was stretched to fill its frame
 FULLEST = 0.8  # share of a frame that may be ink: an upright 1 fills it, and says nothing
