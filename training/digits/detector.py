@@ -56,9 +56,9 @@ def fit_rejector(net: RejectingDigitNet, digits: Rows, negatives_u8: Tensor, con
 
 
 def half_distorted(images_u8: Tensor) -> Tensor:
-    """The first half of them as in training, the rest as they are."""
+    """The first half of them as in training, the rest as they are, but for those on few pixels."""
     half = len(images_u8) // 2
-    return torch.cat([augment.distort_as_prepared(images_u8[:half]), images_u8[half:].to(torch.float32)])
+    return torch.cat([augment.distort_as_prepared(images_u8[:half]), augment.coarsened(images_u8[half:])])
 
 
 def fit_threshold(net: nn.Module, validation: Rows) -> float:
