@@ -41,7 +41,8 @@ def test_the_weights_of_what_is_shipped_are_taken_over(folder: Path, digits: Dig
 def test_weights_are_refined_and_what_they_were_is_a_part_of_them(
     digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refining, "REFINING", replace(refining.REFINING, epochs=2, learning_rate=0.1))
+    quick = replace(refining.REFINING, epochs=2, learning_rate=0.1, refine_share=0.5)
+    monkeypatch.setattr(refining, "REFINING", quick)
     monkeypatch.setattr(refining, "KEPT", 0.25)
     net, rows = untrained(), mnist_rows(digits).take(torch.arange(300))
     before = {name: value.clone() for name, value in net.state_dict().items()}

@@ -102,7 +102,7 @@ def test_some_digits_come_again_in_other_styles(digits: Digits) -> None:
         at += redrawn
     drawn = sum(round(share * count) for name, share in SHARES.items() if name in ways(rows))
     assert len(extended.targets) == len(extended.inputs) == at + drawn
-    assert len(extended.targets) < 1.5 * count, "MNIST's own are no longer most of them"
+    assert len(extended.targets) < 2 * count, "MNIST's own are no longer most of them"
     assert int(extended.targets[at:].bincount().min()) > 3
     assert torch.equal(styles.with_other_styles(rows).inputs, extended.inputs), "drawn otherwise"
 
@@ -117,7 +117,7 @@ def test_what_was_redrawn_is_in_mnists_form(digits: Digits) -> None:
 
 
 def test_rows_without_such_digits_stay_as_they_are() -> None:
-    rows = Rows(torch.zeros(3, 1, SIDE, SIDE, dtype=torch.uint8), torch.tensor([0, 2, 3]))
+    rows = Rows(torch.zeros(1, 1, SIDE, SIDE, dtype=torch.uint8), torch.tensor([2]))
     assert torch.equal(styles.with_other_styles(rows).inputs, rows.inputs)
 
 
