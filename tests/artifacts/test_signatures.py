@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, ArtifactError
 from service.artifacts.signatures import KeyUnusable, SigningKey, TrustedKeys, make_keys
 from service.artifacts.store import ArtifactStore
-from service.engine import predictor
+from service.engine import loading
 from service.engine.loading import load
 from tests.conftest import CPU, QUIET, ROOT, Digits, digit_candidate
 from training.commands import cli
@@ -86,7 +86,7 @@ def test_anything_else_never_reaches_the_loader(
     def reached(*_: object, **__: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(predictor, "torchscript_accepted", reached)  # entered right before jit.load
+    monkeypatch.setattr(loading, "torchscript_accepted", reached)  # entered right before jit.load
     with pytest.raises(ArtifactError):
         load(folder, CPU, trusted=signed[1])
 

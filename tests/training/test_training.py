@@ -280,7 +280,7 @@ def write_mnist(root: Path, digits: Digits) -> None:
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "training", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
 
 
 def test_the_digit_command_publishes_a_complete_version(tmp_path: Path, digits: Digits) -> None:
