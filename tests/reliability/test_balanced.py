@@ -46,7 +46,7 @@ BLANKS = b" " * 8192  # in less than 5 s: slower bodies are refused
 class Held:
     """A request whose body comes slowly, so that it is under way for as long as is wanted."""
 
-    LENGTH = 300_000
+    LENGTH = 390_000
 
     def __init__(self, client: httpx.Client) -> None:
         url = client.base_url
@@ -62,7 +62,7 @@ class Held:
     def until(self, condition: Callable[[], object]) -> None:
         while not condition():
             self._send(BLANKS)
-            time.sleep(0.2)
+            time.sleep(0.4)
 
     def finish(self) -> None:
         self._send(b" " * (self._left - 1) + b"}")

@@ -141,7 +141,7 @@ def test_only_a_box_with_straight_sides_is_empty(side: int) -> None:
 
 @pytest.mark.parametrize("side", SIDES)
 def test_a_box_that_has_gaps_may_be_empty(side: int) -> None:
-    """One that lacks a side is none."""
+    """One that lacks a side is none; its corners alone are one."""
     whole = in_box(0.04)(Image.new("L", (1, 1)), side, 0.2)
     gap = (round(0.4 * side), round(0.6 * side))
     for box in ((gap[0], 0, gap[1], side), (0, gap[0], side // 2, gap[1])):
@@ -153,6 +153,13 @@ def test_a_box_that_has_gaps_may_be_empty(side: int) -> None:
     picture = whole.copy()
     picture.paste(255, (round(0.3 * side), 0, round(0.7 * side), side // 2))
     assert prepare(picture).pixels
+    corners, (start, end) = whole.copy(), (round(0.37 * side), round(0.63 * side))
+    corners.paste(255, (start, 0, end, side))
+    assert prepare(corners).pixels, "two sides"
+    corners.paste(255, (0, start, side, end))
+    for either in (corners, ImageOps.invert(corners)):
+        with pytest.raises(BlankImage):
+            prepare(either)
 
 
 def zero(side: int, within: str) -> Image.Image:

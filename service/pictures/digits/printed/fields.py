@@ -23,9 +23,10 @@ PLATE_RECTANGULAR = 0.92  # so much of its box is a plate
 # narrow, and so many times as far from both sides as from what is above or below.
 MOST_HOLES, FILLED, NARROW, ASIDE = 2, 0.7, 0.5, 1.5
 # An empty box is about as wide as it is high, at least; its sides are off straight lines by no more than
-# that, over their length, which those of a square zero are not; so near to them is all of its ink, and so
-# much of them may be gaps.
-SQUARE, STRAIGHT, SIDE_OF_BOX, MOST_GAPS = 0.8, 0.025, 0.22, 0.4
+# that, over their length, which those of a square zero are not; so near to them is all of its ink. So much
+# of each side may be gaps, or more where its corners alone are drawn.
+SQUARE, STRAIGHT, SIDE_OF_BOX = 0.8, 0.025, 0.22
+MOST_GAPS, BETWEEN_CORNERS = 0.4, 0.7
 GROUP_SIDE = 56  # pixels, at which a plate is looked for
 LEAST_LOOKED_AT = 8  # of these, of a picture's shorter side
 
@@ -95,19 +96,22 @@ def is_empty_box(on_ink: Mask, around: Box) -> bool:
     y, x = round(SIDE_OF_BOX * height), round(SIDE_OF_BOX * width)
     if box[y:-y, x:-x].any():
         return False
-    return all(_is_straight(side) for side in (box, box[::-1], box.T, box.T[::-1]))
+    covers = [_straight_cover(side) for side in (box, box[::-1], box.T, box.T[::-1])]
+    is_corners = not box[height // 2].any() and not box[:, width // 2].any()
+    return min(covers) >= 1 - (BETWEEN_CORNERS if is_corners else MOST_GAPS)
 
 
-def _is_straight(mask: Mask) -> bool:
-    """Its upper edge, but for the ends and gaps."""
+def _straight_cover(mask: Mask) -> float:
+    """How much of its upper edge, but for the ends, is no gap; 0 where that is not straight."""
     ends = max(1, mask.shape[1] // 16)
     levels = mask[: len(mask) // 2, ends:-ends]
     columns = np.flatnonzero(levels.any(axis=0))
-    if len(columns) < (1 - MOST_GAPS) * levels.shape[1]:
-        return False
+    if len(columns) < (1 - BETWEEN_CORNERS) * levels.shape[1]:
+        return 0.0
     along = levels[:, columns].argmax(axis=0)
     line = np.polynomial.Polynomial.fit(columns, along, 1)(columns)
-    return bool(np.abs(along - line).max() <= max(1.0, STRAIGHT * levels.shape[1]))
+    is_straight = np.abs(along - line).max() <= max(1.0, STRAIGHT * levels.shape[1])
+    return len(columns) / levels.shape[1] if is_straight else 0.0
 
 
 class _Rectangle(NamedTuple):
