@@ -200,7 +200,7 @@ async def test_small_pictures_find_a_process_beside_large_ones(processes: Decodi
 async def test_large_pictures_are_read_in_turn_over_clients(
     processes: Decoding, clients: tuple[str, str]
 ) -> None:
-    """The control has one client: then the other's pictures come last."""
+    """The control has one client: then the other's pictures come last, but for one that is being read."""
     picture = Upload("file", png(seven(1200), compress_level=1))
     read: list[str] = []
 
@@ -214,7 +214,7 @@ async def test_large_pictures_are_read_in_turn_over_clients(
     tasks += [asyncio.create_task(ask(other, "other")) for _ in range(2)]
     await asyncio.gather(*tasks)
     before_other = read[: len(read) - read[::-1].index("other")].count("flood")
-    assert before_other == 12 if flood == other else before_other <= 6
+    assert before_other >= 11 if flood == other else before_other <= 6
 
 
 async def test_a_decoder_that_dies_fails_one_picture(processes: Decoding) -> None:
