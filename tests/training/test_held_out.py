@@ -8,9 +8,8 @@ import pytest
 
 from service.engine.predictor import Predictor
 from tests.conftest import ROOT, Digits
-from training.digits import non_digits
 from training.digits.drawn import fonts
-from training.digits.held_out import displays, signs
+from training.digits.held_out import displays, non_digits, signs
 from training.digits.held_out.sources import SOURCES, Source
 from training.digits.robustness import read
 from training.fitting.fit import batched

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from service.artifacts.manifest import Metric, TrainingRecord
+from training.digits.held_out.non_digits import BARS
 from training.digits.held_out.sources import SOURCES
-from training.digits.non_digits import BARS
 from training.digits.robustness import Robustness
 
 

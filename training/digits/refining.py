@@ -25,9 +25,8 @@ REFINING = replace(
     warm_up_share=0.1,
     refine_share=6 / 7,
 )
-TAUGHT = (
-    0.5  # share of a target that is what the former weights answer of MNIST's own, where they are right
-)
+# Share of a target that is what the former weights answer: of MNIST's own, where they are right.
+TAUGHT = 0.5
 KEPT = 0.5  # share of the former weights in the mean
 CLASSES = 10
 

@@ -2,7 +2,7 @@
 
 Accuracy on MNIST's test digits under every look of `sheets`, one change at a time and all at once; on
 digits as they come from elsewhere (`held_out.sources`); on scikit-learn's digits (1,797 real ones of 43
-writers, 8×8, never trained on); and how often what is no digit is called so (`non_digits`).
+writers, 8×8, never trained on); and how often what is no digit is called so (`held_out.non_digits`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +23,8 @@ from torch import Tensor
 from service.errors import ServiceError
 from service.pictures.images import Upload, open_pictures, read_digits
 from training.data import Pixels, Rows
-from training.digits import non_digits, sheets
+from training.digits import sheets
+from training.digits.held_out import non_digits
 from training.digits.held_out.sources import SOURCES
 
 Predict = Callable[[Tensor], Tensor]

@@ -3,8 +3,8 @@
 from rich.console import Console
 from rich.table import Table
 
+from training.digits.held_out.non_digits import BARS
 from training.digits.held_out.sources import SOURCES
-from training.digits.non_digits import BARS
 from training.digits.robustness import Robustness
 
 

@@ -67,7 +67,7 @@ def _look(picture: Image.Image, around: int = 0, is_turned: bool = False) -> Fou
         raise BlankImage
     groups = drawing.groups
     field = field_in(groups.on_ink, groups.components, drawing.area)
-    if field and (within := _look_within(picture, field, drawing.ink, groups.coarse, around)):
+    if within := _look_within(picture, field, drawing.ink, groups.coarse, around):
         return within
     if not groups.on_ink.any():
         raise BlankImage  # nothing but dots
@@ -76,10 +76,8 @@ def _look(picture: Image.Image, around: int = 0, is_turned: bool = False) -> Fou
         return turned
     if drawing.is_empty_box():
         raise BlankImage
-    if digit := _digit_of(drawing, found.is_light, picture):
+    if digit := _digit_of(drawing, found.is_light, picture) or turned:
         return digit
-    if turned:
-        return turned
     raise BlankImage  # nothing but lines
 
 

@@ -1,6 +1,6 @@
 """Pictures that are not of one digit, to train on: as they are once the service has prepared them.
 
-Fonts, letters, symbols and generators are others than those of the evaluation (`non_digits`, `held_out`).
+Fonts, letters, symbols and generators are others than those of the evaluation (`held_out`).
 """
 
 import numpy as np
