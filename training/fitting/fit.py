@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from training.data import Rows
+from training.fitting.batches import Batch, Batches
 from training.fitting.checkpoint import Checkpoint
 from training.fitting.history import Diverged, History
 from training.fitting.learner import Hyperparameters, Learner
@@ -85,9 +86,11 @@ def fit(
                 course.history.add_batch(batch_loss.detach(), progress.console, ranks)
                 progress.advance(task)
 
+            batches = Batches(train, phase.hyperparameters.batch_size, phase.augment, ranks)
             while course.epoch < phase.hyperparameters.epochs:
                 net.train()
-                _train_epoch(forward, objective, train, phase, step, ranks)
+                with batches.beside():
+                    _train_epoch(forward, objective, batches, phase.hyperparameters, step)
                 course.end_epoch(learner.judged, objective, validation, console, ranks)
                 random = ranks.of_all(_random_state(train.inputs.device))
                 if checkpoint:
@@ -165,19 +168,14 @@ def _tell_of_other_ranks(state: dict[str, Any], ranks: Ranks, console: Console) 
 def _train_epoch(
     forward: Forward,
     objective: Objective,
-    train: Rows,
-    phase: Phase,
+    batches: Iterable[Batch],
+    hp: Hyperparameters,
     step: Callable[[Tensor], None],
-    ranks: Ranks,
 ) -> None:
-    device, hp = train.inputs.device, phase.hyperparameters
-    for index in ranks.by_first(partial(torch.randperm, len(train.inputs))).split(hp.batch_size):
-        own, weight = ranks.share(index)
-        batch = train.take(own.to(device))
-        inputs = phase.augment(batch.inputs) if phase.augment else batch.inputs
-        with torch.autocast(device.type, torch.bfloat16, enabled=hp.bfloat16):
+    for (inputs, targets), weight in batches:
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=hp.bfloat16):
             outputs = forward(inputs)
-        loss = objective.loss(outputs.to(torch.float32), batch.targets)
+        loss = objective.loss(outputs.to(torch.float32), targets)
         step(loss if weight == 1 else loss * weight)
 
 
