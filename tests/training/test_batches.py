@@ -1,0 +1,115 @@
+"""Batches are the same however many processes augment them, and these end with the one that asked."""
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from training.data import Rows
+from training.fitting import batches
+from training.fitting.batches import Batch, Batches
+from training.fitting.ranks import ALONE, Ranks
+
+ROWS = Rows(torch.arange(1000.0)[:, None], torch.arange(1000))
+
+TRAINS_UNTIL_KILLED = """
+import os
+from tests.training.test_batches import ALONE, ROWS
+from training.fitting import batches
+
+def tells_its_process(rows):
+    os.write(1, b"%d\\n" % os.getpid())
+    return rows.repeat(1, 100_000)
+
+batches.usable_cpus = lambda: 3
+for batch in batches.Batches(ROWS, 10, tells_its_process, ALONE):
+    pass
+"""
+
+
+def moved(rows: Tensor) -> Tensor:
+    return rows + torch.rand_like(rows)
+
+
+def impossible(_rows: Tensor) -> Tensor:
+    raise ValueError("no such picture")
+
+
+def drawn(monkeypatch: pytest.MonkeyPatch, cores: int, ranks: Ranks = ALONE) -> list[Batch]:
+    """Of two epochs."""
+    monkeypatch.setattr(batches, "usable_cpus", lambda: cores)
+    torch.manual_seed(5)
+    both = Batches(ROWS, 64, moved, ranks)
+    return [*both, *both]
+
+
+@pytest.mark.parametrize("cores", [2, 3])
+def test_they_are_the_same_however_many_processes_augment(
+    monkeypatch: pytest.MonkeyPatch, cores: int
+) -> None:
+    alone, many = drawn(monkeypatch, 1), drawn(monkeypatch, cores)
+    state = torch.get_rng_state()
+    assert len(alone) == len(many) == 32
+    for one, other in zip(alone, many, strict=True):
+        assert torch.equal(one.rows.inputs, other.rows.inputs)
+        assert torch.equal(one.rows.targets, other.rows.targets)
+    drawn(monkeypatch, 1)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_every_epoch_has_every_row_once_in_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = drawn(monkeypatch, 2)
+    first, second = (torch.cat([batch.rows.targets for batch in epoch]) for epoch in (both[:16], both[16:]))
+    assert torch.equal(first.sort().values, ROWS.targets)
+    assert torch.equal(second.sort().values, ROWS.targets)
+    assert not torch.equal(first, second)
+    shifts = torch.cat([batch.rows.inputs[:, 0] - batch.rows.targets for batch in both])
+    assert shifts.unique().numel() > 1900, "each row is moved by its own amount, each time"
+
+
+def test_the_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "usable_cpus", lambda: 2)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with Batches(ROWS, 64, moved, ALONE).beside():
+            assert torch.get_num_threads() == 1
+        with Batches(ROWS, 64, None, ALONE).beside():
+            assert torch.get_num_threads() == 2, "nothing to do for another process"
+        with Batches(ROWS, 64, moved, Ranks(0, 2, 0, 2)).beside():
+            assert torch.get_num_threads() == 2, "the other core is another rank's"
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_an_augmentation_fails_on_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "usable_cpus", lambda: 2)
+    with pytest.raises(ValueError, match="no such picture"):
+        list(Batches(ROWS, 64, impossible, ALONE))
+
+
+def test_a_killed_training_leaves_no_process() -> None:
+    """With workers whose next batches do not fit into their pipes."""
+    with subprocess.Popen([sys.executable, "-c", TRAINS_UNTIL_KILLED], stdout=subprocess.PIPE) as training:
+        assert training.stdout
+        workers = {int(training.stdout.readline()) for _ in range(20)}
+        training.kill()
+    assert len(workers) == 2
+    assert training.pid not in workers
+    deadline = time.monotonic() + 60
+    while any(is_running(worker) for worker in workers):
+        assert time.monotonic() < deadline, f"{workers} still run"
+        time.sleep(0.1)
+
+
+def is_running(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]
+    return False
