@@ -1,14 +1,15 @@
 """The models by name: what is live of each, and why it is missing."""
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
 import torch
 
 from service.artifacts.look import Look
-from service.artifacts.manifest import ArtifactError, Manifest, printable
+from service.artifacts.manifest import Manifest, printable
 from service.errors import NotReady, UnknownModel, UnknownVersion
+from service.serving.model_state import ModelState
 from service.serving.served import Served
 
 logger = logging.getLogger(__name__)
@@ -25,32 +26,25 @@ class Registry:
     def __init__(self, device: torch.device, required: Iterable[str] = ()) -> None:
         self.device = device
         self.generation = 0  # another whenever another version, or none, is live of a model
-        self._required = tuple(required)
-        self._found: set[str] = set()
-        self._unloaded: set[str] = set()  # because a request said so
-        self._unlisted: str | None = "the store has not been looked at yet"
         self.stopping = False
-        self._live: dict[str, Served] = {}
-        self._loaded: dict[str, dict[int, Served]] = {}
-        self._refused: dict[str, str] = {}
-        self._kept_out: dict[str, dict[int, str]] = {}
-        self._looks: dict[str, Look] = {}
-        self._silent_since: dict[str, datetime] = {}
-        self._store_silent_since: datetime | None = None
+        self._required = frozenset(required)
+        self._states: dict[str, ModelState] = {}
+        self._unlisted: str | None = "the store has not been looked at yet"
+        self._silent_since: datetime | None = None
         self._hung: dict[str, str] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
         """What is found or required, in order."""
-        return tuple(sorted(self._found.union(self._required)))
+        return tuple(sorted(self._required.union(self._found())))
 
     def knows(self, name: str) -> bool:
         """Whether it is found or required."""
-        return name in self._found or name in self._required
+        return name in self._required or self._known(name).found
 
     def get(self, name: str) -> Served:
         """What is live of `name`. Raises UnknownModel or NotReady."""
-        served = self._live.get(name) or self.live(name)
+        served = self._known(name).live or self.live(name)
         if served is None:
             raise NotReady(f"Model {name!r} is not ready to serve.")
         return served
@@ -61,18 +55,18 @@ class Registry:
         NotReady: nobody knows yet which models there are.
         """
         if not self.knows(name):
-            if not self._found and self._unlisted:
+            if self._unlisted and not any(self._found()):
                 raise NotReady(f"Which models there are is not known: {self._why_unlisted()}.")
             raise UnknownModel(f"There is no model {name!r}; there are {_some(self.names)}.")
-        return self._live.get(name)
+        return self._known(name).live
 
     def manifests(self) -> list[Manifest]:
         """Of every live model."""
-        return [served.manifest for served in self._live.values()]
+        return [state.live.manifest for state in self._states.values() if state.live]
 
     def version(self, name: str, version: str) -> Served:
         """One that is loaded. Raises UnknownModel, UnknownVersion or NotReady."""
-        loaded = self._loaded.get(name, {})
+        loaded = self._known(name).loaded
         if not loaded:
             self.get(name)
         for number, served in loaded.items():
@@ -83,12 +77,13 @@ class Registry:
 
     def versions(self, name: str) -> tuple[int, ...]:
         """Those that are loaded, ascending."""
-        return tuple(sorted(self._loaded.get(name, {})))
+        return tuple(sorted(self._known(name).loaded))
 
     def beside(self, name: str, version: int) -> Served | None:
         """A version that is loaded and not live."""
-        served = self._loaded.get(name, {}).get(version)
-        return None if served is self._live.get(name) else served
+        state = self._known(name)
+        served = state.loaded.get(version)
+        return None if served is state.live else served
 
     def loaded(self) -> list[Manifest]:
         """Of every version that a request may be answered by."""
@@ -96,32 +91,35 @@ class Registry:
 
     def all_served(self) -> list[Served]:
         """Whatever a request may be answered by."""
-        return [served for loaded in self._loaded.values() for served in loaded.values()]
+        return [served for state in self._states.values() for served in state.loaded.values()]
 
     def refused(self, name: str) -> str | None:
         """Why the version that should be live is not, or None; an older one may be serving."""
-        return None if name in self._live and name not in self._refused else self._why_refused(name)
+        state = self._known(name)
+        return None if state.live and not state.refused else self._why_refused(name)
 
     def available(self, name: str) -> tuple[int, ...]:
         """The newest versions that were published when the store was last looked at, ascending."""
-        return self._looks[name].available if name in self._looks else ()
+        look = self._known(name).look
+        return look.available if look else ()
 
     def labels(self, name: str) -> dict[str, int]:
         """The versions that have labels, as the store says."""
-        labels = self._looks[name].labels if name in self._looks else {}
+        look = self._known(name).look
+        labels = look.labels if look else {}
         return {label: version for label, version in labels.items() if isinstance(version, int)}
 
     def kept_out(self, name: str) -> dict[int, str]:
         """Why versions that should be loaded beside the live one are not, or get no share."""
-        return self._kept_out.get(name, {})
+        return self._known(name).kept_out
 
     def is_unloaded(self, name: str) -> bool:
         """Whether a request said that it is not to be served."""
-        return name in self._unloaded
+        return self._known(name).unloaded
 
     def silent_since(self, name: str) -> datetime | None:
         """Since when the store has not answered what it was asked of `name`, or None: it does."""
-        return self._silent_since.get(name)
+        return self._known(name).silent_since
 
     def hung(self) -> dict[str, str]:
         """What never ends, by the model that computes it. Not empty: the process has to be ended."""
@@ -137,20 +135,32 @@ class Registry:
         return missing | self._hung
 
     def _is_missing(self, name: str) -> bool:
-        return name not in self._live and not self.is_unloaded(name)
+        state = self._known(name)
+        return not (state.live or state.unloaded)
 
     def _why_missing(self, name: str) -> str:
         since = self.silent_since(name)
         return _silent(since) if since else self._why_refused(name)
 
     def _why_refused(self, name: str) -> str:
-        if name in self._found:
-            return self._refused.get(name, "not loaded yet")
+        state = self._known(name)
+        if state.found:
+            return state.refused or "not loaded yet"
         return self._why_unlisted() or f"there is no model {name!r} in the store"
 
     def _why_unlisted(self) -> str | None:
-        since = self._store_silent_since
-        return _silent(since) if since else self._unlisted
+        return _silent(self._silent_since) if self._silent_since else self._unlisted
+
+    def _known(self, name: str) -> ModelState:
+        """To be read."""
+        return self._states.get(name) or ModelState(name)
+
+    def _state(self, name: str) -> ModelState:
+        """To be changed."""
+        return self._states.setdefault(name, ModelState(name))
+
+    def _found(self) -> Iterator[str]:
+        return (name for name, state in self._states.items() if state.found)
 
     def stop(self) -> None:
         """Be ready no more; what is asked nevertheless is answered."""
@@ -158,32 +168,27 @@ class Registry:
 
     def find(self, name: str) -> None:
         """There is a model of that name, of which nothing is live yet."""
-        self._found.add(name)
-        if self.is_unloaded(name):
-            self._unloaded.discard(name)
-            self._refused.pop(name, None)
+        state = self._state(name)
+        state.found = True
+        if state.unloaded:
+            state.unloaded, state.refused = False, None
 
     def lose(self, name: str) -> list[Served]:
         """There is none any longer. Returns what was loaded of it."""
         logger.info("model %s is gone from the store, and served no longer", name)
-        self._found.discard(name)
-        self._unloaded.discard(name)
-        return self._let_go(name)
+        lost = self._states.pop(name, ModelState(name))
+        self.generation += 1
+        return list(lost.loaded.values())
 
     def unload(self, name: str) -> list[Served]:
         """It is served no longer, because a request said so. Returns what was loaded of it."""
         logger.info("model %s is unloaded", name)
-        self._unloaded.add(name)
-        loaded = self._let_go(name)
-        self._refused[name] = "unloaded by a request"
-        return loaded
-
-    def _let_go(self, name: str) -> list[Served]:
-        for known in (self._refused, self._kept_out, self._looks, self._silent_since):
-            known.pop(name, None)
+        before = self._known(name)
+        self._states[name] = ModelState(
+            name, found=before.found, unloaded=True, refused="unloaded by a request"
+        )
         self.generation += 1
-        self._live.pop(name, None)
-        return list(self._loaded.pop(name, {}).values())
+        return list(before.loaded.values())
 
     def list_(self, failure: str | None) -> None:
         """The store was asked for its models, or why that could not be."""
@@ -195,64 +200,43 @@ class Registry:
         Returns what it replaces: the same version, as it was before.
         """
         manifest = served.manifest
-        replaced = self.load_beside(served)
-        self._live[manifest.name] = served
-        self._refused.pop(manifest.name, None)
+        state = self._state(manifest.name)
+        replaced = state.load(served)
+        state.live, state.refused = served, None
         self.generation += 1
         logger.info("model %s version %d ready on %s", manifest.name, manifest.version, self.device)
         return replaced
 
     def load_beside(self, served: Served) -> Served | None:
         """Have it answer who asks for its version. Returns what it replaces."""
-        manifest = served.manifest
-        loaded = self._loaded.setdefault(manifest.name, {})
-        replaced = loaded.get(manifest.version)
-        loaded[manifest.version] = served
-        self._kept_out.get(manifest.name, {}).pop(manifest.version, None)
-        return None if replaced is served else replaced
+        return self._state(served.manifest.name).load(served)
 
     def retain(self, name: str, versions: Collection[int]) -> list[Served]:
         """Let go all but these versions and the live one. Returns what was loaded of the others."""
-        kept_out = self._kept_out.get(name, {})
-        for version in kept_out.keys() - set(versions):
-            del kept_out[version]
-        loaded, live = self._loaded.get(name, {}), self._live.get(name)
-        unwanted = [v for v, served in loaded.items() if v not in versions and served is not live]
-        return [loaded.pop(version) for version in unwanted]
+        return self._known(name).retain(versions)
 
     def keep_out(self, name: str, version: int, error: Exception) -> None:
         """Do without a version beside the live one, and say so once."""
-        expected = isinstance(error, ArtifactError)
-        why = str(error) if expected else "it cannot be loaded; the log has the cause"
-        kept_out = self._kept_out.setdefault(name, {})
-        if kept_out.get(version) != why:
-            cause = None if expected else error
-            logger.error("model %s does without version %d: %s", name, version, error, exc_info=cause)
-        kept_out[version] = why
+        self._state(name).keep_out(version, error)
 
     def refuse(self, name: str, error: BaseException, tell: bool = True) -> None:
         """Keep a version out, and `tell` the log; what is live stays."""
-        expected = isinstance(error, ArtifactError)
-        self._refused[name] = str(error) if expected else "it cannot be loaded; the log has the cause"
-        if tell:
-            logger.error("model %s refused: %s", name, error, exc_info=None if expected else error)
+        self._state(name).refuse(error, tell)
 
     def clear(self, name: str) -> None:
         """There is nothing to refuse any longer: what is live is what should be."""
-        self._refused.pop(name, None)
+        self._state(name).refused = None
 
     def see(self, name: str, look: Look) -> None:
         """Note what the store has."""
-        self._looks[name] = look
+        self._state(name).look = look
 
     def silent(self, name: str | None, since: datetime | None) -> None:
         """Note that the store does not answer what is asked of a model, or does so again; None: of all."""
         if name is None:
-            self._store_silent_since = since
-        elif since:
-            self._silent_since[name] = since
-        else:
-            self._silent_since.pop(name, None)
+            self._silent_since = since
+        elif since or name in self._states:
+            self._state(name).silent_since = since
 
     def hang(self, hung: dict[str, str]) -> None:
         """Note what never ends; called on another thread."""
