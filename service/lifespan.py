@@ -4,7 +4,6 @@ import asyncio
 import gc
 import logging
 import sys
-import time
 import warnings
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,16 +26,15 @@ from service.engine.devices import resolve_device
 from service.http.draining import draining
 from service.http.keys import KeyFile
 from service.rollout.agreement import Agreement
+from service.rollout.making import Making
 from service.rollout.mirroring import Mirroring
 from service.rollout.reload import Reloader
 from service.rollout.unloaded import Unloaded
-from service.serving.admission import Admission, queue_rows
-from service.serving.batching import Batcher
+from service.serving.admission import Admission
 from service.serving.call import Backend, Deadlines
-from service.serving.loading import Loader, Preloaded, Ready, Repository
+from service.serving.loading import Loader, Preloaded, Repository
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
-from service.serving.served import Served
 from service.serving.steps import Stepping
 from service.serving.watchdog import Watchdog
 from service.settings import Settings
@@ -56,49 +54,23 @@ async def lifespan(
     preloaded: Preloaded | None,
 ) -> AsyncIterator[None]:
     """`shared`: a folder that several workers have in common; `preloaded`: models, likewise."""
-    # Pillow remarks on damaged uploads. The client is answered; whoever uploads must not fill our log.
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-    cpus = usable_cpus()
-    threads = threads_of(settings.threads, settings.workers)
-    torch.set_num_threads(threads)
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(cpus, "elsewhere"))
+    _tune(settings)
     device = resolve_device(settings.device)
-    logger.info("device %s, artifacts in %s, %d thread(s)", device, settings.artifacts, threads)
-    mirroring = Mirroring(settings)
-    loader = Loader(
-        mirroring.store,
-        endpoint_of,
-        device,
-        settings.precision,
-        trusted,
-        settings.max_model_bytes,
-        preloaded,
+    logger.info(
+        "device %s, artifacts in %s, %d thread(s)", device, settings.artifacts, torch.get_num_threads()
     )
+    mirroring = Mirroring(settings)
     registry = Registry(device, settings.models)
     metrics: Metrics = app.state.metrics
     metrics.show(registry)
-    making = Making(settings.max_queued_batches, metrics)
     unloaded = Unloaded(shared) if shared and settings.allow_repository_control else None
-    reloader = Reloader(
-        registry,
-        loader,
-        making.served,
-        metrics,
-        settings.load_timeout_s,
-        settings.keep,
-        settings.canary_share,
-        settings.models,
-        making.forget,
-        unloaded,
-    )
+    loader = _loader(mirroring, device, settings, trusted, preloaded)
+    reloader = _reloader(registry, loader, metrics, settings, unloaded)
     agreement = unloaded and Agreement(unloaded, reloader, registry, settings.load_timeout_s)
     repository = (agreement or reloader) if settings.allow_repository_control else None
     backend = app.state.backend = _backend(registry, metrics, settings, repository)
     watchdog = Watchdog(lambda: reloader.computing, registry.hang, settings.batch_timeout_s)
     watchdog.start()
-    # A thread that computes can hand over its answers only with the interpreter lock, which the event loop
-    # gives up after this long: by default 5 ms, as much as a whole batch takes.
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
 
     async with mirroring.kept(), agreement.kept(settings.reload_s) if agreement else nullcontext():
         await reloader.start(settings.reload_s)
@@ -116,44 +88,51 @@ async def lifespan(
     watchdog.stop()
 
 
-class Making:
-    """Makes what is served of a version, with the permits of its model."""
+def _tune(settings: Settings) -> None:
+    """Set what is the whole process's: warnings, threads, who waits for the interpreter lock how long."""
+    # Pillow remarks on damaged uploads. The client is answered; whoever uploads must not fill our log.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    torch.set_num_threads(threads_of(settings.threads, settings.workers))
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(usable_cpus(), "elsewhere"))
+    # A thread that computes can hand over its answers only with the interpreter lock, which the event loop
+    # gives up after this long: by default 5 ms, as much as a whole batch takes.
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
 
-    def __init__(self, max_queued_batches: int, metrics: Metrics) -> None:
-        self._max_queued_batches = max_queued_batches
-        self._metrics = metrics
-        self._permits: dict[str, Admission] = {}
 
-    def served(self, ready: Ready) -> Served:
-        predictor, endpoint = ready
-        manifest = predictor.manifest
-        batch = min(endpoint.batch_rows, predictor.slow_rows or endpoint.batch_rows)
-        full = endpoint.full_rows
-        limit = queue_rows(manifest, batch, full, self._max_queued_batches)
-        permits = self._permits_of(manifest.name, limit)
-        batch_rows = self._metrics.batch_rows(manifest.name, manifest.version)
-        last_batch = self._metrics.last_batch(manifest.name, manifest.version)
+def _loader(
+    mirroring: Mirroring,
+    device: torch.device,
+    settings: Settings,
+    trusted: TrustedKeys | None,
+    preloaded: Preloaded | None,
+) -> Loader:
+    return Loader(
+        mirroring.store,
+        endpoint_of,
+        device,
+        settings.precision,
+        trusted,
+        settings.max_model_bytes,
+        preloaded,
+    )
 
-        def on_batch(rows: int, seconds: float) -> None:
-            batch_rows.observe(rows)
-            last_batch.set(time.time())
-            permits.measure(rows, seconds)
 
-        return Served(predictor, Batcher(predictor, batch, on_batch), endpoint, permits)
-
-    def forget(self, name: str, version: int | None) -> None:
-        """There is no such model any longer, or that version of it is not loaded."""
-        if version is None:
-            self._permits.pop(name, None)
-        self._metrics.forget(name, version)
-
-    def _permits_of(self, name: str, limit: int) -> Admission:
-        """They outlive versions: what is under way with an older one counts."""
-        if name not in self._permits:
-            on_change = self._metrics.queue_rows(name).set
-            self._permits[name] = Admission(limit, f"rows of {name!r}", on_change)
-        self._permits[name].limit = limit
-        return self._permits[name]
+def _reloader(
+    registry: Registry, loader: Loader, metrics: Metrics, settings: Settings, unloaded: Unloaded | None
+) -> Reloader:
+    making = Making(settings.max_queued_batches, metrics)
+    return Reloader(
+        registry,
+        loader,
+        making.served,
+        metrics,
+        settings.load_timeout_s,
+        settings.keep,
+        settings.canary_share,
+        settings.models,
+        making.forget,
+        unloaded,
+    )
 
 
 def _keys_kept_up(keys: KeyFile | None, metrics: Metrics) -> AbstractContextManager[None]:

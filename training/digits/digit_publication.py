@@ -39,12 +39,12 @@ class Split(NamedTuple):
     sha256: str
 
     @classmethod
-    def load(cls, data: Path, recipe: Recipe) -> "Split":
+    def load(cls, data: Path, recipe: Recipe, console: Console) -> "Split":
         """Raises DataUnavailable."""
         everything = load_mnist(data, train=True)
         train, validation = split_validation(everything)
         own, test = len(train.inputs), load_mnist(data, train=False)
-        return cls(recipe.rows(train), own, validation, test, everything.sha256())
+        return cls(recipe.rows(train, console), own, validation, test, everything.sha256())
 
 
 class Publication(NamedTuple):

@@ -55,7 +55,7 @@ class Recipe:
     body: Callable[[], nn.Module]
     hyperparameters: Hyperparameters
     negatives: float = 0.0
-    extend: Callable[[Rows], Rows] | None = None
+    extend: Callable[[Rows, Console], Rows] | None = None
     augment: Callable[[Tensor], Tensor] | None = None
     augment_refining: Callable[[Tensor], Tensor] | None = None
 
@@ -74,9 +74,9 @@ class Recipe:
             phases.append(Phase(gentle, self.augment_refining))
         return tuple(phases)
 
-    def rows(self, train: Rows) -> Rows:
+    def rows(self, train: Rows, console: Console) -> Rows:
         """What is trained on: MNIST's rows, and what is added to them."""
-        return self.extend(train) if self.extend else train
+        return self.extend(train, console) if self.extend else train
 
     def no_digits(self, digits: Rows, console: Console) -> Tensor:
         """What it learns afterwards to tell from the digits, `images_u8 [N, 1, 28, 28]`."""

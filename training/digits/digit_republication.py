@@ -40,7 +40,7 @@ def recalibrate_digit(version: int, data: Path, to: Publication, *, refine: bool
         "parameters": parameter_count(net),
     }
     curves = _curves(folder, version)
-    split = Split.load(data, recipe)
+    split = Split.load(data, recipe, to.console)
     if refine:
         net = refined(net, recipe, split.train, split.own, to.console)
         again |= recipe.data() | {f"refining_{name}": value for name, value in REFINING.as_dict().items()}

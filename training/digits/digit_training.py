@@ -48,7 +48,7 @@ def train_digit(
     """
     started = time.monotonic()
     with ranks.first_of_machine():
-        split = Split.load(data, recipe)
+        split = Split.load(data, recipe, console)
     ranks.check_same(lambda: split.sha256, "the images")
     train, validation = split.train.to(device), split.validation.to(device)
     hp = replace(recipe.hyperparameters, epochs=epochs or recipe.hyperparameters.epochs)

@@ -1,10 +1,13 @@
 """Digits that MNIST has not, with what they are: in random hands, of displays, of fonts, stretched."""
 
 from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from rich.console import Console
+from rich.progress import track
 
 from training.data import Pixels, Rows
 from training.digits.drawn import fonts
@@ -22,14 +25,20 @@ FULLEST = 0.8  # share of a frame that may be ink: an upright 1 fills it, and sa
 Labelled = Callable[[Random], tuple[Image.Image, int]]
 
 
-def drawn_digits(rows: Rows, random: Random) -> Rows:
-    """As many as SHARES says, for `rows` of MNIST's: `images_u8 [M, 1, 28, 28]`, `labels i64 [M]`."""
+def drawn_digits(rows: Rows, random: Random, console: Console | None = None) -> Rows:
+    """As many as SHARES says, for `rows` of MNIST's: `images_u8 [M, 1, 28, 28]`, `labels i64 [M]`.
+
+    `console` shows how far it is.
+    """
     images, labels = [rows.inputs[:0]], []
-    for name, draw in ways(rows).items():
-        for _ in range(round(SHARES[name] * len(rows.inputs))):
-            image_u8, label = prepared_with_label(draw, random)
-            images.append(torch.from_numpy(image_u8)[None, None])
-            labels.append(label)
+    each = [[draw] * round(SHARES[name] * len(rows.inputs)) for name, draw in ways(rows).items()]
+    shown = track(
+        list(chain(*each)), "drawing digits that MNIST has not", console=console, disable=not console
+    )
+    for draw in shown:
+        image_u8, label = prepared_with_label(draw, random)
+        images.append(torch.from_numpy(image_u8)[None, None])
+        labels.append(label)
     return Rows(torch.cat(images), torch.tensor(labels, dtype=rows.targets.dtype))
 
 

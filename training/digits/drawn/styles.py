@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
+from rich.console import Console
 
 from service.pictures.digits.mnist_form import SIDE
 from service.pictures.digits.preparation import prepare
@@ -140,10 +141,10 @@ STYLES: dict[Callable[[Digit, Random], Pixels], tuple[int, float]] = {
 }
 
 
-def with_other_styles(rows: Rows) -> Rows:
+def with_other_styles(rows: Rows, console: Console | None = None) -> Rows:
     """`rows` of digits and, behind them, some again in other styles, and such as MNIST has not.
 
-    All are drawn by one seed, of its own.
+    All are drawn by one seed, of its own; `console` shows how far it is.
     """
     random = np.random.default_rng(0)
     images, labels = [rows.inputs], [rows.targets]
@@ -153,7 +154,7 @@ def with_other_styles(rows: Rows) -> Rows:
         redrawn = [style(Digit(candidates_u8[index]), random) for index in chosen]
         images += [torch.from_numpy(image_u8)[None, None] for image_u8 in redrawn]
         labels.append(rows.targets.new_full((len(redrawn),), label))
-    drawn = drawn_digits(rows, random)
+    drawn = drawn_digits(rows, random, console)
     images.append(drawn.inputs)
     labels.append(drawn.targets)
     return Rows(torch.cat(images), torch.cat(labels))
