@@ -7,7 +7,6 @@ of its own, which meet no other.
 """
 
 import copy
-import io
 import warnings
 from bisect import bisect_left
 from functools import partial
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from service.engine.devices import AsItIs, Runner
 from service.engine.quickest import by_size
+from service.engine.torchscript import load_archive
 
 # Batch sizes with layers of their own; a batch of another is filled up to the next. From eight rows on a
 # step costs less in rows that nobody asked for than it saves.
@@ -33,7 +33,7 @@ class Quantized:
     def __init__(self, archive: bytes) -> None:
         """Raises RuntimeError, ValueError or AttributeError when torch cannot load it."""
         _meet_quantized_tensors()
-        module = torch.jit.load(io.BytesIO(archive)).eval()
+        module = load_archive(archive).eval()
         self.run = _frozen(module)
         self._copied = module if len(archive) <= COPIED_BYTES else None
 

@@ -4,7 +4,6 @@ All but those of another form give the same answers, within rounding. Of the ser
 `fusion`, `sparse` and `quantized` for it, know TorchScript; `onnx_session` knows ONNX.
 """
 
-import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from service.engine.quantized import Quantized
 from service.engine.quickest import FUSED_ROWS
 from service.engine.sparse import linear_of_ink, read_sparsely
 from service.engine.tensors import reason
+from service.engine.torchscript import load_archive
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def exact_ways(model: bytes, device: torch.device, row: Tensor, several: bool) -
     """
 
     def loaded() -> Any:
-        return torch.jit.load(io.BytesIO(model), map_location=device).eval()
+        return load_archive(model, device).eval()
 
     plain = torch.jit.freeze(loaded())  # weights become constants
     ways = [Way(PLAIN, plain.forward)]
@@ -114,7 +114,7 @@ def other_forms(model: bytes, manifest: Manifest) -> Ways:
 def form_of(model: bytes, name: str) -> Quantized:
     """One form that an archive holds. Raises RuntimeError, ValueError or AttributeError."""
     found = {FORM_FILE.format(name): b""}
-    torch.jit.load(io.BytesIO(model), _extra_files=found)
+    load_archive(model, further=found)
     if not (archive := found[FORM_FILE.format(name)]):
         raise ValueError("the archive does not hold it")
     return Quantized(archive)

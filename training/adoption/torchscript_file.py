@@ -1,7 +1,6 @@
 """TorchScript files, read and made, and those of torch.export. What is pickled is never unpickled."""
 
 import importlib
-import io
 import pickle
 import sys
 import zipfile
@@ -16,6 +15,7 @@ from torch.jit.frontend import FrontendError
 from service.artifacts.manifest import printable
 from service.artifacts.store import MAX_MODEL_BYTES
 from service.engine.tensors import reason
+from service.engine.torchscript import load_archive
 from service.engine.ways import torchscript_accepted
 from training.adoption.exported_code import Code, code_of
 from training.adoption.exported_file import ExportUnusable, read_exported
@@ -72,8 +72,10 @@ def read_file(path: Path, called: str) -> Read:
         raise DataUnavailable(f"{called} {problem}")
     try:
         with torchscript_accepted():
-            module: nn.Module = torch.jit.load(io.BytesIO(data), map_location="cpu")
-    except (RuntimeError, ValueError) as error:
+            module: nn.Module = load_archive(data)
+    except ValueError as error:
+        raise DataUnavailable(f"{called} is not loaded: {error}") from error
+    except RuntimeError as error:
         raise DataUnavailable(
             f"{called} cannot be loaded: {reason(error)}; write it with torch.jit.save before it is"
             " optimised"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from service.engine.torchscript import load_archive
 from service.engine.ways import FORM_FILE, torchscript_accepted
 
 
@@ -59,7 +60,7 @@ def _repacked(
 def network(model: bytes) -> nn.Module:
     """The network in an archive, on the CPU. Raises RuntimeError or ValueError."""
     with torchscript_accepted():
-        net: nn.Module = torch.jit.load(io.BytesIO(model), map_location="cpu")
+        net: nn.Module = load_archive(model)
     for parameter in net.parameters():  # a script has no `requires_grad_` of its own
         parameter.requires_grad_(False)
     return net.eval()
