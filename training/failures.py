@@ -12,6 +12,7 @@ from service.artifacts.remote.objects import StoreUnreachable
 from service.artifacts.signatures import KeyUnusable
 from service.errors import DeviceUnavailable
 from training.data import DataUnavailable
+from training.fitting.batches import is_of_a_lost_worker
 from training.fitting.checkpoint import Checkpoint, CheckpointUnusable
 from training.fitting.history import Diverged
 from training.fitting.interruption import Interrupted, uninterrupted
@@ -38,7 +39,7 @@ def errors_explained(checkpoint: Checkpoint | None = None) -> Iterator[None]:
     except torch.OutOfMemoryError:
         fail("the GPU has too little free memory; --device cpu needs none", code=1)
     except RuntimeError as error:
-        if not is_of_a_lost_rank(error):
+        if not (is_of_a_lost_rank(error) or is_of_a_lost_worker(error)):
             raise
         uninterrupted()  # torchrun ends the rest at once
         kept = checkpoint.last_words() if checkpoint else ""

@@ -1,9 +1,11 @@
 """Batches are the same however many processes augment them, and these end with the one that asked."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.conftest import ROOT
+from tests.training.pictures.conftest import write
 from training.data import Rows
 from training.fitting import batches
 from training.fitting.batches import Batch, Batches
@@ -30,6 +34,14 @@ def tells_its_process(rows):
 batches.usable_cpus = lambda: 3
 for batch in batches.Batches(ROWS, 10, tells_its_process, ALONE):
     pass
+"""
+
+
+ON_TWO_CORES = """
+from training.fitting import batches
+batches.usable_cpus = lambda: 2
+from training.__main__ import main
+main()
 """
 
 
@@ -106,6 +118,50 @@ def test_a_killed_training_leaves_no_process() -> None:
     while any(is_running(worker) for worker in workers):
         assert time.monotonic() < deadline, f"{workers} still run"
         time.sleep(0.1)
+
+
+@pytest.fixture
+def under_way(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A training that has kept an epoch, and the process that augments for it."""
+    pictures = write(tmp_path / "colours", count=21)
+    words = ["picture", "--data", str(pictures), "--device", "cpu", "--epochs", "1000"]
+    folders = ["--out", str(tmp_path / "artifacts"), "--checkpoints", str(tmp_path / "runs")]
+    command = [sys.executable, "-c", ON_TWO_CORES, *words, *folders]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as training:
+        deadline = time.monotonic() + 200
+        while not any((tmp_path / "runs").glob("object-*.pt")):
+            assert training.poll() is None, training.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        (worker,) = map(int, Path(f"/proc/{training.pid}/task/{training.pid}/children").read_text().split())
+        yield training, worker
+        training.kill()
+
+
+def test_a_training_whose_worker_is_killed_says_what_it_has_kept(
+    under_way: tuple[subprocess.Popen[str], int],
+) -> None:
+    training, worker = under_way
+    os.kill(worker, signal.SIGKILL)
+    _, errors = training.communicate(timeout=200)
+    assert training.returncode == 1, errors
+    assert "Error: another process of this training has ended; " in errors
+    assert "the same command with --resume goes on from there" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_signal_for_all_of_its_processes_interrupts_a_training(
+    under_way: tuple[subprocess.Popen[str], int],
+) -> None:
+    training, worker = under_way
+    for process in (training.pid, worker):
+        os.kill(process, signal.SIGTERM)
+    _, errors = training.communicate(timeout=200)
+    assert training.returncode == 128 + signal.SIGTERM, errors
+    assert "Error: interrupted; " in errors
+    assert "Traceback" not in errors
 
 
 def is_running(pid: int) -> bool:

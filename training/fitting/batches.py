@@ -34,6 +34,7 @@ class Batches:
 
     All chance comes from torch's generator in this process, so the batches are the same however many
     processes augment: none where the rows are on a GPU, or there is but one core for each of the `ranks`.
+    When one of them is killed there is an error of torch's; see `is_of_a_lost_worker`.
     """
 
     def __init__(self, train: Rows, size: int, augment: Augment | None, ranks: Ranks) -> None:
@@ -117,3 +118,8 @@ def _through_a_pipe(item: Any) -> tuple[NDArray[Any], NDArray[Any], float]:
     """Tensors would go through shared memory, of which a container has 64 MiB by default."""
     inputs, targets, weight = item
     return inputs.numpy(), targets.numpy(), weight
+
+
+def is_of_a_lost_worker(error: RuntimeError) -> bool:
+    """Whether a process that augments has ended, as where memory is short: torch's message says so."""
+    return str(error).startswith("DataLoader worker (pid")

@@ -31,9 +31,13 @@ def interruptible() -> Iterator[None]:
 
 
 def uninterrupted() -> None:
-    """What is cleaned up and written from here on takes moments; a signal would break it off."""
+    """What is cleaned up and written from here on takes moments; a signal would break it off.
+
+    So would the end of a process that augments, which torch makes an error of wherever this one is.
+    """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _raise(number: int, _frame: FrameType | None) -> None:
