@@ -127,6 +127,7 @@ def test_a_folder_can_be_seen_whole() -> None:
 def test_torchscript_stands_in_five_files() -> None:
     users = {p.stem for p in FILES if "torch.jit." in _code_only(p)}
     assert users == {"torchscript", "ways", "quantized", "archive", "torchscript_file"}
+    assert {p.stem for p in FILES if "torch.jit.load(" in _code_only(p)} == {"torchscript"}
 
 
 def test_the_environment_is_read_in_one_file() -> None:

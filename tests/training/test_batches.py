@@ -18,28 +18,34 @@ from tests.training.pictures.conftest import write
 from training.data import Rows
 from training.fitting import batches
 from training.fitting.batches import Batch, Batches
-from training.fitting.ranks import ALONE, Ranks
+from training.fitting.interruption import Interrupted, deferred, interruptible
+from training.fitting.ranks import Ranks
 
 ROWS = Rows(torch.arange(1000.0)[:, None], torch.arange(1000))
 
 TRAINS_UNTIL_KILLED = """
 import os
-from tests.training.test_batches import ALONE, ROWS
+from tests.training.test_batches import ROWS
 from training.fitting import batches
 
 def tells_its_process(rows):
     os.write(1, b"%d\\n" % os.getpid())
     return rows.repeat(1, 100_000)
 
-batches.usable_cpus = lambda: 3
-for batch in batches.Batches(ROWS, 10, tells_its_process, ALONE):
-    pass
+batches.usable_cpus = lambda: 4
+both = batches.Batches(ROWS, 10, tells_its_process, workers=2)
+while True:
+    for batch in both:
+        pass
 """
 
 
-ON_TWO_CORES = """
+BY_A_WORKER = """
 from training.fitting import batches
+from training.pictures import picture_training
 batches.usable_cpus = lambda: 2
+phases = picture_training.phases
+picture_training.phases = lambda *how: [phase._replace(workers=1) for phase in phases(*how)]
 from training.__main__ import main
 main()
 """
@@ -53,15 +59,15 @@ def impossible(_rows: Tensor) -> Tensor:
     raise ValueError("no such picture")
 
 
-def drawn(monkeypatch: pytest.MonkeyPatch, cores: int, ranks: Ranks = ALONE) -> list[Batch]:
+def drawn(monkeypatch: pytest.MonkeyPatch, cores: int) -> list[Batch]:
     """Of two epochs."""
     monkeypatch.setattr(batches, "usable_cpus", lambda: cores)
     torch.manual_seed(5)
-    both = Batches(ROWS, 64, moved, ranks)
+    both = Batches(ROWS, 64, moved, workers=4)
     return [*both, *both]
 
 
-@pytest.mark.parametrize("cores", [2, 3])
+@pytest.mark.parametrize("cores", [2, 4])
 def test_they_are_the_same_however_many_processes_augment(
     monkeypatch: pytest.MonkeyPatch, cores: int
 ) -> None:
@@ -90,11 +96,14 @@ def test_the_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with Batches(ROWS, 64, moved, ALONE).beside():
+        with Batches(ROWS, 64, moved, workers=4):
             assert torch.get_num_threads() == 1
-        with Batches(ROWS, 64, None, ALONE).beside():
-            assert torch.get_num_threads() == 2, "nothing to do for another process"
-        with Batches(ROWS, 64, moved, Ranks(0, 2, 0, 2)).beside():
+        assert torch.get_num_threads() == 2
+        with Batches(ROWS, 64, moved):
+            assert torch.get_num_threads() == 2, "it takes next to nothing"
+        with Batches(ROWS, 64, None, workers=4):
+            assert torch.get_num_threads() == 2, "there is nothing to do"
+        with Batches(ROWS, 64, moved, Ranks(0, 2, 0, 2), workers=4):
             assert torch.get_num_threads() == 2, "the other core is another rank's"
     finally:
         torch.set_num_threads(before)
@@ -103,7 +112,7 @@ def test_the_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_an_augmentation_fails_on_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "usable_cpus", lambda: 2)
     with pytest.raises(ValueError, match="no such picture"):
-        list(Batches(ROWS, 64, impossible, ALONE))
+        list(Batches(ROWS, 64, impossible, workers=1))
 
 
 def test_a_killed_training_leaves_no_process() -> None:
@@ -126,7 +135,7 @@ def under_way(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     pictures = write(tmp_path / "colours", count=21)
     words = ["picture", "--data", str(pictures), "--device", "cpu", "--epochs", "1000"]
     folders = ["--out", str(tmp_path / "artifacts"), "--checkpoints", str(tmp_path / "runs")]
-    command = [sys.executable, "-c", ON_TWO_CORES, *words, *folders]
+    command = [sys.executable, "-c", BY_A_WORKER, *words, *folders]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as training:
@@ -164,8 +173,20 @@ def test_a_signal_for_all_of_its_processes_interrupts_a_training(
     assert "Traceback" not in errors
 
 
+def test_a_signal_that_comes_while_workers_are_ended_is_heard_afterwards() -> None:
+    done = []
+
+    def end_workers() -> None:
+        with deferred():
+            os.kill(os.getpid(), signal.SIGTERM)
+            done.append("all of them")
+
+    with interruptible(), pytest.raises(Interrupted):
+        end_workers()
+    assert done
+
+
 def is_running(pid: int) -> bool:
-    with suppress(ProcessLookupError):
-        os.kill(pid, 0)
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False

@@ -29,6 +29,7 @@ COARSE_SHARE = 0.3
 COARSE_INK, COARSE_FRAME = (5.5, 12.0), (22.0, 36.0)  # sides, in its own and in MNIST's pixels
 GAMMA_SHARE, GAMMA = 0.3, (0.6, 1.5)
 
+WORKERS = 4  # processes at most, as an image takes as long to distort as to learn from
 MARGIN = 8  # around an image, so that a frame can reach beyond it
 
 

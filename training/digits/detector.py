@@ -50,7 +50,8 @@ def fit_rejector(net: RejectingDigitNet, digits: Rows, negatives_u8: Tensor, con
         forward=lambda rejector, images: rejector(features(images)), loss=binary_cross_entropy_with_logits
     )
     net.rejector.requires_grad_(True)
-    fitted, _ = fit(net.rejector, objective, both, [Phase(REJECTOR, half_distorted)], console)
+    phase = Phase(REJECTOR, half_distorted, augment.WORKERS)
+    fitted, _ = fit(net.rejector, objective, both, [phase], console)
     net.rejector.load_state_dict(fitted.state_dict())
     net.rejector.requires_grad_(False).eval()
 

@@ -62,7 +62,7 @@ class Recipe:
     def phases(self, hp: Hyperparameters) -> tuple[Phase, ...]:
         """Training, and refining where there are epochs for it; `hp`: this recipe's, perhaps changed."""
         refining = round(hp.epochs * hp.refine_share)
-        phases = [Phase(replace(hp, epochs=hp.epochs - refining), self.augment)]
+        phases = [Phase(replace(hp, epochs=hp.epochs - refining), self.augment, augment.WORKERS)]
         if refining:
             gentle = replace(
                 hp,
@@ -71,7 +71,7 @@ class Recipe:
                 schedule="one-cycle",
                 warm_up_share=0.1,
             )
-            phases.append(Phase(gentle, self.augment_refining))
+            phases.append(Phase(gentle, self.augment_refining, augment.WORKERS))
         return tuple(phases)
 
     def rows(self, train: Rows, console: Console) -> Rows:

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from multiprocessing import parent_process
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -15,9 +15,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from service.engine.cpus import usable_cpus
 from training.data import Rows
-from training.fitting.ranks import Ranks
-
-MOST_WORKERS = 4
+from training.fitting.interruption import deferred
+from training.fitting.ranks import ALONE, Ranks
 
 Augment = Callable[[Tensor], Tensor]
 
@@ -33,15 +32,20 @@ class Batches:
     """Gone through once an epoch, in another order each time.
 
     All chance comes from torch's generator in this process, so the batches are the same however many
-    processes augment: none where the rows are on a GPU, or there is but one core for each of the `ranks`.
-    When one of them is killed there is an error of torch's; see `is_of_a_lost_worker`.
+    processes augment: at most `workers`, on half of the cores that each of the `ranks` has, and none where
+    the rows are on a GPU. Where one is killed there is an error of torch's: see `is_of_a_lost_worker`.
+
+    Entered, torch computes on the cores that are left: threads that wait for each other on busy ones spin.
     """
 
-    def __init__(self, train: Rows, size: int, augment: Augment | None, ranks: Ranks) -> None:
-        self._cores = max(1, usable_cpus() // ranks.local_size)
+    def __init__(
+        self, train: Rows, size: int, augment: Augment | None, ranks: Ranks = ALONE, workers: int = 0
+    ) -> None:
+        self._cores = usable_cpus() // ranks.local_size
         on_cpu = train.inputs.device.type == "cpu"
-        self._workers = min(self._cores - 1, MOST_WORKERS) if augment and on_cpu else 0
-        self._loader: DataLoader[Any] = DataLoader(
+        self._workers = min(workers, self._cores // 2) if augment and on_cpu else 0
+        self._threads = torch.get_num_threads()
+        self._loader: DataLoader[Any] | None = DataLoader(
             _Augmented(train, augment, ranks),
             batch_size=None,
             sampler=_Draws(len(train.inputs), size, ranks),
@@ -54,25 +58,30 @@ class Batches:
         )
 
     def __iter__(self) -> Iterator[Batch]:
+        assert self._loader is not None
         for inputs, targets, weight in self._loader:
-            yield Batch(Rows(torch.as_tensor(inputs), torch.as_tensor(targets)), weight)
+            if self._workers:
+                # Copied, as torch lays out in memory what is its own: bits may depend on that.
+                yield Batch(Rows(torch.tensor(inputs), torch.tensor(targets)), weight)
+            else:
+                yield Batch(Rows(inputs, targets), weight)
 
-    @contextmanager
-    def beside(self) -> Iterator[None]:
-        """Compute on the cores that are left: threads that wait for each other on busy ones only spin."""
-        before = torch.get_num_threads()
+    def __enter__(self) -> Self:
+        self._threads = torch.get_num_threads()
         if self._workers:
-            torch.set_num_threads(min(before, self._cores - self._workers))
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+            torch.set_num_threads(min(self._threads, self._cores - self._workers))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        torch.set_num_threads(self._threads)
+        with deferred():  # workers are ended in a destructor, where Python drops whatever is raised
+            self._loader = None
 
 
 class _Draw(NamedTuple):
     """`rows i64 [B]`: which ones; `seed`: of what is random about them."""
 
-    rows: Tensor
+    rows: NDArray[np.int64]
     seed: int
 
 
@@ -83,7 +92,7 @@ class _Draws(Sampler[_Draw]):
     def __iter__(self) -> Iterator[_Draw]:
         indices = self._ranks.by_first(partial(torch.randperm, self._rows)).split(self._size)
         seeds = torch.randint(2**63 - 1, (len(indices),)).tolist()
-        yield from map(_Draw, indices, seeds)
+        yield from (_Draw(rows.numpy(), seed) for rows, seed in zip(indices, seeds, strict=True))
 
 
 class _Augmented(Dataset[tuple[Tensor, Tensor, float]]):
@@ -91,7 +100,7 @@ class _Augmented(Dataset[tuple[Tensor, Tensor, float]]):
         self._train, self._augment, self._ranks = train, augment, ranks
 
     def __getitem__(self, draw: _Draw) -> tuple[Tensor, Tensor, float]:
-        own, weight = self._ranks.share(draw.rows)
+        own, weight = self._ranks.share(torch.from_numpy(draw.rows))
         device = self._train.inputs.device
         inputs, targets = self._train.take(own.to(device))
         if self._augment:

@@ -16,9 +16,10 @@ from typing import Any
 import torch
 
 from service.artifacts.files import sync_directory, write_durably
+from service.engine.cpus import usable_cpus
 from training.record import git_commit
 
-FORMAT = 2
+FORMAT = 3
 SHARE_OF_TIME = 0.05  # that each of taking and writing a state may take; short epochs are not all kept
 
 Settings = Mapping[str, str | int | float | bool]
@@ -211,8 +212,13 @@ def _newest(folder: Path, name: str) -> Path | None:
 
 def _machine() -> Settings:
     """What the last digits depend on."""
-    threads = torch.get_num_threads()
-    return {"threads": threads, "torch": str(torch.__version__), "commit": git_commit() or "unknown"}
+    threads, processors = torch.get_num_threads(), usable_cpus()
+    return {
+        "threads": threads,
+        "processors": processors,
+        "torch": str(torch.__version__),
+        "commit": git_commit() or "unknown",
+    }
 
 
 def _read(path: Path) -> dict[str, Any]:

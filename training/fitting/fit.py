@@ -34,10 +34,14 @@ class Objective(NamedTuple):
 
 
 class Phase(NamedTuple):
-    """A part of a fit: what the images go through on their way to the net, and how it learns."""
+    """A part of a fit: what the images go through on their way to the net, and how it learns.
+
+    `workers`: so many processes may augment, which pays where that takes about as long as the net.
+    """
 
     hyperparameters: Hyperparameters
     augment: Callable[[Tensor], Tensor] | None = None
+    workers: int = 0
 
 
 def fit(
@@ -86,16 +90,16 @@ def fit(
                 course.history.add_batch(batch_loss.detach(), progress.console, ranks)
                 progress.advance(task)
 
-            batches = Batches(train, phase.hyperparameters.batch_size, phase.augment, ranks)
-            while course.epoch < phase.hyperparameters.epochs:
-                net.train()
-                with batches.beside():
-                    _train_epoch(forward, objective, batches, phase.hyperparameters, step)
-                course.end_epoch(learner.judged, objective, validation, console, ranks)
-                random = ranks.of_all(_random_state(train.inputs.device))
-                if checkpoint:
-                    state = partial(_state, course, learner, random)
-                    checkpoint.keep(len(course.history.train_loss), epochs, state)
+            hp = phase.hyperparameters
+            with Batches(train, hp.batch_size, phase.augment, ranks, phase.workers) as batches:
+                while course.epoch < hp.epochs:
+                    net.train()
+                    _train_epoch(forward, objective, batches, hp, step)
+                    course.end_epoch(learner.judged, objective, validation, console, ranks)
+                    random = ranks.of_all(_random_state(train.inputs.device))
+                    if checkpoint:
+                        state = partial(_state, course, learner, random)
+                        checkpoint.keep(len(course.history.train_loss), epochs, state)
             course.phase, course.epoch = course.phase + 1, 0
     return course.best.eval(), course.history
 
