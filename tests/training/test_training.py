@@ -106,7 +106,7 @@ def test_every_recipe_learns_and_the_same_seed_gives_the_same_weights(
 def test_the_epoch_of_the_lowest_validation_loss_is_kept(digits: Digits) -> None:
     rows = mnist_rows(digits)
     train, validation = rows.take(torch.arange(200)), rows.take(torch.arange(200, 500))
-    hp = Hyperparameters(epochs=12, batch_size=16, learning_rate=0.1, momentum=0.9)
+    hp = Hyperparameters(epochs=12, batch_size=16, learning_rate=0.05, momentum=0.9)
     torch.manual_seed(0)
     net, history = fit(DigitNet(SOFTMAX_MLP.body()), CROSS_ENTROPY, train, [Phase(hp)], QUIET, validation)
     lowest = min(history.validation_loss)
@@ -119,7 +119,7 @@ def test_the_epoch_of_the_lowest_validation_loss_is_kept(digits: Digits) -> None
 def test_a_later_phase_starts_from_the_best_weights_so_far(digits: Digits) -> None:
     rows = mnist_rows(digits)
     train, validation = rows.take(torch.arange(200)), rows.take(torch.arange(200, 500))
-    hp = Hyperparameters(epochs=12, batch_size=16, learning_rate=0.1, momentum=0.9)
+    hp = Hyperparameters(epochs=12, batch_size=16, learning_rate=0.05, momentum=0.9)
     still = Phase(replace(hp, epochs=1, learning_rate=0.0))
     torch.manual_seed(0)
     net = DigitNet(SOFTMAX_MLP.body())
