@@ -28,9 +28,9 @@ from service.problems import (
     http_problem_response,
     invalid_payload,
     problem_response,
-    request_id_of,
 )
 from service.protocol import infer, routes
+from service.request_id import request_id_of
 from service.serving.loading import Preloaded
 from service.serving.metrics import Metrics
 from service.settings import KeyContents, Settings, Traces
@@ -174,10 +174,10 @@ def _asgi(endpoint: Callable[[Scope, Receive], Awaitable[Response]]) -> ASGIApp:
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return http_problem_response(error, request_id_of(request), get_route_path(request.scope))
+    return http_problem_response(error, request_id_of(request.scope), get_route_path(request.scope))
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     path = get_route_path(request.scope)
-    return problem_response(invalid_payload(found_in(error)), request_id_of(request), path)
+    return problem_response(invalid_payload(found_in(error)), request_id_of(request.scope), path)

@@ -1,7 +1,6 @@
 """Errors as RFC 9457 problem details, in answers and in the OpenAPI document."""
 
 import http
-import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +8,6 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 
 from service.errors import SHOWN_ERRORS, FieldError, InvalidInput, ServiceError
@@ -143,14 +141,6 @@ def error_responses(*errors: type[ServiceError], path: str = "") -> dict[int | s
         if error.retry_after_s is not None:
             entry["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
     return by_status
-
-
-def new_request_id() -> str:
-    return f"{random.getrandbits(128):032x}"
-
-
-def request_id_of(request: Request) -> str:
-    return str(request.state.request_id)
 
 
 def _respond(problem: Problem, headers: Mapping[str, str], path: str) -> Response:

@@ -18,6 +18,7 @@ ROOMS = (
     "errors",
     "places",
     "settings",
+    "request_id",
     "problems",
     "artifacts",
     "engine",

@@ -14,7 +14,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from service.serving import request_id
+from service import request_id
 from service.settings import Settings
 from tests.conftest import COMMITTED, Served, free_ports, served, wait_for
 from tests.reliability.balanced import HAPROXY, haproxy, is_installed

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from service.connections.head import Fields
 from service.problems import bare_problem
-from service.serving.request_id import request_id_of
+from service.request_id import request_id_of
 
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"  # an answer comes after it
 

@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope
 from service import errors
 from service.endpoints.canary import answered_by
 from service.endpoints.endpoint import Endpoint
+from service.request_id import request_id_of
 from service.serving.call import Backend, Call
-from service.serving.request_id import request_id_of
 from service.serving.served import Served
 
 Answered = Callable[[Scope, Receive, Served, Backend], Awaitable[Response]]

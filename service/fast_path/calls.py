@@ -17,10 +17,9 @@ from starlette.types import Scope
 from service.endpoints.endpoint import Endpoint
 from service.errors import Overloaded, PayloadTooLarge, ServiceError
 from service.http.middleware import CLIENT_CLOSED_REQUEST, Entry, Ledger
-from service.problems import new_request_id
+from service.request_id import new_request_id, request_id_of
 from service.serving.call import Admitted, Backend
 from service.serving.job import Answer, Job, Rows
-from service.serving.request_id import request_id_of
 from service.serving.served import Served
 
 logger = logging.getLogger(__name__)

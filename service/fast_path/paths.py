@@ -17,8 +17,8 @@ from service.fast_path.inferences import InferCall
 from service.fast_path.predictions import Prediction
 from service.http.auth import check
 from service.protocol import infer
+from service.request_id import request_id_of
 from service.serving.exposition import PROTOCOL_ROUTE
-from service.serving.request_id import request_id_of
 
 _KINDS = (
     (dispatch.target_of, route_of, Prediction),

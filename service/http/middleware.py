@@ -15,9 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import InternalError, ServiceError
 from service.problems import problem_response
+from service.request_id import request_id_of
 from service.serving.call import Abandoned, Prediction
 from service.serving.metrics import Metrics
-from service.serving.request_id import request_id_of
 
 logger = logging.getLogger("service.access")
 

@@ -15,9 +15,9 @@ from service.http.keys import KeyFile
 from service.http.middleware import CLIENT_CLOSED_REQUEST, Entry, Ledger
 from service.problems import LONGEST_DETAIL, shortened
 from service.protocol.infer import in_its_words
+from service.request_id import request_id_of
 from service.rpc.exchange import Exchange
 from service.rpc.messages import SERVICE
-from service.serving.request_id import request_id_of
 
 logger = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from service.protocol.infer import computed, most_rows
 from service.protocol.metadata import ServerMetadata, index, model_config, model_metadata
 from service.protocol.repository import check_changes_nothing, controlled
 from service.protocol.statistics import statistics
+from service.request_id import request_id_of
 from service.rpc.calls import Calls, Scope
 from service.rpc.exchange import Exchange
 from service.rpc.inference import inference_of, response_of
@@ -18,7 +19,6 @@ from service.rpc.messages import SERVICE, message
 from service.rpc.timing import Timed
 from service.serving.call import Admitted, Backend
 from service.serving.exposition import RPC_ROUTE
-from service.serving.request_id import request_id_of
 from service.serving.served import Served
 
 # A message is two turns of the loop behind its call, and calls that come together are not there at once.

@@ -8,8 +8,7 @@ import torch
 from service.artifacts.manifest import ArtifactError, Manifest
 from service.artifacts.signatures import TrustedKeys
 from service.artifacts.store import MAX_MODEL_BYTES, ArtifactStore
-from service.engine.loading import Artifact, prepare, read
-from service.engine.memory import give_back
+from service.engine.loading import Artifact, give_back, prepare, read
 from service.engine.predictor import Predictor
 from service.settings import Precision
 

@@ -30,6 +30,17 @@ class ModelState:
     look: Look | None = None
     silent_since: datetime | None = None
 
+    @property
+    def available(self) -> tuple[int, ...]:
+        """The newest versions that were published when the store was last looked at, ascending."""
+        return self.look.available if self.look else ()
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """The versions that have labels, as the store says."""
+        labels = self.look.labels if self.look else {}
+        return {label: version for label, version in labels.items() if isinstance(version, int)}
+
     def load(self, served: Served) -> Served | None:
         """Have it answer who asks for its version. Returns what it replaces: the same, as it was before."""
         version = served.manifest.version

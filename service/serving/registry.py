@@ -100,14 +100,11 @@ class Registry:
 
     def available(self, name: str) -> tuple[int, ...]:
         """The newest versions that were published when the store was last looked at, ascending."""
-        look = self._known(name).look
-        return look.available if look else ()
+        return self._known(name).available
 
     def labels(self, name: str) -> dict[str, int]:
         """The versions that have labels, as the store says."""
-        look = self._known(name).look
-        labels = look.labels if look else {}
-        return {label: version for label, version in labels.items() if isinstance(version, int)}
+        return self._known(name).labels
 
     def kept_out(self, name: str) -> dict[int, str]:
         """Why versions that should be loaded beside the live one are not, or get no share."""

@@ -16,8 +16,7 @@ from service.artifacts.store import ArtifactStore
 from service.endpoints.kinds import endpoint_of
 from service.engine.cpus import threads_of
 from service.engine.devices import resolve_device
-from service.engine.loading import prepared
-from service.engine.memory import give_back
+from service.engine.loading import give_back, prepared
 from service.engine.predictor import Choice, Predictor
 from service.errors import outcome
 from service.rollout.finding import MAX_MODELS

@@ -67,7 +67,6 @@ class Batches:
                 yield Batch(Rows(inputs, targets), weight)
 
     def __enter__(self) -> Self:
-        self._threads = torch.get_num_threads()
         if self._workers:
             torch.set_num_threads(min(self._threads, self._cores - self._workers))
         return self

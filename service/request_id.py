@@ -1,10 +1,9 @@
 """What a request is called: the caller's own id, where it is well formed, or one that is made."""
 
+import random
 import re
 from collections.abc import MutableMapping
 from typing import Any
-
-from service.problems import new_request_id
 
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9._~:/+=-]{1,128}").fullmatch
 
@@ -16,6 +15,10 @@ def request_id_of(scope: MutableMapping[str, Any]) -> str:
     if request_id is None:
         request_id = state["request_id"] = _named(scope) or new_request_id()
     return request_id
+
+
+def new_request_id() -> str:
+    return f"{random.getrandbits(128):032x}"
 
 
 def _named(scope: MutableMapping[str, Any]) -> str | None:
