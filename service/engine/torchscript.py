@@ -8,6 +8,7 @@ a program may also compute for ever.
 
 import io
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -39,16 +40,24 @@ def load_archive(
 def code_problem(archive: bytes) -> str | None:
     """Why the code in an archive is not to be run, or None. Raises RuntimeError where it is no archive."""
     records = torch._C.PyTorchFileReader(io.BytesIO(archive))
-    names = [name.lower() for name in records.get_all_records()]  # torch's reader ignores case
+    names = [name.lower() for name in records.get_all_records()]
     if len(set(names)) < len(names):
         return "a record of it is there twice"
     if FORMER_FORM in names:
         return "it was written by a torch before 1.2"
-    for name in names:
-        is_code = name.startswith("code/") and name.endswith(".py")
-        if is_code and (word := _forbidden(records.get_record(name))):
+    for name, code in code_of(archive):
+        if word := _forbidden(code):
             return f"its code ({name}) has {word!r} in it, which may read or write files"
     return None
+
+
+def code_of(archive: bytes) -> Iterator[tuple[str, bytes]]:
+    """What torch would run of an archive, by record. Raises RuntimeError where it is none."""
+    records = torch._C.PyTorchFileReader(io.BytesIO(archive))
+    for record in records.get_all_records():
+        name = record.lower()  # torch's reader ignores case
+        if name.startswith("code/") and name.endswith(".py"):
+            yield record, records.get_record(record)
 
 
 def _forbidden(code: bytes) -> str | None:

@@ -68,7 +68,7 @@ def both_ways(published: Path, keys: Path) -> Iterator[tuple[Watched, Watched]]:
         watched(published, api_keys_file=keys, open_paths="/health,/models") as usual,
     ):
         # Hypothesis refuses to go on where the module's own state changes while it draws.
-        patch.setattr("service.problems.random", random.Random())
+        patch.setattr("service.request_id.random", random.Random())
         usual.app.state.fast_paths = None
         yield direct, usual
 

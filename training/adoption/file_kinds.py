@@ -3,10 +3,10 @@
 import io
 import re
 import zipfile
-import zlib
 from pathlib import Path
 
 from service.engine.tensors import reason
+from service.engine.torchscript import code_of
 
 EXPORT = "make a TorchScript file of the module: `python -m training export MODULE:CALLABLE`"
 
@@ -47,7 +47,7 @@ def why_not(path: Path, data: bytes) -> str | None:
     if "constants.pkl" in inner and any(name.startswith("code/") for name in inner):
         try:
             return _foreign_operator(data)
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        except RuntimeError as error:
             return f"is damaged: {reason(error)}"
     if "data.pkl" in inner:
         return (
@@ -74,13 +74,11 @@ def _names_in(data: bytes) -> list[str] | None:
 
 def _foreign_operator(data: bytes) -> str | None:
     """Why the service, which has PyTorch alone, cannot load a TorchScript file, even if it can be here."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        for name in archive.namelist():
-            if name.endswith(".py") and "/code/" in name:
-                for library, operator in _OPERATORS.findall(archive.read(name).decode(errors="replace")):
-                    if library not in _OF_PYTORCH:
-                        return (
-                            f"needs the operator {library}::{operator}, of a library beside PyTorch,"
-                            " which the service does not load; leave it out of the module"
-                        )
+    for _, code in code_of(data):
+        for library, operator in _OPERATORS.findall(code.decode(errors="replace")):
+            if library not in _OF_PYTORCH:
+                return (
+                    f"needs the operator {library}::{operator}, of a library beside PyTorch,"
+                    " which the service does not load; leave it out of the module"
+                )
     return None
