@@ -60,9 +60,12 @@ class Held:
         self._send(b'{"hours": 4')
 
     def until(self, condition: Callable[[], object]) -> None:
-        while not condition():
+        """Asked a while after the first bytes: before these reach a service, it is under way on none."""
+        while True:
             self._send(BLANKS)
             time.sleep(0.4)
+            if condition():
+                return
 
     def finish(self) -> None:
         self._send(b" " * (self._left - 1) + b"}")
