@@ -43,7 +43,7 @@ def test_from_a_table_and_from_a_file_to_an_answer(tmp_path: Path) -> None:
     flower, picture = (
         json.loads(line) for line in result.stdout.splitlines() if line.startswith('{"label"')
     )
-    assert (flower["label"], flower["model"]) == ("setosa", "iris")
+    assert (flower["label"], flower["model"], flower["extrapolating"]) == ("setosa", "iris", False)
     assert [len(picture["top"]), picture["model"], picture["version"]] == [5, "net", 1]
     for shown, answered in zip(map(json.loads, blocks("json")), (flower, picture), strict=True):
         assert list(shown) == list(answered)

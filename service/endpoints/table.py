@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable, Sequence
+from ctypes import c_float
 from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from starlette.responses import Response
 
 from service.artifacts.interface import Column, Output, TableInput
@@ -46,7 +48,7 @@ class TableEndpoint(Endpoint):
         self.columns = Columns(columns)
         self._echoed = columns[0] if len(columns) == 1 else None
         self._ranges = [
-            (at, column.training_minimum, column.training_maximum)
+            (at, _as_read(column.training_minimum), _as_read(column.training_maximum))
             for at, column in enumerate(columns)
             if column.training_minimum is not None and column.training_maximum is not None
         ]
@@ -111,17 +113,20 @@ class TableEndpoint(Endpoint):
 
     def _of_values(self, values: Values, many: bool, started: float) -> Decoded:
         rows = values.astype(np.float32)
-        return Decoded(rows, many, partial(self._results, values), time.perf_counter() - started)
+        return Decoded(rows, many, partial(self._results, values, rows), time.perf_counter() - started)
 
-    def _results(self, values: Values, answer: Answer, part: slice) -> list[dict[str, Any]]:
+    def _results(
+        self, values: Values, rows: NDArray[np.float32], answer: Answer, part: slice
+    ) -> list[dict[str, Any]]:
         """A few rows at a time: lists of all of them would be work for the garbage collector."""
         outputs = answer.outputs
         if len(outputs) > 1:
-            values, outputs = values[part], outputs[part]
+            values, rows, outputs = values[part], rows[part], outputs[part]
         echoed, say = self._echoed, self._say
         results: list[dict[str, Any]] = []
-        for row, output in zip(values.tolist(), outputs.tolist(), strict=True):
-            result = {echoed.name: _value_of(echoed, row[0])} if echoed else {}
+        sent = values[:, 0].tolist()
+        for value, row, output in zip(sent, rows.tolist(), outputs.tolist(), strict=True):
+            result = {echoed.name: _value_of(echoed, value)} if echoed else {}
             say(result, output)
             result["extrapolating"] = self._extrapolates(row)
             results.append(result)
@@ -196,6 +201,11 @@ class TableEndpoint(Endpoint):
             "description": "Whether a value lies outside those that the model was fitted to.",
         }
         return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _as_read(bound: float) -> float:
+    """As the archive reads it, in float32: that of 0.2 is more than 0.2, and begins many a range."""
+    return c_float(bound).value
 
 
 def _value_of(column: Column, value: float) -> Any:

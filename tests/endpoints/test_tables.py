@@ -13,7 +13,14 @@ import pytest
 
 from tests.connections.watched import Watched, watched
 from tests.endpoints import described
-from tests.endpoints.tiny_models import INTERVAL, LONG, publish_house, publish_iris, publish_loan
+from tests.endpoints.tiny_models import (
+    INTERVAL,
+    LONG,
+    publish_house,
+    publish_iris,
+    publish_loan,
+    publish_petal,
+)
 
 JSON, CSV, LINES = "application/json", "text/csv", "application/x-ndjson"
 NAMES = ("sepal_length", "sepal_width", "petal_length", "petal_width")
@@ -24,7 +31,7 @@ APPLICANT = {"age": 30, "job": "smith", "income": 2.5, "town": "Ulm"}
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     root: Path = tmp_path_factory.mktemp("tables")
-    for publish in (publish_iris, publish_loan, publish_house):
+    for publish in (publish_iris, publish_loan, publish_house, publish_petal):
         publish(root)
     with watched(root) as service:
         yield service
@@ -164,6 +171,21 @@ def test_beyond_the_training_it_extrapolates(client: httpx.Client) -> None:
         answered(client, "house", {"floor area (m²)": 1e6, "class": 1, "items": 2})["extrapolating"]
         is False
     )
+
+
+def test_the_ends_of_the_training_are_within_it(client: httpx.Client) -> None:
+    """They are values in float32, as the archive reads them: what rounds to them is no other value."""
+    widths = [0.2, 0.20000000298023224, 0.9, 0.19999998, 0.90000004]
+    beyond = [False, False, False, True, True]
+    one_by_one = [answered(client, "petal", {"width": width}) for width in widths]
+    columns = answered(client, "petal", {"width": widths})["predictions"]
+    table = answered(client, "petal", "\n".join(["width", *map(str, widths)]), CSV)["predictions"]
+    for rows in (one_by_one, columns, table):
+        assert [row["extrapolating"] for row in rows] == beyond
+        assert [row["width"] for row in rows] == widths  # as it was sent
+    # A range that was written by hand is no float32.
+    assert answered(client, "iris", flower([4.3, 4.4, 6.9, 0.1]))["extrapolating"] is False
+    assert answered(client, "iris", flower([4.3, 4.4, 6.9, 0.09999999]))["extrapolating"] is True
 
 
 WRONG_ROWS: list[tuple[str, Any, str]] = [

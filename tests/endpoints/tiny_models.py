@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -41,6 +42,17 @@ REPAID = Output(kind="binary", labels=("repaid",), threshold=0.6)
 # Names that are no identifiers of Python, or that its objects have.
 HOUSE = TableInput(columns=(Column(name="floor area (m²)"), Column(name="class"), Column(name="items")))
 PRICES = Output(kind="numbers", labels=("price", "rent"), units="€")
+
+# Its range is of float32 values, as training writes it: neither end is what its text says.
+PETAL = TableInput(
+    columns=(
+        Column(
+            name="width",
+            training_minimum=float(np.float32(0.2)),
+            training_maximum=float(np.float32(0.9)),
+        ),
+    )
+)
 
 COLOURED = PictureInput(height=4, width=6, channels=3, resize="crop")
 COLOURS = Output(kind="classes", labels=("red", "green", "blue"))
@@ -91,6 +103,10 @@ def publish_loan(root: Path) -> Manifest:
 
 def publish_house(root: Path) -> Manifest:
     return publish_table(root, "house", HOUSE, PRICES, torch.tensor([[80.0, 1.0, 2.0], [120.0, 2.0, 0.5]]))
+
+
+def publish_petal(root: Path) -> Manifest:
+    return publish_table(root, "petal", PETAL, PRICES, torch.tensor([[0.2], [0.9]]))
 
 
 def _publish(
