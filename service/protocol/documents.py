@@ -15,8 +15,9 @@ from service.serving.steps import Steps
 MAX_VALUES, MAX_NESTED, MAX_KEYS = 160_000, 32_768, 8_192
 MAX_TENSORS, MAX_DIMENSIONS = 1_024, 8
 
-
 MAX_LENGTH = 2**63 - 1
+
+_SHARED_MEMORY = "shared_memory_"  # so Triton's parameters for it begin
 
 Parameters = dict[str, Any]
 
@@ -68,8 +69,8 @@ def parsing(document: bytes) -> Steps[Document]:
     yield from _check_size(document)
     said = _parsed(document)
     yield
-    check_names("input", [tensor.name for tensor in said.inputs])
-    check_names("output", [wanted.name for wanted in said.outputs or []])
+    check_tensors("input", said.inputs)
+    check_tensors("output", said.outputs or [])
     return said
 
 
@@ -94,11 +95,21 @@ def _parsed(document: bytes) -> Document:
         raise InvalidRequest(invalid.detail, invalid.errors, invalid.more) from None
 
 
-def check_names(what: str, names: Sequence[str]) -> None:
-    """Raises InvalidRequest where one is there twice."""
+def check_tensors(what: str, tensors: Sequence[Any]) -> None:
+    """Raises InvalidRequest where one is there twice, or not in the message.
+
+    `what`: "input" or "output". `tensors`: each with a name and parameters, as JSON or gRPC has them.
+    """
+    names = [tensor.name for tensor in tensors]
     if len(set(names)) < len(names):
         twice = next(name for name, count in Counter(names).items() if count > 1)
         raise InvalidRequest(f"The {what} {shortened(twice)!r} is there more than once.")
+    for tensor in tensors:
+        if any(parameter.startswith(_SHARED_MEMORY) for parameter in tensor.parameters):
+            raise InvalidRequest(
+                f"The {what} {shortened(tensor.name)!r} is to be in shared memory, which is neither read"
+                " nor written: its data goes in the message."
+            )
 
 
 def flag(parameters: Parameters, name: str) -> bool | None:

@@ -162,8 +162,6 @@ def _placed(inputs: list[Input], behind: int) -> list[_Placed]:
     for said in inputs:
         name, datatype, shape = said.name, said.datatype, tuple(said.shape)
         check_datatype(name, datatype)
-        if "shared_memory_region" in said.parameters:
-            raise wrong(name, "shared memory is not read; send its data")
         if "binary_data_size" not in said.parameters or (said.data is None and not math.prod(shape)):
             data = [] if said.data is None and not math.prod(shape) else said.data
             placed.append(_Placed(name, datatype, shape, data, None))

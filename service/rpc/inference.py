@@ -6,7 +6,7 @@ from typing import Any
 from service.artifacts.manifest import Manifest
 from service.errors import InvalidRequest
 from service.protocol.answers import Told
-from service.protocol.documents import MAX_DIMENSIONS, MAX_TENSORS, MAX_VALUES, Wanted, check_names
+from service.protocol.documents import MAX_DIMENSIONS, MAX_TENSORS, MAX_VALUES, Wanted, check_tensors
 from service.protocol.requests import Given, Inference, check_datatype
 from service.protocol.tensors import BYTES, strings_as_bytes, wrong
 from service.rpc.messages import message
@@ -31,10 +31,10 @@ def inference_of(request: Any) -> Inference:
         raise InvalidRequest(f"A request has 1 to {MAX_TENSORS:,} inputs, and as many outputs at the most.")
     if raw and len(raw) != len(inputs):
         raise InvalidRequest(f"There are {len(inputs)} inputs and {len(raw)} raw_input_contents.")
+    check_tensors("input", inputs)
+    check_tensors("output", request.outputs)
     given = [_given(tensor, raw[at] if raw else None) for at, tensor in enumerate(inputs)]
     wanted = [Wanted(name=o.name, parameters=_parameters(o.parameters)) for o in request.outputs]
-    check_names("input", [tensor.name for tensor in given])
-    check_names("output", [output.name for output in wanted])
     return Inference(request.id or None, _parameters(request.parameters), given, wanted)
 
 

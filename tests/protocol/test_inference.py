@@ -278,7 +278,24 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         {"inputs": [{**IMAGE, "parameters": {"binary_data_size": 784}}]},
         "both data and binary_data_size",
     ),
-    ("digit", {"inputs": [{**IMAGE, "parameters": {"shared_memory_region": "x"}}]}, "shared memory"),
+    (
+        "digit",
+        {"inputs": [{**IMAGE, "parameters": {"shared_memory_region": "x"}}]},
+        "input 'image' is to be in shared",
+    ),
+    (
+        "pass",
+        {
+            "inputs": [HOURS],
+            "outputs": [{"name": "probability", "parameters": {"shared_memory_region": "x"}}],
+        },
+        "output 'probability' is to be in shared memory",
+    ),
+    (
+        "pass",
+        {"inputs": [{**HOURS, "parameters": {"shared_memory_offset": 0}}]},
+        "input 'hours' is to be in shared memory",
+    ),
     ("digit", {"inputs": [{**IMAGE, "datatype": "BYTES", "shape": [1], "data": ["!"]}]}, "no Base64"),
     (
         "digit",

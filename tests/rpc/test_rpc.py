@@ -199,6 +199,17 @@ def test_what_is_wrong_is_told(rpc: Rpc, model: str, tensor: tuple[Any, ...], co
     assert (error.code(), why in error.details()) == (code, True), error.details()
 
 
+@pytest.mark.parametrize(("what", "name"), [("input", "hours"), ("output", "probability")])
+def test_shared_memory_is_refused(rpc: Rpc, what: str, name: str) -> None:
+    request = inference("pass", ("hours", "FP32", [1], b"\0\0\0\0"))
+    request.outputs.add(name="probability")
+    (tensor,) = getattr(request, f"{what}s")
+    tensor.parameters["shared_memory_region"].string_param = "x"
+    error = refused(lambda: rpc.call("ModelInfer", request))
+    assert error.code() == CODES.INVALID_ARGUMENT
+    assert f"The {what} '{name}' is to be in shared memory" in error.details()
+
+
 def test_a_key_is_asked_for(rpc: Rpc) -> None:
     error = refused(lambda: rpc.call("ServerMetadata", message("ServerMetadataRequest"), key=False))
     assert error.code() == CODES.UNAUTHENTICATED
