@@ -9,7 +9,6 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
@@ -21,6 +20,7 @@ from service.http.keys import KeyFile
 from service.http.methods import Methods
 from service.http.middleware import Ledger, RequestContext
 from service.http.openapi import describe
+from service.http.policy import CrossOrigin
 from service.http.routes import router
 from service.lifespan import lifespan
 from service.problems import (
@@ -36,8 +36,6 @@ from service.serving.metrics import Metrics
 from service.settings import KeyContents, Settings, Traces
 
 Spans: TypeAlias = Any  # of service.http.tracing, which needs an extra
-
-EXPOSED_FIELDS = ("X-Request-ID", "Server-Timing", "Retry-After")  # to pages of other origins
 
 
 class Abacus(FastAPI):
@@ -72,13 +70,7 @@ class Abacus(FastAPI):
                 app = ApiKeys(app, keys, settings.open_paths)
             app = traced(RequestContext(app, ledger))
             if settings.cors_origins:
-                app = CORSMiddleware(
-                    app,
-                    settings.cors_origins,
-                    ("GET", "HEAD", "POST"),
-                    ("*",),
-                    expose_headers=EXPOSED_FIELDS,
-                )
+                app = CrossOrigin(app, settings.cors_origins)
             return app
 
         self._predict = surrounded(_asgi(dispatch.answer))

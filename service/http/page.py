@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from service.http.policy import security_headers
 
@@ -40,9 +41,17 @@ async def static(file: str, request: Request) -> Response:
     return await _file(file, request)
 
 
+async def whole_file(package: str, folder: str, name: str, scope: Scope) -> Response:
+    """A file of an installed package; `Range` is passed over (RFC 9110, section 14.2): all are small."""
+    scope["headers"] = [field for field in scope["headers"] if field[0] != b"range"]
+    response = await StaticFiles(packages=[(package, folder)]).get_response(name, scope)
+    response.headers["Accept-Ranges"] = "none"
+    return response
+
+
 async def _file(name: str, request: Request) -> Response:
     """Kept by browsers, and asked for again each time with its ETag (RFC 9110, section 13.1.2)."""
-    response = await StaticFiles(packages=[(_PACKAGE, "web")]).get_response(name, request.scope)
+    response = await whole_file(_PACKAGE, "web", name, request.scope)
     response.headers.update(security_headers(_ALLOWED))
     response.headers["Cache-Control"] = "no-cache"
     if response.status_code == 200:

@@ -1,11 +1,17 @@
-"""What a browser may load and run on the pages served here: content security policy (W3C, CSP Level 3)."""
+"""What browsers may do: load and run on the pages served here (W3C, CSP Level 3), and ask from others."""
 
 from collections.abc import Mapping, Sequence
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 Sources = Sequence[str]
 
 _NONE = ("'none'",)
 _SELF = ("'self'",)
+
+_EXPOSED_FIELDS = ("X-Request-ID", "Server-Timing", "Retry-After")
 
 # Nothing from elsewhere, nothing inline, no frame around it.
 _STRICT: Mapping[str, Sources] = {
@@ -28,3 +34,25 @@ def security_headers(also: Mapping[str, Sources]) -> dict[str, str]:
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
     }
+
+
+class CrossOrigin(CORSMiddleware):
+    """Pages of `origins` may call (Fetch Standard, section 3.2).
+
+    A preflight of others is answered as any OPTIONS is: browsers go by the fields that the answer lacks.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        methods = ("GET", "HEAD", "POST")
+        super().__init__(app, origins, methods, ("*",), expose_headers=_EXPOSED_FIELDS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "OPTIONS":
+            headers = Headers(scope=scope)
+            if {"origin", "access-control-request-method"} <= set(headers) and not self._admits(headers):
+                await self.simple_response(scope, receive, send, headers)
+                return
+        await super().__call__(scope, receive, send)
+
+    def _admits(self, preflight: Headers) -> bool:
+        return self.preflight_response(preflight).status_code == 200

@@ -12,8 +12,8 @@ import re
 from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
-from starlette.staticfiles import StaticFiles
 
+from service.http.page import whole_file
 from service.http.policy import security_headers
 
 router = APIRouter(include_in_schema=False)
@@ -41,7 +41,7 @@ async def docs(request: Request) -> HTMLResponse:
 @router.get("/docs/static/{file}")
 async def static(file: str, request: Request) -> Response:
     """Swagger UI's script, style sheet and icon."""
-    return await StaticFiles(packages=[(_PACKAGE, "resources")]).get_response(file, request.scope)
+    return await whole_file(_PACKAGE, "resources", file, request.scope)
 
 
 def _root(request: Request) -> str:

@@ -109,6 +109,34 @@ async def test_other_origins_are_refused_unless_set(published: Path) -> None:
         assert "Access-Control-Allow-Origin" not in other.headers
 
 
+@pytest.mark.parametrize(
+    ("path", "status", "media_type"),
+    [
+        ("/predict/pass", 204, None),
+        ("/", 204, None),
+        ("/nowhere", 404, "application/problem+json"),
+        ("/v2/nowhere", 404, "application/json"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("origin", "method"), [("https://evil.example", "POST"), ("https://a.example", "PUT")]
+)
+async def test_a_preflight_that_is_not_allowed_is_answered_as_any_options(
+    published: Path, path: str, status: int, media_type: str | None, origin: str, method: str
+) -> None:
+    preflight = {"Origin": origin, "Access-Control-Request-Method": method}
+    async with running(create_app(Settings(artifacts=published))) as client:
+        without = await client.options(path, headers=preflight)
+    settings = Settings(artifacts=published, cors_origins=("https://a.example",))
+    async with running(create_app(settings)) as client:
+        answer = await client.options(path, headers=preflight)
+    assert (answer.status_code, answer.headers.get("content-type")) == (status, media_type)
+    assert answer.headers.get("allow") == without.headers.get("allow")
+    assert "x-request-id" in answer.headers
+    assert "Access-Control-Allow-Methods" not in answer.headers
+    assert answer.headers.get("Access-Control-Allow-Origin") == (None if "evil" in origin else origin)
+
+
 def test_the_environment_lists_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVICE_OPEN_PATHS", "/metrics, /docs")
     assert Settings().open_paths == ("/metrics", "/docs")

@@ -46,6 +46,21 @@ async def test_a_file_has_its_type_and_is_kept_by_its_etag(client: httpx.AsyncCl
     assert (await client.get(path, headers={"If-None-Match": '"other"'})).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/", "/web/api.js", "/docs/static/swagger-ui.css"])
+@pytest.mark.parametrize(
+    "asked", ["bytes=0-4", "bytes=99999999-", "bytes=5-1", "bytes=", "bytes=a-b", "bytes", "foo=1", ""]
+)
+async def test_a_file_is_sent_whole_whatever_part_is_asked_for(
+    client: httpx.AsyncClient, path: str, asked: str
+) -> None:
+    whole = await client.get(path)
+    answer = await client.get(path, headers={"Range": asked})
+    assert (answer.status_code, answer.content) == (200, whole.content)
+    assert answer.headers["accept-ranges"] == "none"
+    tag = {"Range": asked, "If-Range": whole.headers["etag"]}
+    assert (await client.get(path, headers=tag)).content == whole.content
+
+
 @pytest.mark.parametrize(
     "path", ["/web/", "/web/none.js", "/web/%2e%2e", "/web/%2e%2e%2fapp.py", "/web/a/b.js"]
 )
