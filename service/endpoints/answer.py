@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -33,6 +34,9 @@ _USUAL = frozenset({b"*/*", b"application/json", b"application/json, text/plain,
 _MOST_ACCEPTED = 32  # of the types that a client lists
 
 PIECE_BYTES = 64 * 1024  # of a large one
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # begin one
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 # Answers of up to so many rows are written at once; of others so many in a step.
 INLINE_ROWS, STEP_ROWS = 256, 128
@@ -158,7 +162,7 @@ def _table(results: list[dict[str, Any]], served_by: ServedBy, with_names: bool)
     for result in results:
         flat = dict(_flat("", {**result, **served_by}))
         if with_names:
-            writer.writerow(flat)
+            writer.writerow(map(_cell, flat))
             with_names = False
         writer.writerow([_cell(value) for value in flat.values()])
     return text.getvalue().encode()
@@ -176,8 +180,12 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
 def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
-    # A spreadsheet takes text that begins so for a formula.
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
+    return f"'{value}" if isinstance(value, str) and _is_formula(value) else value
+
+
+def _is_formula(text: str) -> bool:
+    """To a spreadsheet, as OWASP has it (CSV injection); -1 and +1.5 are numbers."""
+    return text[:1] in _FORMULA and not _NUMBER.fullmatch(text)
 
 
 def recorded(call: Admitted, decode_s: float, answer: Answer) -> bytes:

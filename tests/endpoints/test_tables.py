@@ -16,10 +16,13 @@ from tests.endpoints import described
 from tests.endpoints.tiny_models import (
     INTERVAL,
     LONG,
+    SIGNS,
     publish_house,
     publish_iris,
     publish_loan,
     publish_petal,
+    publish_sign,
+    publish_sum,
 )
 
 JSON, CSV, LINES = "application/json", "text/csv", "application/x-ndjson"
@@ -31,7 +34,7 @@ APPLICANT = {"age": 30, "job": "smith", "income": 2.5, "town": "Ulm"}
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     root: Path = tmp_path_factory.mktemp("tables")
-    for publish in (publish_iris, publish_loan, publish_house, publish_petal):
+    for publish in (publish_iris, publish_loan, publish_house, publish_petal, publish_sign, publish_sum):
         publish(root)
     with watched(root) as service:
         yield service
@@ -402,6 +405,15 @@ def test_many_are_answered_in_the_format_that_is_asked_for(
 def test_one_row_is_answered_in_the_format_too(client: httpx.Client) -> None:
     (row,) = csv.DictReader(io.StringIO(post(client, "iris", flower(FLOWERS[0]), Accept=CSV).text))
     assert row["label"] == answered(client, "iris", flower(FLOWERS[0]))["label"]
+
+
+def test_a_formula_of_a_spreadsheet_is_text_in_a_table_and_a_number_is_one(client: httpx.Client) -> None:
+    rows = [{f"of {label}": float(label == most) for label in SIGNS.labels} for most in SIGNS.labels]
+    table = list(csv.DictReader(io.StringIO(post(client, "sign", rows, Accept=CSV).text)))
+    assert [row["label"] for row in table] == ["-1", "+1.5e3", "'-1-1", "'@x"]
+    assert [one["label"] for one in answered(client, "sign", rows)["predictions"]] == list(SIGNS.labels)
+    names, _ = csv.reader(io.StringIO(post(client, "sum", {"@in": 1}, Accept=CSV).text))
+    assert names == ["'@in", "'=SUM(A1)", "-1", "'+x", "plain", "extrapolating", "model", "version"]
 
 
 def test_what_was_read_is_answered_by_the_direct_way(service: Watched) -> None:

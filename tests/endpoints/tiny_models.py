@@ -43,6 +43,10 @@ REPAID = Output(kind="binary", labels=("repaid",), threshold=0.6)
 HOUSE = TableInput(columns=(Column(name="floor area (m²)"), Column(name="class"), Column(name="items")))
 PRICES = Output(kind="numbers", labels=("price", "rent"), units="€")
 
+# Names that a spreadsheet might compute, and numbers that it need not.
+SUM = Output(kind="numbers", labels=("=SUM(A1)", "-1", "+x", "plain"))
+SIGNS = Output(kind="classes", labels=("-1", "+1.5e3", "-1-1", "@x"))
+
 # Its range is of float32 values, as training writes it: neither end is what its text says.
 PETAL = TableInput(
     columns=(
@@ -107,6 +111,18 @@ def publish_house(root: Path) -> Manifest:
 
 def publish_petal(root: Path) -> Manifest:
     return publish_table(root, "petal", PETAL, PRICES, torch.tensor([[0.2], [0.9]]))
+
+
+def publish_sign(root: Path) -> Manifest:
+    """Each column is a label's score."""
+    rows = TableInput(columns=tuple(Column(name=f"of {label}") for label in SIGNS.labels))
+    net = nn.Softmax(1)
+    return _publish(root, "sign", "table", net, rows, SIGNS, torch.eye(4))
+
+
+def publish_sum(root: Path) -> Manifest:
+    rows = TableInput(columns=(Column(name="@in"),))
+    return publish_table(root, "sum", rows, SUM, torch.tensor([[1.0]]))
 
 
 def _publish(
