@@ -2,7 +2,7 @@
 
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -17,8 +17,10 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from abacus_cli.appended import OutputUnusable
+from abacus_cli.columns import ERROR, FILE, ROW, answered
 from abacus_cli.inputs import Asked, Inputs
-from abacus_cli.outputs import ERROR, Output
+from abacus_cli.outputs import Output
 from abacus_client import (
     AbacusError,
     Client,
@@ -52,7 +54,7 @@ class Bulk:
         self._output = output
         self._options = options
         self._under_way: deque[Asked] = deque()
-        self.answered = self.failed = self.skipped = 0
+        self.answered = self.failed = self.skipped = self.failed_before = 0
 
     def run(self, inputs: Inputs) -> None:
         """Raises Stopped, InputUnusable or OutputUnusable; what was answered until then is written."""
@@ -71,9 +73,10 @@ class Bulk:
         for one in asked:
             if one.key in done:
                 self.skipped += 1
+                self.failed_before += not done[one.key]
                 self._progress.advance(self._task)
                 continue
-            done.add(one.key)
+            done[one.key] = True
             self._under_way.append(one)
             yield one.given
 
@@ -83,6 +86,7 @@ class Bulk:
         if isinstance(outcome, AbacusError):
             self.failed += 1
             why = reason(outcome)
+            self._output.done[one.key] = False
             self._output.write({**one.shown, ERROR: why})
             line = printable(f"{one.key}: {why}", MOST_SHOWN)
             self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -90,7 +94,17 @@ class Bulk:
             self.answered += 1
             answer = _told(outcome)
             served_by = {name: answer.pop(name) for name in ("model", "version")}
-            self._output.write({**one.shown, **answer, **served_by})
+            self._output.write(_row(one, {**answer, **served_by}))
+
+
+def _row(one: Asked, answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Raises OutputUnusable: only of the live version it is known beforehand what it answers."""
+    asked = one.given if isinstance(one.given, Mapping) else {}
+    if twice := sorted(answer.keys() & one.shown.keys() - asked.keys() - {FILE, ROW, ERROR}):
+        raise OutputUnusable(
+            f"version {answer['version']} answers {twice[0]!r}, as a column beside is called: rename that"
+        )
+    return answered(one.shown, answer)
 
 
 def _told(outcome: Prediction) -> dict[str, Any]:
@@ -107,8 +121,8 @@ def _told(outcome: Prediction) -> dict[str, Any]:
 def reason(error: AbacusError) -> str:
     """In one line, with the first thing that is wrong where the service names it."""
     fields = error.errors if isinstance(error, ServiceError) else []
-    named = f" {fields[0].field}: {fields[0].message}" if fields else ""
-    return printable(f"{error}{named}", MOST_SHOWN)
+    named = f"{fields[0].field}: {fields[0].message}" if fields else ""
+    return printable(f"{error}" if named in f"{error}" else f"{error} {named}", MOST_SHOWN)
 
 
 class Rate(ProgressColumn):

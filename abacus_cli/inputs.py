@@ -5,28 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from abacus_cli.columns import FILE, ROW, beside
 from abacus_cli.table_files import STDIN, TOO_MANY, InputUnusable, is_table, rows_of, table_in
 from abacus_client import Manifest
-
-FILE, ROW = "file", "row"  # the column that says what an answer is about
-
-# What an answer about a picture says: a column of its table that is called so is `given_…` beside it.
-_ANSWERED = frozenset(
-    {
-        "confidence",
-        "digit",
-        "error",
-        "explanation",
-        "label",
-        "model",
-        "out_of_distribution",
-        "probabilities",
-        "reason",
-        "text",
-        "top",
-        "version",
-    }
-)
 
 
 class Asked(NamedTuple):
@@ -51,7 +32,7 @@ class Inputs(NamedTuple):
 def inputs_of(manifest: Manifest, words: Sequence[str]) -> Inputs:
     """Of the words of the command line. Raises InputUnusable."""
     if not manifest.takes_rows:
-        return pictures(words)
+        return _pictures(manifest, words)
     if len(words) != 1:
         raise InputUnusable(
             f"{manifest.name} takes the rows of one CSV or Parquet file, or of standard input (-)"
@@ -59,26 +40,28 @@ def inputs_of(manifest: Manifest, words: Sequence[str]) -> Inputs:
     return Inputs(ROW, _rows(manifest, words[0]), rows_of(words[0]))
 
 
-def pictures(words: Sequence[str]) -> Inputs:
+def _pictures(manifest: Manifest, words: Sequence[str]) -> Inputs:
     """Files; of folders what is in them, of tables what `file` names; or paths from standard input."""
-    asked = (one for word in words for one in _pictures(word))
+    asked = (one for word in words for one in _pictures_of(manifest, word))
     if STDIN in words:
         return Inputs(FILE, asked, None)
     found = list(asked)
     return Inputs(FILE, found, len(found))
 
 
-def _pictures(word: str) -> Iterator[Asked]:
+def _pictures_of(manifest: Manifest, word: str) -> Iterator[Asked]:
     if not is_table(word):
         yield from (Asked({FILE: path}, Path(path)) for path in _named(word))
         return
     with table_in(word) as table:
         if FILE not in table.columns:
             raise InputUnusable(f"{word} has no column {FILE}, which names pictures")
-        for record in table.records:
-            path = Path(word).parent / str(record.pop(FILE) or "")
-            beside = {f"given_{name}" if name in _ANSWERED else name: record[name] for name in record}
-            yield Asked({FILE: str(path), **beside}, path)
+        names = beside([name for name in table.columns if name != FILE], manifest)
+        for number, record in enumerate(table.records, 1):
+            if TOO_MANY in record:
+                raise InputUnusable(f"{word}, row {number} has {TOO_MANY}")
+            path = Path(word).parent / str(record[FILE] or "")
+            yield Asked({FILE: str(path), **{names[name]: record[name] for name in names}}, path)
 
 
 def _named(word: str) -> Iterator[str]:
@@ -101,10 +84,11 @@ def _rows(manifest: Manifest, word: str) -> Iterator[Asked]:
         missing = [name for name in manifest.columns if name not in table.columns]
         if missing:
             raise InputUnusable(f"{word} has no column {', '.join(missing)}, which {manifest.name} takes")
+        names = beside(table.columns, manifest)
         for number, record in enumerate(table.records, 1):
             sent = [*manifest.columns, *([TOO_MANY] if TOO_MANY in record else [])]
             given = {name: _value(record[name], name in numbers) for name in sent}
-            yield Asked({ROW: number, **record}, given)
+            yield Asked({ROW: number, **{names[name]: record[name] for name in names}}, given)
 
 
 def _value(text: Any, is_number: bool) -> Any:

@@ -1,65 +1,87 @@
 """Where answers go: CSV, JSON lines or Parquet. What is there already is not asked again."""
 
 import csv
-import fcntl
 import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
+from abacus_cli.appended import Appended, OutputUnusable
+from abacus_cli.columns import ERROR, is_of_command
+from abacus_cli.table_files import STDIN
 from service import installing
 
-ERROR = "error"
-TAIL = 1 << 20
+ENDS_IN_CELL = "unexpected end of data"  # as csv says it
+STRANGE = "is none of this command: name another --out"
 
 Row = Mapping[str, Any]
 
 
-class OutputUnusable(Exception):
-    """Answers cannot go there."""
-
-
 class Output(Protocol):
-    """`done`: what has a row already."""
+    """`done`: what has a row already, and whether that is an answer."""
 
-    done: set[str]
+    done: dict[str, bool]
 
     def write(self, row: Row) -> None:
         """Of one answer, or with an error. Raises OutputUnusable."""
 
     def finish(self) -> None:
-        """All is asked."""
+        """All is asked. Raises OutputUnusable."""
 
 
-def output_to(path: Path | None, key: str) -> Output:
+def output_to(path: Path | None, key: str, inputs: Sequence[str] = ()) -> Output:
     """Of the form that the ending names; without a path JSON lines on standard output.
 
-    `key`: the column by which rows are known. Raises OutputUnusable.
+    `key`: the column by which rows are known. `inputs`: the words of the command line. A file that has
+    something else stays as it is. Raises OutputUnusable.
     """
     if path is None:
-        return JsonLines(sys.stdout.buffer, key)
+        return Printed()
     if path.suffix not in (".csv", ".jsonl", ".parquet"):
         raise OutputUnusable(f"{path} is to end in .csv, .jsonl or .parquet")
+    if _is_one_of(path, inputs):
+        raise OutputUnusable(f"{path} is what is asked about: name another --out")
     if path.suffix == ".parquet":
         return Parquet(path, key)
-    file = _opened(path)
-    return Csv(file, path, key) if path.suffix == ".csv" else JsonLines(file, key)
+    return Csv(path, key) if path.suffix == ".csv" else JsonLines(path, key)
+
+
+class Printed:
+    """One object a line, as the service answers."""
+
+    def __init__(self) -> None:
+        self.done: dict[str, bool] = {}
+
+    def write(self, row: Row) -> None:
+        sys.stdout.buffer.write(_line(row).encode("utf-8", "surrogateescape"))
+        sys.stdout.buffer.flush()
+
+    def finish(self) -> None:
+        pass
 
 
 class JsonLines:
-    """One object a line, as the service answers."""
+    """Such lines in a file."""
 
-    def __init__(self, file: BinaryIO, key: str) -> None:
-        self._file = file
-        self.done = {str(json.loads(line)[key]) for line in file} if file.readable() else set()
+    def __init__(self, path: Path, key: str) -> None:
+        """Raises OutputUnusable."""
+        self._file = Appended(path)
+        self.done: dict[str, bool] = {}
+        for number, line in enumerate(self._file.lines(), 1):
+            is_whole, row = self._file.ended, _row_in(line)
+            if not (is_of_command(row, key) if row else not is_whole and _begins_row(line, key)):
+                raise OutputUnusable(f"{path}, line {number}, {STRANGE}")
+            if is_whole:
+                self.done[str(row[key])] = ERROR not in row
+                self._file.keep()
 
     def write(self, row: Row) -> None:
-        self._file.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n")
-        self._file.flush()
+        self._file.append(_line(row))
 
     def finish(self) -> None:
         self._file.close()
@@ -68,16 +90,23 @@ class JsonLines:
 class Csv:
     """Lists and objects have a column for each of their values. The first answer says which there are."""
 
-    def __init__(self, file: BinaryIO, path: Path, key: str) -> None:
-        self.done: set[str] = set()
-        self._path = path
-        self._file = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="", write_through=True)
+    def __init__(self, path: Path, key: str) -> None:
+        """Raises OutputUnusable."""
+        self._file = Appended(path)
         self._held: list[Row] = []  # errors that came before it
-        reader = csv.DictReader(self._file)
-        self._columns = list(reader.fieldnames or ())
-        if self._columns and key not in self._columns:
-            raise OutputUnusable(f"{path} has no column {key!r}, so it is none of this command")
-        self.done |= {str(row[key]) for row in reader}
+        self._columns: list[str] = []
+        self.done: dict[str, bool] = {}
+        for row, is_whole in self._rows():
+            if not self._columns and not is_of_command(row, key):
+                raise OutputUnusable(f"{path} has no columns {key!r} and {ERROR!r}, so it {STRANGE}")
+            if not is_whole:
+                return
+            if not self._columns:
+                self._columns = row
+            elif row:
+                named = dict(zip(self._columns, row, strict=False))
+                self.done[named.get(key, "")] = not named.get(ERROR)
+            self._file.keep()
 
     def write(self, row: Row) -> None:
         flat = dict(flattened(row))
@@ -93,6 +122,15 @@ class Csv:
             self._begin(list(self._held[0]))
         self._file.close()
 
+    def _rows(self) -> Iterator[tuple[list[str], bool]]:
+        """Each, and whether it has an end. Raises OutputUnusable."""
+        try:
+            for row in csv.reader(self._file.lines(), strict=True):
+                yield row, self._file.ended
+        except csv.Error as error:
+            if not (self._columns and str(error) == ENDS_IN_CELL):
+                raise OutputUnusable(f"{self._file.path} cannot be read: {error}") from error
+
     def _begin(self, columns: list[str]) -> None:
         self._columns = columns
         self._put({column: column for column in columns})
@@ -103,9 +141,11 @@ class Csv:
     def _put(self, row: Row) -> None:
         if strange := [name for name in row if name not in self._columns]:
             raise OutputUnusable(
-                f"{self._path} lacks {', '.join(strange[:5])}, which this answer has: name another --out"
+                f"{self._file.path} lacks {', '.join(strange[:5])}, which an answer has: name another --out"
             )
-        csv.DictWriter(self._file, self._columns, lineterminator="\n").writerow(row)
+        line = io.StringIO(newline="")
+        csv.DictWriter(line, self._columns, lineterminator="\n").writerow(row)
+        self._file.append(line.getvalue())
 
 
 class Parquet:
@@ -116,9 +156,11 @@ class Parquet:
             raise OutputUnusable(f"{path.name} needs pyarrow: {installing('parquet')}")
         self._path = path
         self._beside = path.with_name(path.name + ".jsonl")
-        self._lines = JsonLines(_opened(self._beside), key)
-        self._before = self._read()
-        self.done = self._lines.done | {str(row[key]) for row in self._before}
+        self._read(key)  # before there is a file beside it
+        self._lines = JsonLines(self._beside, key)
+        self._before = self._read(key)  # of whoever had that until now
+        before = {str(row[key]): row.get(ERROR) is None for row in self._before}
+        self.done = before | self._lines.done
 
     def write(self, row: Row) -> None:
         self._lines.write(dict(flattened(row)))
@@ -128,31 +170,34 @@ class Parquet:
         import pyarrow
         from pyarrow import parquet
 
-        with self._beside.open("rb") as lines:
-            rows = [*self._before, *map(json.loads, lines)]
-        columns = dict.fromkeys(name for row in rows for name in row)
         staged = self._path.with_name(f".{self._path.name}")
         try:
+            with self._beside.open(encoding="utf-8", errors="surrogateescape") as lines:
+                rows = [*self._before, *map(json.loads, lines)]
+            columns = dict.fromkeys(name for row in rows for name in row)
             table = pyarrow.table({name: [row.get(name) for row in rows] for name in columns})
             parquet.write_table(table, staged)
             os.replace(staged, self._path)
-        except (OSError, pyarrow.ArrowException) as error:
+        except (OSError, UnicodeError, pyarrow.ArrowException) as error:
             raise OutputUnusable(
                 f"{self._path} cannot be written: {error}; {self._beside} has all"
             ) from error
         self._lines.finish()
         self._beside.unlink()
 
-    def _read(self) -> list[dict[str, Any]]:
+    def _read(self, key: str) -> list[dict[str, Any]]:
         import pyarrow
         from pyarrow import parquet
 
+        if not self._path.exists():
+            return []
         try:
-            rows: list[dict[str, Any]] = (
-                parquet.read_table(self._path).to_pylist() if self._path.exists() else []
-            )
+            table = parquet.read_table(self._path)
         except (OSError, pyarrow.ArrowException) as error:
             raise OutputUnusable(f"{self._path} cannot be read: {error}") from error
+        if not is_of_command(table.column_names, key):
+            raise OutputUnusable(f"{self._path} {STRANGE}")
+        rows: list[dict[str, Any]] = table.to_pylist()
         return rows
 
 
@@ -166,20 +211,27 @@ def flattened(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _opened(path: Path) -> BinaryIO:
-    """To be read from its beginning and written at its end, by one command at a time.
+def _line(row: Row) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
 
-    The last line goes where it has no end: who wrote it was killed. Raises OutputUnusable.
-    """
+
+def _row_in(line: str) -> Any:
+    """None: it is no JSON."""
     try:
-        file = path.open("a+b")
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        size = file.seek(0, os.SEEK_END)
-        begin = file.seek(max(0, size - TAIL))
-        file.truncate(begin + file.read().rfind(b"\n") + 1)
-        file.seek(0)
-    except BlockingIOError as error:
-        raise OutputUnusable(f"{path} is being written by another command") from error
-    except OSError as error:
-        raise OutputUnusable(f"{path} cannot be written: {error.strerror}") from error
-    return file
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _begins_row(line: str, key: str) -> bool:
+    beginning = f'{{"{key}": '
+    return line.startswith(beginning) or beginning.startswith(line)
+
+
+def _is_one_of(path: Path, inputs: Sequence[str]) -> bool:
+    """Standard input, too, where that is a file."""
+    for word in inputs:
+        with suppress(OSError, ValueError):  # what is not there is told of where it is read
+            if os.path.samestat(os.stat(0 if word == STDIN else word), path.stat()):
+                return True
+    return False

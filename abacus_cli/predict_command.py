@@ -7,9 +7,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from abacus_cli.appended import OutputUnusable
 from abacus_cli.bulk import Bulk, Stopped, reason
 from abacus_cli.inputs import Inputs, inputs_of
-from abacus_cli.outputs import OutputUnusable, output_to
+from abacus_cli.outputs import output_to
 from abacus_cli.table_files import STDIN, InputUnusable
 from abacus_client import AbacusError, Client, InputError, Manifest
 from service.artifacts.manifest import printable
@@ -59,8 +60,9 @@ def predict(
         raise typer.BadParameter("Name files or folders, or pipe their paths.")
     try:
         with Client(url, api_key=api_key, timeout=timeout, concurrency=concurrency) as client:
-            inputs = inputs_of(_manifest(client, model), paths or [STDIN])
-            output = output_to(out, inputs.key)
+            words = paths or [STDIN]
+            inputs = inputs_of(_manifest(client, model), words)
+            output = output_to(out, inputs.key, words)
             bulk = Bulk(client, model, output, version=version, batch=batch, each=each)
             _run(bulk, inputs, out)
     except (InputUnusable, OutputUnusable, InputError) as error:
@@ -94,11 +96,12 @@ def _run(bulk: Bulk, inputs: Inputs, out: Path | None) -> None:
     except KeyboardInterrupt:
         code, why = INTERRUPTED, "; interrupted"
     else:
-        code = SOME_FAILED if bulk.failed else ALL_ANSWERED
+        code = SOME_FAILED if bulk.failed or bulk.failed_before else ALL_ANSWERED
     again = "; the same command goes on" if why and out else ""
     where = f" in {out}" if out else ""
+    before = f" ({bulk.failed_before:,} had failed)" if bulk.failed_before else ""
     counts = f"{bulk.answered:,} answered{where}, {bulk.failed:,} failed, {bulk.skipped:,} skipped"
-    _say(f"{counts}{why}{again}")
+    _say(f"{counts}{before}{why}{again}")
     raise typer.Exit(code)
 
 

@@ -37,11 +37,11 @@ def table_in(word: str) -> Iterator[Table]:
     """Of CSV each value is text; of Parquet what JSON has too, else text. Raises InputUnusable."""
     if _ending(word) == PARQUET:
         file = _parquet(word)
-        yield Table(list(file.schema_arrow.names), map(_plain, _records(file, word)))
+        yield Table(_distinct(file.schema_arrow.names, word), map(_plain, _records(file, word)))
         return
     with _opened(word) as text:
         reader = csv.DictReader(text, restkey=TOO_MANY)
-        yield Table(list(reader.fieldnames or ()), iter(reader))
+        yield Table(_distinct(reader.fieldnames or (), word), iter(reader))
 
 
 def rows_of(word: str) -> int | None:
@@ -52,6 +52,15 @@ def rows_of(word: str) -> int | None:
         return int(_parquet(word).metadata.num_rows)
     with _opened(word) as file:
         return max(0, sum(1 for row in csv.reader(file) if row) - 1)
+
+
+def _distinct(names: Iterable[str], word: str) -> list[str]:
+    """Else a column would be read for another, or lost. Raises InputUnusable."""
+    columns = list(names)
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise InputUnusable(f"{word} has two columns {twice[0]!r}")
+    return columns
 
 
 def _ending(word: str) -> str:

@@ -13,8 +13,10 @@ from typing import Annotated, Any
 import ray.data
 import typer
 
+from abacus_cli.appended import OutputUnusable
+from abacus_cli.columns import ERROR
 from abacus_cli.inputs import inputs_of
-from abacus_cli.outputs import ERROR, OutputUnusable, output_to
+from abacus_cli.outputs import output_to
 from abacus_cli.table_files import STDIN, InputUnusable
 from abacus_client import Manifest
 from deploy.ray.readers import ANSWER, GIVEN, SHOWN, Reader, store_of
@@ -65,11 +67,14 @@ def read(
         if STDIN in paths:
             raise InputUnusable("standard input is not read")
         inputs = inputs_of(manifest, paths)
-        output = output_to(out, inputs.key)
+        output = output_to(out, inputs.key, paths)
+        failed_before = 0
         items = list[dict[str, str]]()
         for one in inputs.asked:
-            if one.key not in output.done:
-                output.done.add(one.key)
+            if one.key in output.done:
+                failed_before += not output.done[one.key]
+            else:
+                output.done[one.key] = True
                 items.append({SHOWN: json.dumps(one.shown), GIVEN: _given(one.given)})
         failed = 0
         for answer in _answers(items, settings, manifest, actors, cpus, gpus):
@@ -86,7 +91,7 @@ def read(
     ) as error:
         raise typer.BadParameter(str(error)) from error
     typer.echo(f"{len(items) - failed:,} answered in {out}, {failed:,} failed", err=True)
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(1 if failed or failed_before else 0)
 
 
 def _given(given: Any) -> str:

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from abacus_cli.inputs import FILE
-from abacus_cli.outputs import ERROR
+from abacus_cli.columns import ERROR, FILE, answered
 from service.artifacts.remote.store import opened
 from service.artifacts.signatures import TrustedKeys
 from service.artifacts.store import ArtifactStore
@@ -29,7 +28,8 @@ from service.settings import Settings
 # Text, JSON but for a picture's path: rows of a dataset are to be alike.
 SHOWN, GIVEN, ANSWER = "shown", "given", "answer"
 
-Results = Iterator[Mapping[str, Any]]
+# An answer, or why there is none.
+Results = Iterator[Mapping[str, Any] | str]
 
 
 class Reader:
@@ -55,10 +55,15 @@ class Reader:
         """What is `given`, each with what is `shown` beside its answer, or its error."""
         results = self._reads.results([str(given) for given in batch[GIVEN]])
         answers = [
-            json.dumps({**json.loads(shown), **result, **({} if ERROR in result else self._served_by)})
+            json.dumps(self._row(json.loads(shown), result))
             for shown, result in zip(batch[SHOWN], results, strict=True)
         ]
         return {ANSWER: np.array(answers, dtype=object)}
+
+    def _row(self, shown: dict[str, Any], result: Mapping[str, Any] | str) -> dict[str, Any]:
+        if isinstance(result, str):
+            return {**shown, ERROR: result}
+        return answered(shown, {**result, **self._served_by})
 
 
 class Pictures:
@@ -72,7 +77,7 @@ class Pictures:
         findings = [one for one in read if isinstance(one, Finding)]
         found = iter(self._found(findings) if findings else ())
         for one in read:
-            yield {ERROR: one} if isinstance(one, str) else next(found)
+            yield one if isinstance(one, str) else next(found)
 
     def _read(self, path: str) -> Finding | str:
         """What the model reads of a picture, or why there is nothing."""
@@ -101,7 +106,7 @@ class Rows:
             decoded = self._endpoint.decoded(document.encode())
         except ServiceError as error:
             if len(rows) == 1:
-                yield {ERROR: str(error)}
+                yield str(error)
             else:
                 for row in rows:
                     yield from self.results([row])

@@ -1,6 +1,5 @@
 """`abacus predict`: many pictures and rows into a file, from a service that really answers."""
 
-import csv
 import json
 import math
 import os
@@ -19,6 +18,7 @@ import httpx
 import numpy as np
 import pytest
 
+from tests.cli.asking import ENVIRONMENT, predict, rows_in
 from tests.conftest import ROOT, Digits, png
 from tests.pictures.numbers.drawn import ink_of, on_paper
 
@@ -27,48 +27,7 @@ try:
 except ModuleNotFoundError:
     parquet = None
 
-ENVIRONMENT = {
-    "COLUMNS": "120",
-    "PATH": "",
-    "NO_COLOR": "1",
-    "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-}
 HOURS = "student,hours,passed\nAda,4,1\nBob,0.5,0\nEve,many,\nMia,2.5,1\n"
-
-
-@pytest.fixture
-def scans(tmp_path: Path, digits: Digits) -> Path:
-    """Twenty digits in two folders, and a file that is none."""
-    folder = tmp_path / "scans"
-    (folder / "more").mkdir(parents=True)
-    for i in range(20):
-        path = folder / ("more" if i % 2 else "") / f"{i:02}.png"
-        path.write_bytes(png(digits.images_u8[i]))
-    (folder / "notes.txt").write_text("no picture")
-    (folder / ".hidden").write_text("not asked about")
-    return folder
-
-
-@pytest.fixture
-def ask(committed_server: httpx.Client, tmp_path: Path) -> Any:
-    def ask(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
-        url = str(committed_server.base_url)
-        return predict(tmp_path, *words, "--url", url, given=given)
-
-    return ask
-
-
-def predict(folder: Path, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "abacus_cli", "predict", *words]
-    environment = {**ENVIRONMENT, "PYTHONPATH": f"{ROOT}:{ENVIRONMENT['PYTHONPATH']}"}
-    return subprocess.run(
-        command, cwd=folder, input=given, capture_output=True, text=True, timeout=120, env=environment
-    )
-
-
-def rows_in(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_a_folder_of_pictures_becomes_a_table_and_is_gone_on_with(
@@ -99,7 +58,9 @@ def test_a_folder_of_pictures_becomes_a_table_and_is_gone_on_with(
     answered, failed, skipped = map(int, re.findall(r"(\d+) [aefs]", again.stderr.splitlines()[-1]))
     assert 0 < answered < 20
     assert (failed, answered + failed + skipped) == (1, 2 * 21)
-    assert ask("digit", "scans", "--out", "answers.csv").returncode == 0
+    done = ask("digit", "scans", "--out", "answers.csv")
+    assert done.returncode == 1, "one of them has no answer"
+    assert done.stderr == "0 answered in answers.csv, 0 failed, 21 skipped (1 had failed)\n"
 
 
 def test_a_table_has_all_columns_whatever_comes_first(ask: Any, tmp_path: Path, digits: Digits) -> None:
@@ -156,7 +117,8 @@ def test_rows_of_a_csv_file_keep_what_stands_beside_them(ask: Any, tmp_path: Pat
     ]
     assert float(rows[0]["probability"]) > 0.8
     again = ask("pass", "--out", out.name, given=HOURS + "Zoe,9,1\n")
-    assert (again.returncode, again.stderr) == (0, f"1 answered in {out.name}, 0 failed, 4 skipped\n")
+    said = f"1 answered in {out.name}, 0 failed, 4 skipped (1 had failed)\n"
+    assert (again.returncode, again.stderr) == (1, said)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +131,7 @@ def test_rows_of_a_csv_file_keep_what_stands_beside_them(ask: Any, tmp_path: Pat
             "answers.xls is to end in .csv, .jsonl or .parquet",
         ),
         (("digit", "x.png", "--out", "/dev/null/a.csv"), "", 2, "/dev/null/a.csv cannot be written"),
-        (("digit", "x.png", "--out", "other.csv"), "", 2, "other.csv has no column 'file'"),
+        (("digit", "x.png", "--out", "other.csv"), "", 2, "other.csv has no columns 'file' and 'error'"),
         (("pass", "missing.csv"), "", 2, "missing.csv cannot be read: No such file"),
         (("pass", "a.csv", "b.csv"), "", 2, "pass takes the rows of one CSV or Parquet file"),
         (("digit", "other.csv"), "", 2, "other.csv has no column file, which names pictures"),

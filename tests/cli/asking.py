@@ -1,0 +1,29 @@
+"""The command, asked as a process of its own, and the tables that it writes."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+ENVIRONMENT = {
+    "COLUMNS": "120",
+    "PATH": "",
+    "NO_COLOR": "1",
+    "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+}
+
+
+def predict(folder: Path, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "abacus_cli", "predict", *words]
+    environment = {**ENVIRONMENT, "PYTHONPATH": f"{ROOT}:{ENVIRONMENT['PYTHONPATH']}"}
+    return subprocess.run(
+        command, cwd=folder, input=given, capture_output=True, text=True, timeout=120, env=environment
+    )
+
+
+def rows_in(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
