@@ -42,14 +42,19 @@ def bind(host: str, port: int, shared: bool = False) -> list[socket.socket]:
 def keep(host: str, port: int) -> list[socket.socket]:
     """Likewise, kept for servers that bind it by themselves; it was free. Raises AddressUnusable."""
     free = bind(host, port)
-    number: int = free[0].getsockname()[1]
+    number = port_of(free)
     for listener in free:
         listener.close()
     return bind(host, number, shared=True)
 
 
+def port_of(listeners: list[socket.socket]) -> int:
+    number: int = listeners[0].getsockname()[1]
+    return number
+
+
 def url(host: str, listeners: list[socket.socket]) -> str:
-    return f"http://{written(host, listeners[0].getsockname()[1])}"
+    return f"http://{written(host, port_of(listeners))}"
 
 
 def is_listening(listener: socket.socket) -> bool:

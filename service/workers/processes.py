@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from service.artifacts.signatures import TrustedKeys
-from service.connections.listening import bind, keep, url
+from service.connections.listening import AddressUnusable, bind, keep, port_of, url, written
 from service.http.keys import KeyFile
 from service.http.logs import log_config
 from service.settings import KeyContents, Settings, unknown_variables
@@ -32,7 +32,10 @@ def run(settings: Settings) -> None:
     kept: list[socket.socket] = []
     if settings.grpc_port is not None:
         kept = keep(settings.host, settings.grpc_port)  # as long as this process is there
-        settings = settings.model_copy(update={"grpc_port": kept[0].getsockname()[1]})
+        settings = settings.model_copy(update={"grpc_port": port_of(kept)})
+        if settings.grpc_port == port_of(listeners):  # while nothing listens, both may bind it
+            address = written(settings.host, port_of(listeners))
+            raise AddressUnusable(f"cannot listen on {address}: HTTP and gRPC need a port each")
     keys = _Keys(settings)
     logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
     for remark in unknown_variables():

@@ -21,6 +21,7 @@ from tests.conftest import (
     DIGIT_VERSION,
     Digits,
     Served,
+    free_ports,
     metric_sum,
     png,
     rpc_address_of,
@@ -282,20 +283,25 @@ def test_health_and_reflection(rpc: Rpc) -> None:
     assert {SERVICE, "grpc.health.v1.Health"} <= names
 
 
-def test_a_port_that_is_taken_is_told_in_a_line(rpc: Rpc, tmp_path: Path) -> None:
-    port = rpc.address.rpartition(":")[2]
-    command = [
-        sys.executable,
-        "-m",
-        "service",
-        "--port",
-        "0",
-        "--grpc-port",
-        port,
-        "--artifacts",
-        str(tmp_path),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith("Error: cannot listen on 127.0.0.1:")
-    assert done.stderr.count("\n") == 1
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
+def test_a_port_that_is_taken_is_told_in_a_line(rpc: Rpc, tmp_path: Path, workers: str, host: str) -> None:
+    """By another, or by the other protocol; before anything is loaded, of which the log would tell."""
+    taken, (free,) = rpc.address.rpartition(":")[2], free_ports(1)
+    for port, grpc_port in (("0", taken), (taken, "0"), (str(free), str(free))):
+        ports = ("--host", host, "--port", port, "--grpc-port", grpc_port)
+        command = [
+            sys.executable,
+            "-m",
+            "service",
+            *ports,
+            "--workers",
+            workers,
+            "--artifacts",
+            str(tmp_path),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 1
+        assert done.stderr.startswith("Error: cannot listen on ")
+        assert done.stderr.count("\n") == 1
+    assert done.stderr.endswith(f":{free}: HTTP and gRPC need a port each\n")
