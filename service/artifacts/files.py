@@ -139,21 +139,6 @@ def sync_directory(folder: Path) -> None:
         os.close(descriptor)
 
 
-def open_lock(path: Path) -> int:
-    """A descriptor to lock; the file may be another user's, as locking asks only to read it.
-
-    Raises OSError.
-    """
-    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o666)
-    except PermissionError as error:
-        try:
-            return os.open(path, os.O_RDONLY | flags)
-        except FileNotFoundError:
-            raise error from None
-
-
 def _named(
     wanted: Callable[[os.DirEntry[str]], bool], root: Path, names: tuple[str, ...], at_most: int | None
 ) -> list[str]:

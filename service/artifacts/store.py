@@ -8,7 +8,6 @@ it and the service reads it, so this module needs neither torch nor a web framew
 too: whatever is read goes through `files`.
 """
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -21,12 +20,12 @@ from service.artifacts.files import (
     Unreadable,
     files_in,
     folders_in,
-    open_lock,
     read_below,
     stamp_below,
     sync_directory,
     write_durably,
 )
+from service.artifacts.lock import locked
 from service.artifacts.look import Look, Stamp
 from service.artifacts.manifest import (
     MANIFEST_FILE,
@@ -169,18 +168,13 @@ class ArtifactStore:
 
     @contextmanager
     def publishing(self, name: str) -> Iterator[Path]:
-        """Hold the publishing lock of `name` and yield its folder. A killed holder frees the lock.
+        """Hold the publishing lock of `name` and yield its folder. What then holds nothing goes again.
 
         Raises OSError where the folder cannot be made or the lock cannot be had.
         """
         folder = self.root / name
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = open_lock(folder / ".lock")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(folder):
             yield folder
-        finally:
-            os.close(lock)
 
     def _versions(self, name: str, entries: int | None) -> list[int]:
         """In no order, among so many entries of the folder. Raises ArtifactUnreadable."""

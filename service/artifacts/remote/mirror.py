@@ -18,7 +18,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from service.artifacts.files import open_lock, sync_directory, write_durably
+from service.artifacts.files import sync_directory, write_durably
+from service.artifacts.lock import open_lock
 from service.artifacts.manifest import (
     MANIFEST_FILE,
     MODEL_FILES,
@@ -122,7 +123,7 @@ class Mirror:
             newest = sorted((int(v) for v in objects.folders(name) if is_version(v)), reverse=True)
             newest = newest[:keep]
         wanted = {*named.values(), *newest, *self._named(name)}
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for version in newest:
             if version not in named.values():
                 self._bring_if_whole(name, version, wanted)
