@@ -1,9 +1,14 @@
 """`abacus COMMAND …`: hands over to the command, of which alone it imports anything."""
 
-import io
 import sys
+
+from service.starting import interrupted_at_once, interrupted_in_order, stop_at_once, will_serve
+
+if __name__ == "__main__":
+    interrupted_at_once()
+
+import io
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from service import __version__
@@ -19,9 +24,7 @@ class Command(NamedTuple):
 
 
 def serve(program: str, words: Words) -> None:
-    if words[:1] == [] or words[0].startswith("-"):
-        from service.starting import stop_at_once
-
+    if will_serve(words):
         stop_at_once()
     from service.__main__ import cli
 
@@ -37,6 +40,7 @@ def predict(program: str, words: Words) -> None:
 def models(program: str, words: Words) -> None:
     from service.commands import cli
 
+    interrupted_in_order()
     cli(words, prog_name=program)
 
 
@@ -51,6 +55,7 @@ def api_key(program: str, words: Words) -> None:
 
     cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     cli.command()(key)
+    interrupted_in_order()
     cli(words, prog_name=program)
 
 
@@ -88,6 +93,8 @@ def run(program: str, words: Words, commands: dict[str, Command]) -> None:
         print(overview(program, commands), file=sys.stderr)
         sys.exit(2)
     else:
+        from difflib import get_close_matches
+
         nearest = get_close_matches(name, commands, 1)
         hint = f"; did you mean {nearest[0]}?" if nearest else f". There are: {', '.join(commands)}."
         print(f"Error: {program} has no command {name!r:.80}{hint}", file=sys.stderr)
@@ -101,6 +108,7 @@ def overview(program: str, commands: dict[str, Command]) -> str:
 
 
 def main() -> None:
+    interrupted_at_once()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # what a terminal of another encoding does not have

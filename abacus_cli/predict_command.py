@@ -1,6 +1,7 @@
 """`abacus predict`: many pictures or rows, from files or a pipe, into a file that can be gone on with."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -90,6 +91,8 @@ def _run(bulk: Bulk, inputs: Inputs, out: Path | None) -> None:
     """Ends with the exit code and, on standard error, what became of how many."""
     code, why = ALL_ANSWERED, ""
     try:
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         bulk.run(inputs)
     except Stopped as stopped:
         code, why = NOT_SERVED, f"; stopped: {stopped}"

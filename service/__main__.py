@@ -4,10 +4,13 @@ import io
 import os
 import sys
 
-from service.starting import stop_at_once
+from service.starting import interrupted_at_once, interrupted_in_order, stop_at_once, will_serve
 
-if __name__ == "__main__" and "".join(sys.argv[1:2])[:1] in ("", "-"):  # no subcommand: it will serve
-    stop_at_once()
+if __name__ == "__main__":
+    if will_serve(sys.argv[1:]):
+        stop_at_once()
+    else:
+        interrupted_at_once()
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -207,4 +210,6 @@ def _check(settings: Settings) -> None:
 if __name__ == "__main__":
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # what a terminal of another encoding does not have
+    if not will_serve(sys.argv[1:]):
+        interrupted_in_order()
     cli()

@@ -1,7 +1,11 @@
-"""Signals while the service is only being imported, which takes seconds on a busy machine."""
+"""Signals while the service, or a command, is only being imported: seconds on a busy machine."""
 
 import os
 import signal
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+INTERRUPTED = b"Error: interrupted\n"
 
 
 def stop_at_once() -> None:
@@ -10,3 +14,37 @@ def stop_at_once() -> None:
         signal.signal(number, lambda *_: os._exit(0))
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
+
+
+def will_serve(words: Sequence[str]) -> bool:
+    """Whether the words of a command line name no subcommand."""
+    return not words or words[0][:1] in ("", "-")
+
+
+def interrupted_at_once(*others: signal.Signals) -> None:
+    """Ctrl-C, or one of the `others`, ends a command that has done nothing yet with a word.
+
+    Not by an exception: C code that imports drops it, or makes another of it.
+    """
+    for number in (signal.SIGINT, *others):
+        _handle(number, _end)
+
+
+def interrupted_in_order() -> None:
+    """From here on what is under way is put away; typer makes exit code 130 of it."""
+    _handle(signal.SIGINT, _say)
+
+
+def _handle(number: signal.Signals, handler: Callable[[int, FrameType | None], None]) -> None:
+    if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(number, handler)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    os.write(2, INTERRUPTED)
+    os._exit(128 + number)  # as a shell says it
+
+
+def _say(_number: int, _frame: FrameType | None) -> None:
+    os.write(2, INTERRUPTED)
+    raise KeyboardInterrupt

@@ -1,6 +1,9 @@
 """A version loaded for trial, in a process of its own: whatever becomes of it there, it can be ended."""
 
-from multiprocessing import get_context
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -20,7 +23,8 @@ def try_version(root: Path, settings: Settings, name: str, version: int) -> None
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_load, args=(theirs, root, settings, name, version), daemon=True)
-    process.start()
+    with _no_interrupt():
+        process.start()
     theirs.close()  # so that we hear if the process ends
     try:
         ours.recv()  # torch is imported, which is not the model's doing
@@ -37,6 +41,17 @@ def try_version(root: Path, settings: Settings, name: str, version: int) -> None
         process.join()
     if error:
         raise ArtifactError(error)
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """For what is started meanwhile: it is ended by whoever hears Ctrl-C."""
+    resource_tracker.ensure_running()  # which it would start, and hear Ctrl-C from then on
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _load(answer: Connection, root: Path, settings: Settings, name: str, version: int) -> None:

@@ -52,7 +52,7 @@ WEB_FILES = {  # what ASGI calls
     *(f"endpoints/{name}" for name in ("dispatch", "answer", "endpoint", "table", "picture", "digit")),
     *(f"protocol/{name}" for name in ("infer", "routes")),
 }
-SHARED_WITH_TRAINING = {"errors", "places", "artifacts", "engine", "pictures"}
+SHARED_WITH_TRAINING = {"starting", "errors", "places", "artifacts", "engine", "pictures"}
 MOST_FILES = 15
 
 

@@ -4,25 +4,33 @@ Importing torch takes seconds. Nothing of it is imported here, so that Ctrl-C is
 and a process that only verifies an archive, which runs this file again, starts sooner.
 """
 
+import signal
+
+from service.starting import interrupted_at_once
+
+if __name__ == "__main__":
+    interrupted_at_once(signal.SIGTERM, signal.SIGHUP)
+
 import io
 import sys
 
 from service import installing
-from training.fitting.interruption import Interrupted, interruptible
+from training.fitting.interruption import SIGNALS, Interrupted, interruptible
 
 
 def main(words: list[str] | None = None, program: str | None = None) -> None:
     """`words`: those of the command line. `program`: how it was called, where it was not so."""
+    interrupted_at_once(*SIGNALS)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # what a terminal of another encoding does not have
     try:
-        with interruptible():
-            from training.commands import cli
+        from training.commands import cli
 
+        with interruptible():
             cli(words, prog_name=program)
     except Interrupted as interrupted:
-        print("Error: interrupted before anything was done", file=sys.stderr)
+        print("Error: interrupted", file=sys.stderr)
         sys.exit(interrupted.exit_code)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("training", "service"):

@@ -1,12 +1,14 @@
 """Ctrl-C, SIGTERM and a closed terminal end a training with a word, not with a traceback."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import current_thread, main_thread
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+AGAIN_S = 0.05
 
 
 class Interrupted(BaseException):
@@ -19,9 +21,32 @@ class Interrupted(BaseException):
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise Interrupted at the first signal; those that were ignored before, as under nohup, still are."""
-    with _handled(_raise):
-        yield
+    """Raise Interrupted at the first signal; those that were ignored before, as under nohup, still are.
+
+    And again, until somebody has it: destructors drop it, C code that imports does or has an ImportError.
+    """
+    came: list[int] = []
+
+    def insist(*_: object) -> None:
+        if not _is_raised():
+            raise Interrupted(came[0])
+
+    def hear(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        uninterrupted()
+        signal.signal(signal.SIGALRM, insist)
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_S, AGAIN_S)
+        raise Interrupted(number)
+
+    try:
+        with _handled(hear):
+            yield
+    except ImportError:
+        if came:
+            raise Interrupted(came[0]) from None
+        raise
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @contextmanager
@@ -62,6 +87,9 @@ def _handled(handler: Callable[[int, FrameType | None], object]) -> Iterator[Non
             signal.signal(number, former)
 
 
-def _raise(number: int, _frame: FrameType | None) -> None:
-    uninterrupted()
-    raise Interrupted(number)
+def _is_raised() -> bool:
+    """Whether what is done now is done because of it."""
+    error = sys.exception()
+    while error and not isinstance(error, Interrupted):
+        error = error.__context__
+    return error is not None
