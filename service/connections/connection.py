@@ -22,6 +22,8 @@ MAX_HEAD_BYTES = 64 * 1024
 TOO_LARGE = head.Fault(431, f"The head of the request is over {MAX_HEAD_BYTES:,} bytes.")
 TOO_MANY = head.Fault(431, f"The head of the request has more than {head.MAX_FIELDS} fields.")
 
+MISPLACED = head.Fault(400, "What is said of the connection does not stand behind the content.")
+
 
 class Enough(Exception):
     """Nothing more of what has come is read."""
@@ -127,8 +129,13 @@ class Connection(Lifetime):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # else it comes behind the content, where none counts (RFC 9110, section 6.5.1)
+        if self._in_head:
             self.headers.append((name.lower(), value.strip(b" \t")))
+        elif name.lower() in head.OF_CONNECTIONS:  # the parser goes by it, wherever it stands
+            self._break_off()
+            self._refuse(*MISPLACED)
+            raise Enough
+        # Others that come behind the content do not count (RFC 9110, section 6.5.1).
 
     def on_headers_complete(self) -> None:
         self._in_head, self._progress, self._head_bytes = False, True, 0

@@ -20,6 +20,9 @@ _SINGLE = frozenset(
         b"x-request-timeout-ms",
     )
 )
+# Where messages end, and connections.
+OF_CONNECTIONS = frozenset((b"connection", b"content-length", b"proxy-connection", b"transfer-encoding"))
+
 _IPV6 = rb"\[[0-9A-Fa-f:.]+(?:%25[\w.~%-]+)?\]"
 _NAME = rb"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*"
 _AUTHORITY = re.compile(rb"(?:%b|%b)(?::[0-9]*)?" % (_IPV6, _NAME))  # RFC 3986, section 3.2

@@ -119,6 +119,8 @@ TRAILERS = [
     b"X-Request-ID: theirs",
     b"Content-Encoding: gzip",
     b"Host: two",
+    b"Upgrade: h2c",
+    b"Expect: 100-continue",
     b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 ]
 
@@ -131,6 +133,30 @@ def test_what_comes_behind_the_content_is_no_field(service: Watched, trailer: by
         answer, following = ask(service, *pieces)
         assert (answer.status, following.status) == (200, 200)
         assert answer.fields["x-request-id"] != "theirs"
+
+
+@pytest.mark.parametrize(
+    "trailer",
+    [
+        b"Content-Length: 9",
+        b"Content-Length: %d" % len(HOURS),
+        b"Transfer-Encoding: chunked",
+        b"Connection: close",
+        b"connection: keep-alive",
+        b"Connection: upgrade\r\nUpgrade: h2c",
+        b"Proxy-Connection: close",
+    ],
+)
+def test_what_frames_messages_is_refused_behind_the_content(service: Watched, trailer: bytes) -> None:
+    """It is the last answer on its connection, and the only one: what follows is no request."""
+    head = post(HOST, JSON, b"X-Request-ID: mine\r\n", b"Transfer-Encoding: chunked\r\n", body=b"")
+    body = b"%x\r\n%b\r\n" % (len(HOURS), HOURS)
+    end = b"0\r\n%b\r\n\r\n" % trailer
+    for pieces in ([head + body + end + NEXT], [head + body, end + NEXT], [head, body + end, NEXT]):
+        (answer,) = ask(service, *pieces)
+        assert answer.status == 400
+        assert answer.fields["content-type"] == "application/problem+json"
+        assert (answer.fields["x-request-id"], answer.fields["connection"]) == ("mine", "close")
 
 
 def test_a_key_behind_the_content_opens_nothing(published: Path, tmp_path: Path) -> None:
