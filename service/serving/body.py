@@ -131,8 +131,10 @@ def _coding(headers: Iterable[tuple[bytes, bytes]], known: Sequence[str]) -> str
     codings = [coding for coding in codings if coding not in ("", "identity")]
     if not codings or (len(codings) == 1 and codings[0] in known):
         return "".join(codings)
-    names = ", ".join(sorted(set(codings)))[:100]
-    read = "only identity is read: send it as it is" if not known else f"{' or '.join(known)} is read"
+    names = ", ".join(codings)[:100]
+    read = "only identity is read: send it as it is"
+    if known:
+        read = f"one coding is read: {' or '.join(known)}"
     raise UnsupportedCoding(f"The content is encoded ({names}); {read}.", known)
 
 

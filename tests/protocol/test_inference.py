@@ -246,9 +246,13 @@ def test_inflated_bodies_are_held_to_the_limit(service: httpx.Client) -> None:
         answer = inferred(service, "digit", gzip.compress(b" " * size), **{"Content-Encoding": "gzip"})
         assert answer.status_code == status
         assert answer.json()["error"]
-    for coding in ("br", "gzip, gzip"):
+    for coding in ("br", "gzip, gzip", "gzip, deflate"):
         answer = inferred(service, "digit", b"{}", **{"Content-Encoding": coding})
         assert answer.status_code == 415
+        assert (
+            answer.json()["error"]
+            == f"The content is encoded ({coding}); one coding is read: gzip or deflate."
+        )
         assert answer.headers["accept-encoding"] == "gzip, deflate"
 
 
