@@ -59,6 +59,7 @@ class Abacus(FastAPI):
             ),
             docs_url=None,  # reference.py has it
             redoc_url=None,
+            redirect_slashes=False,  # to what a proxy asks for, and not its client
         )
         self._prefix = settings.root_path
         ledger = Ledger(metrics, settings.access_log)

@@ -52,6 +52,32 @@ async def test_they_answer_the_same_behind_fastapi_s_routing(published: Path, di
                 assert {*one.headers} - {"server-timing"} == {*two.headers} - {"server-timing"}
 
 
+@pytest.mark.parametrize("prefix", ["", "/abacus"])
+async def test_a_slash_at_the_end_is_another_path(published: Path, prefix: str) -> None:
+    """Wherever the service is shown, taken away or left by its proxy: nothing leads to a wrong address."""
+    settings = Settings(artifacts=published, root_path=prefix)
+    async with running(create_app(settings)) as client:
+        paths = {path for path in (await client.get("/openapi.json")).json()["paths"] if "{" not in path}
+        paths |= {
+            "/docs",
+            "/openapi.json",
+            "/web/page.js",
+            "/predict/pass",
+            "/models/pass",
+            "/v2/models/pass",
+        }
+        for path in paths:
+            for seen in {path, prefix + path}:
+                for method in ("GET", "POST", "HEAD", "OPTIONS"):
+                    answer = await client.request(method, f"{seen}/")
+                    assert (answer.status_code, "location" in answer.headers) == (404, False), (
+                        method,
+                        seen,
+                    )
+                    told = "application/json" if path.startswith("/v2") else "application/problem+json"
+                    assert answer.headers["content-type"] == told
+
+
 @pytest.mark.parametrize("count", [1, 3])
 async def test_answers_are_what_the_schemas_say(
     client: httpx.AsyncClient, digits: Digits, count: int
