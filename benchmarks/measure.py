@@ -24,7 +24,8 @@ from benchmarks.results import BareLoop, Measurement, Results, Start
 from benchmarks.rpc import probabilities, run_rpc
 from benchmarks.scenarios import CNN, PATHS, SOFTMAX_MLP, Bodies, Scenario, fields
 from benchmarks.servers import CONSTANT, EMPTY, Server, rpc_port
-from service.artifacts.store import ArtifactStore, read_manifest
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import read_manifest
 from service.engine.ways import torchscript_accepted
 
 ARTIFACTS = Path(__file__).parent.parent / "artifacts"

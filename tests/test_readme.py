@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from service.artifacts.store import ArtifactStore, read_manifest
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import read_manifest
 from tests.conftest import BASELINE, COMMITTED, ROOT
 
 TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")

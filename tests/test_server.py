@@ -13,7 +13,8 @@ import httpx
 import psutil
 import pytest
 
-from service.artifacts.store import ArtifactStore, read_manifest
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import read_manifest
 from service.engine.tensors import decode_tensor
 from tests.conftest import COMMITTED, ROOT, Digits, loads, png, served, wait_for, workers_of
 

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from service.artifacts.signatures import SigningKey, make_keys
-from service.artifacts.store import read_manifest
+from service.artifacts.version_folder import read_manifest
 from training.adoption import adopt_command
 from training.digits.digit_recipe import CNN, RECIPES
 from training.failures import errors_explained, fail

@@ -23,7 +23,7 @@ from deploy.ray.readers import ANSWER, GIVEN, SHOWN, Reader, store_of
 from service.artifacts.manifest import ArtifactError
 from service.artifacts.remote.objects import StoreUnreachable
 from service.artifacts.shipped import absolute_root_of
-from service.artifacts.store import read_manifest
+from service.artifacts.version_folder import read_manifest
 from service.engine.predictor import MAX_BATCH_ROWS
 from service.settings import Settings, SettingsUnusable, read_settings
 

@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from service.artifacts.files import read_regular
 from service.artifacts.manifest import SIGNATURE_FILE, ArtifactError, ArtifactUnreadable
-from service.artifacts.store import ArtifactStore, read_manifest, read_model, read_of_version, title
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import read_manifest, read_model, read_of_version, title
 
 MAX_SIGNATURE_BYTES = 4 * 1024
 MAX_KEYS_BYTES = 1024 * 1024

@@ -8,23 +8,12 @@ it and the service reads it, so this module needs neither torch nor a web framew
 too: whatever is read goes through `files`.
 """
 
-import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from service.artifacts.files import (
-    Unreadable,
-    files_in,
-    folders_in,
-    read_below,
-    stamp_below,
-    sync_directory,
-    write_durably,
-)
+from service.artifacts.files import folders_in, stamp_below, sync_directory, write_durably
 from service.artifacts.lock import locked
 from service.artifacts.look import Look, Stamp
 from service.artifacts.manifest import (
@@ -34,7 +23,6 @@ from service.artifacts.manifest import (
     ArtifactError,
     ArtifactUnreadable,
     Manifest,
-    printable,
 )
 from service.artifacts.pointers import (
     CURRENT_FILE,
@@ -45,9 +33,7 @@ from service.artifacts.pointers import (
     pointed,
     unpoint,
 )
-
-MAX_MANIFEST_BYTES = 1024 * 1024
-MAX_MODEL_BYTES = 512 * 1024 * 1024
+from service.artifacts.version_folder import explained, read_manifest
 
 # A look goes through so many entries of a model's folder, and keeps so many versions.
 MAX_ENTRIES, MAX_VERSIONS = 10_000, 1_000
@@ -69,7 +55,7 @@ class ArtifactStore:
 
     def names(self) -> list[str]:
         """Whatever may be a model, in order. Raises ArtifactUnreadable."""
-        with _explained():
+        with explained():
             return sorted(filter(is_name, folders_in(self.root)))
 
     def versions(self, name: str) -> list[int]:
@@ -181,98 +167,9 @@ class ArtifactStore:
         if not is_name(name):
             return []
         try:
-            with _explained():
+            with explained():
                 return [int(f) for f in folders_in(self.root, name, at_most=entries) if is_version(f)]
         except ArtifactUnreadable as error:
             if error.missing:
                 return []
             raise
-
-
-def title(folder: Path) -> str:
-    """`<name>/<version>`: how messages call a version folder, wherever the store lies."""
-    return printable(f"{folder.parent.name}/{folder.name}")
-
-
-def read_of_version(folder: Path, file: str, at_most: int, exactly: bool = False) -> bytes:
-    """A file of a version folder. Raises ArtifactUnreadable."""
-    root, names = _below_root(folder)
-    with _explained():
-        return read_below(root, *names, file, at_most=at_most, exactly=exactly)
-
-
-def read_further_files(folder: Path) -> dict[str, bytes]:
-    """What lies beside the manifest and its signature, by path: in the folder itself, and in those in it.
-
-    Raises ArtifactUnreadable.
-    """
-    root, names = _below_root(folder)
-    with _explained():
-        paths = files_in(root, *names)
-        for inner in folders_in(root, *names):
-            paths += [f"{inner}/{file}" for file in files_in(root, *names, inner)]
-        return {
-            path: read_below(root, *names, *path.split("/"), at_most=MAX_MODEL_BYTES)
-            for path in paths
-            if path not in (MANIFEST_FILE, SIGNATURE_FILE)
-        }
-
-
-def read_manifest(folder: Path, verify: Callable[[Path, bytes], None] | None = None) -> Manifest:
-    """Parse `manifest.json` of a version folder, once `verify` has let these very bytes pass.
-
-    Raises ArtifactError.
-    """
-    document = read_of_version(folder, MANIFEST_FILE, MAX_MANIFEST_BYTES)
-    if verify:
-        verify(folder, document)
-    return parse_manifest(document, title(folder))
-
-
-def parse_manifest(document: bytes, of: str) -> Manifest:
-    """`of`: what messages call its version. Raises ArtifactError."""
-    try:
-        return Manifest.model_validate_json(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = printable(".".join(map(str, first["loc"]))) or "document"
-        raise ArtifactError(
-            f"{of}/{MANIFEST_FILE} is not a manifest: {field}: {printable(first['msg'])}"
-        ) from None
-
-
-def read_model(folder: Path, manifest: Manifest, at_most: int = MAX_MODEL_BYTES) -> bytes:
-    """The bytes of the archive, of the stated size and SHA-256. Raises ArtifactError.
-
-    The caller must load these very bytes: reading the file a second time would leave a gap in which
-    it could be exchanged.
-    """
-    where = f"{title(folder)}/{manifest.model_file}"
-    if manifest.size_bytes > at_most:
-        raise ArtifactError(
-            f"{where} is said to have {manifest.size_bytes} bytes; at most {at_most} are read"
-        )
-    model = read_of_version(folder, manifest.model_file, manifest.size_bytes, exactly=True)
-    if hashlib.sha256(model).hexdigest() != manifest.sha256:
-        raise ArtifactError(f"{where} does not have the SHA-256 of its manifest")
-    return model
-
-
-def write_manifest(folder: Path, manifest: Manifest, sign: Callable[[bytes], bytes] | None = None) -> None:
-    document = (manifest.model_dump_json(indent=2) + "\n").encode("utf-8")
-    write_durably(folder / MANIFEST_FILE, document)
-    if sign:
-        write_durably(folder / SIGNATURE_FILE, sign(document))
-
-
-def _below_root(folder: Path) -> tuple[Path, list[str]]:
-    """The root of the store that a version folder is in, and the names of the folders that lead to it."""
-    return folder.parent.parent, [name for name in (folder.parent.name, folder.name) if name]
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    try:
-        yield
-    except Unreadable as error:
-        raise ArtifactUnreadable(str(error), missing=error.missing) from error

@@ -12,7 +12,7 @@ import torch
 from service.artifacts.fitness import contradictions
 from service.artifacts.manifest import MANIFEST_FILE, ArtifactError, Manifest
 from service.artifacts.signatures import TrustedKeys
-from service.artifacts.store import MAX_MODEL_BYTES, read_manifest, read_model, title
+from service.artifacts.version_folder import MAX_MODEL_BYTES, read_manifest, read_model, title
 from service.engine.checking import replay
 from service.engine.devices import AsItIs, runner
 from service.engine.explained import explained

@@ -7,7 +7,8 @@ import torch
 
 from service.artifacts.manifest import ArtifactError, Manifest
 from service.artifacts.signatures import TrustedKeys
-from service.artifacts.store import MAX_MODEL_BYTES, ArtifactStore
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import MAX_MODEL_BYTES
 from service.engine.loading import Artifact, give_back, prepare, read
 from service.engine.predictor import Predictor
 from service.settings import Precision

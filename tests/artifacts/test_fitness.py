@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from service.artifacts.fitness import contradictions, improbable
 from service.artifacts.interface import Output, TableInput
 from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ArtifactError, Manifest
-from service.artifacts.store import read_manifest
+from service.artifacts.version_folder import read_manifest
 from service.engine.loading import load
 from service.engine.tensors import encode_tensor
 from tests.conftest import BASELINE, COMMITTED, CPU

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from service.artifacts.manifest import ArtifactError, Manifest, TensorData
-from service.artifacts.store import ArtifactStore, read_manifest, read_model, write_manifest
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import read_manifest, read_model, write_manifest
 
 
 @pytest.fixture

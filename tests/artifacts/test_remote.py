@@ -16,7 +16,7 @@ from service.artifacts.remote.mirror import Mirror
 from service.artifacts.remote.objects import LostRace, Objects, StoreUnreachable
 from service.artifacts.remote.store import RemoteStore
 from service.artifacts.signatures import SigningKey, TrustedKeys, make_keys, sign_published
-from service.artifacts.store import read_model
+from service.artifacts.version_folder import read_model
 from training.publishing.publish import check_publishable
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from service.artifacts.manifest import ArtifactError, ArtifactUnreadable
 from service.artifacts.pointers import CURRENT_FILE
-from service.artifacts.store import MAX_VERSIONS, ArtifactStore, read_further_files
+from service.artifacts.store import MAX_VERSIONS, ArtifactStore
+from service.artifacts.version_folder import read_further_files
 
 
 @pytest.fixture

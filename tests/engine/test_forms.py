@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from service.artifacts.manifest import MAX_FORM_TOLERANCE, ArtifactError
-from service.artifacts.store import ArtifactStore, read_manifest
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import read_manifest
 from service.engine.explained import NEVER_QUICKEST, NOT_WORTH_IT
 from service.engine.loading import load, prepared, read
 from service.engine.predictor import BATCH_SIZES, Choice, Predictor

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from service.artifacts.manifest import ArtifactError
-from service.artifacts.store import ArtifactStore, read_manifest
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import read_manifest
 from service.engine import predictor
 from service.engine.devices import resolve_device
 from service.engine.loading import HALF_TOLERANCE, load, prepared, read

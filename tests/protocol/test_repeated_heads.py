@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from service.artifacts.manifest import Manifest
-from service.artifacts.store import ArtifactStore, read_manifest
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import read_manifest
 from service.errors import InvalidRequest
 from service.protocol.answers import chosen
 from service.protocol.requests import Inference, reading

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from typer.testing import CliRunner, Result
 
 from service.app import create_app
-from service.artifacts.store import ArtifactStore, read_manifest
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import read_manifest
 from service.engine.loading import load
 from service.engine.ways import torchscript_accepted
 from service.settings import Settings

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from typer.testing import CliRunner, Result
 
-from service.artifacts.store import ArtifactStore, read_manifest
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import read_manifest
 from training.commands import cli
 
 NAME = "flowers"

@@ -17,7 +17,8 @@ import httpx
 import pytest
 
 from service.app import create_app
-from service.artifacts.store import ArtifactStore, read_manifest
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import read_manifest
 from service.settings import Settings
 from tests.conftest import ROOT, free_ports, running, wait_for
 

@@ -22,7 +22,8 @@ from torch._jit_internal import is_scripting
 from typer.testing import CliRunner
 
 from service.artifacts.manifest import ArtifactError, Manifest, Metric
-from service.artifacts.store import ArtifactStore, read_manifest, write_manifest
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import read_manifest, write_manifest
 from service.engine.loading import load
 from service.engine.tensors import decode_tensor
 from tests.conftest import BASELINE, COMMITTED, CPU, QUIET, ROOT, Digits, digit_candidate, publish_digit

@@ -15,7 +15,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from service.artifacts.store import ArtifactStore, read_manifest, read_model
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import read_manifest, read_model
 from tests.conftest import ROOT
 from tests.training import by_ranks
 from tests.training.pictures.conftest import write

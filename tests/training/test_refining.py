@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 
 from service.artifacts.manifest import ArtifactError
-from service.artifacts.store import read_manifest, read_model
+from service.artifacts.version_folder import read_manifest, read_model
 from service.engine.ways import torchscript_accepted
 from tests.conftest import COMMITTED, Digits, mnist_rows
 from training.digits import refining

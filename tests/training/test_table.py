@@ -17,7 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
 from service.artifacts.interface import Column, Output
-from service.artifacts.store import ArtifactStore, read_manifest
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import read_manifest
 from service.engine.loading import load
 from tests.conftest import CPU, QUIET
 from training.commands import cli

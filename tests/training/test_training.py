@@ -20,7 +20,8 @@ from torch import nn
 from torchvision.datasets import MNIST
 from typer.testing import CliRunner
 
-from service.artifacts.store import ArtifactStore, read_manifest
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import read_manifest
 from service.engine.ways import torchscript_accepted
 from tests.conftest import BASELINE, COMMITTED, CPU, QUIET, ROOT, Digits, digit_candidate, mnist_rows
 from training.commands import cli

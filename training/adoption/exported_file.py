@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
-from service.artifacts.store import MAX_MODEL_BYTES
+from service.artifacts.version_folder import MAX_MODEL_BYTES
 
 SCHEMA = 8  # torch._export.serde.schema.SCHEMA_VERSION, its first number
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.jit.frontend import FrontendError
 
 from service.artifacts.manifest import printable
-from service.artifacts.store import MAX_MODEL_BYTES
+from service.artifacts.version_folder import MAX_MODEL_BYTES
 from service.engine.tensors import reason
 from service.engine.torchscript import load_archive
 from service.engine.ways import torchscript_accepted

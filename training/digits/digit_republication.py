@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor
 
 from service.artifacts.manifest import ArtifactError, Manifest, TrainingRecord
-from service.artifacts.store import read_further_files, read_manifest, read_model, title
+from service.artifacts.version_folder import read_further_files, read_manifest, read_model, title
 from training.digits import digit_nets as nets
 from training.digits.digit_publication import Publication, Split, calibrate_and_publish
 from training.digits.digit_recipe import RECIPES, Recipe, start

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from service.artifacts.manifest import ArtifactError, Manifest, Metric
-from service.artifacts.store import ArtifactStore, read_manifest, title
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import read_manifest, title
 
 SPLITS = ("test", "validation", "train")  # the first that both were measured on decides
 # In this order: the next one decides where the one before is equal. True: more is better.

@@ -6,7 +6,8 @@ from torch import Tensor
 from service.artifacts.interface import TableInput
 from service.artifacts.manifest import MODEL_FILES, ArtifactError, Format, Manifest
 from service.artifacts.signatures import SigningKey
-from service.artifacts.store import ArtifactStore, read_further_files, read_manifest, read_model, title
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import read_further_files, read_manifest, read_model, title
 from service.engine.tensors import decode_tensor, reason
 from training.publishing.activation import IF_AS_GOOD, Activation
 from training.publishing.archive import network

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from service.artifacts.signatures import SigningKey
-from service.artifacts.store import read_manifest
+from service.artifacts.version_folder import read_manifest
 from training.failures import errors_explained
 from training.options import DEFAULT_OUT, Out, Sign
 from training.preflight import check_name, store_at, store_in

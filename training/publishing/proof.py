@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from service.artifacts.manifest import ArtifactError
-from service.artifacts.store import title
+from service.artifacts.version_folder import title
 from service.engine.devices import AsItIs
 from service.engine.loading import load
 from service.engine.predictor import MAX_BATCH_ROWS

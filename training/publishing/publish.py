@@ -32,7 +32,8 @@ from service.artifacts.manifest import (
     TrainingRecord,
 )
 from service.artifacts.signatures import SigningKey
-from service.artifacts.store import ArtifactStore, read_further_files, write_manifest
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import read_further_files, write_manifest
 from service.engine.tensors import encode_tensor
 from training.publishing.activation import IF_AS_GOOD, Activation
 from training.publishing.archive import script, with_forms

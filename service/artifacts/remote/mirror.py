@@ -39,14 +39,8 @@ from service.artifacts.pointers import (
 )
 from service.artifacts.remote.blobs import Blobs
 from service.artifacts.remote.objects import NoObject, Objects, Seen, StoreUnreachable
-from service.artifacts.store import (
-    MAX_ENTRIES,
-    MAX_MANIFEST_BYTES,
-    MAX_MODEL_BYTES,
-    ArtifactStore,
-    read_manifest,
-    read_model,
-)
+from service.artifacts.store import MAX_ENTRIES, ArtifactStore
+from service.artifacts.version_folder import MAX_MANIFEST_BYTES, MAX_MODEL_BYTES, read_manifest, read_model
 from service.places import CACHE_BYTES
 
 # What lies beside the archive of one version: pictures of its report, samples.

@@ -21,7 +21,8 @@ from service.artifacts.manifest import (
 from service.artifacts.pointers import MAX_POINTER_BYTES, is_name, is_version, number_in
 from service.artifacts.remote.mirror import Mirror, not_whole
 from service.artifacts.remote.objects import LostRace, NoObject, Objects, Seen
-from service.artifacts.store import MAX_MANIFEST_BYTES, ArtifactStore, parse_manifest
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import MAX_MANIFEST_BYTES, parse_manifest
 from service.errors import outcome
 
 _CLAIMS = ".claims"  # beside the versions: one for each number that is given away

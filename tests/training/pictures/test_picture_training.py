@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn.functional import pad
 from typer.testing import CliRunner, Result
 
-from service.artifacts.store import ArtifactStore, read_manifest
+from service.artifacts.store import ArtifactStore
+from service.artifacts.version_folder import read_manifest
 from service.engine.loading import load
 from service.engine.tensors import decode_tensor
 from service.pictures.fitting import Fit
