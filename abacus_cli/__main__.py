@@ -8,6 +8,7 @@ if __name__ == "__main__":
     interrupted_at_once()
 
 import io
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -109,6 +110,8 @@ def overview(program: str, commands: dict[str, Command]) -> str:
 
 def main() -> None:
     interrupted_at_once()
+    if not sys.stderr:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - to the end
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # what a terminal of another encoding does not have

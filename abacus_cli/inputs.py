@@ -1,13 +1,22 @@
 """What a model is asked about: the files that paths or a table name, or the rows of a table."""
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from abacus_cli.columns import FILE, ROW, beside
-from abacus_cli.table_files import STDIN, TOO_MANY, InputUnusable, is_table, rows_of, table_in
+from abacus_cli.table_files import (
+    STDIN,
+    TOO_MANY,
+    InputUnusable,
+    is_table,
+    rows_of,
+    standard_input,
+    table_in,
+)
 from abacus_client import Manifest
+from abacus_client.catalogue import Column
+from service.artifacts.interface import read_cell
 
 
 class Asked(NamedTuple):
@@ -67,7 +76,7 @@ def _pictures_of(manifest: Manifest, word: str) -> Iterator[Asked]:
 def _named(word: str) -> Iterator[str]:
     """A file as it is, whether it is there or not; of a folder what is in it, hidden files apart."""
     if word == STDIN:
-        yield from (line for text in sys.stdin if (line := text.rstrip("\r\n")))
+        yield from (line for text in standard_input() if (line := text.rstrip("\r\n")))
     elif Path(word).is_dir():
         for path in sorted(Path(word).rglob("*")):
             hidden = any(part.startswith(".") for part in path.relative_to(word).parts)
@@ -79,27 +88,24 @@ def _named(word: str) -> Iterator[str]:
 
 def _rows(manifest: Manifest, word: str) -> Iterator[Asked]:
     """Each with its number. What is no column of the model stays beside the answer."""
-    numbers = {column.name for column in manifest.input.columns if column.dtype != "category"}
+    columns = manifest.input.columns
     with table_in(word) as table:
-        missing = [name for name in manifest.columns if name not in table.columns]
+        there = {column.name: column for column in columns if column.name in table.columns}
+        missing = [one.name for one in columns if one.name not in there and not one.optional]
         if missing:
             raise InputUnusable(f"{word} has no column {', '.join(missing)}, which {manifest.name} takes")
         names = beside(table.columns, manifest)
         for number, record in enumerate(table.records, 1):
-            sent = [*manifest.columns, *([TOO_MANY] if TOO_MANY in record else [])]
-            given = {name: _value(record[name], name in numbers) for name in sent}
+            given = {name: _value(record[name], there[name]) for name in there}
+            if TOO_MANY in record:
+                given[TOO_MANY] = str(record[TOO_MANY])  # the service refuses it, and says why
             yield Asked({ROW: number, **{names[name]: record[name] for name in names}}, given)
 
 
-def _value(text: Any, is_number: bool) -> Any:
-    """A number where it is one; what is none the service refuses, and says why. Nothing is missing."""
-    if not isinstance(text, str):
-        if text is None:
-            return None
-        return float(text) if is_number and isinstance(text, int | float) else str(text)
-    if not is_number:
-        return text or None
-    try:
-        return float(text) if text.strip() else None
-    except ValueError:
-        return text
+def _value(value: Any, column: Column) -> Any:
+    """As the service itself reads tables; what it does not take it says."""
+    if isinstance(value, str):
+        return read_cell(value, column.categories)
+    if value is None:
+        return None
+    return str(value) if column.categories or not isinstance(value, int | float) else float(value)

@@ -55,11 +55,21 @@ class Printed:
     """One object a line, as the service answers."""
 
     def __init__(self) -> None:
+        """Raises OutputUnusable."""
+        if not sys.stdout:
+            raise OutputUnusable("standard output is closed")
         self.done: dict[str, bool] = {}
 
     def write(self, row: Row) -> None:
-        sys.stdout.buffer.write(_line(row).encode("utf-8", "surrogateescape"))
-        sys.stdout.buffer.flush()
+        """Raises BrokenPipeError, too."""
+        left = _line(row).encode("utf-8", "surrogateescape")
+        try:
+            while left:  # of no buffer, which would have something left to write at the end
+                left = left[os.write(sys.stdout.fileno(), left) :]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputUnusable(f"standard output cannot be written: {error.strerror}") from error
 
     def finish(self) -> None:
         pass

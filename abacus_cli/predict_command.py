@@ -1,6 +1,5 @@
 """`abacus predict`: many pictures or rows, from files or a pipe, into a file that can be gone on with."""
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -57,7 +56,7 @@ def predict(
     Exit code 0: all is answered; 1: something failed, with its reason in the output and on standard error;
     2: the command is wrong; 3: the service cannot be asked.
     """
-    if not paths and sys.stdin.isatty():
+    if not paths and sys.stdin and sys.stdin.isatty():
         raise typer.BadParameter("Name files or folders, or pipe their paths.")
     try:
         with Client(url, api_key=api_key, timeout=timeout, concurrency=concurrency) as client:
@@ -69,9 +68,6 @@ def predict(
     except (InputUnusable, OutputUnusable, InputError) as error:
         _fail(str(error), WRONG)
     except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # so that the end of Python is silent
         raise typer.Exit(SOME_FAILED) from None
 
 

@@ -1,6 +1,7 @@
 """Tables that are files: CSV or Parquet, row by row."""
 
 import csv
+import io
 import math
 import sys
 from collections.abc import Iterable, Iterator
@@ -41,7 +42,15 @@ def table_in(word: str) -> Iterator[Table]:
         return
     with _opened(word) as text:
         reader = csv.DictReader(text, restkey=TOO_MANY)
-        yield Table(_distinct(reader.fieldnames or (), word), iter(reader))
+        reader.fieldnames = _distinct([name.strip() for name in reader.fieldnames or ()], word)
+        yield Table(reader.fieldnames, iter(reader))
+
+
+def standard_input() -> TextIO:
+    """Raises InputUnusable."""
+    if not sys.stdin:
+        raise InputUnusable("standard input is closed")
+    return sys.stdin
 
 
 def rows_of(word: str) -> int | None:
@@ -72,7 +81,10 @@ def _opened(word: str) -> Iterator[TextIO]:
     """Raises InputUnusable."""
     try:
         if word == STDIN:
-            yield sys.stdin
+            given = standard_input()
+            if isinstance(given, io.TextIOWrapper):
+                given.reconfigure(encoding="utf-8-sig", newline="")  # as of a file
+            yield given
         else:
             with Path(word).open(encoding="utf-8-sig", newline="") as file:
                 yield file

@@ -62,7 +62,7 @@ class Question(NamedTuple):
 
     @property
     def path(self) -> str:
-        live = f"predict/{quote(self.manifest.name, safe='')}"
+        live = f"predict/{quoted(self.manifest.name)}"
         return live if self.version is None else f"{live}/versions/{self.version}"
 
     def given(self, inputs: Any, columns: Mapping[str, Any]) -> Given:
@@ -150,7 +150,19 @@ class Question(NamedTuple):
     def _encoded(self, value: Any) -> bytes:
         if not self.manifest.takes_rows:
             return file_of(value)
-        return json.dumps(row_of(value, self.manifest.columns), allow_nan=False).encode()
+        row = row_of(value, self.manifest.columns)
+        try:
+            return json.dumps(row, allow_nan=False).encode()
+        except ValueError as error:  # an integer of more digits than Python writes
+            raise InputError(f"This row cannot be sent: {error}.") from error
+
+
+def quoted(name: str) -> str:
+    """As it stands in a path. Raises InputError."""
+    try:
+        return quote(name, safe="")
+    except UnicodeEncodeError as error:
+        raise InputError(f"{name!r:.80} is no name of a model.") from error
 
 
 def chunks(inputs: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -3,11 +3,10 @@
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 import httpx
 
-from abacus_client.asking import PICTURES, ROWS, Outcome, Question, read
+from abacus_client.asking import PICTURES, ROWS, Outcome, Question, quoted, read
 from abacus_client.catalogue import Manifest, Model
 from abacus_client.errors import (
     TYPE_PREFIX,
@@ -18,7 +17,7 @@ from abacus_client.errors import (
     UnexpectedAnswer,
 )
 from abacus_client.results import Prediction
-from abacus_client.retrying import Attempts
+from abacus_client.retrying import Attempts, check_timeout
 
 # The service keeps a connection for 75 s; one that is older is not used again.
 KEEP_ALIVE_S = 60
@@ -35,8 +34,9 @@ class Connecting(NamedTuple):
 
     def checked(self) -> "Connecting":
         """Raises InputError."""
-        if self.concurrency < 1 or self.retries < 0 or not self.timeout_s > 0:
-            raise InputError("concurrency is at least 1, retries at least 0, timeout above 0.")
+        if self.concurrency < 1 or self.retries < 0:
+            raise InputError("concurrency is at least 1, retries at least 0.")
+        check_timeout(self.timeout_s)
         return self
 
     def options(self) -> dict[str, Any]:
@@ -92,7 +92,8 @@ NO_HEADERS: Mapping[str, str] = {}
 
 
 def model_path(name: str) -> str:
-    return f"models/{quote(name, safe='')}"
+    """Raises InputError."""
+    return f"models/{quoted(name)}"
 
 
 def manifest_in(response: httpx.Response) -> Manifest:

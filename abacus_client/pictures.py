@@ -49,8 +49,10 @@ def file_of(picture: Any) -> bytes:
     """
     try:
         return _file_of(picture)
-    except OSError as error:
-        raise InputError(str(error)) from error
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # which a path with NUL, a closed file and Pillow raise
+        raise InputError(f"This picture cannot be read: {error}") from error
 
 
 def _file_of(picture: Any) -> bytes:
@@ -85,6 +87,8 @@ def _read(file: Any) -> bytes:
 
 def _saved(image: PillowImage) -> bytes:
     file = BytesIO()
+    if image.mode == "La":
+        image = image.convert("LA")  # all that Pillow makes of it
     if image.mode not in _PNG_MODES | _TIFF_MODES:
         image = image.convert("RGBA" if "a" in image.mode.lower() else "RGB")
     image.save(file, "PNG" if image.mode in _PNG_MODES else "TIFF")

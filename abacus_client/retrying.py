@@ -27,18 +27,27 @@ from abacus_client.errors import (
 )
 
 _AGAIN = frozenset({429, 502, 503})
+# A header that is not ASCII, a name of a host or a port that cannot be one.
+_UNSENDABLE = (ValueError, OverflowError)
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5.0
+
+LONGEST_S = 1_000_000_000  # what sockets can be told
 
 # So much later than the service a client gives up, to be told by it.
 GRACE_S = 0.5
+
+
+def check_timeout(timeout_s: float) -> None:
+    """Raises InputError."""
+    if not 0 < timeout_s <= LONGEST_S:
+        raise InputError(f"The timeout is a number of seconds above 0, and at most {LONGEST_S:,}.")
 
 
 class Attempts:
     """Those of one request, within `timeout_s` in all."""
 
     def __init__(self, timeout_s: float, retries: int) -> None:
-        if not timeout_s > 0:
-            raise InputError("The timeout is a number of seconds above 0.")
+        check_timeout(timeout_s)
         self._deadline = time.monotonic() + timeout_s
         self._left = retries
         self._wait_s = FIRST_WAIT_S
@@ -77,7 +86,7 @@ def errors_translated() -> Iterator[None]:
     """Httpx's into ours."""
     try:
         yield
-    except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+    except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, *_UNSENDABLE) as error:
         raise InputError(f"This cannot be sent: {error}") from error
     except httpx.ConnectTimeout as error:
         raise NoAnswer("No connection was made in time.") from error

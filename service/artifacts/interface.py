@@ -4,6 +4,7 @@ Only what the archive cannot do stands here: what a request may say, how a pictu
 what the outputs mean. Normalisation, categories as numbers and missing values are the archive's own.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveInt, Tag
@@ -16,8 +17,26 @@ MAX_COLUMNS, MAX_CATEGORIES, MAX_LABELS, MAX_SIDE = 1_000, 1_000, 10_000, 1_024
 
 # What stands for nothing in a table of text, beside an empty cell: in small letters.
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
+MAX_CELL = 1_000  # characters
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def read_cell(cell: str, categories: Sequence[str]) -> float | str | None:
+    """What a cell of such a table says of a column, with its `categories` if it has some.
+
+    None where nothing is said. What should be a number and is none stays text, to be told of.
+    """
+    text = cell.strip()
+    if text.lower() in MISSING and text not in categories:
+        return None
+    # Python alone reads 1_000, and the digits of other scripts.
+    if categories or len(text) > MAX_CELL or "_" in text or not text.isascii():
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 class Frozen(BaseModel):

@@ -7,11 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from service.artifacts.interface import MISSING, Column
+from service.artifacts.interface import MAX_CELL, Column, read_cell
 from service.errors import SHOWN_ERRORS, FieldError, InvalidInput
 from service.problems import invalid_payload
-
-MAX_CELL = 1_000  # characters
 
 
 def records(
@@ -76,7 +74,9 @@ def _unreadable(why: str) -> InvalidInput:
 
 
 def _record(header: Sequence[str], row: Sequence[str], columns: Mapping[str, Column]) -> dict[str, Any]:
-    cells = ((name, _cell(cell, columns[name])) for name, cell in zip(header, row, strict=True))
+    cells = (
+        (name, read_cell(cell, columns[name].categories)) for name, cell in zip(header, row, strict=True)
+    )
     return {name: value for name, value in cells if value is not None}
 
 
@@ -87,17 +87,3 @@ def _check_header(header: Sequence[str], columns: Sequence[Column]) -> None:
     wrong += [FieldError(c.name, "is missing") for c in columns if c.name not in there and not c.optional]
     if wrong:
         raise invalid_payload(wrong[:SHOWN_ERRORS], len(wrong[SHOWN_ERRORS:]))
-
-
-def _cell(cell: str, column: Column) -> Any:
-    """None where nothing is said."""
-    text = cell.strip()
-    if text.lower() in MISSING and text not in column.categories:
-        return None
-    # Python alone reads 1_000, and the digits of other scripts.
-    if column.categories or len(text) > MAX_CELL or "_" in text or not text.isascii():
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        return text

@@ -33,6 +33,8 @@ INLINE_BYTES = 16 * 1024  # of a document: less holds nobody up
 # How often it is seen whether the clients of requests under way are still there.
 LOOK_S = 0.05
 
+MOST_DIGITS = 15  # of milliseconds: more are longer than any limit, and are not read
+
 
 class Abandoned(Exception):
     """The client has gone: nobody waits for this answer."""
@@ -259,9 +261,10 @@ def _timeout_s(headers: Mapping[bytes, bytes], at_most: float) -> float:
     asked = headers.get(b"x-request-timeout-ms")
     if asked is None:
         return at_most
-    if not (asked.isdigit() and len(asked) <= 9 and int(asked)):
+    digits = asked.lstrip(b"0")
+    if not (asked.isdigit() and digits):
         message = "must be a whole number of milliseconds, at least 1"
         raise InvalidInput(
             f"The header X-Request-Timeout-Ms {message}.", (FieldError("X-Request-Timeout-Ms", message),)
         )
-    return min(at_most, int(asked) / 1000)
+    return min(at_most, int(digits) / 1000) if len(digits) <= MOST_DIGITS else at_most

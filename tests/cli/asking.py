@@ -20,7 +20,14 @@ def predict(folder: Path, *words: str, given: str = "") -> subprocess.CompletedP
     command = [sys.executable, "-m", "abacus_cli", "predict", *words]
     environment = {**ENVIRONMENT, "PYTHONPATH": f"{ROOT}:{ENVIRONMENT['PYTHONPATH']}"}
     return subprocess.run(
-        command, cwd=folder, input=given, capture_output=True, text=True, timeout=120, env=environment
+        command,
+        cwd=folder,
+        input=given,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        timeout=120,
+        env=environment,
     )
 
 

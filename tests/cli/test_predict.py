@@ -97,6 +97,8 @@ def test_paths_come_through_a_pipe_and_answers_go_through_one(ask: Any, scans: P
     assert all(len(answer["probabilities"]) == 10 for answer in answers[:-1])
     assert "missing.png" in answers[-1]["error"]
     assert ask("digit", "-", given=paths[0]).returncode == 0
+    result = ask("digit", "-", given="a.png\0\n\udcff.png\n")
+    assert (result.returncode, result.stdout.count('"error"'), result.stderr.count("\n")) == (1, 2, 3)
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
@@ -138,6 +140,11 @@ def test_rows_of_a_csv_file_keep_what_stands_beside_them(ask: Any, tmp_path: Pat
         (("pass", "other.csv"), "", 2, "other.csv has no column hours, which pass takes"),
         (("pass",), "", 2, "- has no column hours"),
         (("nothing", "x.png"), "", 3, "nothing"),
+        (("\udcff", "x.png"), "", 2, "is no name of a model"),
+        (("pass", "\udcff.csv"), "", 2, "cannot be read: No such file"),
+        (("pass", "--api-key", "é"), "", 2, "This cannot be sent: 'ascii' codec"),
+        (("pass", "--timeout", "inf"), "", 2, "The timeout is a number of seconds above 0, and at most"),
+        (("pass", "--timeout", "1e10"), "", 2, "The timeout is a number of seconds above 0, and at most"),
         (("digit", "x.png", "--url", "nowhere"), "", 2, ""),
     ],
 )

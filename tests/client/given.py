@@ -29,6 +29,7 @@ PICTURES: dict[str, Callable[[], Any]] = {
     "Pillow's of floats": lambda: Image.open(SEVEN).convert("F"),
     "Pillow's of a palette": lambda: Image.open(SEVEN).convert("P"),
     "Pillow's, premultiplied": lambda: Image.open(SEVEN).convert("RGBA").convert("RGBa"),
+    "Pillow's, premultiplied grey": lambda: Image.open(SEVEN).convert("LA").convert("La"),
     "an array": lambda: LEVELS,
     "an array of steps": lambda: np.repeat(LEVELS, 2, axis=1)[:, ::2],
     "an array of bool": lambda: LEVELS > 100,
@@ -41,6 +42,12 @@ PICTURES: dict[str, Callable[[], Any]] = {
     "a parameter": lambda: torch.from_numpy(LEVELS.copy()).requires_grad_(False),
 }
 
+
+def _closed(one: Any) -> Any:
+    one.close()
+    return one
+
+
 WRONG_PICTURES: dict[str, Any] = {
     "no such file": "nowhere.png",
     "a folder": SEVEN.parent,
@@ -51,6 +58,11 @@ WRONG_PICTURES: dict[str, Any] = {
     "objects": np.array([[None]]),
     "nothing": None,
     "a number": 7,
+    "a path with NUL": "7.png\0",
+    "a closed file": _closed(SEVEN.open("rb")),
+    "a closed file in memory": _closed(BytesIO(b"")),
+    "a closed picture": _closed(Image.new("L", (3, 3))),
+    "a picture without pixels": Image.new("L", (0, 3)),
 }
 
 
@@ -125,6 +137,7 @@ SEVERAL: dict[str, Any] = {
 WRONG_ROWS: dict[str, Any] = {
     "too few": [VALUES[:3]],
     "infinity": FLOWER | {"petal_width": float("inf")},
+    "an integer of too many digits": FLOWER | {"petal_width": 10**5000},
     "an object": FLOWER | {"petal_width": object()},
     "columns of two lengths": {"sepal_length": [1.0], "sepal_width": [1.0, 2.0]},
     "columns and a value": {"sepal_length": [1.0], "sepal_width": 1.0},

@@ -1,11 +1,13 @@
 """What is asked again, when, and what never; how long a client waits; what it says of itself."""
 
+import math
 import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -199,20 +201,68 @@ def test_what_is_no_abacus(relay: Relay) -> None:
                 client.predict("pass", {"hours": 4})
 
 
-@pytest.mark.parametrize("address", ["nonsense", "ftp://127.0.0.1", "http://127.0.0.1:port"])
+NO_ADDRESSES = [
+    "nonsense",
+    "ftp://127.0.0.1",
+    "http://127.0.0.1:port",
+    f"http://{300 * 'a'}",
+    "http://\0",
+]
+# Of a client, and of one call.
+NO_CLIENTS: list[dict[str, Any]] = [
+    {"timeout": 0},
+    {"timeout": math.nan},
+    {"timeout": math.inf},
+    {"timeout": 1e10},
+    {"retries": -1},
+    {"concurrency": 0},
+    {"api_key": "é"},
+]
+NO_CALLS: list[dict[str, Any]] = [
+    {"timeout": 0},
+    {"timeout": math.inf},
+    {"batch": 0},
+    {"request_id": "a\nb"},
+    {"request_id": "é"},
+]
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
 def test_an_address_that_is_none(address: str) -> None:
     with pytest.raises(InputError), Client(address) as client:
         client.models()
 
 
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+async def test_an_address_that_is_none_in_an_event_loop(address: str) -> None:
+    """A library of its own may find no host of such a name."""
+    with pytest.raises((InputError, NoAnswer)):
+        async with AsyncClient(address, retries=0) as client:
+            await client.models()
+
+
 def test_options_that_make_no_sense(address: str) -> None:
-    for options in ({"timeout": 0}, {"retries": -1}, {"concurrency": 0}, {"timeout": float("nan")}):
-        with pytest.raises(InputError):
-            Client(address, **options)
-    with Client(address) as client:
-        for wrong in ({"timeout": 0}, {"batch": 0}, {"request_id": "a\nb"}):
+    for options in NO_CLIENTS:
+        for kind in (Client, AsyncClient):
+            with pytest.raises(InputError):
+                kind(address, **options)
+    with Client(address, timeout=1e7) as client:
+        for wrong in NO_CALLS:
             with pytest.raises(InputError):
                 client.predict("pass", {"hours": 4}, **wrong)
+        with pytest.raises(InputError):
+            client.model("\udcff")
+        assert client.predict("pass", {"hours": 4}, timeout=1e9).version == 1
+
+
+async def test_options_that_make_no_sense_in_an_event_loop(address: str) -> None:
+    async with AsyncClient(address, timeout=1e7) as client:
+        for wrong in NO_CALLS:
+            with pytest.raises(InputError):
+                await client.predict("pass", {"hours": 4}, **wrong)
+        with pytest.raises(InputError):
+            await client.model("\udcff")
+        assert (await client.predict("pass", {"hours": 4}, timeout=1e9)).version == 1
 
 
 def test_connections_are_kept(address: str) -> None:

@@ -183,8 +183,10 @@ async def test_in_an_event_loop(asking_async: AsyncClient) -> None:
     assert (await asking_async.versions("pass")) == [1]
     with pytest.raises(UnknownModel):
         await asking_async.predict("cat", SEVEN)
-    with pytest.raises(InputError):
-        await asking_async.predict("digit", "nowhere.png")
+    for model, wrong in (("digit", WRONG_PICTURES), ("iris", WRONG_ROWS)):
+        for value in wrong.values():
+            with pytest.raises(InputError):
+                await asking_async.predict(model, value)
 
 
 def test_it_needs_neither_numpy_nor_pillow_nor_torch() -> None:

@@ -146,12 +146,21 @@ async def test_places_are_given_back_whatever_becomes_of_a_request(
         assert (await client.post("/predict/digit", files=many)).status_code == 200
 
 
-@pytest.mark.parametrize("text", ["0", "-5", "1.5", "soon", "", "9999999999"])
+@pytest.mark.parametrize("text", ["0", "000", "-5", "1.5", "1_000", "soon", "", "²"])
 async def test_a_deadline_that_is_none_is_422(client: httpx.AsyncClient, text: str) -> None:
-    headers = {"X-Request-Timeout-Ms": text}
+    headers = {b"X-Request-Timeout-Ms": text.encode()}
     response = await client.post("/predict/pass", json={"hours": 1}, headers=headers)
     assert response.status_code == 422
     assert response.json()["errors"][0]["field"] == "X-Request-Timeout-Ms"
+
+
+@pytest.mark.parametrize(
+    "text", ["60000", "0060000", "9999999999", 20 * "9", 5_000 * "9", 5_000 * "0" + "9999"]
+)
+async def test_a_deadline_may_be_as_long_as_it_likes(client: httpx.AsyncClient, text: str) -> None:
+    """What is longer than the service's own limit asks for that."""
+    headers = {"X-Request-Timeout-Ms": text}
+    assert (await client.post("/predict/pass", json={"hours": 1}, headers=headers)).status_code == 200
 
 
 @pytest.fixture(scope="module")
