@@ -23,6 +23,7 @@ from service.http.openapi import describe
 from service.http.policy import CrossOrigin
 from service.http.routes import router
 from service.lifespan import lifespan
+from service.option_types import Traces
 from service.problems import (
     found_in,
     http_problem_response,
@@ -33,7 +34,7 @@ from service.protocol import infer, routes
 from service.request_id import request_id_of
 from service.serving.loading import Preloaded
 from service.serving.metrics import Metrics
-from service.settings import KeyContents, Settings, Traces
+from service.settings import KeyContents, Settings
 
 Spans: TypeAlias = Any  # of service.http.tracing, which needs an extra
 

@@ -1,64 +1,34 @@
 """All settings of the service, read once from the environment. No other module reads it."""
 
 import os
-import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.places import CACHE, CACHE_BYTES, place_of
+from service.option_types import (
+    Device,
+    LogFormat,
+    LogLevel,
+    Names,
+    Origins,
+    Paths,
+    Place,
+    Port,
+    Precision,
+    Prefix,
+    StartMethod,
+    Traces,
+)
+from service.places import CACHE, CACHE_BYTES
 
 PREFIX = "SERVICE_"
 
 # No more than the clocks, counters and messages that values go into can hold; far beyond what is of use.
 MOST_SECONDS, MOST_PROCESSES, MOST_KEPT, MOST = 1_000_000, 1_024, 64, 2**53
-
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
-StartMethod = Literal["auto", "fork", "spawn"]
-LogFormat = Literal["text", "json"]
-Traces = Literal["off", "console", "otlp"]
-LogLevel = Literal["debug", "info", "warning", "error"]
-
-
-def _split(value: Any) -> Any:
-    return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
-
-
-def _device(value: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
-        raise ValueError("must be auto, cpu, cuda or cuda:N")
-    return value
-
-
-def _path(value: str) -> str:
-    if not re.fullmatch(r"(/[^/?#\s]+)+/?", value):
-        raise ValueError(f"must be paths that begin with a slash, such as /metrics, not {value!r}")
-    return value
-
-
-def _prefix(value: str) -> str:
-    return _path(value).rstrip("/") if value.strip("/") else ""
-
-
-def _origin(value: str) -> str:
-    if not re.fullmatch(r"\*|[a-z][a-z0-9+.-]*://[^/?#\s]+", value):
-        raise ValueError(f"must be * or origins such as https://example.org, without a path, not {value!r}")
-    return value
-
-
-def _model(value: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", value):
-        raise ValueError(f"must be names of models, such as digit,pass, not {value!r}")
-    return value
-
-
-Names = tuple[Annotated[str, AfterValidator(_model)], ...]
-Paths = tuple[Annotated[str, AfterValidator(_path)], ...]
-Origins = tuple[Annotated[str, AfterValidator(_origin)], ...]
 
 
 class SettingsUnusable(Exception):
@@ -73,20 +43,18 @@ class Settings(BaseSettings):
     host: str = Field(
         "127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 for every interface."
     )
-    port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
-    grpc_port: int | None = Field(
+    port: Port = Field(8000, description="TCP port; 0 takes a free one.")
+    grpc_port: Port | None = Field(
         None,
-        ge=0,
-        le=65535,
         description="TCP port for gRPC, in the same processes; 0 takes a free one; needs the extra grpc.",
     )
-    artifacts: Annotated[Path | str, BeforeValidator(place_of)] = Field(
+    artifacts: Place = Field(
         Path("artifacts"),
         description="Folder of published models, or where they are kept as objects, such as"
         " s3://bucket/models, which needs the extra s3 (gs, az).",
     )
     artifacts_cache: Path = Field(
-        CACHE, description="Folder that what is served of a store of objects is kept in."
+        CACHE, description="Folder that keeps what is served of a store of objects."
     )
     artifacts_cache_bytes: int = Field(
         CACHE_BYTES,
@@ -97,7 +65,7 @@ class Settings(BaseSettings):
     artifacts_look_s: float = Field(
         5, gt=0, le=MOST_SECONDS, description="Seconds between looks into a store of objects."
     )
-    models: Annotated[Names, NoDecode, BeforeValidator(_split)] = Field(
+    models: Names = Field(
         (),
         description="Models to serve, comma-separated; all must be there. By default all there are.",
     )
@@ -116,7 +84,7 @@ class Settings(BaseSettings):
         le=1,
         description="Share of the requests to a model that its version labelled canary answers.",
     )
-    device: Annotated[str, AfterValidator(_device)] = Field(
+    device: Device = Field(
         "auto",
         description="auto, cpu, cuda or cuda:N. auto takes a GPU when there is one.",
     )
@@ -215,15 +183,13 @@ class Settings(BaseSettings):
         None,
         description="File of API keys, made by `python -m service key`; without it all may call.",
     )
-    open_paths: Annotated[Paths, NoDecode, BeforeValidator(_split)] = Field(
+    open_paths: Paths = Field(
         (),
         description="Paths that need no key beside /health and the page, such as"
         " /metrics,/docs,/openapi.json.",
     )
-    cors_origins: Annotated[Origins, NoDecode, BeforeValidator(_split)] = Field(
-        (), description="Origins whose pages may call, comma-separated; or *."
-    )
-    root_path: Annotated[str, AfterValidator(_prefix)] = Field(
+    cors_origins: Origins = Field((), description="Origins whose pages may call, comma-separated; or *.")
+    root_path: Prefix = Field(
         "", description="Path under which a proxy shows the service, such as /abacus."
     )
     trusted_keys: Path | None = Field(

@@ -17,6 +17,7 @@ ROOMS = (
     "starting",
     "errors",
     "places",
+    "option_types",
     "settings",
     "request_id",
     "problems",

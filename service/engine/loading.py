@@ -22,7 +22,7 @@ from service.engine.quickest import by_size, quickest, timed
 from service.engine.tensors import reason
 from service.engine.ways import Way, Ways, exact_ways, log_missing, other_forms, torchscript_accepted
 from service.errors import InferenceFailed
-from service.settings import Precision
+from service.option_types import Precision
 
 # How far probabilities may be from training's when they are computed in half precision.
 HALF_TOLERANCE = 0.02

@@ -12,7 +12,8 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from service.artifacts.manifest import printable
-from service.settings import LogFormat, colours_wanted
+from service.option_types import LogFormat
+from service.settings import colours_wanted
 
 FIRST = ["timestamp", "level", "logger", "event"]
 DIM, RESET = "\x1b[2m", "\x1b[0m"

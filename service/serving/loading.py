@@ -11,7 +11,7 @@ from service.artifacts.store import ArtifactStore
 from service.artifacts.version_folder import MAX_MODEL_BYTES
 from service.engine.loading import Artifact, give_back, prepare, read
 from service.engine.predictor import Predictor
-from service.settings import Precision
+from service.option_types import Precision
 
 
 class Ready(NamedTuple):

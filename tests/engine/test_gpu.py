@@ -9,7 +9,8 @@ from service.app import create_app
 from service.artifacts.store import ArtifactStore
 from service.engine.devices import CudaGraphs, resolve_device, runner
 from service.engine.loading import HALF_TOLERANCE, load
-from service.settings import Precision, Settings
+from service.option_types import Precision
+from service.settings import Settings
 from tests.conftest import BASELINE, COMMITTED, CPU, QUIET, Digits, png, running
 from training.pass_recipe import train_pass
 

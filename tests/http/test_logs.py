@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from service.http.logs import formatter
-from service.settings import LogFormat
+from service.option_types import LogFormat
 from tests.conftest import ROOT
 
 TIME = r"\d\d:\d\d:\d\d"
