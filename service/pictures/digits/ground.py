@@ -10,7 +10,7 @@ from PIL import Image, ImageChops
 
 from service.pictures.digits.light import GROUND_SIDE, LEAST_CONTRAST, out_of_the_light
 from service.pictures.digits.morphology import border, pixels_of
-from service.pictures.digits.polarity import filling_is_light, narrow_is_light
+from service.pictures.digits.polarity import filling_is_light, lesser_is_light, narrow_is_light
 
 WORK_SIDE = 140  # pixels: the longest side at which ink is found
 
@@ -99,7 +99,7 @@ def find_ink(work: Image.Image) -> Ink:
         filling = filling_is_light(work)
     if filling is not None:
         ink_is_light = filling
-    elif ink_is_light is None:
+    elif ink_is_light is None and (ink_is_light := lesser_is_light(work)) is None:
         ink_is_light = narrow_is_light(work)
     if ink_is_light:
         histogram = histogram.inverted()

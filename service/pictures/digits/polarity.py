@@ -28,6 +28,11 @@ FAINT, LINE_SHARE, LINE, ONE_WAY = 64, 0.002, 3, 5
 SIDE_SHARE, CORNERS, WHOLE_SHARE, EDGES_SHARE, SHEET_SHARE = 0.8, 2, 0.95, 0.35, 0.5
 MARGIN = 16  # one in so many pixels from the sides may be ground
 
+# Two levels that explain so much of the variance are those of ink and ground. Ink is the lesser, of so much
+# of the picture at the most; unless what is not narrow of it has more than that of the border, as a shadow
+# has, or so much of the ground is, the other way, farther from its median than that, over how far ink is.
+EXPLAINED, LESSER_SHARE, LINES, BORDER_SHARE, STRAY, FAR = 0.75, 0.45, 3, 0.05, 0.005, 0.4
+
 
 def filling_is_light(picture: Image.Image) -> bool | None:
     """Whether a digit that fills its picture is the lighter; None where none does. `picture`: L, any size.
@@ -62,6 +67,40 @@ def _fills(mask: Mask) -> bool:
         return False
     has_holes = not np.logical_or.reduce(ground.at_borders())[ground.groups].all()
     return not has_holes or float(np.concatenate(border(ink_u8)).mean()) <= SHEET_SHARE
+
+
+def lesser_is_light(picture: Image.Image) -> bool | None:
+    """Whether the lesser of two clear levels is light; None where none is clearly ink.
+
+    Strokes may then be wider than what is left of the ground within and beside them.
+    `picture`: L, any size.
+    """
+    grey = pixels_of(picture)[::2, ::2]
+    level, explained = _otsu(grey)
+    dark, light = grey[grey <= level], grey[grey > level]
+    is_light = dark.size > light.size
+    ink, ground = (light, dark) if is_light else (dark, light)
+    if explained < EXPLAINED or ink.size > LESSER_SHARE * grey.size:
+        return None
+    usual, far = np.quantile(ground, [0.5, STRAY if is_light else 1 - STRAY])
+    if abs(far - usual) > FAR * abs(np.median(ink) - usual):
+        return None
+    small = pixels_of(picture.resize((SIDE, SIDE), Image.Resampling.BOX))
+    lesser = np.where((small > level) == is_light, np.uint8(255), np.uint8(0))
+    of_border = float((np.concatenate(border(opened(lesser, LINES))) > 0).mean())
+    return is_light if of_border <= BORDER_SHARE else None
+
+
+def _otsu(grey: Pixels) -> tuple[int, float]:
+    """The level up to which pixels are dark (Otsu 1979), and the share of the variance that it explains."""
+    levels = np.arange(256)
+    shares = np.bincount(grey.ravel(), minlength=256) / grey.size
+    darker, sums = shares.cumsum(), (shares * levels).cumsum()
+    mean = sums[-1]
+    between = (mean * darker - sums) ** 2 / np.maximum(darker * (1 - darker), 1e-9)
+    level = int(between.argmax())
+    variance = float(shares @ (levels - mean) ** 2)
+    return level, float(between[level]) / variance if variance else 0.0
 
 
 def narrow_is_light(picture: Image.Image) -> bool:

@@ -147,3 +147,47 @@ def test_a_digit_in_two_lines_may_reach_the_border_across(digits: Digits, model:
         picture.paste(80, ((side - ink.width) // 3, side - high), ink)
         pictures.append(ImageOps.invert(picture) if number % 2 else picture)
     assert right_answers(model, pictures, digits.labels) >= len(pictures) - 1
+
+
+@pytest.mark.parametrize("side", [60, 90, 140, 280])
+@pytest.mark.parametrize(("digit", "edge"), [(7, "t"), (2, "b")])
+def test_a_stroke_along_a_line_is_of_the_digit(digit: int, edge: str, side: int, model: Predictor) -> None:
+    """A roof or a foot as thin as the line beside it, or on it by a fifth; without it a 7 were a 1."""
+    random, fine = np.random.default_rng(side), 4
+    strokes = {7: [(0.3, 0), (0.7, 0), (0.45, 0.8)], 2: [(0.3, 0.65), (0.65, 0.75), (0.3, 0), (0.72, 0)]}
+    pictures = []
+    for number in range(12):
+        high, wide = fine * side, round(fine * side * random.uniform(0.02, 0.03))
+        line, beside = random.uniform(0.06, 0.1), wide * random.uniform(0.8, 1.5) / high
+        sheet = Image.new("L", (high, high))
+        pen = ImageDraw.Draw(sheet)
+        path = [(x, line + beside + y) for x, y in strokes[digit]]
+        inward = [(high * x, high * (y if edge == "t" else 1 - y)) for x, y in path]
+        pen.line(inward, fill=255, width=wide, joint="curve")
+        level = high * (line if edge == "t" else 1 - line)
+        pen.line((0, level - 0.01 * high, high, level + 0.01 * high), fill=220, width=wide)
+        ink = np.asarray(sheet.resize((side, side), Image.Resampling.BOX)).astype(float)
+        seen = 200 - 0.5 * ink - np.linspace(0, 30, side) + random.normal(0, 2, ink.shape)
+        picture = Image.fromarray(seen.clip(0, 255).astype(np.uint8))
+        pictures.append(ImageOps.invert(picture) if number % 2 else picture)
+    assert right_answers(model, pictures, np.full(12, digit)) >= 11
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize(
+    ("wider", "sides"), [(15, ""), (15, "lrtb"), (21, ""), (21, "l"), (21, "lrtb"), (27, ""), (27, "l")]
+)
+def test_strokes_wider_than_the_ground_beside_them_are_ink(
+    wider: int, sides: str, side: int, digits: Digits
+) -> None:
+    """On paper that is not evenly lit. `wider`: of 140 pixels."""
+    seen = []
+    for image_u8 in digits.images_u8[:20]:
+        large = Image.fromarray(image_u8).resize((140, 140), Image.Resampling.BICUBIC)
+        thick = np.asarray(
+            large.filter(ImageFilter.MaxFilter(wider)).resize((28, 28), Image.Resampling.BOX)
+        )
+        drawn = np.asarray(cell(thick, side, sides, 0.02, 0.015, 0.01, near=0.05)).astype(float)
+        dark = Image.fromarray((drawn - np.linspace(0, 60, side)).astype(np.uint8))
+        seen += [not prepare(dark).ink_is_light, prepare(ImageOps.invert(dark)).ink_is_light]
+    assert sum(seen) >= len(seen) - 1

@@ -16,6 +16,9 @@ LINE_LEVEL, DIGIT_LEVEL = 0.15, 0.4
 RING, SLANT, WIDEST, COVER, WITHIN = 0.15, 0.05, 0.12, 0.9, 0.6
 LOOKED_AT = 48  # of the rows that a line runs through
 FRINGE = 2  # pixels on either side of a line
+# A stroke lies along a line where there is so many times the usual ink across it, which so many of its rows
+# have at the most. Nearer to its ends than RING, other lines meet it.
+THICKER, USUAL = 1.8, 0.3
 # Of a border, less is no stroke that reaches it; of a side, so wide is a line that leaves the picture.
 STRAY, SLIVER = 0.01, 0.05
 LEAST_SIDE = 0.3  # of the picture's longest side, of a digit within its lines
@@ -45,7 +48,7 @@ def without_cell_lines(ink: Image.Image, peak: int) -> Image.Image:
     within = pixels.copy()
     for turned, line in zip(_turned(within), found, strict=True):
         if line:
-            erase(turned, line, DIGIT_LEVEL * peak)
+            erase(turned, line, DIGIT_LEVEL * peak, _has_stroke_along(turned, line))
     return Image.fromarray(within) if _is_digit(within > DIGIT_LEVEL * peak, found) else ink
 
 
@@ -82,20 +85,43 @@ def _shifts(slants: Ints, rows: Ints, height: int) -> Ints:
     return shifts
 
 
-def erase(pixels: Pixels, line: Line, level: float) -> None:
+def _has_stroke_along(pixels: Pixels, line: Line) -> Mask:
+    """In which rows a roof or a foot of the digit lies on the line or its fringe.
+
+    How much ink there is across a line depends neither on its slant nor on how blurred it is.
+    """
+    columns, within = _columns(line, pixels.shape)
+    ink = np.where(within, np.take_along_axis(pixels, columns, axis=1), 0).sum(axis=1, dtype=np.int64)
+    found: Mask = ink > THICKER * np.quantile(ink, USUAL)
+    ends = round(RING * len(found))
+    found[:ends] = found[len(found) - ends :] = False
+    return found
+
+
+def erase(pixels: Pixels, line: Line, level: float, spared: Mask | None = None) -> None:
     """Every pixel becomes the weaker of the two on either side, so that strokes which cross it go on.
 
-    Strokes that end in it, above that `level`, do so at its far side: feet and roofs lie on it.
+    Strokes that end in it, above that `level`, do so at its far side: feet and roofs lie on it. `spared`:
+    rows that stay as they are.
     """
     height, width = pixels.shape
     rows = np.arange(height)
     after = pixels[rows, _inside(line, width)]
     first = line.first - FRINGE + line.shift
     before = np.where(first > 0, pixels[rows, np.clip(first - 1, 0, width - 1)], 0)
-    columns = line.shift[:, None] + np.arange(line.first - FRINGE, line.last + FRINGE + 1)
-    erased = (columns >= 0) & (columns < width) & ((after <= level) | (before > level))[:, None]
+    columns, erased = _columns(line, pixels.shape)
+    erased &= ((after <= level) | (before > level))[:, None]
+    if spared is not None:
+        erased &= ~spared[:, None]
     across = np.broadcast_to(np.minimum(before, after)[:, None], columns.shape)
     pixels[np.broadcast_to(rows[:, None], columns.shape)[erased], columns[erased]] = across[erased]
+
+
+def _columns(line: Line, shape: tuple[int, ...]) -> tuple[Ints, Mask]:
+    """Of every row, those of the line and its fringe; and which of them are within the picture."""
+    columns = line.shift[:, None] + np.arange(line.first - FRINGE, line.last + FRINGE + 1)
+    within: Mask = (columns >= 0) & (columns < shape[1])
+    return np.clip(columns, 0, shape[1] - 1), within
 
 
 def _inside(line: Line, width: int) -> Ints:
