@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from benchmarks.process import cpu_seconds
-from tests.conftest import COMMITTED, ROOT, Digits, png, served
+from tests.conftest import COMMITTED, ROOT, Digits, Served, png, served
 from tests.reliability.cluster import BIN, Cluster, cluster
 
 pytestmark = pytest.mark.skipif(not find_spec("ray"), reason="ray is not installed: make test-ray")
@@ -23,8 +23,9 @@ Report = Callable[[str, str, str], None]
 
 PICTURES = 100
 PICTURES_LONG = 40_000
+ROWS_LONG = 1_000_000  # of a table
 # What lies between is timed: first all actors have read some, and in the end all still have some to read.
-WARM, NEARLY_DONE = 12_000, 36_000
+WARM, NEARLY_DONE = 0.3, 0.9  # shares of all
 ACTORS = (1, 2, 4)
 ROUNDS = 3
 PNG = {"Content-Type": "image/png"}
@@ -105,36 +106,43 @@ def test_how_many_a_second(tmp_path: Path, digits: Digits, long: bool, figure: R
     """Of what is in full swing: neither starts nor ends are in it."""
     if not long:
         pytest.skip("make test-ray")
-    folder = pictures(tmp_path, digits, PICTURES_LONG)
-    seen: dict[str, list[Speed]] = {}
-    with served("--artifacts", str(COMMITTED), "--models", "digit") as service, cluster() as ray:
-        url = str(service.client.base_url)
-        bulk = [f"{BIN}/python", "-m", "abacus_cli", "predict", "digit", str(folder), "--url", url]
-        for number in range(ROUNDS):
-            out = tmp_path / f"bulk-{number}.jsonl"
-            speed = timed([*bulk, "--out", str(out)], out, ray, [psutil.Process(service.process.pid)])
-            seen.setdefault("abacus predict, one service", []).append(speed)
-            for actors in ACTORS:
-                out = tmp_path / f"ray-{number}-{actors}.jsonl"
-                speed = timed(words(folder, out, actors), out, ray, ray.nodes)
-                seen.setdefault(f"deploy.ray.batch --actors {actors}", []).append(speed)
+    folder, table = pictures(tmp_path, digits, PICTURES_LONG), tmp_path / "hours.csv"
+    table.write_text("hours\n" + "".join(f"{n % 1000 / 100}\n" for n in range(ROWS_LONG)))
+    with served("--artifacts", str(COMMITTED)) as service, cluster() as ray:
+        for kind, model, path, count in (
+            ("pictures", "digit", folder, PICTURES_LONG),
+            ("rows of a CSV file", "pass", table, ROWS_LONG),
+        ):
+            for name, speeds in each_way(ray, service, model, path, count).items():
+                per_second, cpu_us = (median(values) for values in zip(*speeds, strict=True))
+                said = f"{per_second:,.0f}/s, processor {cpu_us:,.0f} µs each"
+                figure(f"{count:,} {kind}: {name}", "", said)
         out = tmp_path / "killed.jsonl"
         begun = kill_when_warm(words(folder, out, actors=2), out, ray)
         assert read(ray, folder, out) == 0
         gone_on = answers(out)
-    for name, speeds in seen.items():
-        per_second, cpu_us = (median(values) for values in zip(*speeds, strict=True))
-        figure(
-            f"{PICTURES_LONG:,} pictures: {name}",
-            "",
-            f"{per_second:,.0f}/s, processor {cpu_us:,.0f} µs each",
-        )
     figure(
-        "the same, killed and given again",
+        "the same pictures, killed and given again",
         "each answered once",
         f"{len(gone_on):,} answers, {begun:,} of them from before",
     )
     assert len(gone_on) == PICTURES_LONG
+
+
+def each_way(ray: Cluster, service: Served, model: str, path: Path, count: int) -> dict[str, list[Speed]]:
+    """In turn."""
+    url = str(service.client.base_url)
+    bulk = [f"{BIN}/python", "-m", "abacus_cli", "predict", model, str(path), "--url", url]
+    seen: dict[str, list[Speed]] = {}
+    for number in range(ROUNDS):
+        out = path.with_name(f"{model}-bulk-{number}.jsonl")
+        speed = timed([*bulk, "--out", str(out)], out, count, ray, [psutil.Process(service.process.pid)])
+        seen.setdefault("abacus predict, one service", []).append(speed)
+        for actors in ACTORS:
+            out = path.with_name(f"{model}-ray-{number}-{actors}.jsonl")
+            speed = timed(words(path, out, actors, model), out, count, ray, ray.nodes)
+            seen.setdefault(f"deploy.ray.batch --actors {actors}", []).append(speed)
+    return seen
 
 
 def pictures(tmp_path: Path, digits: Digits, count: int) -> Path:
@@ -159,22 +167,24 @@ def read(ray: Cluster, folder: Path, out: Path, model: str = "digit") -> int:
     return done.returncode
 
 
-def timed(command: list[str], out: Path, ray: Cluster, others: Sequence[psutil.Process]) -> Speed:
+def timed(
+    command: list[str], out: Path, count: int, ray: Cluster, others: Sequence[psutil.Process]
+) -> Speed:
     with running(command, ray) as asking:
-        roots = [psutil.Process(asking.pid), *others]
-        began = wait_for_answers(out, WARM, asking)
+        roots, answered = [psutil.Process(asking.pid), *others], Answered(out)
+        began = answered.wait_for(round(WARM * count), asking)
         began_s, began_cpu_s = time.monotonic(), cpu_s(roots)
-        ended = wait_for_answers(out, NEARLY_DONE, asking)
+        ended = answered.wait_for(round(NEARLY_DONE * count), asking)
         ended_s, ended_cpu_s = time.monotonic(), cpu_s(roots)
         assert asking.wait(60) == 0
-    count = ended - began
-    return Speed(count / (ended_s - began_s), 1e6 * (ended_cpu_s - began_cpu_s) / count)
+    seen = ended - began
+    return Speed(seen / (ended_s - began_s), 1e6 * (ended_cpu_s - began_cpu_s) / seen)
 
 
 def kill_when_warm(command: list[str], out: Path, ray: Cluster) -> int:
     """How many were answered by then."""
     with running(command, ray) as asking:
-        wait_for_answers(out, WARM, asking)
+        Answered(out).wait_for(round(WARM * PICTURES_LONG), asking)
         asking.send_signal(signal.SIGKILL)
         asking.wait()
     return len(answers(out))
@@ -185,12 +195,27 @@ def running(command: list[str], ray: Cluster) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=ROOT, env=ray.environment, stdout=silent, stderr=silent)
 
 
-def wait_for_answers(out: Path, count: int, asking: subprocess.Popen[bytes]) -> int:
-    """Until there are as many; how many there are."""
-    while (found := out.read_bytes().count(b"\n") if out.exists() else 0) < count:
-        assert asking.poll() in (None, 0)
-        time.sleep(0.02)
-    return found
+class Answered:
+    """How many lines a file has; each is read once, as looking must not cost what is timed."""
+
+    def __init__(self, out: Path) -> None:
+        self._out, self._read, self._lines = out, 0, 0
+
+    def wait_for(self, count: int, asking: subprocess.Popen[bytes]) -> int:
+        """Until there are as many; how many there are."""
+        while self._look() < count:
+            assert asking.poll() in (None, 0)
+            time.sleep(0.02)
+        return self._lines
+
+    def _look(self) -> int:
+        if self._out.exists():
+            with self._out.open("rb") as file:
+                file.seek(self._read)
+                found = file.read()
+            self._read += len(found)
+            self._lines += found.count(b"\n")
+        return self._lines
 
 
 def cpu_s(roots: Sequence[psutil.Process]) -> float:
