@@ -6,14 +6,13 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 from abacus_cli.appended import Appended, OutputUnusable
 from abacus_cli.columns import ERROR, is_of_command
-from abacus_cli.table_files import STDIN
+from abacus_cli.table_files import is_one_of
 from service import installing
 
 ENDS_IN_CELL = "unexpected end of data"  # as csv says it
@@ -44,7 +43,7 @@ def output_to(path: Path | None, key: str, inputs: Sequence[str] = ()) -> Output
         return Printed()
     if path.suffix not in (".csv", ".jsonl", ".parquet"):
         raise OutputUnusable(f"{path} is to end in .csv, .jsonl or .parquet")
-    if _is_one_of(path, inputs):
+    if is_one_of(path, inputs):
         raise OutputUnusable(f"{path} is what is asked about: name another --out")
     if path.suffix == ".parquet":
         return Parquet(path, key)
@@ -185,7 +184,7 @@ class Parquet:
             with self._beside.open(encoding="utf-8", errors="surrogateescape") as lines:
                 rows = [*self._before, *map(json.loads, lines)]
             columns = dict.fromkeys(name for row in rows for name in row)
-            table = pyarrow.table({name: [row.get(name) for row in rows] for name in columns})
+            table = pyarrow.table({name: _alike([row.get(name) for row in rows]) for name in columns})
             parquet.write_table(table, staged)
             os.replace(staged, self._path)
         except (OSError, UnicodeError, pyarrow.ArrowException) as error:
@@ -221,6 +220,14 @@ def flattened(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
+def _alike(values: list[Any]) -> list[Any]:
+    """Of one type, as Parquet has a column: text where some are, such as what was given and refused."""
+    types = {type(value) for value in values if value is not None}
+    if len(types) < 2 or types == {int, float}:
+        return values
+    return [value if value is None else str(value) for value in values]
+
+
 def _line(row: Row) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
 
@@ -236,12 +243,3 @@ def _row_in(line: str) -> Any:
 def _begins_row(line: str, key: str) -> bool:
     beginning = f'{{"{key}": '
     return line.startswith(beginning) or beginning.startswith(line)
-
-
-def _is_one_of(path: Path, inputs: Sequence[str]) -> bool:
-    """Standard input, too, where that is a file."""
-    for word in inputs:
-        with suppress(OSError, ValueError):  # what is not there is told of where it is read
-            if os.path.samestat(os.stat(0 if word == STDIN else word), path.stat()):
-                return True
-    return False

@@ -3,9 +3,10 @@
 import csv
 import io
 import math
+import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -31,6 +32,15 @@ class Table(NamedTuple):
 def is_table(word: str) -> bool:
     """As it is called."""
     return _ending(word) in (".csv", PARQUET)
+
+
+def is_one_of(path: Path, words: Sequence[str]) -> bool:
+    """Whether the words of a command line name it, by whichever path; standard input, where that is a file."""
+    for word in words:
+        with suppress(OSError, ValueError):  # what is not there is told of where it is read
+            if os.path.samestat(os.stat(0 if word == STDIN else word), path.stat()):
+                return True
+    return False
 
 
 @contextmanager

@@ -66,6 +66,22 @@ def test_so_does_another_parquet_file_and_what_lies_where_answers_are_kept(
     assert (tmp_path / "new.parquet.jsonl").read_text() == "notes"
 
 
+@pytest.mark.skipif(parquet is None, reason="pyarrow is not installed")
+def test_what_was_refused_stands_in_parquet_beside_numbers(ask: Any, tmp_path: Path) -> None:
+    """As text, which a column of Parquet has for all of its rows or for none."""
+    result = ask("pass", given="hours\n1\n-1\nmany\n", out="o.parquet")
+    assert (result.returncode, result.stderr.splitlines()[-1]) == (
+        1,
+        "1 answered in o.parquet, 2 failed, 0 skipped",
+    )
+    rows = parquet.read_table(tmp_path / "o.parquet").to_pylist()
+    assert [row["hours"] for row in rows] == ["1.0", "-1", "many"]
+    assert [isinstance(row["probability"], float) for row in rows] == [True, False, False]
+    assert ask("pass", given="hours\n1\n-1\nmany\n4\n", out="o.parquet").returncode == 1
+    rows = parquet.read_table(tmp_path / "o.parquet").to_pylist()
+    assert [(row["row"], row["hours"]) for row in rows][2:] == [(3, "many"), (4, "4.0")]
+
+
 @pytest.mark.parametrize("how", ["as a word", "by another path", "as standard input"])
 def test_an_output_is_no_input(committed_server: httpx.Client, tmp_path: Path, how: str) -> None:
     # It looks like one of the command's own, or would be refused for what it is.
