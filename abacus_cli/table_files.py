@@ -35,7 +35,7 @@ def is_table(word: str) -> bool:
 
 
 def is_one_of(path: Path, words: Sequence[str]) -> bool:
-    """Whether the words of a command line name it, by whichever path; standard input, where that is a file."""
+    """Whether a word names it, by whichever path, or standard input is it."""
     for word in words:
         with suppress(OSError, ValueError):  # what is not there is told of where it is read
             if os.path.samestat(os.stat(0 if word == STDIN else word), path.stat()):
