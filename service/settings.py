@@ -53,9 +53,7 @@ class Settings(BaseSettings):
         description="Folder of published models, or where they are kept as objects, such as"
         " s3://bucket/models, which needs the extra s3 (gs, az).",
     )
-    artifacts_cache: Path = Field(
-        CACHE, description="Folder that keeps what is served of a store of objects."
-    )
+    artifacts_cache: Path = Field(CACHE, description="Folder of what is served of a store of objects.")
     artifacts_cache_bytes: int = Field(
         CACHE_BYTES,
         ge=1,

@@ -20,13 +20,7 @@ from pathlib import Path
 
 from service.artifacts.files import sync_directory, write_durably
 from service.artifacts.lock import open_lock
-from service.artifacts.manifest import (
-    MANIFEST_FILE,
-    MODEL_FILES,
-    SIGNATURE_FILE,
-    ArtifactError,
-    ArtifactUnreadable,
-)
+from service.artifacts.manifest import ArtifactError, ArtifactUnreadable
 from service.artifacts.pointers import (
     CURRENT_FILE,
     LABELS,
@@ -39,12 +33,10 @@ from service.artifacts.pointers import (
 )
 from service.artifacts.remote.blobs import Blobs
 from service.artifacts.remote.objects import NoObject, Objects, Seen, StoreUnreachable
+from service.artifacts.remote.version_files import bring_documents, not_whole, replace_files
 from service.artifacts.store import MAX_ENTRIES, ArtifactStore
-from service.artifacts.version_folder import MAX_MANIFEST_BYTES, MAX_MODEL_BYTES, read_manifest, read_model
+from service.artifacts.version_folder import MAX_MODEL_BYTES, read_manifest, read_model
 from service.places import CACHE_BYTES
-
-# What lies beside the archive of one version: pictures of its report, samples.
-MAX_FILES, MAX_FILES_BYTES = 256, 64 * 1024 * 1024
 
 
 class Mirror:
@@ -149,7 +141,7 @@ class Mirror:
         try:
             self._fill(staged, where, found, wanted)
             if folder.is_dir():
-                _replace_files(staged, folder)
+                replace_files(staged, folder)
             else:
                 folder.parent.mkdir(exist_ok=True, parents=True)
                 staged.rename(folder)
@@ -173,36 +165,14 @@ class Mirror:
         return True
 
     def _fill(self, staged: Path, where: str, found: dict[str, Seen], wanted: Collection[int]) -> None:
-        """Asked for by name: what is published may not be listed yet."""
-        objects = self.objects
-        try:
-            document = objects.read(f"{where}/{MANIFEST_FILE}", MAX_MANIFEST_BYTES)
-        except NoObject as error:
-            raise not_whole(where, MANIFEST_FILE) from error
-        write_durably(staged / MANIFEST_FILE, document)
-        manifest = read_manifest(staged)
-        if manifest.size_bytes > self._max_model_bytes:
-            raise ArtifactError(
-                f"{where}/{manifest.model_file} is said to have {manifest.size_bytes} bytes;"
-                f" at most {self._max_model_bytes} are read"
-            )
-        if signature := objects.read_if_there(f"{where}/{SIGNATURE_FILE}", MAX_MANIFEST_BYTES):
-            write_durably(staged / SIGNATURE_FILE, signature)
-        further = {path: seen for path, seen in found.items() if _is_further(path)}
-        size = sum(seen.size for seen in further.values())
-        if len(further) > MAX_FILES or size > MAX_FILES_BYTES:
-            raise ArtifactError(f"{where} has {len(further)} further files of {size} bytes: too much")
-        for path, seen in further.items():
-            (staged / path).parent.mkdir(exist_ok=True)
-            content = objects.read(f"{where}/{path}", seen.size) if seen.size else b""
-            write_durably(staged / path, content)
+        manifest = bring_documents(self.objects, where, found, staged, self._max_model_bytes)
         self._make_room(where, manifest.size_bytes, manifest.sha256, wanted)
-        file = manifest.model_file
+        path = f"{where}/{manifest.model_file}"
         try:
-            blob = self._blobs.bring(objects, f"{where}/{file}", manifest.size_bytes, manifest.sha256)
+            blob = self._blobs.bring(self.objects, path, manifest.size_bytes, manifest.sha256)
         except NoObject as error:
-            raise not_whole(where, file) from error
-        os.link(blob, staged / file)
+            raise not_whole(where, manifest.model_file) from error
+        os.link(blob, staged / manifest.model_file)
 
     def _make_room(self, where: str, size: int, sha256: str, wanted: Collection[int]) -> None:
         """Let go of what was brought longest ago and nothing names."""
@@ -252,25 +222,3 @@ class Mirror:
                 yield True
         finally:
             os.close(lock)
-
-
-def not_whole(where: str, file: str) -> ArtifactUnreadable:
-    return ArtifactUnreadable(f"{where} has no {file}: it is not published whole", missing=True)
-
-
-def _is_further(path: str) -> bool:
-    """In the folder of the version, or in one in it: an object may be called whatever one likes."""
-    parts = path.split("/")
-    if parts[0] in (MANIFEST_FILE, SIGNATURE_FILE, *MODEL_FILES.values()) or len(parts) > 2:
-        return False
-    return all(part and not part.startswith(".") and part.isprintable() for part in parts)
-
-
-def _replace_files(staged: Path, folder: Path) -> None:
-    """Of a version that is read meanwhile: the archive first, its manifest after it."""
-    paths = sorted(path for path in staged.rglob("*") if path.is_file())
-    for path in sorted(paths, key=lambda path: path.name in (MANIFEST_FILE, SIGNATURE_FILE)):
-        target = folder / path.relative_to(staged)
-        target.parent.mkdir(exist_ok=True)
-        path.replace(target)
-    sync_directory(folder)

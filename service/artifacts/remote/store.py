@@ -19,8 +19,9 @@ from service.artifacts.manifest import (
     printable,
 )
 from service.artifacts.pointers import MAX_POINTER_BYTES, is_name, is_version, number_in
-from service.artifacts.remote.mirror import Mirror, not_whole
+from service.artifacts.remote.mirror import Mirror
 from service.artifacts.remote.objects import LostRace, NoObject, Objects, Seen
+from service.artifacts.remote.version_files import not_whole
 from service.artifacts.store import ArtifactStore
 from service.artifacts.version_folder import MAX_MANIFEST_BYTES, parse_manifest
 from service.errors import outcome
