@@ -14,6 +14,7 @@ from abacus_cli.outputs import output_to
 from abacus_cli.table_files import STDIN, InputUnusable
 from abacus_client import AbacusError, Client, InputError, Manifest
 from service.artifacts.manifest import printable
+from service.starting import interrupted_at_once
 
 ALL_ANSWERED, SOME_FAILED, WRONG, NOT_SERVED, INTERRUPTED = 0, 1, 2, 3, 130
 MOST_SHOWN = 1000
@@ -96,6 +97,8 @@ def _run(bulk: Bulk, inputs: Inputs, out: Path | None) -> None:
         code, why = INTERRUPTED, "; interrupted"
     else:
         code = SOME_FAILED if bulk.failed or bulk.failed_before else ALL_ANSWERED
+    finally:
+        interrupted_at_once()  # of requests under way the end of Python waits for the answers
     again = "; the same command goes on" if why and out else ""
     where = f" in {out}" if out else ""
     before = f" ({bulk.failed_before:,} had failed)" if bulk.failed_before else ""

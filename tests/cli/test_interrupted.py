@@ -3,8 +3,13 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event, Thread
+from typing import ClassVar
 
+import httpx
 import psutil
 import pytest
 
@@ -81,6 +86,58 @@ def test_a_version_that_is_tried_is_let_go(tmp_path: Path) -> None:
         said, _ = process.communicate(timeout=60)
     assert (process.returncode, said) == (130, "Error: interrupted\n")
     wait_for(lambda: not loading.is_running())
+
+
+class Silent(BaseHTTPRequestHandler):
+    """A service that says what its model is, and answers nothing else."""
+
+    model: ClassVar[bytes]
+    asked: ClassVar[Event]
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.model)
+
+    def do_POST(self) -> None:
+        self.asked.set()
+        self.rfile.read()  # until its client has gone
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def silent(committed_server: httpx.Client) -> Iterator[ThreadingHTTPServer]:
+    Silent.model, Silent.asked = committed_server.get("/models/pass").content, Event()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as server:
+        server.daemon_threads = True
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_questions_under_way_are_not_waited_for_by_whoever_asks_twice(
+    silent: ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    (tmp_path / "hours.csv").write_text("hours\n4\n")
+    url = f"http://127.0.0.1:{silent.server_port}"
+    words = ["predict", "pass", "hours.csv", "--out", "o.csv", "--url", url, "--timeout", "600"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "abacus_cli", *words],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        assert Silent.asked.wait(60)
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.readline()
+        assert said == "0 answered in o.csv, 0 failed, 0 skipped; interrupted; the same command goes on\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "Error: interrupted\n")
 
 
 DROPS = """
