@@ -13,7 +13,7 @@ from torch import Tensor, nn
 # Mean and standard deviation of MNIST's training pixels scaled to [0, 1].
 MNIST_MEAN, MNIST_STD = 0.1307, 0.3081
 
-REJECTOR_WIDTH = 32
+REJECTOR_CHANNELS, REJECTOR_UNITS = 48, 44
 
 
 class Normalize(nn.Module):
@@ -130,13 +130,13 @@ class RejectingDigitNet(DigitNet):
         super().__init__(body)
         self.both = Both()
         self.rejector = nn.Sequential(
-            nn.Conv2d(body.channels, REJECTOR_WIDTH, kernel_size=3),
+            nn.Conv2d(body.channels, REJECTOR_CHANNELS, kernel_size=3),
             nn.ReLU(),
             nn.MaxPool2d(2, ceil_mode=True),
             nn.Flatten(),
-            nn.Linear(3 * 3 * REJECTOR_WIDTH, REJECTOR_WIDTH),
+            nn.Linear(3 * 3 * REJECTOR_CHANNELS, REJECTOR_UNITS),
             nn.ReLU(),
-            nn.Linear(REJECTOR_WIDTH, 1),
+            nn.Linear(REJECTOR_UNITS, 1),
         ).requires_grad_(False)
         self.register_buffer("threshold", torch.tensor(0.0))
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from training.data import Pixels
 from training.digits.drawn import doodles, fonts, letters, symbols
 from training.digits.drawn.hand import Hand, Random, skeleton, warped
+from training.digits.drawn.made_up import made_up
 from training.digits.drawn.prepared import Draw, prepared
 
 FAMILIES = fonts.HAND_LIKE | fonts.PRINTED
@@ -37,6 +38,7 @@ def kinds(digits_u8: Pixels) -> dict[str, tuple[Draw, float]]:
     drawn: dict[str, tuple[Draw, float]] = {
         "letters in random hands": (_in_hand(letters.TRAINED_STROKES), 18),
         "symbols in random hands": (_in_hand(symbols.STROKES), 14),
+        "signs that are made up": (made_up, 24),
         "doodles": (_doodle, 20),
         "several digits": (_several(digits_u8), 14),
         "parts of digits": (_part(digits_u8), 4),
