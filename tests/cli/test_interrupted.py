@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -29,12 +29,8 @@ COMMANDS = {
 }
 
 
-def interrupted(
-    folder: Path, words: tuple[str, ...], slow: dict[str, str], reached: Path
-) -> tuple[int, str]:
-    """Once it imports what takes long: its exit code, and what it said."""
-    environment = {"PYTHONPATH": f"{slow['PYTHONPATH']}:{ROOT}", "NO_COLOR": "1"}
-    with subprocess.Popen(
+def started(words: Sequence[str], folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         [sys.executable, *words],
         cwd=folder,
         env=environment,
@@ -42,7 +38,13 @@ def interrupted(
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-    ) as process:
+    )
+
+
+def interrupted(folder: Path, words: Sequence[str], slow: dict[str, str], reached: Path) -> tuple[int, str]:
+    """Once it imports what takes long: its exit code, and what it said."""
+    environment = {"PYTHONPATH": f"{slow['PYTHONPATH']}:{ROOT}", "NO_COLOR": "1"}
+    with started(words, folder, environment) as process:
         wait_for(reached.exists)
         psutil.Process(process.pid).send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=60)
@@ -70,15 +72,7 @@ def test_a_version_that_is_tried_is_let_go(tmp_path: Path) -> None:
     """The process that loads it, to which a terminal says the same, says nothing."""
     slow, reached = slow_import(tmp_path, "torch", 60)
     words = ["-m", "service", "models", "verify", "pass", "--artifacts", str(COMMITTED)]
-    with subprocess.Popen(
-        [sys.executable, *words],
-        cwd=ROOT,
-        env=slow,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with started(words, ROOT, slow) as process:
         wait_for(reached.exists)
         (*_, loading) = psutil.Process(process.pid).children()
         for one in (loading, process):
