@@ -136,7 +136,9 @@ class BlankImage(InvalidImage):
     title, slug = "Blank image", "blank-image"
 
     def __init__(self) -> None:
-        super().__init__("The picture is blank: nothing on it stands out from its ground but grain, specks or lines.")
+        super().__init__(
+            "The picture is blank: nothing on it stands out from its ground but grain, specks or lines."
+        )
 
 
 class TooManyPixels(InvalidImage):
