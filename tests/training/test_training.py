@@ -407,7 +407,7 @@ def test_the_whole_command_says_what_is_wrong_in_a_line() -> None:
         (("evaluate", "--version", "99"), 1, "digit cannot be read"),
         (("evaluate", "--out", "/dev/null"), 1, "/dev/null cannot be read"),
         (("evaluate", "--out", str(COMMITTED), "--report", "/dev/null"), 2, "--report /dev/null cannot be"),
-        (("recalibrate", "--version", "99"), 1, "digit/99"),
+        (("recalibrate", "--version", "99"), 1, "digit cannot be read"),
         (("recalibrate", "--out", "/dev/null"), 2, "--out /dev/null cannot be written"),
         (("keys", "--out", "/dev/null/keys"), 2, "/dev/null/keys cannot be written"),
         (("keys", "--out", "/dev/null"), 2, "/dev/null"),
