@@ -26,7 +26,7 @@ from service.artifacts.signatures import KeyUnusable, TrustedKeys
 from service.connections.listening import AddressUnusable
 from service.errors import DeviceUnavailable
 from service.http.keys import KeyFile, KeysUnreadable, add_key
-from service.places import missing_extra
+from service.option_types import missing_extra
 from service.settings import Settings, SettingsUnusable, read_settings, variable
 from service.workers.launching import CannotLaunch
 from service.workers.metrics_folder import FolderUnusable

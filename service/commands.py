@@ -17,7 +17,7 @@ from service.artifacts.shipped import root_of
 from service.artifacts.signatures import KeyUnusable, SigningKey, TrustedKeys, sign_published
 from service.artifacts.store import ArtifactStore
 from service.listed import line, listed, print_table
-from service.places import missing_extra
+from service.option_types import missing_extra
 from service.settings import Settings, SettingsUnusable, read_settings
 from service.trial import try_version
 

@@ -10,6 +10,8 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.option_types import (
+    CACHE,
+    CACHE_BYTES,
     Device,
     LogFormat,
     LogLevel,
@@ -23,7 +25,6 @@ from service.option_types import (
     StartMethod,
     Traces,
 )
-from service.places import CACHE, CACHE_BYTES
 
 PREFIX = "SERVICE_"
 

@@ -16,7 +16,6 @@ FILES = sorted(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/**/*.
 ROOMS = (
     "starting",
     "errors",
-    "places",
     "option_types",
     "settings",
     "request_id",
@@ -53,7 +52,7 @@ WEB_FILES = {  # what ASGI calls
     *(f"endpoints/{name}" for name in ("dispatch", "answer", "endpoint", "table", "picture", "digit")),
     *(f"protocol/{name}" for name in ("infer", "routes")),
 }
-SHARED_WITH_TRAINING = {"starting", "errors", "places", "artifacts", "engine", "pictures"}
+SHARED_WITH_TRAINING = {"starting", "errors", "option_types", "artifacts", "engine", "pictures"}
 MOST_FILES = 15
 
 

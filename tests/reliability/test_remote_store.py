@@ -18,7 +18,7 @@ from service.artifacts.remote.mirror import Mirror
 from service.artifacts.remote.objects import LostRace, Objects, StoreUnreachable
 from service.artifacts.remote.store import RemoteStore, opened
 from service.engine.loading import load
-from service.places import CACHE_BYTES
+from service.option_types import CACHE_BYTES
 from tests.conftest import CPU, ROOT, Digits, digit_candidate, png, served, wait_for
 from tests.reliability.object_server import BUCKET, SCHEMES, ObjectServer, object_server
 from tests.reliability.remote_publisher import publish_folder, remote

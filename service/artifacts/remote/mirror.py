@@ -36,7 +36,7 @@ from service.artifacts.remote.objects import NoObject, Objects, Seen, StoreUnrea
 from service.artifacts.remote.version_files import bring_documents, not_whole, replace_files
 from service.artifacts.store import MAX_ENTRIES, ArtifactStore
 from service.artifacts.version_folder import MAX_MODEL_BYTES, read_manifest, read_model
-from service.places import CACHE_BYTES
+from service.option_types import CACHE_BYTES
 
 
 class Mirror:
