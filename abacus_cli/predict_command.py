@@ -1,6 +1,5 @@
 """`abacus predict`: many pictures or rows, from files or a pipe, into a file that can be gone on with."""
 
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -14,7 +13,7 @@ from abacus_cli.outputs import output_to
 from abacus_cli.table_files import STDIN, InputUnusable
 from abacus_client import AbacusError, Client, InputError, Manifest
 from service.artifacts.manifest import printable
-from service.starting import interrupted_at_once
+from service.starting import interrupted_at_once, interrupted_by_exception
 
 ALL_ANSWERED, SOME_FAILED, WRONG, NOT_SERVED, INTERRUPTED = 0, 1, 2, 3, 130
 MOST_SHOWN = 1000
@@ -88,8 +87,7 @@ def _run(bulk: Bulk, inputs: Inputs, out: Path | None) -> None:
     """Ends with the exit code and, on standard error, what became of how many."""
     code, why = ALL_ANSWERED, ""
     try:
-        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        interrupted_by_exception()
         bulk.run(inputs)
     except Stopped as stopped:
         code, why = NOT_SERVED, f"; stopped: {stopped}"

@@ -35,6 +35,11 @@ def interrupted_in_order() -> None:
     _handle(signal.SIGINT, _say)
 
 
+def interrupted_by_exception() -> None:
+    """From here on Ctrl-C is a KeyboardInterrupt, and the command says what became of it."""
+    _handle(signal.SIGINT, signal.default_int_handler)
+
+
 def _handle(number: signal.Signals, handler: Callable[[int, FrameType | None], None]) -> None:
     if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
         signal.signal(number, handler)
