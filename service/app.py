@@ -19,7 +19,7 @@ from service.http.auth import ApiKeys
 from service.http.keys import KeyFile
 from service.http.methods import Methods
 from service.http.middleware import Ledger, RequestContext
-from service.http.openapi import describe
+from service.http.openapi import Description
 from service.http.policy import CrossOrigin
 from service.http.routes import router
 from service.lifespan import lifespan
@@ -132,7 +132,7 @@ def create_app(
     app.include_router(reference.router)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
-    describe(app, needs_key=settings.api_keys_file is not None)
+    app.openapi = Description(app, needs_key=keys is not None)  # type: ignore[method-assign]
     return app
 
 

@@ -6,7 +6,7 @@ All but those of another form give the same answers, within rounding. Of the ser
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -123,10 +123,6 @@ def form_of(model: bytes, name: str) -> Quantized:
 def log_missing(title: str, missing: Mapping[str, str]) -> None:
     for name, why in missing.items():
         logger.warning("%s is served without its form %s: %s", title, name, why)
-
-
-def names_of(ways: Sequence[Way]) -> tuple[str, ...]:
-    return tuple(way.name for way in ways)
 
 
 @contextmanager

@@ -57,7 +57,7 @@ _HEADERS = (REQUEST_ID, TIMEOUT)
 
 
 class Description:
-    """Made anew when what is live has changed."""
+    """Made anew when what is live has changed. Our errors are Problems; FastAPI's own never occur."""
 
     def __init__(self, app: FastAPI, needs_key: bool) -> None:
         self._app = app
@@ -96,21 +96,18 @@ class Description:
         document["security"] = [{"bearer": []}, {"key": []}]
         document["paths"] = {
             path: {
-                method: {**operation, "responses": {**operation["responses"], **_refused(path)}}
+                method: {
+                    **operation,
+                    "responses": {
+                        **operation["responses"],
+                        **error_responses(errors.Unauthorized, path=path),
+                    },
+                }
                 for method, operation in operations.items()
             }
             for path, operations in document["paths"].items()
         }
         return document
-
-
-def describe(app: FastAPI, needs_key: bool) -> None:
-    """Our errors are Problems; FastAPI's own never occur."""
-    app.openapi = Description(app, needs_key)  # type: ignore[method-assign]
-
-
-def _refused(path: str) -> dict[int | str, Any]:
-    return error_responses(errors.Unauthorized, path=path)
 
 
 def _paths_of(general: dict[str, Any]) -> dict[str, Any]:

@@ -45,11 +45,11 @@ class Reloader:
         make_served: Callable[[Ready], Served],
         metrics: Metrics,
         load_timeout_s: float,
-        keep: int = 1,
-        canary_share: float = 0,
-        only: Collection[str] = (),
-        forget: Callable[[str, int | None], None] | None = None,
-        unloaded: Unloaded | None = None,
+        keep: int,
+        canary_share: float,
+        only: Collection[str],
+        forget: Callable[[str, int | None], None],
+        unloaded: Unloaded | None,
     ) -> None:
         """`only`: the names to follow; none: all. `unloaded`: those that other workers do not serve either.
 
@@ -216,9 +216,9 @@ class Reloader:
     def _forget_what_is_gone(self, name: str, version: int) -> None:
         """Not before: the last answers are counted too."""
         loaded = {manifest.version for manifest in self._registry.loaded() if manifest.name == name}
-        if self._forget and name not in self._registry.names:
+        if name not in self._registry.names:
             self._forget(name, None)
-        elif self._forget and version not in loaded:
+        elif version not in loaded:
             self._forget(name, version)
 
 

@@ -23,9 +23,8 @@ class Registry:
     The store says which models there are; those in `required` must be among them.
     """
 
-    def __init__(self, device: torch.device, required: Iterable[str] = ()) -> None:
+    def __init__(self, device: torch.device, required: Iterable[str]) -> None:
         self.device = device
-        self.generation = 0  # another whenever another version, or none, is live of a model
         self.stopping = False
         self._required = frozenset(required)
         self._states: dict[str, ModelState] = {}
@@ -174,7 +173,6 @@ class Registry:
         """There is none any longer. Returns what was loaded of it."""
         logger.info("model %s is gone from the store, and served no longer", name)
         lost = self._states.pop(name, ModelState(name))
-        self.generation += 1
         return list(lost.loaded.values())
 
     def unload(self, name: str) -> list[Served]:
@@ -184,7 +182,6 @@ class Registry:
         self._states[name] = ModelState(
             name, found=before.found, unloaded=True, refused="unloaded by a request"
         )
-        self.generation += 1
         return list(before.loaded.values())
 
     def list_(self, failure: str | None) -> None:
@@ -200,7 +197,6 @@ class Registry:
         state = self._state(manifest.name)
         replaced = state.load(served)
         state.live, state.refused = served, None
-        self.generation += 1
         logger.info("model %s version %d ready on %s", manifest.name, manifest.version, self.device)
         return replaced
 

@@ -23,14 +23,13 @@ Weights = tuple[Tensor, Tensor]  # f64 [features, outputs], [outputs]
 Fitted = Callable[[Tensor, Tensor, float], Weights]
 
 
-def fit_classes(features: Tensor, targets: Tensor, penalty: float, outputs: int = 0) -> Weights:
+def fit_classes(features: Tensor, targets: Tensor, penalty: float, outputs: int) -> Weights:
     """Multinomial logistic regression. `features` f64 [N, F], `targets` i64 [N].
 
     The penalty on the weights of two classes is that on their difference: half the squares of both.
     """
-    classes = outputs or int(targets.max()) + 1
-    penalty = 2 * penalty if classes == 2 else penalty
-    parameters = torch.zeros(features.shape[1] + 1, classes, dtype=torch.float64, requires_grad=True)
+    penalty = 2 * penalty if outputs == 2 else penalty
+    parameters = torch.zeros(features.shape[1] + 1, outputs, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS(
         [parameters],
         max_iter=MAX_ITERATIONS,
@@ -75,7 +74,7 @@ def choose_penalty(
     fit: Fitted,
     loss: Callable[[Tensor, Tensor], float],
     generator: torch.Generator,
-    done: Callable[[], object] = lambda: None,
+    done: Callable[[], object],
 ) -> float:
     """The penalty of least loss on rows that were not fitted to; `done` is told of each that was tried.
 
