@@ -21,8 +21,8 @@ import typer
 
 from service import __version__, commands, installing
 from service.artifacts.manifest import ArtifactError
-from service.artifacts.shipped import root_of
-from service.artifacts.signatures import KeyUnusable, TrustedKeys
+from service.artifacts.shipped import located
+from service.artifacts.signatures import KeyUnusable, trusted_by
 from service.connections.listening import AddressUnusable
 from service.errors import DeviceUnavailable
 from service.http.keys import KeyFile, KeysUnreadable, add_key
@@ -127,8 +127,7 @@ def serve(
             raise typer.BadParameter(f"{context.invoked_subcommand} takes its options behind its name.")
         return
     try:
-        settings = read_settings(**given)
-        settings = settings.model_copy(update={"artifacts": root_of(settings)})
+        settings = located(read_settings(**given))
         _check(settings)
         if explain_engine:
             _explain(settings)
@@ -195,8 +194,7 @@ def _check(settings: Settings) -> None:
     check_start_method(settings)
     if settings.api_keys_file:
         KeyFile(settings.api_keys_file)
-    if settings.trusted_keys:
-        TrustedKeys(settings.trusted_keys)
+    trusted_by(settings)
     if settings.traces != "off" and not find_spec("opentelemetry.sdk"):
         raise typer.BadParameter(f"--traces needs the extra: {installing('tracing')}")
     if settings.grpc_port is not None and not all(map(find_spec, ("grpc_tools", "grpc_reflection"))):

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
-from service.artifacts.signatures import TrustedKeys
+from service.artifacts.signatures import TrustedKeys, trusted_by
 from service.endpoints import dispatch
 from service.http import page, reference
 from service.http.auth import ApiKeys
@@ -123,7 +123,7 @@ def create_app(
     settings = settings or Settings()
     api_keys, trusted_keys = key_contents
     keys = KeyFile(settings.api_keys_file, api_keys) if settings.api_keys_file else None
-    trusted = TrustedKeys(settings.trusted_keys, trusted_keys) if settings.trusted_keys else None
+    trusted = trusted_by(settings, trusted_keys)
     shared = Path(metrics_folder) if metrics_folder else None
     app = Abacus(settings, Metrics(metrics_folder), keys, trusted, shared, preloaded)
     app.include_router(router)

@@ -12,9 +12,9 @@ from service import installing
 from service.artifacts.files import reason_of
 from service.artifacts.manifest import ArtifactError, printable
 from service.artifacts.pointers import CANARY, CURRENT_FILE, STABLE
-from service.artifacts.remote.store import opened
-from service.artifacts.shipped import root_of
-from service.artifacts.signatures import KeyUnusable, SigningKey, TrustedKeys, sign_published
+from service.artifacts.remote.store import store_of
+from service.artifacts.shipped import located
+from service.artifacts.signatures import KeyUnusable, SigningKey, sign_published, trusted_by
 from service.artifacts.store import ArtifactStore
 from service.listed import line, listed, print_table
 from service.option_types import missing_extra
@@ -175,21 +175,20 @@ def sign(
 
 def _opened(artifacts: str | None) -> tuple[ArtifactStore, Settings]:
     try:
-        settings = read_settings(**({} if artifacts is None else {"artifacts": artifacts}))
+        settings = located(read_settings(**({} if artifacts is None else {"artifacts": artifacts})))
     except SettingsUnusable as error:
         raise typer.BadParameter(str(error)) from error
-    place = root_of(settings)
+    place = settings.artifacts
     if isinstance(place, str):
         if extra := missing_extra(place):
             raise typer.BadParameter(f"{place} needs the extra: {installing(extra)}")
     elif not place.is_dir():
         raise typer.BadParameter(f"{place} is no folder")
     try:
-        if settings.trusted_keys:
-            TrustedKeys(settings.trusted_keys)
+        trusted_by(settings)
     except KeyUnusable as error:
         raise typer.BadParameter(f"SERVICE_TRUSTED_KEYS: {error}") from error
-    return opened(place, settings.artifacts_cache, settings.artifacts_cache_bytes), settings
+    return store_of(settings), settings
 
 
 def _try(store: ArtifactStore, settings: Settings, name: str, version: int) -> None:

@@ -6,8 +6,8 @@ import torch
 
 from service.artifacts.listing import listed
 from service.artifacts.manifest import ArtifactError, printable
-from service.artifacts.remote.store import opened
-from service.artifacts.signatures import TrustedKeys
+from service.artifacts.remote.store import store_of
+from service.artifacts.signatures import trusted_by
 from service.endpoints.kinds import endpoint_of
 from service.engine.cpus import threads_of
 from service.engine.devices import resolve_device
@@ -26,8 +26,7 @@ def explained_engines(settings: Settings) -> Iterator[str]:
     threads = threads_of(settings.threads, settings.workers)
     torch.set_num_threads(threads)
     device = resolve_device(settings.device)
-    store = opened(settings.artifacts, settings.artifacts_cache, settings.artifacts_cache_bytes)
-    trusted = TrustedKeys(settings.trusted_keys) if settings.trusted_keys else None
+    store, trusted = store_of(settings), trusted_by(settings)
     loader = Loader(store, endpoint_of, device, settings.precision, trusted, settings.max_model_bytes)
     yield f"device {device}, {threads} thread(s), --precision {settings.precision}"
     for name in settings.models or listed(store).models:

@@ -58,13 +58,12 @@ def _load(answer: Connection, root: Path, settings: Settings, name: str, version
     # Imported here: who lists versions needs no torch.
     import torch
 
-    from service.artifacts.signatures import TrustedKeys
+    from service.artifacts.signatures import trusted_by
     from service.endpoints.kinds import endpoint_of
     from service.serving.loading import Loader
 
     answer.send(_BEGUN)
-    trusted = TrustedKeys(settings.trusted_keys) if settings.trusted_keys else None
-    store, device = ArtifactStore(root), torch.device("cpu")
+    store, device, trusted = ArtifactStore(root), torch.device("cpu"), trusted_by(settings)
     loader = Loader(store, endpoint_of, device, "float32", trusted, settings.max_model_bytes)
     loaded = outcome(loader.load_version, name, version)
     if isinstance(loaded, ArtifactError):

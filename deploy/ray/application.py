@@ -7,7 +7,7 @@ from ray import serve
 from ray.serve import Application
 
 from deploy.ray.replica import Replica
-from service.artifacts.shipped import absolute_root_of
+from service.artifacts.shipped import located
 from service.settings import Settings, SettingsUnusable, read_settings
 
 # What a process that listens itself would need: Serve listens, starts replicas and watches over them.
@@ -51,7 +51,6 @@ def _settings(arguments: dict[str, Any]) -> Settings:
     if theirs:
         raise click.UsageError(f"Not under Ray Serve: {', '.join(theirs)}.")
     try:
-        settings = read_settings(**arguments)
+        return located(read_settings(**arguments), absolute=True)
     except SettingsUnusable as error:
         raise click.UsageError(str(error)) from error
-    return settings.model_copy(update={"artifacts": absolute_root_of(settings)})

@@ -19,10 +19,11 @@ from abacus_cli.inputs import inputs_of
 from abacus_cli.outputs import output_to
 from abacus_cli.table_files import STDIN, InputUnusable
 from abacus_client import Manifest
-from deploy.ray.readers import ANSWER, GIVEN, SHOWN, Reader, store_of
+from deploy.ray.readers import ANSWER, GIVEN, SHOWN, Reader
 from service.artifacts.manifest import ArtifactError
 from service.artifacts.remote.objects import StoreUnreachable
-from service.artifacts.shipped import absolute_root_of
+from service.artifacts.remote.store import store_of
+from service.artifacts.shipped import located
 from service.artifacts.version_folder import read_manifest
 from service.engine.predictor import MAX_BATCH_ROWS
 from service.settings import Settings, SettingsUnusable, read_settings
@@ -62,7 +63,7 @@ def read(
     """
     try:
         settings = read_settings(**({"artifacts": artifacts} if artifacts else {}))
-        settings = settings.model_copy(update={"artifacts": absolute_root_of(settings)})
+        settings = located(settings, absolute=True)
         manifest = _manifest(settings, model, version)
         if STDIN in paths:
             raise InputUnusable("standard input is not read")

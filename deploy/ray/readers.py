@@ -10,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from abacus_cli.columns import ERROR, FILE, answered
-from service.artifacts.remote.store import opened
-from service.artifacts.signatures import TrustedKeys
-from service.artifacts.store import ArtifactStore
+from service.artifacts.remote.store import store_of
+from service.artifacts.signatures import trusted_by
 from service.decoding.pool import fit_of
 from service.endpoints.kinds import endpoint_of
 from service.endpoints.picture import PictureEndpoint
@@ -38,9 +37,8 @@ class Reader:
     def __init__(self, settings: Settings, name: str, version: int) -> None:
         """Raises ArtifactError, KeyUnusable or DeviceUnavailable."""
         folder = store_of(settings).folder(name, version)
-        trusted = TrustedKeys(settings.trusted_keys) if settings.trusted_keys else None
         device = resolve_device(settings.device)
-        self._predictor = load(folder, device, settings.precision, trusted)
+        self._predictor = load(folder, device, settings.precision, trusted_by(settings))
         manifest = self._predictor.manifest
         endpoint = endpoint_of(manifest)
         self._reads: Pictures | Rows
@@ -113,7 +111,3 @@ class Rows:
             return
         outputs = self._predictor.answer(torch.from_numpy(decoded.rows))
         yield from decoded.results(Answer(outputs, self._predictor.manifest, 0, 0), slice(None))
-
-
-def store_of(settings: Settings) -> ArtifactStore:
-    return opened(settings.artifacts, settings.artifacts_cache, settings.artifacts_cache_bytes)

@@ -11,15 +11,14 @@ _PLACES = (
 )
 
 
-def root_of(settings: Settings) -> Path | str:
-    """The place of published models: the one that is named, or `artifacts` here, or what is shipped."""
-    named = "artifacts" in settings.model_fields_set
-    if named or isinstance(settings.artifacts, str) or settings.artifacts.is_dir():
-        return settings.artifacts
-    return next(filter(Path.is_dir, _PLACES), settings.artifacts)
+def located(settings: Settings, absolute: bool = False) -> Settings:
+    """With the place of published models: the one that is named, or `artifacts` here, or what is shipped.
 
-
-def absolute_root_of(settings: Settings) -> Path | str:
-    """Likewise, for a process that works in another folder."""
-    root = root_of(settings)
-    return root.resolve() if isinstance(root, Path) else root
+    `absolute`: for a process that works in another folder.
+    """
+    root = settings.artifacts
+    if isinstance(root, str):
+        return settings
+    if "artifacts" not in settings.model_fields_set and not root.is_dir():
+        root = next(filter(Path.is_dir, _PLACES), root)
+    return settings.model_copy(update={"artifacts": root.resolve() if absolute else root})

@@ -24,6 +24,7 @@ from service.artifacts.files import read_regular
 from service.artifacts.manifest import SIGNATURE_FILE, ArtifactError, ArtifactUnreadable
 from service.artifacts.store import ArtifactStore
 from service.artifacts.version_folder import read_manifest, read_model, read_of_version, title
+from service.settings import Settings
 
 MAX_SIGNATURE_BYTES = 4 * 1024
 MAX_KEYS_BYTES = 1024 * 1024
@@ -97,6 +98,11 @@ class TrustedKeys:
             except InvalidSignature:
                 continue
         raise ArtifactError(f"{title(folder)} is not signed by a trusted key")
+
+
+def trusted_by(settings: Settings, content: bytes | None = None) -> TrustedKeys | None:
+    """By the keys that settings name; None: no signature is asked for. Raises KeyUnusable."""
+    return TrustedKeys(settings.trusted_keys, content) if settings.trusted_keys else None
 
 
 def sign_published(

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from service.artifacts.listing import Listing, listed
-from service.artifacts.signatures import TrustedKeys
+from service.artifacts.signatures import trusted_by
 from service.artifacts.store import ArtifactStore
 from service.endpoints.kinds import endpoint_of
 from service.engine.cpus import threads_of
@@ -40,7 +40,7 @@ def preload(settings: Settings, keys: KeyContents, shared: Path, say: Callable[[
     What cannot be served is left to them too, for they tell why. `say` is told which is next: what another
     has written may never return, or end this process.
     """
-    trusted = TrustedKeys(settings.trusted_keys, keys.trusted_keys) if settings.trusted_keys else None
+    trusted = trusted_by(settings, keys.trusted_keys)
     device = resolve_device("cpu")
     store = Mirroring(settings).store  # of objects, what was brought before: workers bring the rest
     loader = Loader(store, endpoint_of, device, settings.precision, trusted, settings.max_model_bytes)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from service.artifacts.signatures import TrustedKeys
+from service.artifacts.signatures import trusted_by
 from service.connections.listening import AddressUnusable, bind, keep, port_of, url, written
 from service.http.keys import KeyFile
 from service.http.logs import log_config
@@ -53,7 +53,7 @@ class _Keys:
 
     def __init__(self, settings: Settings) -> None:
         self.api_keys = KeyFile(settings.api_keys_file) if settings.api_keys_file else None
-        self._trusted = TrustedKeys(settings.trusted_keys) if settings.trusted_keys else None
+        self._trusted = trusted_by(settings)
 
     def contents(self) -> KeyContents:
         """What a process that starts now goes by: API keys may have changed since, trusted keys do not."""

@@ -25,6 +25,7 @@ from service.artifacts.remote.version_files import not_whole
 from service.artifacts.store import ArtifactStore
 from service.artifacts.version_folder import MAX_MANIFEST_BYTES, parse_manifest
 from service.errors import outcome
+from service.settings import Settings
 
 _CLAIMS = ".claims"  # beside the versions: one for each number that is given away
 _TOKEN_BYTES = 16
@@ -146,3 +147,8 @@ def opened(place: Path | str, cache: Path, cache_bytes: int) -> ArtifactStore:
     if isinstance(place, Path):
         return ArtifactStore(place)
     return RemoteStore(Mirror(Objects(place), cache, cache_bytes))
+
+
+def store_of(settings: Settings) -> ArtifactStore:
+    """The one that they name."""
+    return opened(settings.artifacts, settings.artifacts_cache, settings.artifacts_cache_bytes)
