@@ -1,8 +1,12 @@
-"""Signals while the service, or a command, is only being imported: seconds on a busy machine."""
+"""Signals while the service, or a command, is only being imported: seconds on a busy machine.
+
+And while a process is started, which is to hear none.
+"""
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 
 INTERRUPTED = b"Error: interrupted\n"
@@ -38,6 +42,16 @@ def interrupted_in_order() -> None:
 def interrupted_by_exception() -> None:
     """From here on Ctrl-C is a KeyboardInterrupt, and the command says what became of it."""
     _handle(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def blocked(*numbers: signal.Signals) -> Iterator[None]:
+    """A process that is started meanwhile is born deaf to these: those to the whole group are for us."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _handle(number: signal.Signals, handler: Callable[[int, FrameType | None], None]) -> None:

@@ -1,8 +1,6 @@
 """A version loaded for trial, in a process of its own: whatever becomes of it there, it can be ended."""
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -11,6 +9,7 @@ from service.artifacts.manifest import ArtifactError
 from service.artifacts.store import ArtifactStore
 from service.errors import outcome
 from service.settings import Settings
+from service.starting import blocked
 
 _BEGUN = "begun"
 
@@ -23,7 +22,8 @@ def try_version(root: Path, settings: Settings, name: str, version: int) -> None
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_load, args=(theirs, root, settings, name, version), daemon=True)
-    with _no_interrupt():
+    resource_tracker.ensure_running()  # which it would start, and hear Ctrl-C from then on
+    with blocked(signal.SIGINT):
         process.start()
     theirs.close()  # so that we hear if the process ends
     try:
@@ -41,17 +41,6 @@ def try_version(root: Path, settings: Settings, name: str, version: int) -> None
         process.join()
     if error:
         raise ArtifactError(error)
-
-
-@contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """For what is started meanwhile: it is ended by whoever hears Ctrl-C."""
-    resource_tracker.ensure_running()  # which it would start, and hear Ctrl-C from then on
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _load(answer: Connection, root: Path, settings: Settings, name: str, version: int) -> None:

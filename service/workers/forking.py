@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from service.settings import KeyContents, Settings
+from service.starting import blocked
 from service.workers.adopted import Adopted
 from service.workers.launching import CannotLaunch, Process, Spawning, start_tracker
 from service.workers.nursery import Born, Loading, Ready, Refused, nurse
-from service.workers.stages import blocked
+from service.workers.stages import SIGNALS
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ class Forking:
             target=nurse, args=(*arguments, self._with_models, os.getpid())
         )
         self._loading, self._waited_s = None, 0
-        with theirs, blocked():
+        with theirs, blocked(*SIGNALS):
             process.start()
         self._nursery = _Nursery(process, ours)
 

@@ -41,13 +41,3 @@ def caught() -> Iterator[socket.socket]:
             yield ours
         finally:
             signal.set_wakeup_fd(-1)
-
-
-@contextmanager
-def blocked() -> Iterator[None]:
-    """A process that is started meanwhile is born deaf to signals: those to the whole group are for us."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -14,11 +14,12 @@ from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import NamedTuple
 
+from service.starting import blocked
 from service.workers.adopted import bury_strangers
 from service.workers.child import Worker
 from service.workers.launching import CannotLaunch, Launcher
 from service.workers.metrics_folder import MetricsFolder
-from service.workers.stages import ASKED_TO_STOP, READY, Stage, blocked, caught
+from service.workers.stages import ASKED_TO_STOP, READY, SIGNALS, Stage, caught
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class Supervisor:
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
         try:
-            with theirs, blocked():
+            with theirs, blocked(*SIGNALS):
                 process = self._launcher.launch(theirs)
         except OSError as error:
             ours.close()

@@ -21,6 +21,7 @@ from service.engine.quantized import Quantized
 from service.engine.tensors import reason
 from service.engine.ways import torchscript_accepted
 from service.errors import InferenceFailed
+from service.starting import blocked
 
 CHECK_TOLERANCE = 1e-4
 ANSWER_S = 300.0  # an archive that is not loaded and has not answered by then never will
@@ -87,7 +88,7 @@ def fresh_process() -> Iterator[FreshProcess]:
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_replay, args=(theirs,), daemon=True)
-    with _spared_from_the_keyboard():
+    with blocked(signal.SIGINT):  # a Ctrl-C, which all processes of a terminal get, is ours to explain
         process.start()
     theirs.close()  # each end is now held by one process, and whichever is left hears that the other ended
     try:
@@ -98,16 +99,6 @@ def fresh_process() -> Iterator[FreshProcess]:
         process.join(END_S)
         process.kill()  # one that is stuck in an archive hears nothing
         process.join()
-
-
-@contextmanager
-def _spared_from_the_keyboard() -> Iterator[None]:
-    """Start what ends with us: a Ctrl-C, which all processes of a terminal get, is ours to explain."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _wait_for_start(process: Connection) -> None:
