@@ -24,6 +24,9 @@ DRIVERS = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}
 # Of what is served of objects.
 CACHE, CACHE_BYTES = Path("~/.cache/abacus"), 10 * 1024**3
 
+# Of a model: it stands in URLs, and is the name of a folder.
+NAME = r"[a-z][a-z0-9-]{0,62}"
+
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://").match
 _PATH = re.compile(r"[^/?#\s]+(/[^/?#\s]+)*/?").fullmatch
 
@@ -90,7 +93,7 @@ def _origin(value: str) -> str:
 
 
 def _model(value: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", value):
+    if not re.fullmatch(NAME, value):
         raise ValueError(f"must be names of models, such as digit,pass, not {value!r}")
     return value
 

@@ -33,10 +33,10 @@ from training.options import (
 from training.pass_recipe import probability_at, train_pass
 from training.pictures import picture_command
 from training.preflight import checkpoint_in, device_of, store_at, store_in
+from training.printing import print_result
 from training.publishing import convert_command
 from training.publishing.activation import Activation
 from training.publishing.publish import publish_again
-from training.tables import print_result
 from training.tabular import table_command
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -94,10 +94,8 @@ def pass_(
         )
     w, b = net.coefficients()
     at_four = probability_at(net, 4)
-    print_result(
-        console, manifest, {"w": f"{w:.4f}", "b": f"{b:.4f}", "P(pass | 4 hours)": f"{at_four:.4f}"}
-    )
-    typer.echo("\n".join(told))
+    figures = {"w": f"{w:.4f}", "b": f"{b:.4f}", "P(pass | 4 hours)": f"{at_four:.4f}"}
+    print_result(console, manifest, told, figures)
 
 
 @cli.command()
@@ -138,8 +136,7 @@ def digit(
             ranks=ranks,
         )
     if ranks.first:
-        print_result(Console(), manifest, {})
-        typer.echo("\n".join(told))
+        print_result(Console(), manifest, told)
 
 
 @cli.command()
@@ -164,8 +161,7 @@ def recalibrate(
         number = version if version is not None else store.current("digit")
         to = Publication(store, console, key, Activation(activate, told.append))
         manifest = recalibrate_digit(number, data, to, refine=refine)
-    print_result(console, manifest, {})
-    typer.echo("\n".join(told))
+    print_result(console, manifest, told)
 
 
 @cli.command("evaluate")

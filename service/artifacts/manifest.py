@@ -7,16 +7,17 @@ Training writes it and the service reads it, so this module needs neither torch 
 import base64
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field, PositiveInt, model_validator
+from pydantic import AwareDatetime, Field, PositiveInt, ValidationError, model_validator
 
 from service.artifacts.interface import DType, Frozen, Input, Output
 from service.artifacts.version_one import upgraded
+from service.option_types import NAME
 
 MODEL_FILE = "model.pt"
 MANIFEST_FILE = "manifest.json"
 SIGNATURE_FILE = "manifest.sig"
 
-ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+ModelName = Annotated[str, Field(pattern=f"^{NAME}$")]
 Kind = Literal["table", "picture", "digit"]
 Format = Literal["torchscript", "onnx"]
 
@@ -47,6 +48,13 @@ def printable(text: str, at_most: int = MAX_SHOWN) -> str:
     """What others wrote, as a person can be shown it: escaped where it would act on a terminal or a log."""
     shown = text if len(text) <= at_most else text[:at_most] + "…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing that is wrong with what others wrote, without the value: `input.height: …`."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    field = printable(".".join(map(str, first["loc"]))) or "document"
+    return f"{field}: {printable(first['msg'])}"
 
 
 class Metric(Frozen):

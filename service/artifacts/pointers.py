@@ -6,13 +6,14 @@ from pathlib import Path
 
 from service.artifacts.files import Unreadable, read_below, sync_directory, write_durably
 from service.artifacts.manifest import ArtifactError, ArtifactUnreadable, printable
+from service.option_types import NAME
 
 CURRENT_FILE = "current"
 STABLE, CANARY = LABELS = ("stable", "canary")
 
 MAX_POINTER_BYTES = 64
 
-is_name = re.compile(r"[a-z][a-z0-9-]{0,62}").fullmatch
+is_name = re.compile(NAME).fullmatch
 is_version = re.compile(r"[1-9][0-9]{0,8}").fullmatch
 
 

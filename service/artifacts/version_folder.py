@@ -14,6 +14,7 @@ from service.artifacts.manifest import (
     ArtifactError,
     ArtifactUnreadable,
     Manifest,
+    first_fault,
     printable,
 )
 
@@ -66,11 +67,7 @@ def parse_manifest(document: bytes, of: str) -> Manifest:
     try:
         return Manifest.model_validate_json(document)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = printable(".".join(map(str, first["loc"]))) or "document"
-        raise ArtifactError(
-            f"{of}/{MANIFEST_FILE} is not a manifest: {field}: {printable(first['msg'])}"
-        ) from None
+        raise ArtifactError(f"{of}/{MANIFEST_FILE} is not a manifest: {first_fault(error)}") from None
 
 
 def read_model(folder: Path, manifest: Manifest, at_most: int = MAX_MODEL_BYTES) -> bytes:

@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 
 from service.artifacts.interface import MAX_SIDE
-from service.artifacts.manifest import printable
 from service.artifacts.signatures import SigningKey
 from training.adoption.adopt import Adopted, adopt
 from training.adoption.adopt_options import (
@@ -26,8 +25,8 @@ from training.adoption.torchscript_file import archive_of, module_named, read_fi
 from training.failures import errors_explained, fail
 from training.options import DEFAULT_OUT, Activate, Out, Sign
 from training.preflight import check_name, store_in
+from training.printing import print_result, remark
 from training.publishing.activation import Activation
-from training.tables import print_result
 
 cli = typer.Typer()
 
@@ -101,11 +100,11 @@ def publish(
             if kind is KindName.table and not check:
                 columns = columns or ",".join(registered.columns)
             example = blank(columns, channels, size)
-            path, origin = torchscript_of(registered, example, _say, trust=trust), registered.origin
+            path, origin = torchscript_of(registered, example, remark, trust=trust), registered.origin
         net, row = read_file(path, file)
         if kind is KindName.picture:
             reads = picture_input(size, channels, resize.value, resize_to)
-            reading = picture_reading(net, reads, check, mean, std, _say)
+            reading = picture_reading(net, reads, check, mean, std, remark)
         else:
             reading = table_reading(net, check, columns, target)
         if not check:
@@ -124,9 +123,8 @@ def publish(
             origin=origin or ("a file of torch.export" if row else "a TorchScript file"),
             row=row,
         )
-        manifest = adopt(said, reading.examples, store, _say, key, Activation(activate, told.append))
-    print_result(Console(), manifest, {})
-    typer.echo("\n".join(told))
+        manifest = adopt(said, reading.examples, store, remark, key, Activation(activate, told.append))
+    print_result(Console(), manifest, told)
 
 
 @cli.command()
@@ -151,7 +149,7 @@ def export(
             example = torch.zeros(2, columns)
         elif size:
             example = torch.zeros(2, channels, size, size)
-        data = archive_of(net, example, _say, trace=trace)
+        data = archive_of(net, example, remark, trace=trace)
         try:
             output.write_bytes(data)
         except OSError as error:
@@ -159,7 +157,3 @@ def export(
     kind = "table --columns NAMES" if columns else f"picture --size {size or 'PIXELS'}"
     command = f"python -m training publish {shlex.quote(str(output))} --name NAME --kind {kind}"
     typer.echo(f"{output}: {len(data):,} bytes; next: {command}")
-
-
-def _say(line: str) -> None:
-    typer.echo(printable(line), err=True)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from service.artifacts.interface import Column, PictureInput, TableInput
+from service.artifacts.manifest import first_fault
 from training.adoption.examples import Examples, drawn_pictures, drawn_rows, pictures_in, rows_in
 from training.adoption.trying import Archive
 from training.adoption.wrapping import IMAGENET_MEAN, IMAGENET_STD, PictureArchive, TableArchive
@@ -121,5 +122,4 @@ def options_explained() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise DataUnavailable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise DataUnavailable(first_fault(error)) from None

@@ -15,6 +15,7 @@ import torch
 from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
+from service.artifacts.manifest import first_fault
 from service.artifacts.version_folder import MAX_MODEL_BYTES
 
 SCHEMA = 8  # torch._export.serde.schema.SCHEMA_VERSION, its first number
@@ -130,9 +131,7 @@ def read_exported(data: bytes) -> Exported:
                 raise ExportUnusable(f"holds more than the {MAX_MODEL_BYTES:,} bytes that are served")
             return _read(archive)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ExportUnusable(f"is damaged: {where}: {first['msg']}") from None
+        raise ExportUnusable(f"is damaged: {first_fault(error)}") from None
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise ExportUnusable(f"is damaged: {error}") from error
     except (LookupError, TypeError, ValueError, ArithmeticError) as error:

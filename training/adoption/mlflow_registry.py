@@ -4,7 +4,6 @@ import json
 import os
 import pickle
 import re
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from service.engine.tensors import reason
 from service.errors import outcome
-from training.adoption.torchscript_file import CODE_FAULTS, archive_of
+from training.adoption.torchscript_file import CODE_FAULTS, archive_of, is_torchscript
 from training.data import DataUnavailable
 
 SCHEME = "models:/"
@@ -63,7 +62,8 @@ def download(address: str, folder: Path) -> Registered:
         raise DataUnavailable(_PASSWORD.sub("//", problem)) from fetched
     version, local = fetched
     file, columns = _read_mlmodel(local, address)
-    return Registered(name, int(version.version), version.run_id or "", file, _is_pickled(file), columns)
+    pickled = file.name != EXPORTED and not is_torchscript(file)
+    return Registered(name, int(version.version), version.run_id or "", file, pickled, columns)
 
 
 def _fetch(
@@ -120,15 +120,6 @@ def _columns(signature: Any) -> tuple[str, ...]:
         return tuple(str(column["name"]) for column in inputs)
     except (TypeError, KeyError, ValueError):
         return ()
-
-
-def _is_pickled(file: Path) -> bool:
-    if file.name == EXPORTED:
-        return False
-    if not zipfile.is_zipfile(file):
-        return True
-    with zipfile.ZipFile(file) as archive:
-        return not any(name.partition("/")[2] == "constants.pkl" for name in archive.namelist())
 
 
 def blank(columns: str | None, channels: int, size: int | None) -> Tensor | None:

@@ -148,7 +148,7 @@ def with_weights(module: nn.Module, path: Path) -> nn.Module:
     if problem := ENDINGS.get(path.suffix.lower()):
         raise DataUnavailable(f"--weights {path} {problem}")
     try:
-        if _is_torchscript(path):
+        if is_torchscript(path):
             raise DataUnavailable(f"--weights {path} is TorchScript, which `publish` takes as it is")
         state: object = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
@@ -169,7 +169,8 @@ def with_weights(module: nn.Module, path: Path) -> nn.Module:
     return module
 
 
-def _is_torchscript(path: Path) -> bool:
+def is_torchscript(path: Path) -> bool:
+    """Raises OSError."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:

@@ -24,8 +24,8 @@ from training.options import (
     Sign,
 )
 from training.preflight import check_name, checkpoint_in, device_of, store_at, store_in
+from training.printing import print_result, remark
 from training.publishing.activation import Activation
-from training.tables import print_result
 
 cli = typer.Typer()
 
@@ -101,14 +101,13 @@ def picture(
             ranks=ranks,
         )
     if ranks.first:
-        print_result(console, manifest, {})
-        typer.echo("\n".join(told))
+        print_result(console, manifest, told)
 
 
 def _tell_of(classes: int, uses: Sequence[tuple[str, Rows]], skipped: Sequence[str]) -> None:
     counts = " and ".join(f"{len(rows.inputs):,} to {use}" for use, rows in uses)
     typer.echo(printable(f"{classes:,} classes of pictures; {counts} with"))
     for line in skipped[:MOST_TOLD]:
-        typer.echo(printable(f"left out: {line}"), err=True)
+        remark(f"left out: {line}")
     if more := skipped[MOST_TOLD:]:
-        typer.echo(f"left out: {len(more):,} more", err=True)
+        remark(f"left out: {len(more):,} more")

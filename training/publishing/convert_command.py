@@ -11,9 +11,9 @@ from service.artifacts.version_folder import read_manifest
 from training.failures import errors_explained
 from training.options import DEFAULT_OUT, Out, Sign
 from training.preflight import check_name, store_at, store_in
+from training.printing import print_result
 from training.publishing.activation import Activation
 from training.publishing.conversion import convert
-from training.tables import print_result
 
 cli = typer.Typer()
 
@@ -42,5 +42,5 @@ def convert_(
         number = version if version is not None else there.current(name)
         store = store_in(out, name, 2 * read_manifest(there.folder(name, number)).size_bytes)
         manifest = convert(store, name, number, to.value, key, Activation(activate, told.append))
-    print_result(Console(), manifest, {"format": manifest.format, "converted from version": str(number)})
-    typer.echo("\n".join(told))
+    further = {"format": manifest.format, "converted from version": str(number)}
+    print_result(Console(), manifest, told, further)

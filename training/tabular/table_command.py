@@ -8,13 +8,12 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from service.artifacts.manifest import printable
 from service.artifacts.signatures import SigningKey
 from training.failures import errors_explained
 from training.options import DEFAULT_OUT, Activate, Out, Seed, Sign
 from training.preflight import check_name, store_in
+from training.printing import print_result, remark
 from training.publishing.activation import Activation
-from training.tables import print_result
 from training.tabular.table_file import read_table
 from training.tabular.table_recipe import train_table
 from training.tabular.table_target import DECISION_THRESHOLD
@@ -63,7 +62,7 @@ def table(
             rows = read_table(
                 csv,
                 target,
-                lambda line: typer.echo(printable(line), err=True),
+                remark,
                 lambda count: progress.advance(reading, count),
             )
         manifest = train_table(
@@ -80,5 +79,4 @@ def table(
             key=key,
             activation=Activation(activate, told.append),
         )
-    print_result(console, manifest, {})
-    typer.echo("\n".join(told))
+    print_result(console, manifest, told)

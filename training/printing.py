@@ -1,0 +1,30 @@
+"""What a command prints: remarks while it works, and at its end what it has published."""
+
+from collections.abc import Mapping, Sequence
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from service.artifacts.manifest import Manifest, printable
+
+
+def remark(line: str) -> None:
+    typer.echo(printable(line), err=True)
+
+
+def print_result(
+    console: Console, manifest: Manifest, told: Sequence[str], further: Mapping[str, str] | None = None
+) -> None:
+    """A table of its figures, and `further` ones; then what was `told` of whether it is live."""
+    table = Table(title=f"Published {manifest.name} version {manifest.version}")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for metric in manifest.metrics:
+        table.add_row(f"{metric.name} ({metric.split}, n = {metric.n:,})", f"{metric.value:.4f}")
+    for name, value in (further or {}).items():
+        table.add_row(name, value)
+    if manifest.training:
+        table.add_row("seconds", f"{manifest.training.seconds:.1f}")
+    console.print(table)
+    typer.echo("\n".join(told))
