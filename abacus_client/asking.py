@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import quote
@@ -168,6 +168,22 @@ def quoted(name: str) -> str:
 def chunks(inputs: Iterable[Any], size: int) -> Iterator[list[Any]]:
     iterator = iter(inputs)
     while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+async def chunks_of_any(inputs: Any, size: int) -> AsyncIterator[list[Any]]:
+    """Of an iterable of either sort."""
+    if not isinstance(inputs, AsyncIterable):
+        for chunk in chunks(inputs, size):
+            yield chunk
+        return
+    chunk = []
+    async for value in inputs:
+        chunk.append(value)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
         yield chunk
 
 

@@ -8,22 +8,24 @@ from typing import Any, Literal, Self, TypeVar, overload
 
 import httpx
 
-from abacus_client.asking import SPLIT, Batch, Outcome, Question, chunks, halves, read
+from abacus_client.asking import SPLIT, Batch, Outcome, Question, chunks_of_any, halves, read
 from abacus_client.catalogue import Catalogue, Manifest, Model
 from abacus_client.connecting import (
     NO_HEADERS,
     NO_OPTIONS,
     Connecting,
+    One,
     Options,
+    P,
     manifest_in,
     model_path,
     only,
     told,
 )
 from abacus_client.errors import AbacusError, InputError, InvalidInput, UnknownModel
-from abacus_client.inputs import Frame, One, P
 from abacus_client.results import Prediction
 from abacus_client.retrying import checked, errors_translated
+from abacus_client.rows import Frame
 
 T = TypeVar("T")
 
@@ -156,7 +158,7 @@ class AsyncClient:
         under_way: deque[asyncio.Task[list[Outcome]]] = deque()
         place = 0
         try:
-            async for chunk in _chunks(inputs, question.batch):
+            async for chunk in chunks_of_any(inputs, question.batch):
                 under_way.append(asyncio.create_task(self._outcomes(question, chunk, options)))
                 if len(under_way) >= self._connecting.concurrency:
                     outcomes = await under_way.popleft()
@@ -237,19 +239,3 @@ class AsyncClient:
                 return read(checked(response))
             except AbacusError as error:
                 await asyncio.sleep(attempts.wait_s(error))
-
-
-async def _chunks(inputs: Any, size: int) -> AsyncIterator[list[Any]]:
-    """Of an iterable of either sort."""
-    if not isinstance(inputs, AsyncIterable):
-        for chunk in chunks(inputs, size):
-            yield chunk
-        return
-    chunk = []
-    async for value in inputs:
-        chunk.append(value)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

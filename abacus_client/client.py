@@ -15,16 +15,18 @@ from abacus_client.connecting import (
     NO_HEADERS,
     NO_OPTIONS,
     Connecting,
+    One,
     Options,
+    P,
     manifest_in,
     model_path,
     only,
     told,
 )
 from abacus_client.errors import AbacusError, InputError, InvalidInput, UnknownModel
-from abacus_client.inputs import Frame, One, P
 from abacus_client.results import Prediction
 from abacus_client.retrying import checked, errors_translated
+from abacus_client.rows import Frame
 
 T = TypeVar("T")
 

@@ -1,10 +1,11 @@
-"""What the clients of both kinds have: where the service is, who asks, and how much at a time."""
+"""What both clients have in common: where the service is, what it is asked, and how much at a time."""
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import httpx
+from typing_extensions import TypeVar  # with defaults (PEP 696)
 
 from abacus_client.asking import PICTURES, ROWS, Outcome, Question, quoted, read
 from abacus_client.catalogue import Manifest, Model
@@ -16,8 +17,14 @@ from abacus_client.errors import (
     Problem,
     UnexpectedAnswer,
 )
+from abacus_client.pictures import Picture
 from abacus_client.results import Prediction
 from abacus_client.retrying import Attempts, check_timeout
+from abacus_client.rows import AnyRow
+
+# One input; and the class of answer that is expected.
+One = Picture | AnyRow
+P = TypeVar("P", bound=Prediction, default=Prediction)
 
 # The service keeps a connection for 75 s; one that is older is not used again.
 KEEP_ALIVE_S = 60
@@ -57,15 +64,15 @@ class Connecting(NamedTuple):
 class Options(NamedTuple):
     """Of one call: see `Client.predict`."""
 
-    version: int | None
-    explain: bool
-    each: bool
-    top: int | None
-    batch: int | None
-    timeout_s: float | None
-    request_id: str | None
-    return_errors: bool
-    result: type[Prediction]
+    version: int | None = None
+    explain: bool = False
+    each: bool = False
+    top: int | None = None
+    batch: int | None = None
+    timeout_s: float | None = None
+    request_id: str | None = None
+    return_errors: bool = False
+    result: type[Prediction] = Prediction
 
     def headers(self, others: Mapping[str, str]) -> dict[str, str]:
         """The id that it is logged under is the same for all attempts."""
@@ -87,7 +94,7 @@ class Options(NamedTuple):
         return Question(manifest, self.version, query, batch, self.each)
 
 
-NO_OPTIONS = Options(None, False, False, None, None, None, None, False, Prediction)
+NO_OPTIONS = Options()
 NO_HEADERS: Mapping[str, str] = {}
 
 

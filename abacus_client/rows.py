@@ -32,6 +32,9 @@ class Dataclass(Protocol):
     __dataclass_fields__: Any
 
 
+AnyRow = Mapping[str, Any] | Record | NamedTuple | Dataclass
+
+
 def is_row(value: Any) -> bool:
     """Whether it is one row, and not several."""
     if isinstance(value, Mapping):
