@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from conformance.client import Answer, Client, encode, model_path
-from conformance.datatypes import DATATYPES, JSON_CANNOT
+from conformance.datatypes import JSON_CANNOT
 from conformance.replies import Reply, read
 from conformance.row import Failed, Skipped
 from conformance.samples import candidates
-from conformance.tensors import Described, Tensor
+from conformance.tensors import Described, Tensor, described
 
 NOBODY = "no-such-model-7f3a"
 NO_VERSION = "987654321"
@@ -200,27 +200,6 @@ def instead(inputs: Sequence[Tensor], first: dict[str, Any]) -> dict[str, Any]:
     entry = {**document["inputs"][0], **first}
     document["inputs"][0] = {name: value for name, value in entry.items() if value is not None}
     return document
-
-
-def described(found: Any) -> tuple[Described, ...]:
-    """The tensors of a model's metadata that can be understood."""
-    return tuple(
-        Described(str(each["name"]), each["datatype"], tuple(each["shape"]))
-        for each in (found if isinstance(found, list) else [])
-        if isinstance(each, dict) and not tensor_problem(each)
-    )
-
-
-def tensor_problem(entry: Any) -> str | None:
-    """What is wrong with a $metadata_tensor."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-        return "a tensor has no string `name`"
-    if entry.get("datatype") not in DATATYPES:
-        return f"the datatype of {entry['name']} is {entry.get('datatype')!r}"
-    shape = entry.get("shape")
-    if not isinstance(shape, list) or not all(type(size) is int and size >= -1 for size in shape):
-        return f"the shape of {entry['name']} is {shape!r}"
-    return None
 
 
 def meet(client: Client, model: str | None, given: tuple[Tensor, ...] = ()) -> Subject:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from conformance.datatypes import BYTES, pack
+from conformance.datatypes import BYTES, DATATYPES, pack
 
 
 @dataclass(frozen=True)
@@ -86,3 +86,24 @@ def _nest(flat: list[Any], shape: Sequence[int]) -> Any:
         return flat if shape else flat[0]
     step = elements(shape[1:])
     return [_nest(flat[at * step : (at + 1) * step], shape[1:]) for at in range(shape[0])]
+
+
+def described(found: Any) -> tuple[Described, ...]:
+    """The tensors of a model's metadata that can be understood."""
+    return tuple(
+        Described(str(each["name"]), each["datatype"], tuple(each["shape"]))
+        for each in (found if isinstance(found, list) else [])
+        if isinstance(each, dict) and not tensor_problem(each)
+    )
+
+
+def tensor_problem(entry: Any) -> str | None:
+    """What is wrong with a $metadata_tensor."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        return "a tensor has no string `name`"
+    if entry.get("datatype") not in DATATYPES:
+        return f"the datatype of {entry['name']} is {entry.get('datatype')!r}"
+    shape = entry.get("shape")
+    if not isinstance(shape, list) or not all(type(size) is int and size >= -1 for size in shape):
+        return f"the shape of {entry['name']} is {shape!r}"
+    return None

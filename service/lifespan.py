@@ -31,7 +31,8 @@ from service.rollout.mirroring import Mirroring
 from service.rollout.reload import Reloader
 from service.rollout.unloaded import Unloaded
 from service.serving.admission import Admission
-from service.serving.call import Backend, Deadlines
+from service.serving.call import Backend
+from service.serving.deadlines import Deadlines
 from service.serving.loading import Loader, Preloaded, Repository
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry

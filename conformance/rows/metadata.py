@@ -4,7 +4,8 @@ from typing import Any
 
 from conformance.client import model_path
 from conformance.row import Failed, Row, Skipped, row, rows_in
-from conformance.subject import NO_VERSION, NOBODY, Subject, tensor_problem
+from conformance.subject import NO_VERSION, NOBODY, Subject
+from conformance.tensors import tensor_problem
 
 SERVER, MODEL = "REST: Server Metadata Response", "REST: Model Metadata Response"
 

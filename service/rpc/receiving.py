@@ -17,7 +17,7 @@ from service.rpc.exchange import EOF, Exchange, Method
 from service.rpc.messages import SERVICE
 from service.rpc.timing import Timed
 from service.serving.admission import Admission
-from service.serving.call import Deadlines
+from service.serving.deadlines import Deadlines
 
 Answer = Callable[[Any, Any], Awaitable[Any]]
 Answered = Callable[[Exchange], Awaitable[Any]]

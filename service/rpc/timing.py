@@ -4,7 +4,7 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from service.serving.call import Deadlines
+from service.serving.deadlines import Deadlines
 
 
 class Timed:

@@ -1,11 +1,10 @@
 """One request to a model while it is under way: its body, its time, and the permits it takes up."""
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope
@@ -16,6 +15,7 @@ from service.errors import DeadlineExceeded, FieldError, InvalidInput, RequestTi
 from service.pictures.images import Finding, Upload
 from service.serving.admission import Admission
 from service.serving.body import LEAST_BYTES, PATIENCE_S, Body
+from service.serving.deadlines import Deadlines
 from service.serving.job import Answer, Rows
 from service.serving.loading import Repository
 from service.serving.metrics import Metrics
@@ -29,9 +29,6 @@ ServedBy = Mapping[str, str | int]
 Prediction = tuple[ServedBy, Mapping[str, float], int]  # and the seconds of each stage; when, in ns
 
 INLINE_BYTES = 16 * 1024  # of a document: less holds nobody up
-
-# How often it is seen whether the clients of requests under way are still there.
-LOOK_S = 0.05
 
 MOST_DIGITS = 15  # of milliseconds: more are longer than any limit, and are not read
 
@@ -51,7 +48,7 @@ class Backend:
     documents: Stepping
     decoding: Decoding
     pending_bytes: Admission
-    deadlines: "Deadlines"
+    deadlines: Deadlines
     metrics: Metrics
     max_body_bytes: int
     max_image_pixels: int
@@ -210,50 +207,6 @@ class Call(Admitted):
             )
         if self._cut_off and self._task:
             self._task.cancel()
-
-
-class Watched(Protocol):
-    """A request whose time runs."""
-
-    expires_at: float
-
-    def look(self, now: float) -> None:
-        """Cut it off when its time is over or nobody waits for it any longer."""
-
-
-class Deadlines:
-    """Looks at all requests under way, every LOOK_S and when the next one's time is over.
-
-    One timer for all: one for each would take a tenth of the time of a request.
-    """
-
-    def __init__(self) -> None:
-        self._calls: set[Watched] = set()
-        self._next = math.inf
-        self._timer: asyncio.TimerHandle | None = None
-
-    def watch(self, call: Watched) -> None:
-        self._calls.add(call)
-        if call.expires_at < self._next:
-            self._schedule(min(call.expires_at, time.monotonic() + LOOK_S))
-
-    def dismiss(self, call: Watched) -> None:
-        self._calls.discard(call)
-
-    def _schedule(self, at: float) -> None:
-        if self._timer:
-            self._timer.cancel()
-        self._next = at
-        self._timer = asyncio.get_running_loop().call_at(at, self._look)
-
-    def _look(self) -> None:
-        self._next, self._timer = math.inf, None
-        now = time.monotonic()
-        for call in tuple(self._calls):
-            call.look(now)
-        waiting = [call.expires_at for call in self._calls if call.expires_at > now]
-        if self._calls:
-            self._schedule(min([now + LOOK_S, *waiting]))
 
 
 def _timeout_s(headers: Mapping[bytes, bytes], at_most: float) -> float:

@@ -18,7 +18,7 @@ from service.engine import predictor
 from service.engine.predictor import Predictor
 from service.serving.admission import Admission
 from service.serving.body import Body
-from service.serving.call import LOOK_S
+from service.serving.deadlines import LOOK_S
 from service.serving.job import Outputs
 from service.settings import Settings
 

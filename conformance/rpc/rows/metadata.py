@@ -5,7 +5,8 @@ from typing import Any
 from conformance.row import Failed, Row, row, rows_in
 from conformance.rpc.channel import Code
 from conformance.rpc.subject import RpcSubject, refused_with
-from conformance.subject import NO_VERSION, NOBODY, tensor_problem
+from conformance.subject import NO_VERSION, NOBODY
+from conformance.tensors import tensor_problem
 
 MODEL = "gRPC: Model Metadata"
 
