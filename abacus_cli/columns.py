@@ -4,7 +4,7 @@ The command has its own, `row` or `file` and `error`; then come those of an answ
 what is asked keeps its name, or is `given_…` where it is called as one of these.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from abacus_client import Manifest
@@ -48,6 +48,16 @@ def answered(shown: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, A
     """Both, `shown` first. A model may call a label as the command calls a column of its own."""
     own = (next(iter(shown)), ERROR)
     return {**shown, **{f"answered_{name}" if name in own else name: answer[name] for name in answer}}
+
+
+def flattened(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """`{"p": [0.1, 0.9]}` → `p_0`, `p_1`."""
+    if isinstance(value, Mapping | list):
+        inner = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for part, one in inner:
+            yield from flattened(one, f"{name}_{part}" if name else str(part))
+    else:
+        yield name, value
 
 
 def _answered_by(manifest: Manifest) -> Callable[[str], bool]:

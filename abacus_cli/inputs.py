@@ -1,6 +1,6 @@
 """What a model is asked about: the files that paths or a table name, or the rows of a table."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,10 +38,10 @@ class Inputs(NamedTuple):
     total: int | None
 
 
-def inputs_of(manifest: Manifest, words: Sequence[str]) -> Inputs:
-    """Of the words of the command line. Raises InputUnusable."""
+def inputs_of(manifest: Manifest, words: Sequence[str], written: Collection[Path] = ()) -> Inputs:
+    """Of the words of the command line; `written`: files of the output. Raises InputUnusable."""
     if not manifest.takes_rows:
-        return _pictures(manifest, words)
+        return _pictures(manifest, words, written)
     if len(words) != 1:
         raise InputUnusable(
             f"{manifest.name} takes the rows of one CSV or Parquet file, or of standard input (-)"
@@ -49,18 +49,18 @@ def inputs_of(manifest: Manifest, words: Sequence[str]) -> Inputs:
     return Inputs(ROW, _rows(manifest, words[0]), rows_of(words[0]))
 
 
-def _pictures(manifest: Manifest, words: Sequence[str]) -> Inputs:
+def _pictures(manifest: Manifest, words: Sequence[str], written: Collection[Path]) -> Inputs:
     """Files; of folders what is in them, of tables what `file` names; or paths from standard input."""
-    asked = (one for word in words for one in _pictures_of(manifest, word))
+    asked = (one for word in words for one in _pictures_of(manifest, word, written))
     if STDIN in words:
         return Inputs(FILE, asked, None)
     found = list(asked)
     return Inputs(FILE, found, len(found))
 
 
-def _pictures_of(manifest: Manifest, word: str) -> Iterator[Asked]:
+def _pictures_of(manifest: Manifest, word: str, written: Collection[Path]) -> Iterator[Asked]:
     if not is_table(word):
-        yield from (Asked({FILE: path}, Path(path)) for path in _named(word))
+        yield from (Asked({FILE: path}, Path(path)) for path in _named(word, written))
         return
     with table_in(word) as table:
         if FILE not in table.columns:
@@ -73,14 +73,15 @@ def _pictures_of(manifest: Manifest, word: str) -> Iterator[Asked]:
             yield Asked({FILE: str(path), **{names[name]: record[name] for name in names}}, path)
 
 
-def _named(word: str) -> Iterator[str]:
-    """A file as it is, whether it is there or not; of a folder what is in it, hidden files apart."""
+def _named(word: str, written: Collection[Path]) -> Iterator[str]:
+    """A file as it is, there or not; of a folder what is in it and is neither hidden nor `written`."""
     if word == STDIN:
         yield from (line for text in standard_input() if (line := text.rstrip("\r\n")))
     elif Path(word).is_dir():
         for path in sorted(Path(word).rglob("*")):
             hidden = any(part.startswith(".") for part in path.relative_to(word).parts)
-            if not hidden and path.is_file():
+            own = any(path.name == one.name and path.samefile(one) for one in written if one.exists())
+            if not hidden and not own and path.is_file():
                 yield str(path)
     else:
         yield word

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from abacus_cli.appended import Appended, OutputUnusable
-from abacus_cli.columns import ERROR, is_of_command
+from abacus_cli.columns import ERROR, flattened, is_of_command
 from abacus_cli.table_files import is_one_of
 from service import installing
+from service.artifacts.cells import as_text, from_text
 
 ENDS_IN_CELL = "unexpected end of data"  # as csv says it
 STRANGE = "is none of this command: name another --out"
@@ -48,6 +49,11 @@ def output_to(path: Path | None, key: str, inputs: Sequence[str] = ()) -> Output
     if path.suffix == ".parquet":
         return Parquet(path, key)
     return Csv(path, key) if path.suffix == ".csv" else JsonLines(path, key)
+
+
+def files_of(path: Path | None) -> list[Path]:
+    """What an output to there writes."""
+    return [path, _beside(path)] if path else []
 
 
 class Printed:
@@ -135,7 +141,7 @@ class Csv:
         """Each, and whether it has an end. Raises OutputUnusable."""
         try:
             for row in csv.reader(self._file.lines(), strict=True):
-                yield row, self._file.ended
+                yield [from_text(cell) for cell in row], self._file.ended
         except csv.Error as error:
             if not (self._columns and str(error) == ENDS_IN_CELL):
                 raise OutputUnusable(f"{self._file.path} cannot be read: {error}") from error
@@ -153,7 +159,7 @@ class Csv:
                 f"{self._file.path} lacks {', '.join(strange[:5])}, which an answer has: name another --out"
             )
         line = io.StringIO(newline="")
-        csv.DictWriter(line, self._columns, lineterminator="\n").writerow(row)
+        csv.writer(line, lineterminator="\n").writerow(as_text(row.get(name)) for name in self._columns)
         self._file.append(line.getvalue())
 
 
@@ -164,7 +170,7 @@ class Parquet:
         if not find_spec("pyarrow"):
             raise OutputUnusable(f"{path.name} needs pyarrow: {installing('parquet')}")
         self._path = path
-        self._beside = path.with_name(path.name + ".jsonl")
+        self._beside = _beside(path)
         self._read(key)  # before there is a file beside it
         self._lines = JsonLines(self._beside, key)
         self._before = self._read(key)  # of whoever had that until now
@@ -210,14 +216,8 @@ class Parquet:
         return rows
 
 
-def flattened(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """`{"p": [0.1, 0.9]}` → `p_0`, `p_1`."""
-    if isinstance(value, Mapping | list):
-        inner = value.items() if isinstance(value, Mapping) else enumerate(value)
-        for part, one in inner:
-            yield from flattened(one, f"{name}_{part}" if name else str(part))
-    else:
-        yield name, value
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + ".jsonl")
 
 
 def _alike(values: list[Any]) -> list[Any]:

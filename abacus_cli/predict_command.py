@@ -9,7 +9,7 @@ import typer
 from abacus_cli.appended import OutputUnusable
 from abacus_cli.bulk import Bulk, Stopped, reason
 from abacus_cli.inputs import Inputs, inputs_of
-from abacus_cli.outputs import output_to
+from abacus_cli.outputs import files_of, output_to
 from abacus_cli.table_files import STDIN, InputUnusable
 from abacus_client import AbacusError, Client, InputError, Manifest
 from service.artifacts.manifest import printable
@@ -61,7 +61,7 @@ def predict(
     try:
         with Client(url, api_key=api_key, timeout=timeout, concurrency=concurrency) as client:
             words = paths or [STDIN]
-            inputs = inputs_of(_manifest(client, model), words)
+            inputs = inputs_of(_manifest(client, model), words, files_of(out))
             output = output_to(out, inputs.key, words)
             bulk = Bulk(client, model, output, version=version, batch=batch, each=each)
             _run(bulk, inputs, out)

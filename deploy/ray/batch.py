@@ -16,7 +16,7 @@ import typer
 from abacus_cli.appended import OutputUnusable
 from abacus_cli.columns import ERROR
 from abacus_cli.inputs import inputs_of
-from abacus_cli.outputs import output_to
+from abacus_cli.outputs import files_of, output_to
 from abacus_cli.table_files import STDIN, InputUnusable
 from abacus_client import Manifest
 from deploy.ray.readers import ANSWER, GIVEN, SHOWN, Reader
@@ -67,7 +67,7 @@ def read(
         manifest = _manifest(settings, model, version)
         if STDIN in paths:
             raise InputUnusable("standard input is not read")
-        inputs = inputs_of(manifest, paths)
+        inputs = inputs_of(manifest, paths, files_of(out))
         output = output_to(out, inputs.key, paths)
         failed_before = 0
         items = list[dict[str, str]]()

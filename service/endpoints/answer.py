@@ -3,7 +3,6 @@
 import asyncio
 import csv
 import io
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from service.artifacts.cells import as_text
 from service.endpoints.endpoint import Decoded
 from service.serving.admission import Admission
 from service.serving.call import Admitted, Call, ServedBy
@@ -34,9 +34,6 @@ _USUAL = frozenset({b"*/*", b"application/json", b"application/json, text/plain,
 _MOST_ACCEPTED = 32  # of the types that a client lists
 
 PIECE_BYTES = 64 * 1024  # of a large one
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # begin one
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 # Answers of up to so many rows are written at once; of others so many in a step.
 INLINE_ROWS, STEP_ROWS = 256, 128
@@ -180,12 +177,7 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
 def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
-    return f"'{value}" if isinstance(value, str) and _is_formula(value) else value
-
-
-def _is_formula(text: str) -> bool:
-    """To a spreadsheet, as OWASP has it (CSV injection); -1 and +1.5 are numbers."""
-    return text[:1] in _FORMULA and not _NUMBER.fullmatch(text)
+    return as_text(value)
 
 
 def recorded(call: Admitted, decode_s: float, answer: Answer) -> bytes:

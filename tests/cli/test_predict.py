@@ -63,6 +63,38 @@ def test_a_folder_of_pictures_becomes_a_table_and_is_gone_on_with(
     assert done.stderr == "0 answered in answers.csv, 0 failed, 21 skipped (1 had failed)\n"
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_an_output_in_the_folder_that_is_asked_about_is_no_picture(
+    ask: Any, scans: Path, ending: str
+) -> None:
+    if ending == "parquet" and parquet is None:
+        pytest.skip("pyarrow is not installed")
+    for summary in ("20 answered in {}, 1 failed, 0", "0 answered in {}, 0 failed, 21"):
+        out = f"scans/more/../answers.{ending}"
+        done = ask("digit", "scans", "--out", out)
+        assert done.stderr.splitlines()[-1].startswith(f"{summary.format(out)} skipped")
+    (scans / "more" / f"answers.{ending}").write_text("of the same name, elsewhere")
+    last = ask("digit", "scans", "--out", f"scans/answers.{ending}").stderr.splitlines()[-1]
+    assert last == f"0 answered in scans/answers.{ending}, 1 failed, 21 skipped (1 had failed)"
+
+
+def test_what_a_spreadsheet_would_compute_is_text_and_known_again(
+    ask: Any, tmp_path: Path, digits: Digits
+) -> None:
+    """Names of files and columns, and cells that stand beside an answer."""
+    names = ["=1+1.png", "+a.png", "@b.png", "'=c.png", "-2", "'7.png"]
+    for name in names:
+        (tmp_path / name).write_bytes(png(digits.images_u8[0]))
+    table = "file,=note,number\n" + "".join(f'{name},"=HYPERLINK(""x"")","-1,5"\n' for name in names)
+    (tmp_path / "list.csv").write_text(table)
+    for count in ("6 answered", "0 answered"):
+        done = ask("digit", "list.csv", "--out", "answers.csv")
+        assert done.stderr.startswith(f"{count} in answers.csv, 0 failed, {6 - int(count[0])} skipped")
+    rows = rows_in(tmp_path / "answers.csv")
+    assert [row["file"] for row in rows] == ["'=1+1.png", "'+a.png", "'@b.png", "''=c.png", "-2", "'7.png"]
+    assert {(row["'=note"], row["number"]) for row in rows} == {('\'=HYPERLINK("x")', "-1,5")}
+
+
 def test_a_table_has_all_columns_whatever_comes_first(ask: Any, tmp_path: Path, digits: Digits) -> None:
     """What is null in the first answer is not in a later one."""
     (tmp_path / "a.png").write_bytes(png(digits.images_u8[0]))
