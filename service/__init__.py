@@ -1,12 +1,8 @@
 """The web service: loads published artifacts and answers predictions over HTTP.
 
-Read it in this order: `app` wires everything; `http/routes` declares the HTTP surface; `endpoints/dispatch`
-is the hot path. A request passes `serving/body`, `uploads/multipart`, `pictures` (bytes → tensor),
-`serving/batching` (queue → batch), `engine` (batch → answer). `artifacts/manifest` is the format that
-training writes and this package reads, `artifacts/store` where it lies; `rollout/following` keeps each
-model at its live version. `fast_path/` is a short cut through all this for small requests, which
-only makes it quicker: skip it at first. Folders import downwards: `tests/test_architecture.py` has their
-order.
+`docs/architecture.md` leads one request through it, and lists its folders, which import downwards. `app`
+wires everything; `http/routes` declares the HTTP surface; `endpoints/dispatch` is where a model is asked.
+`fast_path/` is a short cut through all this, which only makes it quicker: skip it at first.
 """
 
 __version__ = "0.1.0"
