@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -12,11 +12,10 @@ from abacus_cli.inputs import Inputs, inputs_of
 from abacus_cli.outputs import files_of, output_to
 from abacus_cli.table_files import STDIN, InputUnusable
 from abacus_client import AbacusError, Client, InputError, Manifest
-from service.artifacts.manifest import printable
 from service.starting import interrupted_at_once, interrupted_by_exception
+from service.terminal import fail, remark
 
 ALL_ANSWERED, SOME_FAILED, WRONG, NOT_SERVED, INTERRUPTED = 0, 1, 2, 3, 130
-MOST_SHOWN = 1000
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -66,7 +65,7 @@ def predict(
             bulk = Bulk(client, model, output, version=version, batch=batch, each=each)
             _run(bulk, inputs, out)
     except (InputUnusable, OutputUnusable, InputError) as error:
-        _fail(str(error), WRONG)
+        fail(str(error), WRONG)
     except BrokenPipeError:
         raise typer.Exit(SOME_FAILED) from None
 
@@ -77,9 +76,9 @@ def _manifest(client: Client, name: str) -> Manifest:
     except InputError:
         raise
     except AbacusError as error:
-        _fail(reason(error), NOT_SERVED)
+        fail(reason(error), NOT_SERVED)
     if model.manifest is None:
-        _fail(f"{name} is not ready: {model.refused or 'no version is loaded'}", NOT_SERVED)
+        fail(f"{name} is not ready: {model.refused or 'no version is loaded'}", NOT_SERVED)
     return model.manifest
 
 
@@ -101,14 +100,5 @@ def _run(bulk: Bulk, inputs: Inputs, out: Path | None) -> None:
     where = f" in {out}" if out else ""
     before = f" ({bulk.failed_before:,} had failed)" if bulk.failed_before else ""
     counts = f"{bulk.answered:,} answered{where}, {bulk.failed:,} failed, {bulk.skipped:,} skipped"
-    _say(f"{counts}{before}{why}{again}")
-    raise typer.Exit(code)
-
-
-def _say(line: str) -> None:
-    typer.echo(printable(line, MOST_SHOWN), err=True)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    _say(f"Error: {message}")
+    remark(f"{counts}{before}{why}{again}")
     raise typer.Exit(code)

@@ -28,6 +28,7 @@ from service.errors import DeviceUnavailable
 from service.http.keys import KeyFile, KeysUnreadable, add_key
 from service.option_types import missing_extra
 from service.settings import Settings, SettingsUnusable, read_settings, variable
+from service.terminal import fail, say
 from service.workers.launching import CannotLaunch
 from service.workers.metrics_folder import FolderUnusable
 from service.workers.processes import run
@@ -136,8 +137,7 @@ def serve(
     except _UNUSABLE as error:
         raise typer.BadParameter(str(error)) from error
     except AddressUnusable as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(1) from error
+        fail(str(error))
 
 
 @cli.command()
@@ -157,10 +157,9 @@ def _explain(settings: Settings) -> None:
 
     try:
         for line in explained_engines(settings):
-            typer.echo(line)
+            say(line)
     except ArtifactError as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(1) from error
+        fail(str(error))
 
 
 def _is_readable(folder: Path) -> bool:

@@ -4,26 +4,25 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import typer
 
 from service import installing
 from service.artifacts.files import reason_of
-from service.artifacts.manifest import ArtifactError, printable
+from service.artifacts.manifest import ArtifactError
 from service.artifacts.pointers import CANARY, CURRENT_FILE, STABLE
 from service.artifacts.remote.store import store_of
 from service.artifacts.shipped import located
 from service.artifacts.signatures import KeyUnusable, SigningKey, sign_published, trusted_by
 from service.artifacts.store import ArtifactStore
-from service.listed import line, listed, print_table
+from service.listed import every_version, line, live_version, print_table
 from service.option_types import missing_extra
 from service.settings import Settings, SettingsUnusable, read_settings
+from service.terminal import fail, remark, say
 from service.trial import try_version
 
 T = TypeVar("T")
-
-MAX_LINE = 1000
 
 Label = Literal["stable", "canary"]
 
@@ -43,12 +42,12 @@ Name = Annotated[str, typer.Argument(help="Model, such as digit.")]
 def list_(artifacts: Artifacts = None) -> None:
     """Every published version; the live one has a star, and labels stand behind."""
     store, _ = _opened(artifacts)
-    found = _read(lambda: list(listed(store)))
+    found = _read(lambda: list(every_version(store)))
     if sys.stdout.isatty():
         print_table(found)
     else:
         for one in found:
-            _say(line(one))
+            say(line(one))
 
 
 @cli.command()
@@ -61,7 +60,7 @@ def verify(
     store, settings = _opened(artifacts)
     number = version if version is not None else _read(lambda: store.current(name))
     _read(lambda: _try(store, settings, name, number))
-    _say(f"{name}/{number} is fit to serve")
+    say(f"{name}/{number} is fit to serve")
 
 
 @cli.command()
@@ -70,7 +69,7 @@ def activate(name: Name, version: Annotated[int, typer.Argument()], artifacts: A
     store, settings = _opened(artifacts)
     _read(lambda: _try(store, settings, name, version))
     _activate(store, name, version)
-    _say(f"{name}/{version} is live")
+    say(f"{name}/{version} is live")
 
 
 @cli.command()
@@ -82,12 +81,12 @@ def rollback(name: Name, artifacts: Artifacts = None) -> None:
         try:
             _try(store, settings, name, version)
         except ArtifactError as error:
-            _say(f"skipped: {error}", err=True)
+            remark(f"skipped: {error}")
             continue
         _activate(store, name, version)
-        _say(f"{name}/{version} is live instead of {name}/{live}")
+        say(f"{name}/{version} is live instead of {name}/{live}")
         return
-    _fail(f"there is no version of {name} before {live} that is fit to serve")
+    fail(f"there is no version of {name} before {live} that is fit to serve")
 
 
 @cli.command()
@@ -102,7 +101,7 @@ def label(
     _read(lambda: _try(store, settings, name, version))
     with _publishing(store, name, label):
         store.label(name, version, label)
-    _say(f"{name}/{version} is {label}")
+    say(f"{name}/{version} is {label}")
 
 
 @cli.command()
@@ -116,7 +115,7 @@ def unlabel(
     _read(lambda: store.pointed(name, label))
     with _publishing(store, name, label):
         store.unlabel(name, label)
-    _say(f"no version of {name} is {label} any more")
+    say(f"no version of {name} is {label} any more")
 
 
 @cli.command()
@@ -129,13 +128,13 @@ def promote(name: Name, artifacts: Artifacts = None) -> None:
     canary = _read(lambda: store.pointed(name, CANARY))
     _read(lambda: _try(store, settings, name, canary))
     with _publishing(store, name, CURRENT_FILE):
-        live = _current(store, name)
+        live = live_version(store, name)
         if live is not None and live != canary:
             store.label(name, live, STABLE)
         store.activate(name, canary)
         store.unlabel(name, CANARY)
     instead = f" instead of {name}/{live}, which is stable" if live not in (None, canary) else ""
-    _say(f"{name}/{canary} is live{instead}; there is no canary any more")
+    say(f"{name}/{canary} is live{instead}; there is no canary any more")
 
 
 @cli.command()
@@ -164,11 +163,11 @@ def sign(
             new = sign_published(store, name, number, signing, replace)
         except ArtifactError as error:
             unfit = True
-            _say(f"Error: not signed: {error}", err=True)
+            remark(f"Error: not signed: {error}")
         except OSError as error:
-            _fail(f"{name}/{number} cannot be signed: {reason_of(error)}")
+            fail(f"{name}/{number} cannot be signed: {reason_of(error)}")
         else:
-            _say(f"{name}/{number} is signed{'' if new else ' already'}")
+            say(f"{name}/{number} is signed{'' if new else ' already'}")
     if unfit:
         raise typer.Exit(1)
 
@@ -202,9 +201,9 @@ def _read(function: Callable[[], T]) -> T:
     try:
         return function()
     except ArtifactError as error:
-        _fail(str(error))
+        fail(str(error))
     except OSError as error:
-        _fail(f"the store cannot be read: {reason_of(error)}")
+        fail(f"the store cannot be read: {reason_of(error)}")
 
 
 def _activate(store: ArtifactStore, name: str, version: int) -> None:
@@ -219,23 +218,6 @@ def _publishing(store: ArtifactStore, name: str, pointer: str) -> Iterator[Path]
         with store.publishing(name) as folder:
             yield folder
     except ArtifactError as error:
-        _fail(str(error))
+        fail(str(error))
     except OSError as error:
-        _fail(f"{name}/{pointer} cannot be written: {error.strerror}")
-
-
-def _current(store: ArtifactStore, name: str) -> int | None:
-    try:
-        return store.current(name)
-    except ArtifactError:
-        return None
-
-
-def _say(line: str, err: bool = False) -> None:
-    """One line, of which nothing acts on the terminal: parts of it were written by others."""
-    typer.echo(printable(line, MAX_LINE), err=err)
-
-
-def _fail(message: str) -> NoReturn:
-    _say(f"Error: {message}", err=True)
-    raise typer.Exit(1)
+        fail(f"{name}/{pointer} cannot be written: {error.strerror}")

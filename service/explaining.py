@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from service.artifacts.listing import listed
-from service.artifacts.manifest import ArtifactError, printable
+from service.artifacts.manifest import ArtifactError
 from service.artifacts.remote.store import store_of
 from service.artifacts.signatures import trusted_by
 from service.endpoints.kinds import endpoint_of
@@ -14,8 +14,6 @@ from service.engine.devices import resolve_device
 from service.engine.explained import lines
 from service.serving.loading import Loader
 from service.settings import Settings
-
-MAX_LINE = 1000
 
 
 def explained_engines(settings: Settings) -> Iterator[str]:
@@ -34,8 +32,7 @@ def explained_engines(settings: Settings) -> Iterator[str]:
             version = store.current(name)
             predictor, _ = loader.load_version(name, version)
         except ArtifactError as error:
-            yield printable(f"{name}: not served: {error}", MAX_LINE)
+            yield f"{name}: not served: {error}"
             continue
         assert predictor.explained
-        for line in lines(f"{name}/{version}", predictor.explained):
-            yield printable(line, MAX_LINE)
+        yield from lines(f"{name}/{version}", predictor.explained)

@@ -20,13 +20,21 @@ class Listed(NamedTuple):
     manifest: Manifest | ArtifactError
 
 
-def listed(store: ArtifactStore) -> Iterator[Listed]:
+def every_version(store: ArtifactStore) -> Iterator[Listed]:
     """Raises ArtifactError."""
     for name in store.names():
-        live, labels = _current(store, name), store.labels(name)
+        live, labels = live_version(store, name), store.labels(name)
         for version in store.versions(name):
             named = [label for label in labels if labels[label] == version]
             yield Listed(name, version, version == live, named, _manifest(store, name, version))
+
+
+def live_version(store: ArtifactStore, name: str) -> int | None:
+    """None: there is none that can be told."""
+    try:
+        return store.current(name)
+    except ArtifactError:
+        return None
 
 
 def line(one: Listed) -> str:
@@ -81,10 +89,3 @@ def _manifest(store: ArtifactStore, name: str, version: int) -> Manifest | Artif
         return store.manifest(name, version)
     except ArtifactError as error:
         return error
-
-
-def _current(store: ArtifactStore, name: str) -> int | None:
-    try:
-        return store.current(name)
-    except ArtifactError:
-        return None

@@ -41,6 +41,7 @@ ROOMS = (
     "app",
     "server",
     "workers",
+    "terminal",
     "trial",
     "explaining",
     "listed",
@@ -53,7 +54,7 @@ WEB_FILES = {  # what ASGI calls
     *(f"endpoints/{name}" for name in ("dispatch", "answer", "endpoint", "table", "picture", "digit")),
     *(f"protocol/{name}" for name in ("infer", "routes")),
 }
-SHARED_WITH_TRAINING = {"starting", "errors", "option_types", "artifacts", "engine", "pictures"}
+SHARED_WITH_TRAINING = {"starting", "errors", "option_types", "artifacts", "engine", "pictures", "terminal"}
 MOST_FILES = 15
 
 SECTIONS = ("The way of a request", "The way of a version", "Rooms")  # of docs/architecture.md

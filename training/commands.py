@@ -13,9 +13,10 @@ from rich.console import Console
 
 from service.artifacts.signatures import SigningKey, make_keys
 from service.artifacts.version_folder import read_manifest
+from service.terminal import fail
 from training.adoption import adopt_command
 from training.digits.digit_recipe import CNN, RECIPES
-from training.failures import errors_explained, fail
+from training.failures import errors_explained
 from training.fitting.ranks import joined, launched
 from training.options import (
     DEFAULT_OUT,

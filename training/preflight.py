@@ -15,7 +15,7 @@ from service.artifacts.remote.store import opened
 from service.artifacts.store import ArtifactStore
 from service.engine.devices import resolve_device
 from service.option_types import CACHE, CACHE_BYTES, missing_extra, place_of
-from training.failures import fail
+from service.terminal import fail
 from training.fitting.checkpoint import Checkpoint
 from training.fitting.ranks import ALONE, Ranks
 from training.options import CHECKPOINTS

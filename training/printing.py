@@ -1,4 +1,4 @@
-"""What a command prints: remarks while it works, and at its end what it has published."""
+"""What a command prints at its end: what it has published."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,11 +6,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from service.artifacts.manifest import Manifest, printable
-
-
-def remark(line: str) -> None:
-    typer.echo(printable(line), err=True)
+from service.artifacts.manifest import Manifest
 
 
 def print_result(

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from service.artifacts.interface import MAX_SIDE
 from service.artifacts.signatures import SigningKey
+from service.terminal import fail, remark
 from training.adoption.adopt import Adopted, adopt
 from training.adoption.adopt_options import (
     labels_in,
@@ -22,10 +23,10 @@ from training.adoption.adopt_options import (
 )
 from training.adoption.mlflow_registry import SCHEME, blank, download, torchscript_of
 from training.adoption.torchscript_file import archive_of, module_named, read_file, with_weights
-from training.failures import errors_explained, fail
+from training.failures import errors_explained
 from training.options import DEFAULT_OUT, Activate, Out, Sign
 from training.preflight import check_name, store_in
-from training.printing import print_result, remark
+from training.printing import print_result
 from training.publishing.activation import Activation
 
 cli = typer.Typer()

@@ -12,11 +12,11 @@ from torch import nn
 
 from service.artifacts.interface import Column, PictureInput, TableInput
 from service.artifacts.manifest import first_fault
+from service.terminal import fail
 from training.adoption.examples import Examples, drawn_pictures, drawn_rows, pictures_in, rows_in
 from training.adoption.trying import Archive
 from training.adoption.wrapping import IMAGENET_MEAN, IMAGENET_STD, PictureArchive, TableArchive
 from training.data import DataUnavailable
-from training.failures import fail
 
 Say = Callable[[str], object]
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from service.artifacts.manifest import printable
 from service.artifacts.signatures import SigningKey
+from service.terminal import remark, say
 from training.data import Rows
 from training.failures import errors_explained
 from training.fitting.ranks import joined, launched
@@ -24,7 +24,7 @@ from training.options import (
     Sign,
 )
 from training.preflight import check_name, checkpoint_in, device_of, store_at, store_in
-from training.printing import print_result, remark
+from training.printing import print_result
 from training.publishing.activation import Activation
 
 cli = typer.Typer()
@@ -106,7 +106,7 @@ def picture(
 
 def _tell_of(classes: int, uses: Sequence[tuple[str, Rows]], skipped: Sequence[str]) -> None:
     counts = " and ".join(f"{len(rows.inputs):,} to {use}" for use, rows in uses)
-    typer.echo(printable(f"{classes:,} classes of pictures; {counts} with"))
+    say(f"{classes:,} classes of pictures; {counts} with")
     for line in skipped[:MOST_TOLD]:
         remark(f"left out: {line}")
     if more := skipped[MOST_TOLD:]:

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from service.artifacts.signatures import SigningKey
+from service.terminal import remark
 from training.failures import errors_explained
 from training.options import DEFAULT_OUT, Activate, Out, Seed, Sign
 from training.preflight import check_name, store_in
-from training.printing import print_result, remark
+from training.printing import print_result
 from training.publishing.activation import Activation
 from training.tabular.table_file import read_table
 from training.tabular.table_recipe import train_table

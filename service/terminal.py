@@ -1,0 +1,24 @@
+"""What commands say, a line at a time: nothing of it acts on the terminal, for others wrote parts of it."""
+
+from typing import NoReturn
+
+import typer
+
+from service.artifacts.manifest import printable
+
+MAX_LINE = 2000
+
+
+def say(line: str) -> None:
+    typer.echo(printable(line, MAX_LINE))
+
+
+def remark(line: str) -> None:
+    """On standard error: beside what the command was asked for."""
+    typer.echo(printable(line, MAX_LINE), err=True)
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """End with a line that says why: 2 for what the caller gave, 1 for what came of it."""
+    remark(f"Error: {message}")
+    raise typer.Exit(code)
