@@ -29,6 +29,12 @@ export class Fault extends Error {
     this.status = status;
     this.problem = problem;
     this.retryAfter = retryAfter;
+    this.sent = null;
+  }
+
+  /** Whether the same may have an answer at another time. */
+  get passing() {
+    return this.status < 400 || this.status >= 500 || [408, 429].includes(this.status);
   }
 }
 
@@ -40,20 +46,26 @@ export function address(path) {
 /** What `GET /models` says of each. Raises Fault. */
 export async function models() {
   const response = await fetched("models", { cache: "no-store" });
-  return (await response.json()).models;
+  return (await documentOf(response)).models;
 }
 
-/** One prediction. `type`: of the body, null where nobody knows. Raises Fault. */
-export async function predict(name, { body, type, query = "" }) {
+/**
+ * One prediction. `sent`: {name, query, type, body}, and of a picture the name of its `file`; it comes back with the
+ * answer, and with the Fault that is raised.
+ */
+export async function predict(sent, signal) {
   const started = performance.now();
-  const response = await fetched(`predict/${name}${query}`, {
-    method: "POST",
-    body,
-    headers: { "Content-Type": type || "application/octet-stream" },
-  });
-  const answer = await response.json();
-  const total = performance.now() - started;
-  return { answer, total, stages: stages(response.headers.get("Server-Timing")) };
+  const { name, query = "", type, body } = sent;
+  try {
+    const headers = { "Content-Type": type };
+    const response = await fetched(`predict/${name}${query}`, { method: "POST", body, headers, signal });
+    const answer = await documentOf(response);
+    const total = performance.now() - started;
+    return { answer, total, stages: stages(response.headers.get("Server-Timing")), sent };
+  } catch (fault) {
+    fault.sent = sent;
+    throw fault;
+  }
 }
 
 async function fetched(path, { headers = {}, ...options }) {
@@ -62,13 +74,40 @@ async function fetched(path, { headers = {}, ...options }) {
   try {
     response = await fetch(address(path), { ...options, headers: { ...headers, ...credentials } });
   } catch (error) {
-    if (error instanceof TypeError) {
-      throw new Fault(0, "The service does not answer. It may have stopped, or the network is away.");
-    }
-    throw error;
+    throw await faultWithoutAnswer(error, options.body);
   }
   if (!response.ok) throw await faultOf(response);
   return response;
+}
+
+/** Of an answer. Raises Fault. */
+async function documentOf(response) {
+  try {
+    return await response.json();
+  } catch (error) {
+    if (error instanceof SyntaxError) {
+      throw new Fault(response.status, "What answers here is not this service, but perhaps a page to sign in.");
+    }
+    throw await faultWithoutAnswer(error);
+  }
+}
+
+/** A browser fails alike where it cannot read the file that it should send. */
+async function faultWithoutAnswer(error, body) {
+  if (!(error instanceof TypeError)) return error;
+  if (body instanceof File && !(await isReadable(body))) {
+    return new Fault(0, `${body.name || "The file"} cannot be read: it is a folder, or was moved or changed meanwhile.`);
+  }
+  return new Fault(0, "The service does not answer. It may have stopped, or the network is away.");
+}
+
+async function isReadable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function faultOf(response) {
@@ -78,7 +117,7 @@ async function faultOf(response) {
     const words = `${response.status} ${response.statusText}`.trim();
     return new Fault(response.status, `The service, or what is before it, answered ${words}.`, { retryAfter });
   }
-  const problem = await response.json();
+  const problem = await documentOf(response);
   return new Fault(response.status, worded(problem), { problem, retryAfter });
 }
 

@@ -166,7 +166,7 @@ function crossing(value, x, y, width) {
 }
 
 function mark(at, xs, lines, x, y) {
-  if (at === null || at < xs[0] || at > xs.at(-1)) return [];
+  if (at === null || !(at >= xs[0] && at <= xs.at(-1))) return [];
   const dots = lines.map(({ ys }) => drawn("circle", { class: "dot", cx: x(at), cy: y(between(xs, ys, at)), r: 4 }));
   const rule = { class: "mark", x1: x(at), x2: x(at), y1: MARGIN.top, y2: HEIGHT - MARGIN.bottom };
   return [drawn("line", rule), ...dots];

@@ -5,13 +5,14 @@ import { Asker } from "./asker.js";
 import { Bars } from "./bars.js";
 import { pictureOf, rowsOf } from "./check.js";
 import { button, element, percent } from "./dom.js";
-import { Files, Preview } from "./files.js";
+import { Files, Preview, typeOf } from "./files.js";
 import { Digits, written } from "./number.js";
 import { Pad } from "./pad.js";
 import { Report } from "./report.js";
 import { Seen } from "./seen.js";
 
 const SEVERAL = "several_digits";
+const READING = "Reading…";
 
 /** By the reason that the service gives. */
 const WHY = {
@@ -27,14 +28,18 @@ export class DigitPanel {
 
   constructor(model) {
     this.model = model;
-    this.asker = new Asker({ answered: (one) => this.#show(one), failed: (fault) => this.#fail(fault) });
+    this.asker = new Asker({
+      answered: (one) => this.#show(one),
+      failed: (fault, missing) => this.#fail(fault, missing),
+      waiting: (on) => this.said.setAttribute("aria-busy", on),
+    });
     this.pad = new Pad({ changed: (drawing) => this.#drawn(drawing) });
     this.preview = new Preview();
     this.bars = new Bars("Probability of each digit", [..."0123456789"]);
     this.digits = new Digits();
     this.seen = new Seen();
     this.headline = element("p", { class: "headline", "aria-live": "polite", "aria-atomic": "true" });
-    this.report = new Report(model);
+    this.report = new Report(model, () => this.#ask());
     this.node = this.#laidOut();
     this.#reset();
   }
@@ -43,11 +48,6 @@ export class DigitPanel {
     this.asker.stop();
     this.files.stop();
     this.preview.clear();
-  }
-
-  /** Once more, as with another key. */
-  again() {
-    this.#ask();
   }
 
   #laidOut() {
@@ -65,6 +65,7 @@ export class DigitPanel {
       sheet,
       element("div", { class: "buttons" }, this.undo, this.clear, ...this.files.buttons),
       ...this.files.inputs,
+      this.files.note,
       element(
         "p",
         { class: "muted", id: "pad-keys" },
@@ -72,7 +73,7 @@ export class DigitPanel {
           "down and lifts it, Ctrl+Z undoes, Delete clears.",
       ),
     );
-    const said = element(
+    this.said = element(
       "section",
       { class: "said", "aria-label": "Answer" },
       this.headline,
@@ -81,10 +82,11 @@ export class DigitPanel {
       this.bars.node,
       this.seen.node,
     );
-    return element("div", { class: "panel" }, given, said, this.report.node);
+    return element("div", { class: "panel" }, given, this.said, this.report.node);
   }
 
   #drawn(drawing) {
+    if (this.#file) this.#reset();
     this.#drawing = drawing;
     this.#file = null;
     this.preview.clear();
@@ -96,10 +98,10 @@ export class DigitPanel {
 
   #take(file, description) {
     if (!this.pad.empty) this.pad.clear();
+    this.#reset(READING);
     this.#file = file;
     this.#drawing = false;
     this.preview.show(file, description);
-    this.#one();
     this.#ask();
     this.#enable();
   }
@@ -117,6 +119,7 @@ export class DigitPanel {
   }
 
   #clear() {
+    this.files.note.textContent = "";
     this.pad.clear();
   }
 
@@ -127,29 +130,28 @@ export class DigitPanel {
 
   #ask() {
     if (this.pad.empty && !this.#file) return;
-    this.asker.want(async () => {
+    this.asker.want(async (signal) => {
       const settled = !this.#drawing;
       const body = this.#file ?? (await this.pad.picture());
-      const sent = { name: this.model.name, type: body.type, body, file: this.#file?.name || "digit.png" };
-      return { ...(await predict(sent.name, sent)), settled, sent };
+      const sent = { name: this.model.name, type: typeOf(body), body, file: this.#file?.name || "digit.png" };
+      return { ...(await predict(sent, signal)), settled };
     });
   }
 
   /** Only of what is finished: it takes as much of the model as 145 pictures. */
   #askWhy(sent) {
-    this.asker.wantAlso(() => predict(sent.name, { ...sent, query: "?explain=true" }));
+    this.asker.wantAlso((signal) => predict({ ...sent, query: "?explain=true" }, signal), "What the model saw");
   }
 
   /** A number is answered with its digits, a row of the queue for each way to cut it. */
   #askEach(sent) {
-    const asked = { ...sent, query: "?each=true" };
-    this.asker.wantAlso(async () => ({ ...(await predict(asked.name, asked)), sent: asked }));
+    this.asker.wantAlso((signal) => predict({ ...sent, query: "?each=true" }, signal), "The number, digit by digit,");
   }
 
   #show({ answer, settled, ...exchange }) {
-    if (this.pad.empty && !this.#file) return; // cleared meanwhile
     const { digit, confidence, probabilities, out_of_distribution: odd, reason, explanation } = answer;
     if (explanation) {
+      this.report.say("");
       this.seen.show(explanation);
       return;
     }
@@ -176,7 +178,7 @@ export class DigitPanel {
   }
 
   #showEach({ answer, ...exchange }) {
-    if (this.#drawing || (this.#file && this.#file !== exchange.sent.body)) return; // of what was there before
+    if (this.#drawing) return; // of what was there before
     const { predictions } = answer;
     const count = predictions.length === 1 ? "1 digit" : `${predictions.length} digits`;
     const least = percent(Math.min(...predictions.map(({ confidence }) => confidence)));
@@ -199,16 +201,19 @@ export class DigitPanel {
     this.bars.node.hidden = this.seen.node.hidden = false;
   }
 
-  #fail(fault) {
-    if (this.pad.empty && !this.#file) return;
+  #fail(fault, missing) {
     if (this.#drawing && fault.status === 422) return; // a first dot is no digit yet
+    if (missing) {
+      this.report.say(`${missing} did not come: ${fault.message}`, fault.passing);
+      return;
+    }
     this.#blank("No answer");
     this.report.fail(fault);
   }
 
-  #reset() {
+  #reset(words = "Nothing to read yet") {
     this.asker.forget();
-    this.#blank("Nothing to read yet");
+    this.#blank(words);
     this.report.clear();
     this.#enable();
   }

@@ -50,9 +50,10 @@ class Amount {
     this.node = labelled(column, at, entry, hintOf(column, this.range));
   }
 
-  /** null: missing. */
+  /** null: missing; NaN: something that is no number. */
   get value() {
-    return this.input.value.trim() === "" ? null : this.input.valueAsNumber;
+    const { value, valueAsNumber, validity } = this.input;
+    return value === "" && !validity.badInput ? null : valueAsNumber;
   }
 
   set value(value) {
@@ -62,7 +63,7 @@ class Amount {
   }
 
   #typed(changed) {
-    if (this.value !== null) this.slider.value = this.value;
+    if (Number.isFinite(this.value)) this.slider.value = this.value;
     changed();
   }
 

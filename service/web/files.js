@@ -2,6 +2,11 @@
 
 import { button, element } from "./dom.js";
 
+/** As it is stated to the service, which looks at the first bytes: a picture may be called otherwise. */
+export function typeOf({ type }) {
+  return type.startsWith("image/") ? type : "application/octet-stream";
+}
+
 /** Buttons for files, and an area that takes what is dropped or pasted. `onfile`: is called with each File. */
 export class Files {
   #everywhere = new AbortController();
@@ -17,6 +22,7 @@ export class Files {
       button("Example", example),
     ];
     this.inputs = [picked, photographed];
+    this.note = element("p", { class: "muted", role: "status" });
     this.#listen();
   }
 
@@ -56,7 +62,9 @@ export class Files {
   #drop(event) {
     event.preventDefault();
     this.area.classList.remove("dropping");
-    this.#take(event.dataTransfer.files);
+    const { files } = event.dataTransfer;
+    this.#take(files);
+    if (!files.length) this.note.textContent = "That is no file: save the picture, and drop it from a folder.";
   }
 
   #paste(event) {
@@ -66,7 +74,9 @@ export class Files {
   }
 
   #take(files) {
-    if (files.length) this.onfile(files[0]);
+    if (!files.length) return;
+    this.note.textContent = files.length > 1 ? `One picture at a time: of these ${files.length} files the first.` : "";
+    this.onfile(files[0]);
   }
 }
 

@@ -49,16 +49,23 @@ export class Pad {
   }
 
   undo() {
+    this.#putDown();
     this.#strokes.pop();
     this.#redraw();
     this.changed(false);
   }
 
   clear() {
+    this.#putDown();
     this.#strokes = [];
-    this.#pen.down = false;
     this.#redraw();
     this.changed(false);
+  }
+
+  /** No stroke goes on that is not there any more. */
+  #putDown() {
+    this.#pen.down = false;
+    this.#pointer = null;
   }
 
   /** What is drawn, as a PNG. */

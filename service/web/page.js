@@ -61,8 +61,8 @@ class Page {
 
   /** The model that the address names; the first there is without one. */
   #choose() {
-    const named = decodeURIComponent(location.hash.slice(1));
-    const chosen = this.#models.find(({ name }) => name === named) ?? this.#models[0];
+    const named = location.hash.slice(1); // names need no escapes
+    const chosen = named ? this.#models.find(({ name }) => name === named) : this.#models[0];
     this.nav.replaceChildren(...this.#models.map(({ name }) => linkTo(name, name === chosen?.name)));
     document.title = chosen ? `${chosen.name} · Abacus` : "Abacus";
     this.#panel?.stop();
@@ -71,7 +71,8 @@ class Page {
   }
 
   #panelOf(model) {
-    if (!model) return element("p", { class: "notice" }, "This service has no model yet.");
+    if (!this.#models.length) return element("p", { class: "notice" }, "This service has no model yet.");
+    if (!model) return element("p", { class: "notice" }, "This service has no such model: choose one above.");
     const Panel = PANELS[model.manifest?.kind];
     if (!Panel) {
       const why = model.refused ?? "it is not loaded";

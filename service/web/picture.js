@@ -5,7 +5,7 @@ import { Asker } from "./asker.js";
 import { Bars } from "./bars.js";
 import { pictureOf, rowsOf } from "./check.js";
 import { button, element, percent } from "./dom.js";
-import { Files, Preview } from "./files.js";
+import { Files, Preview, typeOf } from "./files.js";
 import { Report } from "./report.js";
 
 const TOP = 5;
@@ -16,12 +16,16 @@ export class PicturePanel {
 
   constructor(model) {
     this.model = model;
-    this.asker = new Asker({ answered: (one) => this.#show(one), failed: (fault) => this.#fail(fault) });
+    this.asker = new Asker({
+      answered: (one) => this.#show(one),
+      failed: (fault) => this.#fail(fault),
+      waiting: (on) => this.said.setAttribute("aria-busy", on),
+    });
     this.preview = new Preview();
     const places = Math.min(TOP, model.manifest.output.labels.length);
     this.bars = new Bars("The likeliest labels", Array.from({ length: places }, () => "· · ·"));
     this.headline = element("p", { class: "headline words", "aria-live": "polite", "aria-atomic": "true" });
-    this.report = new Report(model);
+    this.report = new Report(model, () => this.#ask());
     this.node = this.#laidOut();
     this.#blank("Nothing to look at yet");
   }
@@ -30,10 +34,6 @@ export class PicturePanel {
     this.asker.stop();
     this.files.stop();
     this.preview.clear();
-  }
-
-  again() {
-    this.#ask();
   }
 
   #laidOut() {
@@ -51,19 +51,21 @@ export class PicturePanel {
       area,
       element("div", { class: "buttons" }, this.clear, ...this.files.buttons),
       ...this.files.inputs,
+      this.files.note,
       element("p", { class: "muted" }, `Drop, paste or choose a picture. The model sees it at ${width}×${height} pixels.`),
     );
-    const said = element(
+    this.said = element(
       "section",
       { class: "said", "aria-label": "Answer" },
       this.headline,
       this.report.words,
       this.bars.node,
     );
-    return element("div", { class: "panel" }, given, said, this.report.node);
+    return element("div", { class: "panel" }, given, this.said, this.report.node);
   }
 
   #take(file, description) {
+    this.#reset("Looking…");
     this.#file = file;
     this.preview.show(file, description);
     this.clear.disabled = false;
@@ -79,24 +81,19 @@ export class PicturePanel {
 
   #clear() {
     this.#file = null;
-    this.asker.forget();
+    this.files.note.textContent = "";
     this.preview.clear();
-    this.#blank("Nothing to look at yet");
-    this.report.clear();
+    this.#reset("Nothing to look at yet");
   }
 
   #ask() {
     if (!this.#file) return;
-    this.asker.want(async () => {
-      const { name } = this.model;
-      const body = this.#file;
-      const answered = await predict(name, { body, type: body.type });
-      return { ...answered, sent: { name, type: body.type, body, file: body.name || "picture.png" } };
-    });
+    const body = this.#file;
+    const sent = { name: this.model.name, type: typeOf(body), body, file: body.name || "picture.png" };
+    this.asker.want((signal) => predict(sent, signal));
   }
 
   #show({ answer, ...exchange }) {
-    if (!this.#file) return; // cleared meanwhile
     const { label, confidence, top, out_of_distribution: odd } = answer;
     this.headline.classList.toggle("odd", odd === true);
     this.headline.replaceChildren(
@@ -112,10 +109,15 @@ export class PicturePanel {
   }
 
   #fail(fault) {
-    if (!this.#file) return;
     this.#blank("No answer");
     this.clear.disabled = false;
     this.report.fail(fault);
+  }
+
+  #reset(words) {
+    this.asker.forget();
+    this.#blank(words);
+    this.report.clear();
   }
 
   #blank(words) {

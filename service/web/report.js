@@ -14,42 +14,55 @@ export class Report {
   #sent = null;
   #saved = null;
 
-  constructor({ name, device }) {
+  /** `again`: asks once more. */
+  constructor({ name, device }, again) {
     this.name = name;
     this.device = device;
     this.fault = element("p", { class: "fault", role: "alert" });
-    this.words = element("div", { class: "words-of" }, this.fault);
+    this.again = button("Try again", again, { hidden: true });
+    this.words = element("div", { class: "words-of" }, this.fault, this.again);
     this.node = element("section", { class: "report", "aria-label": "The last request" });
     this.node.append(this.#times(), this.#json(), this.#code());
     this.clear();
   }
 
   show({ answer, total, stages, sent }) {
-    this.fault.textContent = "";
-    this.#sent = sent;
+    this.say("");
     const { model, version } = answer;
     this.served.textContent = `${model} version ${version}, on ${this.device}`;
     this.#showTimes(total, stages);
     this.json.textContent = JSON.stringify(answer, shortened, 2);
-    this.#showCode();
-    for (const one of [this.copy, this.save]) one.disabled = false;
-    this.save.hidden = !sent.file;
+    this.#showSent(sent);
   }
 
-  /** `fault`: a Fault. */
+  /** Instead of an answer. `fault`: a Fault. */
   fail(fault) {
-    this.fault.textContent = fault.message;
+    this.say(fault.message, fault.passing);
+    this.served.textContent = "Not answered";
+    this.#showTimes(null, []);
     this.json.textContent = fault.problem ? JSON.stringify(fault.problem, null, 2) : "";
+    this.#showSent(fault.sent);
+  }
+
+  /** Of what went wrong. `passing`: whether it may be otherwise when it is asked again. */
+  say(words, passing = false) {
+    this.fault.textContent = words;
+    this.again.hidden = !passing;
   }
 
   clear() {
-    this.#sent = null;
-    this.fault.textContent = "";
+    this.say("");
     this.served.textContent = "Nothing was asked yet";
     this.#showTimes(null, []);
-    this.json.textContent = this.code.textContent = "";
-    this.copied.textContent = "";
-    for (const one of [this.copy, this.save]) one.disabled = true;
+    this.json.textContent = "";
+    this.#showSent(null);
+  }
+
+  #showSent(sent) {
+    this.#sent = sent;
+    this.#showCode();
+    for (const one of [this.copy, this.save]) one.disabled = !sent;
+    if (sent) this.save.hidden = !sent.file;
   }
 
   #times() {

@@ -6,10 +6,10 @@ const LANGUAGES = { curl, Python: python, JavaScript: javascript };
 
 export const languages = Object.keys(LANGUAGES);
 
-/** `sent`: {name, query, type, body} of a request; a picture has the name of its `file`, too. */
+/** `sent`: as `predict` is given it. */
 export function snippet(language, { name, query = "", type, body, file }) {
   const url = address(`predict/${name}${query}`);
-  return LANGUAGES[language]({ url, type: type || "application/octet-stream", body, file, secret: key() !== "" });
+  return LANGUAGES[language]({ url, type, body, file, secret: key() !== "" });
 }
 
 function curl({ url, type, body, file, secret }) {

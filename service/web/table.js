@@ -21,12 +21,16 @@ export class TablePanel {
     this.model = model;
     this.columns = model.manifest.input.columns;
     this.output = model.manifest.output;
-    this.asker = new Asker({ answered: (one) => this.#show(one), failed: (fault) => this.#fail(fault) });
+    this.asker = new Asker({
+      answered: (one) => this.#show(one),
+      failed: (fault, missing) => this.#fail(fault, missing),
+      waiting: (on) => this.said.setAttribute("aria-busy", on),
+    });
     this.fields = this.columns.map((column, at) => fieldOf(column, at, () => this.#changed()));
     this.curved = this.columns.findIndex((column) => column.dtype !== "category");
     this.headline = element("p", { class: "headline words", "aria-live": "polite", "aria-atomic": "true" });
     this.note = element("p", { class: "note" });
-    this.report = new Report(model);
+    this.report = new Report(model, () => this.#changed());
     this.report.words.append(this.note);
     this.node = this.#laidOut();
     this.#example();
@@ -35,10 +39,6 @@ export class TablePanel {
   stop() {
     this.asker.stop();
     this.curve?.stop();
-  }
-
-  again() {
-    this.#changed();
   }
 
   #laidOut() {
@@ -54,8 +54,8 @@ export class TablePanel {
       this.bars = new Bars("The likeliest classes", shown);
     }
     const parts = [this.headline, this.report.words, ...(this.bars ? [this.bars.node] : [])];
-    const said = element("section", { class: "said", "aria-label": "Answer" }, ...parts, ...this.#curveNodes());
-    return element("div", { class: "panel" }, given, said, this.report.node);
+    this.said = element("section", { class: "said", "aria-label": "Answer" }, ...parts, ...this.#curveNodes());
+    return element("div", { class: "panel" }, given, this.said, this.report.node);
   }
 
   #curveNodes() {
@@ -90,23 +90,24 @@ export class TablePanel {
     this.#changed();
   }
 
+  /** What is no number is sent as text, to be refused as such. */
   #row() {
-    const named = this.fields.map(({ column, value }) => [column.name, value]);
+    const named = this.fields.map(({ column, value }) => [column.name, Number.isNaN(value) ? "" : value]);
     return Object.fromEntries(named.filter(([, value]) => value !== null));
   }
 
   #changed() {
     this.curve?.mark(this.fields[this.curved].value);
-    this.asker.want(async () => {
-      const { name } = this.model;
-      const body = JSON.stringify(this.#row());
-      const answered = await predict(name, { body, type: JSON_TYPE });
-      return { ...answered, sent: { name, type: JSON_TYPE, body } };
-    });
+    this.asker.want((signal) => predict(this.#sent(this.#row()), signal));
+  }
+
+  #sent(values) {
+    return { name: this.model.name, type: JSON_TYPE, body: JSON.stringify(values) };
   }
 
   #show({ answer, ...exchange }) {
     if (answer.predictions) {
+      this.report.say("");
       this.#showCurve(exchange.of, answer.predictions);
       return;
     }
@@ -143,7 +144,11 @@ export class TablePanel {
     return shares.sort((one, other) => other.share - one.share).slice(0, MOST_BARS);
   }
 
-  #fail(fault) {
+  #fail(fault, missing) {
+    if (missing) {
+      this.report.say(`${missing} did not come: ${fault.message}`, fault.passing);
+      return;
+    }
     this.headline.replaceChildren(element("strong", { "aria-hidden": "true" }, "–"), element("span", {}, "No answer"));
     this.note.textContent = "";
     this.bars?.clear();
@@ -165,11 +170,8 @@ export class TablePanel {
     const of = JSON.stringify([column.name, others, xs[0], xs.at(-1)]);
     if (of === this.#curveOf) return;
     const lists = Object.entries(others).map(([name, value]) => [name, xs.map(() => value)]);
-    const body = JSON.stringify(Object.fromEntries([...lists, [column.name, xs]]));
-    this.asker.wantAlso(async () => {
-      const { answer } = await predict(this.model.name, { body, type: JSON_TYPE });
-      return { answer, of: { of, xs, column } };
-    });
+    const sent = this.#sent(Object.fromEntries([...lists, [column.name, xs]]));
+    this.asker.wantAlso(async (signal) => ({ ...(await predict(sent, signal)), of: { of, xs, column } }), "The curve");
   }
 
   /** From end to end of the column's range, with the value that is asked. */

@@ -162,6 +162,37 @@ def test_keys_draw_as_well(page: Page) -> None:
     expect(page.get_by_text("Nothing to read yet")).to_be_visible()
 
 
+def test_a_stroke_that_is_taken_back_is_over(page: Page, digits: Digits) -> None:
+    """With the pen still down, by keys and by mouse: nothing goes on from where it was."""
+    sheet, canvas = page.get_by_label("Draw a digit"), page.locator(".sheet canvas")
+    blank = pixels(canvas)
+    for key in ["Space", "ArrowUp", "Control+z", *["ArrowUp"] * 5]:
+        sheet.press(key)
+    assert np.array_equal(pixels(canvas), blank)
+    draw(page, [[(14, 4), (14, 24)]])
+    one = pixels(canvas)
+    for key in ["Space", "ArrowUp", "Control+z", *["ArrowLeft"] * 5]:
+        sheet.press(key)
+    assert np.array_equal(pixels(canvas), one)
+    box = canvas.bounding_box()
+    assert box
+    for taken_back in ("Control+z", "Delete"):
+        page.mouse.move(box["x"] + 20, box["y"] + 20)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 40, box["y"] + 20)
+        sheet.press(taken_back)
+        page.mouse.move(box["x"] + 90, box["y"] + 90)
+        page.mouse.up()
+        assert np.array_equal(pixels(canvas), one if taken_back == "Control+z" else blank)
+    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    page.mouse.down()
+    chosen(page, "7.png", png(digits.images_u8[np.flatnonzero(digits.labels == 7)[0]]))
+    page.mouse.move(box["x"] + 90, box["y"] + 90)
+    page.mouse.up()
+    expect(page.locator(".headline strong")).to_have_text("7")
+    expect(page.locator(".preview img")).to_be_visible()
+
+
 def test_a_pen_that_is_pressed_harder_draws_wider(page: Page) -> None:
     box = page.locator(".sheet canvas").bounding_box()
     assert box

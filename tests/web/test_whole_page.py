@@ -50,6 +50,16 @@ def test_axe_finds_nothing_and_nothing_shifts(
         assert [(one["id"], one["impact"], one["nodes"][0]["html"]) for one in found] == []
 
 
+def test_at_320_pixels_nothing_is_beside_the_screen(
+    browser: Browser, committed_server: httpx.Client
+) -> None:
+    """As wide as 1,280 pixels are at a zoom of 400 % (WCAG 1.4.10)."""
+    with tab(browser, committed_server, viewport={"width": 320, "height": 256}) as page:
+        for model in ("digit", "pass"):
+            answered(page, model)
+            assert page.evaluate("[document.documentElement.scrollWidth, innerWidth]") == [320, 320]
+
+
 def test_every_control_has_its_turn_with_the_tab_key(
     browser: Browser, committed_server: httpx.Client
 ) -> None:
