@@ -2,7 +2,7 @@
 
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -19,7 +19,7 @@ from rich.text import Text
 
 from abacus_cli.appended import OutputUnusable
 from abacus_cli.columns import ERROR, FILE, ROW, answered
-from abacus_cli.inputs import Asked, Inputs
+from abacus_cli.inputs import Asked, Inputs, Remaining
 from abacus_cli.outputs import Output
 from abacus_client import (
     AbacusError,
@@ -48,39 +48,33 @@ class Stopped(Exception):
 class Bulk:
     """`options`: of `Client.predict`."""
 
-    def __init__(self, client: Client, model: str, output: Output, **options: Any) -> None:
+    def __init__(self, client: Client, model: str, inputs: Inputs, output: Output, **options: Any) -> None:
         self._client = client
         self._model = model
         self._output = output
         self._options = options
         self._under_way: deque[Asked] = deque()
-        self.answered = self.failed = self.skipped = self.failed_before = 0
+        self.remaining = Remaining(inputs.asked, output.done)
+        self._total = inputs.total
+        self.answered = self.failed = 0
 
-    def run(self, inputs: Inputs) -> None:
+    def run(self) -> None:
         """Raises Stopped, InputUnusable or OutputUnusable; what was answered until then is written."""
-        given = self._given(inputs.asked)
         with _progress() as progress:
-            self._task = progress.add_task(self._model, total=inputs.total)
-            self._progress = progress
-            for outcome in self._client.predict(self._model, given, return_errors=True, **self._options):
-                self._take(self._under_way.popleft(), outcome)
-                progress.advance(self._task)
+            task = progress.add_task(self._model, total=self._total)
+            for outcome in self._client.predict(
+                self._model, self._given(), return_errors=True, **self._options
+            ):
+                self._take(self._under_way.popleft(), outcome, progress.console)
+                progress.update(task, completed=self.answered + self.failed + self.remaining.skipped)
         self._output.finish()
 
-    def _given(self, asked: Iterable[Asked]) -> Iterator[Any]:
-        """Without what has an answer, or was named before."""
-        done = self._output.done
-        for one in asked:
-            if one.key in done:
-                self.skipped += 1
-                self.failed_before += not done[one.key]
-                self._progress.advance(self._task)
-                continue
-            done[one.key] = True
+    def _given(self) -> Iterator[Any]:
+        for one in self.remaining:
             self._under_way.append(one)
             yield one.given
 
-    def _take(self, one: Asked, outcome: Prediction | AbacusError) -> None:
+    def _take(self, one: Asked, outcome: Prediction | AbacusError, console: Console) -> None:
         if isinstance(outcome, OF_THE_SERVICE):
             raise Stopped(reason(outcome)) from outcome
         if isinstance(outcome, AbacusError):
@@ -89,7 +83,7 @@ class Bulk:
             self._output.done[one.key] = False
             self._output.write({**one.shown, ERROR: why})
             line = printable(f"{one.key}: {why}", MOST_SHOWN)
-            self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
             self.answered += 1
             answer = _told(outcome)

@@ -38,6 +38,25 @@ class Inputs(NamedTuple):
     total: int | None
 
 
+class Remaining:
+    """What is asked without what is `done`, or was named before, of which `failed_before` are errors."""
+
+    def __init__(self, asked: Iterable[Asked], done: dict[str, bool]) -> None:
+        """`done`: of the output, which is told of each; True until it has failed."""
+        self._asked = asked
+        self._done = done
+        self.skipped = self.failed_before = 0
+
+    def __iter__(self) -> Iterator[Asked]:
+        for one in self._asked:
+            if one.key in self._done:
+                self.skipped += 1
+                self.failed_before += not self._done[one.key]
+            else:
+                self._done[one.key] = True
+                yield one
+
+
 def inputs_of(manifest: Manifest, words: Sequence[str], written: Collection[Path] = ()) -> Inputs:
     """Of the words of the command line; `written`: files of the output. Raises InputUnusable."""
     if not manifest.takes_rows:

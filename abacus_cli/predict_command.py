@@ -8,7 +8,7 @@ import typer
 
 from abacus_cli.appended import OutputUnusable
 from abacus_cli.bulk import Bulk, Stopped, reason
-from abacus_cli.inputs import Inputs, inputs_of
+from abacus_cli.inputs import inputs_of
 from abacus_cli.outputs import files_of, output_to
 from abacus_cli.table_files import STDIN, InputUnusable
 from abacus_client import AbacusError, Client, InputError, Manifest
@@ -62,8 +62,8 @@ def predict(
             words = paths or [STDIN]
             inputs = inputs_of(_manifest(client, model), words, files_of(out))
             output = output_to(out, inputs.key, words)
-            bulk = Bulk(client, model, output, version=version, batch=batch, each=each)
-            _run(bulk, inputs, out)
+            bulk = Bulk(client, model, inputs, output, version=version, batch=batch, each=each)
+            _run(bulk, out)
     except (InputUnusable, OutputUnusable, InputError) as error:
         fail(str(error), WRONG)
     except BrokenPipeError:
@@ -82,23 +82,24 @@ def _manifest(client: Client, name: str) -> Manifest:
     return model.manifest
 
 
-def _run(bulk: Bulk, inputs: Inputs, out: Path | None) -> None:
+def _run(bulk: Bulk, out: Path | None) -> None:
     """Ends with the exit code and, on standard error, what became of how many."""
     code, why = ALL_ANSWERED, ""
     try:
         interrupted_by_exception()
-        bulk.run(inputs)
+        bulk.run()
     except Stopped as stopped:
         code, why = NOT_SERVED, f"; stopped: {stopped}"
     except KeyboardInterrupt:
         code, why = INTERRUPTED, "; interrupted"
     else:
-        code = SOME_FAILED if bulk.failed or bulk.failed_before else ALL_ANSWERED
+        code = SOME_FAILED if bulk.failed or bulk.remaining.failed_before else ALL_ANSWERED
     finally:
         interrupted_at_once()  # of requests under way the end of Python waits for the answers
     again = "; the same command goes on" if why and out else ""
     where = f" in {out}" if out else ""
-    before = f" ({bulk.failed_before:,} had failed)" if bulk.failed_before else ""
-    counts = f"{bulk.answered:,} answered{where}, {bulk.failed:,} failed, {bulk.skipped:,} skipped"
+    skipped, failed_before = bulk.remaining.skipped, bulk.remaining.failed_before
+    before = f" ({failed_before:,} had failed)" if failed_before else ""
+    counts = f"{bulk.answered:,} answered{where}, {bulk.failed:,} failed, {skipped:,} skipped"
     remark(f"{counts}{before}{why}{again}")
     raise typer.Exit(code)

@@ -15,7 +15,7 @@ import typer
 
 from abacus_cli.appended import OutputUnusable
 from abacus_cli.columns import ERROR
-from abacus_cli.inputs import inputs_of
+from abacus_cli.inputs import Remaining, inputs_of
 from abacus_cli.outputs import files_of, output_to
 from abacus_cli.table_files import STDIN, InputUnusable
 from abacus_client import Manifest
@@ -69,14 +69,8 @@ def read(
             raise InputUnusable("standard input is not read")
         inputs = inputs_of(manifest, paths, files_of(out))
         output = output_to(out, inputs.key, paths)
-        failed_before = 0
-        items = list[dict[str, str]]()
-        for one in inputs.asked:
-            if one.key in output.done:
-                failed_before += not output.done[one.key]
-            else:
-                output.done[one.key] = True
-                items.append({SHOWN: json.dumps(one.shown), GIVEN: _given(one.given)})
+        remaining = Remaining(inputs.asked, output.done)
+        items = [{SHOWN: json.dumps(one.shown), GIVEN: _given(one.given)} for one in remaining]
         failed = 0
         for answer in _answers(items, settings, manifest, actors, cpus, gpus):
             failed += ERROR in answer
@@ -92,7 +86,7 @@ def read(
     ) as error:
         raise typer.BadParameter(str(error)) from error
     typer.echo(f"{len(items) - failed:,} answered in {out}, {failed:,} failed", err=True)
-    raise typer.Exit(1 if failed or failed_before else 0)
+    raise typer.Exit(1 if failed or remaining.failed_before else 0)
 
 
 def _given(given: Any) -> str:
