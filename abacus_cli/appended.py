@@ -33,7 +33,7 @@ class Appended:
             raise OutputUnusable(f"{path} cannot be written: {error.strerror or error}") from error
 
     def lines(self) -> Iterator[str]:
-        """With their ends. What is no UTF-8 is as Python has paths that are none."""
+        """The lines that are there, with their ends; what is no UTF-8 becomes surrogates, as in paths."""
         for line in self._file:
             self._read += len(line)
             self.ended = line.endswith(b"\n")

@@ -58,7 +58,7 @@ class Remaining:
 
 
 def inputs_of(manifest: Manifest, words: Sequence[str], written: Collection[Path] = ()) -> Inputs:
-    """Of the words of the command line; `written`: files of the output. Raises InputUnusable."""
+    """What the words of the command line name. `written`: files of the output. Raises InputUnusable."""
     if not manifest.takes_rows:
         return _pictures(manifest, words, written)
     if len(words) != 1:
@@ -107,7 +107,7 @@ def _named(word: str, written: Collection[Path]) -> Iterator[str]:
 
 
 def _rows(manifest: Manifest, word: str) -> Iterator[Asked]:
-    """Each with its number. What is no column of the model stays beside the answer."""
+    """Each row with its number. A column that is none of the model's stays beside the answer."""
     columns = manifest.input.columns
     with table_in(word) as table:
         there = {column.name: column for column in columns if column.name in table.columns}

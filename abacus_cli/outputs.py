@@ -28,14 +28,14 @@ class Output(Protocol):
     done: dict[str, bool]
 
     def write(self, row: Row) -> None:
-        """Of one answer, or with an error. Raises OutputUnusable."""
+        """Add the row of one answer, or of one error. Raises OutputUnusable."""
 
     def finish(self) -> None:
-        """All is asked. Raises OutputUnusable."""
+        """Complete it once all is asked. Raises OutputUnusable."""
 
 
 def output_to(path: Path | None, key: str, inputs: Sequence[str] = ()) -> Output:
-    """Of the form that the ending names; without a path JSON lines on standard output.
+    """The output that the ending of the path names; without a path JSON lines on standard output.
 
     `key`: the column by which rows are known. `inputs`: the words of the command line. A file that has
     something else stays as it is. Raises OutputUnusable.
@@ -81,7 +81,7 @@ class Printed:
 
 
 class JsonLines:
-    """Such lines in a file."""
+    """JSON lines in a file."""
 
     def __init__(self, path: Path, key: str) -> None:
         """Raises OutputUnusable."""
@@ -221,7 +221,7 @@ def _beside(path: Path) -> Path:
 
 
 def _alike(values: list[Any]) -> list[Any]:
-    """Of one type, as Parquet has a column: text where some are, such as what was given and refused."""
+    """Values of one type, as Parquet wants of a column: all become text where some are."""
     types = {type(value) for value in values if value is not None}
     if len(types) < 2 or types == {int, float}:
         return values
@@ -233,7 +233,7 @@ def _line(row: Row) -> str:
 
 
 def _row_in(line: str) -> Any:
-    """None: it is no JSON."""
+    """The object in a line; None where it is no JSON."""
     try:
         return json.loads(line)
     except (ValueError, RecursionError):

@@ -30,7 +30,7 @@ class Table(NamedTuple):
 
 
 def is_table(word: str) -> bool:
-    """As it is called."""
+    """Whether its name says so."""
     return _ending(word) in (".csv", PARQUET)
 
 
@@ -45,7 +45,7 @@ def is_one_of(path: Path, words: Sequence[str]) -> bool:
 
 @contextmanager
 def table_in(word: str) -> Iterator[Table]:
-    """Of CSV each value is text; of Parquet what JSON has too, else text. Raises InputUnusable."""
+    """Its rows: values of CSV are text, those of Parquet as in JSON, or text. Raises InputUnusable."""
     if _ending(word) == PARQUET:
         file = _parquet(word)
         yield Table(_distinct(file.schema_arrow.names, word), map(_plain, _records(file, word)))

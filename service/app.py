@@ -60,7 +60,7 @@ class Abacus(FastAPI):
             ),
             docs_url=None,  # reference.py has it
             redoc_url=None,
-            redirect_slashes=False,  # to what a proxy asks for, and not its client
+            redirect_slashes=False,  # it would name the address that a proxy asked, not the client's
         )
         self._prefix = settings.root_path
         ledger = Ledger(metrics, settings.access_log)
@@ -84,7 +84,8 @@ class Abacus(FastAPI):
         self.state.keys = keys
         self.state.ledger = ledger
         self.state.spans = spans
-        self.needs_no_more = settings.traces == "off" and not settings.cors_origins  # than an answer
+        # Spans and the fields of CORS are put around an answer by ASGI alone.
+        self.has_fast_path = settings.traces == "off" and not settings.cors_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._prefix and scope["type"] == "http":
@@ -98,7 +99,7 @@ class Abacus(FastAPI):
         await super().__call__(scope, receive, send)
 
     def _asks_a_model(self, scope: Scope) -> ASGIApp | None:
-        """Or means to ask one that there is not; what else may be done to a model, the router knows."""
+        """What answers a request that asks a model, known or not; None: the router has it."""
         for target_of, answer in ((dispatch.target_of, self._predict), (infer.target_of, self._infer)):
             target = target_of(scope["path"])
             if target:

@@ -213,7 +213,7 @@ def _activate(store: ArtifactStore, name: str, version: int) -> None:
 
 @contextmanager
 def _publishing(store: ArtifactStore, name: str, pointer: str) -> Iterator[Path]:
-    """With the publishers' lock held: none compares what it publishes with what is live meanwhile."""
+    """Hold the publishers' lock, so that none compares what it publishes with what is live meanwhile."""
     try:
         with store.publishing(name) as folder:
             yield folder

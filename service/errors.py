@@ -62,7 +62,7 @@ class ServiceError(Exception):
 
 
 class InvalidRequest(ServiceError):
-    """Of the Open Inference Protocol, which tells whatever is wrong with a request by this status."""
+    """The Open Inference Protocol has this one status for whatever is wrong with a request."""
 
     status, title, slug = 400, "Invalid request", "invalid-request"
 

@@ -54,7 +54,7 @@ async def lifespan(
     shared: Path | None,
     preloaded: Preloaded | None,
 ) -> AsyncIterator[None]:
-    """`shared`: a folder that several workers have in common; `preloaded`: models, likewise."""
+    """`shared`: a folder that all workers have in common. `preloaded`: models whose memory they share."""
     _tune(settings)
     device = resolve_device(settings.device)
     logger.info(
@@ -90,7 +90,7 @@ async def lifespan(
 
 
 def _tune(settings: Settings) -> None:
-    """Set what is the whole process's: warnings, threads, who waits for the interpreter lock how long."""
+    """Set what holds for the whole process: warnings, threads, how long one keeps the interpreter lock."""
     # Pillow remarks on damaged uploads. The client is answered; whoever uploads must not fill our log.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     torch.set_num_threads(threads_of(settings.threads, settings.workers))

@@ -30,7 +30,7 @@ def every_version(store: ArtifactStore) -> Iterator[Listed]:
 
 
 def live_version(store: ArtifactStore, name: str) -> int | None:
-    """None: there is none that can be told."""
+    """The live version; None where there is none, or nobody can tell."""
     try:
         return store.current(name)
     except ArtifactError:

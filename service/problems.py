@@ -115,7 +115,7 @@ class Findings:
 
 
 def invalid_payload(errors: Sequence[FieldError], more: int = 0) -> InvalidInput:
-    """Such findings as one of our errors; `more`: how many others there are."""
+    """One error that tells of all findings. `more`: how many there are beside `errors`."""
     told = [f"{shortened(e.field)}: {e.message}" if e.field else e.message for e in errors[:TOLD_ERRORS]]
     others = len(errors) + more - len(told)
     what = "; ".join(told) + (f"; and {others:,} more" if others else "")

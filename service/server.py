@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
-    """Ends with success wherever it was asked to: at once while it starts, else when all is answered."""
+    """Exits with 0 when it is asked to stop: at once while it starts, afterwards once all is answered."""
 
     loop: asyncio.AbstractEventLoop
 
@@ -59,7 +59,7 @@ class Server(uvicorn.Server):
         self._on_serving()
 
     async def listen(self, sockets: list[socket.socket]) -> list[Any]:
-        """Returns what is closed where no more connections are to be taken. Raises OSError."""
+        """Returns what is to be closed when no more connections are taken. Raises OSError."""
         return [await self.take_from(listener) for listener in sockets]
 
     async def take_from(self, listener: socket.socket) -> asyncio.AbstractServer:
@@ -67,13 +67,13 @@ class Server(uvicorn.Server):
         return await self.loop.create_server(self._protocol, sock=listener, backlog=self.config.backlog)
 
     def _protocol(self) -> Protocol:
-        """Of a new connection."""
+        """The protocol of one new connection."""
         return self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Without uvicorn's memory of signals, which it raises once more when all is done."""
+        """Unlike uvicorn's, it does not note the signal, to raise it once more when all is done."""
         del frame
         if not self.started or (self.should_exit and sig == signal.SIGINT):
             os._exit(0)
@@ -123,9 +123,9 @@ def application(
 
 
 def _leave(app: FastAPI) -> None:
-    """End at once what has stopped in order, where a thread is left that computes for ever.
+    """End the process without more ado where a thread is left that computes for ever.
 
-    The interpreter would take away under it what it computes with.
+    All else has stopped in order; the interpreter's own end would free what that thread computes with.
     """
     if app.state.stuck:
         os._exit(0)

@@ -9,7 +9,7 @@ from deploy.ray.replica import QUEUED
 
 
 class ByQueue:
-    """So many replicas that no more than `batches` full batches wait in each."""
+    """Asks for as many replicas as leave no more than `batches` full batches waiting in each."""
 
     def __init__(self, batches: float = 1.0) -> None:
         self._batches = batches

@@ -94,7 +94,7 @@ def _given(given: Any) -> str:
 
 
 def _manifest(settings: Settings, model: str, version: int | None) -> Manifest:
-    """Of one version for all actors, whatever is published meanwhile. Raises ArtifactError."""
+    """The manifest of the one version that all actors use. Raises ArtifactError."""
     store = store_of(settings)
     wanted = store.current(model) if version is None else version
     return Manifest.model_validate(read_manifest(store.folder(model, wanted)).model_dump(mode="json"))
@@ -108,7 +108,7 @@ def _answers(
     cpus: float,
     gpus: float,
 ) -> Iterator[dict[str, Any]]:
-    """As they come. Raises NoCluster."""
+    """The answers as they come. Raises NoCluster."""
     if not items:
         return
     _connect()

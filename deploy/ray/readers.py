@@ -98,7 +98,7 @@ class Rows:
         self._predictor = predictor
 
     def results(self, rows: Sequence[str]) -> Results:
-        """Of rows as JSON. Where one is wrong each is asked alone, so that the others are answered."""
+        """Answers to rows of JSON. Where one is wrong, each is asked alone, to answer the others."""
         document = rows[0] if len(rows) == 1 else f"[{','.join(rows)}]"
         try:
             decoded = self._endpoint.decoded(document.encode())

@@ -39,7 +39,7 @@ class Unreadable(Exception):
 
     @property
     def reason(self) -> str:
-        """Without the path."""
+        """What went wrong, without the path."""
         return str(self.__cause__.strerror) if isinstance(self.__cause__, OSError) else str(self)
 
 
@@ -92,7 +92,7 @@ def folders_in(root: Path, *names: str, at_most: int | None = None) -> list[str]
 
 
 def files_in(root: Path, *names: str) -> list[str]:
-    """Likewise of the regular files."""
+    """The names of the regular files in the folder `names` below `root`, in no order. Raises Unreadable."""
     return _named(lambda entry: entry.is_file(follow_symlinks=False), root, names, None)
 
 
@@ -108,14 +108,14 @@ def stamp_below(root: Path, *names: str) -> tuple[int, ...] | None:
 
 
 def must_be_there(root: Path, *names: str) -> None:
-    """Whatever it is. Raises Unreadable: it is missing, or nobody can tell."""
+    """Raises Unreadable where there is nothing of that name, or nobody can tell."""
     *folders, name = names
     with folder_below(root, *folders) as folder, _explained("/".join(names)):
         os.stat(name, dir_fd=folder, follow_symlinks=False)
 
 
 def identity(root: Path) -> tuple[int, int]:
-    """Of a folder: another that takes its place has another. Raises Unreadable."""
+    """Device and inode of a folder, which differ for one that takes its place. Raises Unreadable."""
     with folder_below(root) as folder, _explained(str(root)):
         found = os.fstat(folder)
     return found.st_dev, found.st_ino

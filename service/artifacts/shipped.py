@@ -12,7 +12,7 @@ _PLACES = (
 
 
 def located(settings: Settings, absolute: bool = False) -> Settings:
-    """With the place of published models: the one that is named, or `artifacts` here, or what is shipped.
+    """Settings with the place of models filled in: the one named, or `artifacts` here, or what is shipped.
 
     `absolute`: for a process that works in another folder.
     """

@@ -101,7 +101,7 @@ class TrustedKeys:
 
 
 def trusted_by(settings: Settings, content: bytes | None = None) -> TrustedKeys | None:
-    """By the keys that settings name; None: no signature is asked for. Raises KeyUnusable."""
+    """The keys that settings name; None where no signature is asked for. Raises KeyUnusable."""
     return TrustedKeys(settings.trusted_keys, content) if settings.trusted_keys else None
 
 
@@ -140,7 +140,7 @@ def _read(path: Path) -> bytes:
 
 
 def _signature(folder: Path) -> bytes | None:
-    """None: there is none. Raises ArtifactUnreadable."""
+    """The signature, or None where there is none. Raises ArtifactUnreadable."""
     try:
         return read_of_version(folder, SIGNATURE_FILE, MAX_SIGNATURE_BYTES)
     except ArtifactUnreadable as error:

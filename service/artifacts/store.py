@@ -54,7 +54,7 @@ class ArtifactStore:
         return self.root / name / str(version)
 
     def names(self) -> list[str]:
-        """Whatever may be a model, in order. Raises ArtifactUnreadable."""
+        """The folders that may be models, in order. Raises ArtifactUnreadable."""
         with explained():
             return sorted(filter(is_name, folders_in(self.root)))
 

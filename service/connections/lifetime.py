@@ -18,7 +18,7 @@ STALL_S = 60.0  # a client that takes in nothing of its answers for so long has 
 
 
 class Lifetime(HttpToolsProtocol):
-    """Of a connection. One timer looks now and then for how long nothing has been asked."""
+    """How long a connection is kept. One timer looks now and then how long nothing has been asked."""
 
     _in_head = True  # before the first request as well
     _receiving = False  # a request, of which the end has not come
@@ -123,7 +123,7 @@ class Lifetime(HttpToolsProtocol):
                 self.transport.close()
 
     def _await_more(self) -> None:
-        """All is answered."""
+        """Note that all is answered: from here on the connection is idle, or waits for a rest."""
         if not self._receiving:
             self._idle_since = self.loop.time()
         elif not self._in_head:

@@ -40,7 +40,7 @@ def bind(host: str, port: int, shared: bool = False) -> list[socket.socket]:
 
 
 def keep(host: str, port: int) -> list[socket.socket]:
-    """Likewise, kept for servers that bind it by themselves; it was free. Raises AddressUnusable."""
+    """Keep a free address for servers that bind it by themselves. Raises AddressUnusable."""
     free = bind(host, port)
     number = port_of(free)
     for listener in free:

@@ -61,7 +61,7 @@ class Counts:
             self._path.unlink()
 
     def fewest(self) -> int:
-        """Of the others."""
+        """The fewest connections that another worker holds."""
         now = time.monotonic()
         if now - self._looked >= LOOK_S:
             self._looked = now

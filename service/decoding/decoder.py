@@ -106,7 +106,7 @@ def main(descriptor: int) -> None:
 
 
 def answers(tasks: list[Task], seconds: float = MOST_SECONDS_TOGETHER) -> Iterator[Any]:
-    """Of the first, and of those that are begun in time; None of the others. Takes them off the list."""
+    """Answers to the first task and those begun in time, None for the others; tasks leave the list."""
     end = time.process_time() + seconds
     yield _answer(tasks.pop(0))
     while tasks:

@@ -41,7 +41,7 @@ def fit_of(rows: PictureInput, each: bool = False) -> Fit:
 
 
 class Decoding:
-    """So many processes, at least two; each is started when it is first needed."""
+    """A pool of processes, at least two, each of which is started when it is first needed."""
 
     def __init__(self, processes: int, max_pixels: int) -> None:
         self._max_pixels = max_pixels
@@ -124,7 +124,7 @@ class Decoding:
             self._go_on(self._run(jobs, decoder, any_size))
 
     def _next(self) -> list["_Job"]:
-        """Those whose turn it is: one, or several light ones; the other processes have their share."""
+        """The jobs whose turn it is: one, or several light ones that leave the other processes a share."""
         share = min(TOGETHER, -(-len(self._waiting) // len(self._all)))
         jobs = [self._waiting.take()]
         while len(jobs) < share and jobs[-1].is_light and self._waiting.first().is_light:
@@ -159,7 +159,7 @@ class Decoding:
             self._fail(job, error, alone=True)
 
     def _fail(self, job: "_Job", error: NotSmall | NotYet | ServiceError, alone: bool) -> None:
-        """Of several for which a process ended, none is known to be the cause: each goes alone.
+        """Where a process ended over several pictures none is known to be the cause: each is tried alone.
 
         So does what was left, or slow ones before it could hold it up for ever.
         """

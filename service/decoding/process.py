@@ -68,7 +68,7 @@ class DecoderProcess:
             raise NotReady("The service was updated while it ran, and has to be started again.")
 
     async def _receive_greeting(self) -> bytes:
-        """Or what comes instead of it. Raises EOFError."""
+        """The greeting, or what comes instead of it. Raises EOFError."""
         received = b""
         while received != READY and READY.startswith(received):
             received += await self._receive_some(len(READY) - len(received))

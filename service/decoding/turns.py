@@ -35,7 +35,7 @@ class Turns(Generic[T]):
         return item
 
     def discard(self, client: str, item: T) -> None:
-        """It does not wait any longer."""
+        """Forget what waits no longer."""
         items = self._waiting.get(client, {})
         items.pop(item, None)
         if not items:

@@ -41,7 +41,7 @@ Values = NDArray[np.float64]
 
 
 class Columns:
-    """Those of one model: `values_in`, `reading` and `reading_table` read what a request says of them."""
+    """The columns of one model, and how requests are read: `values_in`, `reading`, `reading_table`."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self.columns = tuple(columns)
@@ -72,7 +72,7 @@ class Columns:
         return {"anyOf": [row, lists, {"type": "array", "minItems": 1, "maxItems": MAX_ROWS, "items": row}]}
 
     def most_rows(self, document: bytes) -> int:
-        """By its brackets and commas, before it is parsed: columns that are optional may not be there."""
+        """The most rows of a document, by its brackets and commas: optional columns may be missing."""
         if b"[" not in document:
             return 1
         end = self._lists.max_values * self._rows.bytes_a_value
@@ -103,7 +103,7 @@ class Columns:
         return np.concatenate(values), form.shape != "row"
 
     def reading_lists(self, lists: dict[str, list[Any]]) -> Steps[Values]:
-        """Likewise of a list for each column; None, in it, is what is missing. Raises InvalidInput."""
+        """The values of a list for each column, in which None is what is missing. Raises InvalidInput."""
         values = []
         for piece in (yield from validating(self._lists, lists)):
             values.append(self._of_lists(piece))
@@ -111,7 +111,7 @@ class Columns:
         return np.concatenate(values)
 
     def reading_table(self, table: bytes) -> Steps[Values]:
-        """Likewise of a CSV document (RFC 4180, in UTF-8, with a row of names). Raises InvalidInput."""
+        """The values of a CSV document (RFC 4180, in UTF-8, with a row of names). Raises InvalidInput."""
         values: list[Values] = []
         wrong = Findings()
         for lines, rows in records(table, self.columns, MAX_ROWS, max(1, PIECE // len(self.columns))):

@@ -52,7 +52,7 @@ _EXPLAIN = {
 
 
 class Pictures(NamedTuple):
-    """Those of one request.
+    """The pictures of one request.
 
     `digits`: the pixels of each that is one of MNIST's, else b"". `started`: when they began to be decoded,
     with those of the requests that came with it; by `time.perf_counter`.
@@ -144,7 +144,7 @@ class DigitEndpoint(PictureEndpoint):
         return rows_of([finding.pixels for finding in findings]), _results_of(findings)
 
     async def _each(self, call: Call, posted: Uploads | Document) -> Response:
-        """How many rows it takes is known once the picture is decoded: the others are admitted then."""
+        """How many rows a picture takes is known once it is decoded: only then all are admitted."""
         call.admit(1)
         started = time.perf_counter()
         finding, came = await self._one(call, posted, each=True)

@@ -51,7 +51,7 @@ def target_of(path: str) -> Target | None:
 
 
 def target_in(said: str) -> Target | None:
-    """Of `name` or `name/versions/n`, as they stand in a path."""
+    """The target that `name` or `name/versions/n` means, as they stand in a path."""
     name, versions, version = said.partition(_VERSIONS)
     if not name or "/" in name or "/" in version:
         return None
@@ -59,7 +59,7 @@ def target_in(said: str) -> Target | None:
 
 
 def routed_target(scope: Scope) -> Target | None:
-    """Mounted in another application, or called by its router, the path is longer."""
+    """As a router has found it: in an application that this one is mounted in the path is longer."""
     routed = scope.get("path_params")
     return Target(**routed) if routed else None
 

@@ -26,7 +26,7 @@ _COUNTED_BYTES = 64 * 1024  # at a time
 
 
 class Size(NamedTuple):
-    """By the commas, the colons, and the brackets that open."""
+    """How much a document holds, by its commas, its colons, and the brackets that open."""
 
     values: int
     keys: int
@@ -181,7 +181,7 @@ def _pieces(form: Form, value: Any) -> Iterator[tuple[int, Any]]:
 
 
 def size_of(document: bytes) -> Steps[Size]:
-    """Whatever it is a document of."""
+    """Count what may stand for values, keys and nesting, whatever the document is about."""
     values, keys, nested = 1, 0, 0
     for at in range(0, len(document), _COUNTED_BYTES):
         yield

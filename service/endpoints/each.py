@@ -32,7 +32,7 @@ def digits_among(finding: Finding, outputs: Outputs, output: Output) -> list[int
 
 
 def refusal(digits: int, field: str) -> ServiceError:
-    """Of a picture with none, or with more than MOST."""
+    """The error for a picture without a digit, or with more than MOST."""
     if not digits:
         blank = BlankImage()
         blank.errors = (FieldError(field, blank.detail),)
@@ -54,7 +54,7 @@ def placed(
 
 
 def _costs(outputs: Outputs, output: Output) -> NDArray[np.float64]:
-    """Of each candidate: how unsure the model is which digit it is, and whether it is one."""
+    """For each candidate how unsure the model is which digit it is, and whether it is one."""
     exact = outputs.astype(np.float64)
     costs: NDArray[np.float64] = -np.log(np.maximum(exact[:, : len(output.labels)].max(axis=1), _LEAST))
     if output.score:

@@ -19,7 +19,7 @@ Results = Callable[[Answer, slice], list[dict[str, Any]]]
 
 
 class Decoded(NamedTuple):
-    """A request, decoded: rows for the model, and what is answered to its outputs for some of them."""
+    """A decoded request: rows for the model, and how outputs for a slice of them become answers."""
 
     rows: Rows
     many: bool
@@ -28,7 +28,7 @@ class Decoded(NamedTuple):
 
 
 class Known(NamedTuple):
-    """An example of an answer, named as that of its request: to the check's rows, as training saw it."""
+    """An example for OpenAPI: what is answered to rows of the check, under the name of that request."""
 
     name: str
     summary: str
@@ -50,7 +50,7 @@ class Operation(NamedTuple):
 class Endpoint(ABC):
     """How one version of one model is asked.
 
-    `batch_rows`: the most of one batch. `full_rows`: how many count as one where permits are limited.
+    `batch_rows`: the most rows of a batch. `full_rows`: how many count as a full one where permits do.
     """
 
     batch_rows: int
@@ -61,14 +61,14 @@ class Endpoint(ABC):
         self.manifest = manifest
 
     def read(self, requests: Sequence[RawRequest]) -> Sequence[Any]:
-        """Requests that are there whole, all that came at once; as `decode` takes each of them.
+        """Read all requests that came together, each of them whole, as `decode` takes them.
 
-        None for one that needs more than a moment: `answer` has it then.
+        None for one that takes more than a moment: it is left to `answer`.
         """
         return [None] * len(requests)
 
     def decode(self, call: Admitted, read: Any) -> Decoded | None:
-        """One of them, admitted; None where that may take long. Raises ServiceError."""
+        """Decode and admit one of them; None where that may take long. Raises ServiceError."""
         del call, read
         return None
 
@@ -83,4 +83,4 @@ class Endpoint(ABC):
 
     @abstractmethod
     def operation(self) -> Operation:
-        """For OpenAPI."""
+        """What OpenAPI says of this model."""

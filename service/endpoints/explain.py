@@ -45,7 +45,7 @@ def explanation(finding: Finding, probabilities: Sequence[Sequence[float]]) -> d
 
 
 def _saliency(drops: Sequence[float]) -> NDArray[np.uint8]:
-    """Each pixel: the mean drop over the windows that covered it, the largest of them 255."""
+    """For each pixel the mean drop over the windows that covered it; the largest becomes 255."""
     total, count = np.zeros((SIDE, SIDE)), np.zeros((SIDE, SIDE))
     for drop, (y, x) in zip(drops, _PLACES, strict=True):
         total[y : y + WINDOW, x : x + WINDOW] += drop

@@ -41,7 +41,7 @@ def records(
 
 
 def _rows(text: str, longest: int) -> Iterator[tuple[int, list[str]]]:
-    """Each with the line that it begins on: a cell in quotes may have several. No more is read of one."""
+    """Rows of up to `longest` characters, and the line each begins on: a quoted cell may span several."""
     taken = 0
 
     def lines() -> Iterator[str]:

@@ -139,7 +139,7 @@ class TableEndpoint(Endpoint):
         return False
 
     def _examples(self) -> dict[str, Any]:
-        """From the check's rows: what the model is known to answer."""
+        """Requests that are made of the check's rows, whose answers are known."""
         rows = [self._named(row) for row in decode_tensor(self.manifest.check.inputs)[:2].tolist()]
         names = [column.name for column in self.columns.columns if any(column.name in row for row in rows)]
         return {

@@ -11,7 +11,7 @@ NOT_WORTH_IT = f"takes more than {WORTH_IT:g} of the time of the quickest exact 
 
 
 class Taken(NamedTuple):
-    """For batches of so many rows. `of_plain`: its time over the plain way's; None where nobody timed."""
+    """The way for batches of `rows`. `of_plain`: its time over the plain way's, None if not timed."""
 
     rows: int
     way: str
@@ -42,7 +42,7 @@ def explained(
 
 
 def lines(title: str, found: Explained) -> list[str]:
-    """For people: a line for each batch size, and for what is not taken."""
+    """Lines for people: one for each batch size, and for each way that is not taken."""
     sizes = [
         f"{title}: {'any number of rows' if one.of_plain is None else f'{one.rows:>2} rows'}: {one.way}"
         + ("" if one.of_plain is None else f", {one.of_plain:.2f} of the plain way's time")

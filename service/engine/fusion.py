@@ -33,7 +33,7 @@ def _available() -> bool:
 
 
 def _is_wide(layer: Node) -> bool:
-    """And constant. What a call of oneDNN costs beyond one of MKL, 10 µs, a narrow layer does not save."""
+    """Whether it is wide and constant: a narrow one does not save the 10 µs that oneDNN costs over MKL."""
     _, weight, bias = layer.inputs()
     known = weight.toIValue()
     return isinstance(known, Tensor) and known.numel() >= WIDE and bias.node().kind() == "prim::Constant"

@@ -164,7 +164,7 @@ def _tolerance(manifest: Manifest, dtype: torch.dtype, taken: list[Way]) -> floa
 
 
 def _sound(forms: Ways, manifest: Manifest) -> tuple[tuple[Way, ...], dict[str, str]]:
-    """Those forms that pass the check here, in a batch and row by row; and why others are missing."""
+    """The forms that pass the check here, in a batch and row by row; and why others are missing."""
     sound, missing = list[Way](), dict(forms.missing)
     for way in forms.ways:
         assert way.form

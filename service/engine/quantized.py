@@ -58,7 +58,7 @@ def _frozen(module: Any) -> Runner:
 
 
 def _run(run: Runner, size: int, rows: Tensor) -> Tensor:
-    """By layers for that size, which `rows` are filled up to."""
+    """Run the layers for that size, which `rows` are filled up to."""
     count = len(rows)
     if count >= size:
         return run(rows)

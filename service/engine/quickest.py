@@ -49,7 +49,7 @@ def timed(ways: Sequence[Runner], row: Tensor, sizes: Sequence[int], slow_s: flo
 
 
 def quickest(timings: Sequence[Timing], inexact: Sequence[bool]) -> tuple[int, ...]:
-    """For every number of rows, from 0, which way is taken; for more the last.
+    """Which way is taken for every number of rows, from 0 on; the last one holds for more.
 
     One that is `inexact` is taken for all of them or for none, so that a row has one answer whatever it is
     computed beside: where it saves a tenth on average, and is slower at no size, within noise.

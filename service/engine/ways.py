@@ -47,14 +47,14 @@ class Way(NamedTuple):
 
 
 class Ways(NamedTuple):
-    """Those there are, the plain one first; and why others, by their names, are not."""
+    """The ways that there are, the plain one first; and why others, by their names, are missing."""
 
     ways: tuple[Way, ...]
     missing: Mapping[str, str]
 
 
 def exact_ways(model: bytes, device: torch.device, row: Tensor, several: bool) -> list[Way]:
-    """Those whose answers are the archive's own; one alone unless `several` are wanted.
+    """The ways whose answers are the archive's own; one alone unless `several` are wanted.
 
     Raises RuntimeError or ValueError when it is no archive.
     """

@@ -76,11 +76,11 @@ class FastCall(Admitted, ABC):
     @staticmethod
     @abstractmethod
     def read(endpoint: Endpoint, calls: "Sequence[Any]") -> Sequence[Any]:
-        """All that came at once, as `_rows_in` takes each of them. Raises ServiceError."""
+        """Read all that came together, as `_rows_in` takes each of them. Raises ServiceError."""
 
     @abstractmethod
     def _rows_in(self, read: Any) -> Rows | None:
-        """Those of the request, admitted; None where that may take long. Raises ServiceError."""
+        """The rows of the request, admitted; None where that may take long. Raises ServiceError."""
 
     @abstractmethod
     def _reply(self, answer: Answer) -> Reply:

@@ -45,7 +45,7 @@ class InferCall(FastCall):
         return None if rows is None or self._answer_bytes(rows) > _MOST_BYTES else rows
 
     def _work(self, header: bytes | None) -> int:
-        """So many bytes are read one by one: pixels that are no JSON are taken as they are."""
+        """How many bytes are read one by one: pixels that are no JSON are taken as they are."""
         size = len(self.body)
         return json_length(header, size) if isinstance(self.served.endpoint, PictureEndpoint) else size
 

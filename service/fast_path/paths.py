@@ -14,27 +14,27 @@ from service.endpoints.endpoint import Endpoint
 from service.errors import ServiceError
 from service.fast_path.calls import FastCall, OnDone, attempt
 from service.fast_path.inferences import InferCall
-from service.fast_path.predictions import Prediction
+from service.fast_path.predictions import PredictCall
 from service.http.auth import check
 from service.protocol import infer
 from service.request_id import request_id_of
 from service.serving.exposition import PROTOCOL_ROUTE
 
 _KINDS = (
-    (dispatch.target_of, route_of, Prediction),
+    (dispatch.target_of, route_of, PredictCall),
     (infer.target_of, PROTOCOL_ROUTE.format, InferCall),
 )
 
 
 def paths_of(app: Any) -> "FastPaths | None":
-    """Those of an application, for all its connections; None where requests need more than an answer."""
+    """The fast paths of an application, shared by its connections; None where all requests need ASGI."""
     if not hasattr(app.state, "fast_paths"):
-        app.state.fast_paths = FastPaths(app.state) if app.needs_no_more else None
+        app.state.fast_paths = FastPaths(app.state) if app.has_fast_path else None
     return app.state.fast_paths  # type: ignore[no-any-return]
 
 
 class FastPaths(dict[bytes, "FastPath"]):
-    """By the path of a model or of a version that is loaded: found when it is first asked for, and kept.
+    """Fast paths by URL, of models and versions that are loaded: made when first asked for, and kept.
 
     None: ASGI has it.
     """

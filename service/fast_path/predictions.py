@@ -11,7 +11,7 @@ from service.serving.job import Answer, Rows
 _JSON = b"content-type: application/json\r\n"
 
 
-class Prediction(FastCall):
+class PredictCall(FastCall):
     __slots__ = ("_decoded",)
 
     @staticmethod

@@ -156,7 +156,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 def _append(descriptor: int, line: bytes) -> None:
-    """All of the line or, where the disk is full, nothing. Raises OSError."""
+    """Write all of the line or, where the disk is full, nothing. Raises OSError."""
     size = os.fstat(descriptor).st_size
     try:
         if os.write(descriptor, line) < len(line):

@@ -28,7 +28,7 @@ MOST_SHOWN = 100_000
 
 
 def log_config(log_format: LogFormat, level: str) -> dict[str, Any]:
-    """For logging.config.dictConfig; every worker process applies it when it starts."""
+    """What logging.config.dictConfig takes; every worker process applies it when it starts."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -89,7 +89,7 @@ def _one_line(text: str) -> str:
 
 
 def _escaped(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """All but the ends of lines, which logfmt writes as such."""
+    """Escape all but the ends of lines, which logfmt escapes itself."""
     return {
         name: "\n".join(map(_one_line, value.split("\n"))) if isinstance(value, str) else value
         for name, value in event.items()

@@ -157,7 +157,7 @@ def _route(scope: Scope) -> str:
 
 
 def _trace_id(scope: Scope) -> str | None:
-    """Of the caller's trace (W3C Trace Context)."""
+    """The id of the caller's trace (W3C Trace Context)."""
     for name, value in scope["headers"]:
         if name == b"traceparent" and (match := _TRACEPARENT.fullmatch(value)):
             return str(match[1], "ascii")

@@ -111,7 +111,7 @@ class Description:
 
 
 def _paths_of(general: dict[str, Any]) -> dict[str, Any]:
-    """Without the error that FastAPI adds to every route with a parameter: any text fits a path segment."""
+    """The paths without the 422 that FastAPI adds to every parameter: any text fits a path segment."""
     return {
         path: {
             method: {
@@ -205,7 +205,7 @@ def _described(operation: Operation) -> dict[str, Any]:
 
 
 def _answers(operation: Operation, written_as: Format) -> dict[str, Any]:
-    """Those that are known, as they are written."""
+    """The known answers as examples, in the format that they are written in."""
     examples = {}
     for name, summary, decoded, answer in operation.known:
         text = written(decoded, answer, written_as)

@@ -27,7 +27,7 @@ _STRICT: Mapping[str, Sources] = {
 
 
 def security_headers(also: Mapping[str, Sources]) -> dict[str, str]:
-    """For an HTML page; `also`: what it may load beside its own files."""
+    """The headers of an HTML page. `also`: what it may load beside its own files."""
     policy = {name: (*_STRICT.get(name, ()), *also.get(name, ())) for name in {**_STRICT, **also}}
     return {
         "Content-Security-Policy": "; ".join(" ".join([name, *of]) for name, of in policy.items()),

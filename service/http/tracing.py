@@ -97,7 +97,7 @@ def _set_status(span: Span, status: int) -> None:
 
 
 def set_code(span: Span, code: str, is_error: bool) -> None:
-    """Of a call over gRPC: the name of its status."""
+    """Note the status of a call over gRPC, by its name."""
     span.set_attribute("rpc.response.status_code", code)
     if is_error:
         span.set_attribute("error.type", code)

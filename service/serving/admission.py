@@ -15,7 +15,7 @@ QUEUE_BYTES = 256 * 1024 * 1024
 
 
 class Admission:
-    """So many units (rows of a model, bytes of bodies) at a time; others are told when to come again."""
+    """Permits for so many units at a time: rows of a model, bytes of bodies. Others are to come again."""
 
     def __init__(self, limit: int, unit: str, on_change: Callable[[float], None] | None = None) -> None:
         """`on_change` is told how many are taken."""
@@ -73,6 +73,6 @@ def queue_rows(manifest: Manifest, batch_rows: int, full_rows: int, max_queued_b
 
 
 def row_bytes(manifest: Manifest) -> int:
-    """Of one row and its answer."""
+    """The bytes of one row and its answer."""
     tensors = (manifest.input, manifest.output)
     return sum(math.prod(tensor.row_shape) * DTYPES[tensor.dtype].itemsize for tensor in tensors)

@@ -76,13 +76,13 @@ class Body:
         self.complete = True
 
     async def content(self) -> bytes:
-        """All of it. Raises as `read` does."""
+        """The whole body. Raises as `read` does."""
         received = bytearray()  # not a list of chunks, which may be small and many
         await self.read(received.extend)
         return bytes(received)
 
     def admit_inflated(self, more: int, size: int) -> None:
-        """So much more of the content, of `size` so far, once its coding is undone.
+        """Admit `more` bytes that came of inflating the content, which make `size` so far.
 
         Raises PayloadTooLarge or Overloaded.
         """
@@ -123,7 +123,7 @@ class Body:
 
 
 def _coding(headers: Iterable[tuple[bytes, bytes]], known: Sequence[str]) -> str:
-    """That of the content, or "". Raises UnsupportedCoding."""
+    """The coding of the content, or "" where it has none. Raises UnsupportedCoding."""
     named = b",".join(value for name, value in headers if name == b"content-encoding").decode("latin-1")
     codings = [
         coding.strip().lower().removeprefix("x-") for coding in named.split(",")

@@ -64,15 +64,15 @@ class Backend:
 
 
 class Admitted:
-    """What a request to one model is answered by, the permits that it takes up, and the time that it has.
+    """A request to one model that was let in: the version that answers it, its permits, its deadline.
 
-    Whatever becomes live meanwhile, `served` answers it; until `release` that version is not closed.
-    `expires_at`, in the event loop's time, is kept in the request's state: it holds whoever goes on.
+    `served` answers it whatever becomes live meanwhile, and is not closed before `release`. `expires_at` is
+    in the event loop's time and kept in the request's state: it holds for whoever takes the request over.
     """
 
     __slots__ = ("_permits", "_rows", "backend", "expires_at", "scope", "served")
 
-    # Of the event loop, between requests that come together: more than one where each comes on its own.
+    # So many turns of the event loop may lie between requests that come together.
     turns = 0
 
     def __init__(
@@ -99,7 +99,7 @@ class Admitted:
         self._rows = rows
 
     def admit_more(self, rows: int) -> None:
-        """And for those that were not known then, or half of all there are: others hold some, too.
+        """Take permits for rows that turn up later, at most half of all there are: others hold some, too.
 
         Raises Overloaded.
         """
@@ -108,7 +108,7 @@ class Admitted:
         self._rows += rows
 
     def hurry(self, seconds: float) -> None:
-        """It has no more time than that from now."""
+        """Shorten its time to so many seconds from now."""
         self.expires_at = min(self.expires_at, time.monotonic() + seconds)
         self.scope["state"]["expires_at"] = self.expires_at
 
@@ -117,9 +117,9 @@ class Admitted:
         return await self.served.batcher.predict(rows, self.expires_at, self.turns)
 
     async def take(self, steps: "Steps[T]", size: int | None = None) -> "T":
-        """What they return: for large documents, so that the event loop goes on meanwhile.
+        """Take all steps, with turns for others in between, and return what they return.
 
-        `size`: the bytes that they work on; few are worked on at once.
+        `size`: how many bytes they work on; few are worked on in one go.
         """
         if size is not None and size <= INLINE_BYTES:
             return taken(steps)
@@ -128,11 +128,9 @@ class Admitted:
     async def find(
         self, uploads: Sequence[Upload], rows: PictureInput, each: bool = False
     ) -> list[Finding]:
-        """What a model that takes such `rows` reads of pictures, each in turn with those of other callers.
+        """Have pictures decoded for a model that takes such `rows`, in turn with those of other callers.
 
-        Or of `each` digit on them.
-
-        Raises ServiceError.
+        `each`: every digit on them. Raises ServiceError.
         """
         caller = self.scope["state"].get("caller") or (self.scope["client"] or ("",))[0]
         return await self.backend.decoding.find(uploads, caller, rows, each)
@@ -144,7 +142,7 @@ class Admitted:
         self.served.users -= 1
 
     def record(self, served_by: ServedBy, stages: Mapping[str, float]) -> None:
-        """For the metrics, the log and the trace: which version answered, and the seconds of each stage."""
+        """Note for metrics, log and trace which version answered, and the seconds of each stage."""
         prediction: Prediction = served_by, stages, time.time_ns()
         self.scope["state"]["prediction"] = prediction
 
@@ -171,7 +169,7 @@ class Call(Admitted):
         self._cut_off: Exception | None = None
 
     async def answered(self, answer: "Callable[[Call], Awaitable[Response]]") -> Response:
-        """`answer`, watched; what it was admitted to is given back in any case.
+        """Have it answered, under watch; its permits are given back in any case.
 
         Raises RequestTimeout, DeadlineExceeded, Abandoned, or what `answer` raises.
         """

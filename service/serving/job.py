@@ -107,7 +107,7 @@ class Job:
 
 
 class Part(NamedTuple):
-    """Those rows of one request that are in one batch."""
+    """The rows of one request that are in one batch."""
 
     job: Job
     rows: Rows

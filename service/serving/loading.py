@@ -53,7 +53,7 @@ class Preloaded:
 
 
 class Loader:
-    """With `trusted` keys only what one of them signed; nothing of more than `max_model_bytes`."""
+    """Loads what one of the `trusted` keys signed, or anything without keys; up to `max_model_bytes`."""
 
     def __init__(
         self,

@@ -42,7 +42,7 @@ class BurstHistogram(Histogram):
             self.observe_all((amount,))
 
     def observe_all(self, amounts: Iterable[float]) -> None:
-        """On the event loop."""
+        """Observe all of them, on the event loop."""
         if not self._burst:
             asyncio.get_running_loop().call_soon(self._add_up)
         self._burst += amounts

@@ -60,7 +60,7 @@ class Registry:
         return self._known(name).live
 
     def manifests(self) -> list[Manifest]:
-        """Of every live model."""
+        """The manifest of every live model."""
         return [state.live.manifest for state in self._states.values() if state.live]
 
     def version(self, name: str, version: str) -> Served:
@@ -75,7 +75,7 @@ class Registry:
         raise UnknownVersion(f"Version {printable(version)} of {name!r} is not loaded; there is {there}.")
 
     def versions(self, name: str) -> tuple[int, ...]:
-        """Those that are loaded, ascending."""
+        """The versions that are loaded, ascending."""
         return tuple(sorted(self._known(name).loaded))
 
     def beside(self, name: str, version: int) -> Served | None:
@@ -85,11 +85,11 @@ class Registry:
         return None if served is state.live else served
 
     def loaded(self) -> list[Manifest]:
-        """Of every version that a request may be answered by."""
+        """The manifest of every version that a request may be answered by."""
         return [served.manifest for served in self.all_served()]
 
     def all_served(self) -> list[Served]:
-        """Whatever a request may be answered by."""
+        """Every version that a request may be answered by."""
         return [served for state in self._states.values() for served in state.loaded.values()]
 
     def refused(self, name: str) -> str | None:
@@ -170,13 +170,13 @@ class Registry:
             state.unloaded, state.refused = False, None
 
     def lose(self, name: str) -> list[Served]:
-        """There is none any longer. Returns what was loaded of it."""
+        """Forget a model that is gone. Returns what was loaded of it."""
         logger.info("model %s is gone from the store, and served no longer", name)
         lost = self._states.pop(name, ModelState(name))
         return list(lost.loaded.values())
 
     def unload(self, name: str) -> list[Served]:
-        """It is served no longer, because a request said so. Returns what was loaded of it."""
+        """Serve it no longer, because a request said so. Returns what was loaded of it."""
         logger.info("model %s is unloaded", name)
         before = self._known(name)
         self._states[name] = ModelState(

@@ -47,6 +47,6 @@ class Canary:
         self._below = int(share * 2**64)
 
     def takes(self, request_id: str) -> bool:
-        """By the first eight bytes of the SHA-256 of the id, as a number: anybody can tell beforehand."""
+        """Whether it answers that request, by the SHA-256 of its id: anybody can tell beforehand."""
         digest = sha256(request_id.encode(), usedforsecurity=False).digest()
         return int.from_bytes(digest[:8], "big") < self._below

@@ -61,7 +61,7 @@ class Said(NamedTuple):
 
     @property
     def is_list(self) -> bool | None:
-        """None: the numbers say it."""
+        """Whether pictures come as a list; None where only the numbers say it."""
         return None if self.field == PIXELS else self.field == IMAGES
 
     def name_of(self, number: int) -> str:
@@ -83,7 +83,7 @@ def said_in(document: bytes) -> Said:
 
 
 def _value(field: str, document: bytes, at: int) -> tuple[Said, int]:
-    """And where it ends. Raises InvalidInput."""
+    """The value of a field, and where it ends. Raises InvalidInput."""
     if field == IMAGE and document.startswith(b'"', at):
         text, end = _text(field, document, at)
         return Said(field, [text]), end
@@ -130,7 +130,7 @@ def _text(name: str, document: bytes, at: int) -> tuple[bytes, int]:
 
 
 def files_of(said: Said) -> Steps[list[Upload]]:
-    """Each with what to call it in an error. Raises InvalidInput."""
+    """The files, each with what to call it in an error. Raises InvalidInput."""
     files = []
     for number, text in enumerate(said.texts):
         name = said.name_of(number)

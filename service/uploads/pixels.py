@@ -39,7 +39,7 @@ def layouts(row_shape: Shape) -> list[Shape]:
 
 
 def most_pictures(text: bytes, row_shape: Shape) -> Steps[int]:
-    """Of how many it can be at the most: there is a comma between any two numbers."""
+    """The most pictures that it can be of: there is a comma between any two numbers."""
     commas = 0
     for at in range(0, len(text), COUNTED_BYTES):
         commas += text.count(b",", at, at + COUNTED_BYTES)
@@ -92,7 +92,7 @@ def rows_of(pictures: Levels, row_shape: Shape) -> Levels:
 
 
 def _end_of_piece(text: bytes, at: int) -> int:
-    """Behind a comma or a bracket, so that no number is cut; or behind what is longer than any number."""
+    """Where a piece ends without cutting a number: behind a comma or a bracket, if there is one."""
     end = at + PIECE_BYTES
     if end >= len(text):
         return len(text)
@@ -137,7 +137,7 @@ def _wrong_number(field: str, text: bytes, at: int) -> InvalidInput:
 
 
 def _place(before: bytes) -> list[int]:
-    """Of what comes behind it: its number in each of the lists that it is in."""
+    """The place of what comes next: its number in each of the lists that it is in."""
     if len(before) > PLACED_BYTES:
         return []
     codes = np.frombuffer(before, np.uint8)

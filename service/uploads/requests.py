@@ -48,20 +48,20 @@ class Uploads(NamedTuple):
         return self.is_list or len(self.files) > 1
 
     def named(self) -> list[Upload]:
-        """Each with what to call it in an error."""
+        """The files, each with what to call it in an error."""
         field, files, _ = self
         return [Upload(f"{field}.{i}" if self.many else field, file) for i, file in enumerate(files)]
 
 
 class Document(NamedTuple):
-    """A JSON document, of which is known what it says; of so many pictures at the most."""
+    """A JSON document that is not decoded yet, and the most pictures that it can have."""
 
     said: Said
     number: int
 
 
 class Pixels(NamedTuple):
-    """Pictures that came as the rows that they are."""
+    """Pictures that came as pixels: the rows that a model takes."""
 
     rows: Rows
     many: bool
@@ -76,7 +76,7 @@ class Pixels(NamedTuple):
 
 
 def uploads_in(request: RawRequest) -> Uploads:
-    """Of a request that is there whole; none where it cannot be read, or has very many."""
+    """The files of a request that is there whole; none where they are very many, or cannot be read."""
     content_type, body = request
     if content_type.startswith("image/"):
         return Uploads("body", [body])
@@ -124,7 +124,7 @@ async def opened(call: Call, posted: Uploads | Document, row_shape: tuple[int, .
 
 
 def requests_schema(row_shape: tuple[int, ...], row: Levels) -> dict[str, Any]:
-    """For OpenAPI, by media type. `row`: one that the model knows, `uint8 [channels, height, width]`."""
+    """What OpenAPI says, by media type. `row`: `uint8 [channels, height, width]`, which the model knows."""
     file = {"type": "string", "format": "binary"}
     files = {"type": "array", "items": file, "minItems": 1, "maxItems": MAX_FILES}
     form = {

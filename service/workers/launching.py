@@ -63,7 +63,7 @@ Work = Callable[..., None]
 
 
 def start_tracker() -> None:
-    """Of multiprocessing: later it would unblock what a process is to be born with as blocked."""
+    """Start multiprocessing's own: started later it would unblock signals that are to stay blocked."""
     resource_tracker.ensure_running()
 
 

@@ -35,7 +35,7 @@ _THREADS = Path("/proc/self/task")
 
 
 def preload(settings: Settings, keys: KeyContents, shared: Path, say: Callable[[str], None]) -> Preloaded:
-    """Whatever is live, in order, for as long as a start may take; workers see to the rest.
+    """Get ready what is live, in order, for as long as a start may take; workers see to the rest.
 
     What cannot be served is left to them too, for they tell why. `say` is told which is next: what another
     has written may never return, or end this process.

@@ -28,7 +28,7 @@ class Examples(NamedTuple):
 
 
 def pictures_in(folder: Path, reads: PictureInput) -> Examples:
-    """Those of a folder, read as the service reads uploads; a subfolder names the class of what is in it.
+    """The pictures of a folder, read as the service reads uploads; a subfolder names their class.
 
     Raises DataUnavailable.
     """

@@ -64,7 +64,7 @@ def is_exported(data: bytes) -> bool:
 
 
 def _names_in(data: bytes) -> list[str] | None:
-    """Of the files in a zip; None where it is none."""
+    """The names of the files in a zip; None where it is no zip."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return archive.namelist()

@@ -178,7 +178,7 @@ def is_torchscript(path: Path) -> bool:
 
 
 def _state_dict_in(saved: object) -> dict[str, Any]:
-    """That of a checkpoint, without what nn.DataParallel puts before its names. Raises TypeError."""
+    """The state dict of a checkpoint, without the prefix of nn.DataParallel. Raises TypeError."""
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(saved, dict) and isinstance(saved.get(key), dict):
             saved = saved[key]

@@ -22,7 +22,7 @@ class Comparison(NamedTuple):
 
 
 def compare(new: Manifest, live: Manifest) -> Comparison:
-    """By accuracy, and where that is equal by the loss. Of other rows it says nothing: not as good."""
+    """Compare by accuracy, then by loss. One measured on other rows does not count as as good."""
     data = [manifest.training and manifest.training.data_sha256 for manifest in (new, live)]
     if None in data:
         return Comparison(False, "nobody knows what they were trained on, so they cannot be compared")

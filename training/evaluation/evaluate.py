@@ -14,7 +14,7 @@ DIGITS = tuple("0123456789")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Of a classifier on one split: `probabilities f32 [N, C]` and `labels i64 [N]`, on the CPU.
+    """What a classifier answers on one split: `probabilities f32 [N, C]`, `labels i64 [N]`, on the CPU.
 
     `score f32 [N]`: of those that give one, how little each image looks like a digit.
     """

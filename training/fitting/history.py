@@ -47,7 +47,7 @@ class History:
             raise Diverged(f"the loss of epoch {epoch} is not finite; lower the learning rate")
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it between two epochs."""
+        """All that there is to keep between two epochs."""
         return {name: list(v) if isinstance(v, list) else v for name, v in vars(self).items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

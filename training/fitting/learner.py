@@ -16,7 +16,7 @@ KERNEL_NDIM = 4  # of a convolution's weights
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Of one recipe; all of them go into the manifest.
+    """The hyper-parameters of one recipe; all of them go into the manifest.
 
     With `bfloat16`, convolutions and products are computed in it while training: half the time on
     processors that can, and slower on those that cannot. What is judged and kept is float32.

@@ -15,7 +15,7 @@ NEWTON_SCHULZ_STEPS = 3  # as in airbench94_muon: fewer than the default, and as
 
 
 def convolution_muon(weights: Sequence[nn.Parameter], lr: float, momentum: float) -> torch.optim.Muon:
-    """Of weights `f32 [O, I, H, W]` in channels_last memory, each at a norm of √O before a step.
+    """Muon for weights `f32 [O, I, H, W]` in channels_last memory, each at a norm of √O before a step.
 
     So the learning rate is about the share of a weight that a step changes.
     """

@@ -19,7 +19,7 @@ def flip_shift_and_cut(images: Tensor) -> Tensor:
 
 
 def shift_and_cut(images: Tensor) -> Tensor:
-    """Likewise, none mirrored."""
+    """The same, but none are mirrored."""
     return _cut(_shifted(images, 0))
 
 

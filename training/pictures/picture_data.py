@@ -50,7 +50,7 @@ class PictureData(NamedTuple):
         return ("train", self.train), ("validate", self.validation), ("test", self.test)
 
     def sha256(self) -> str:
-        """Of all pixels and labels, and of which split each belongs to."""
+        """The digest of all pixels and labels, and of which split each belongs to."""
         digest = hashlib.sha256("\0".join(self.labels).encode())
         for rows in (self.train, self.validation, self.test):
             digest.update(rows.sha256().encode())

@@ -50,7 +50,7 @@ OBJECTIVE = Objective(forward=_logits, loss=partial(cross_entropy, label_smoothi
 
 
 def hyperparameters(rows: int, epochs: int | None) -> Hyperparameters:
-    """For so many pictures to train on. The learning rate goes with the size of a batch."""
+    """Hyper-parameters for so many pictures. The learning rate goes with the size of a batch."""
     usual = HYPERPARAMETERS.batch_size
     batch = min(usual, max(LEAST_BATCH, rows // BATCHES_AN_EPOCH))
     steps = math.ceil(rows / batch)

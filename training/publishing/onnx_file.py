@@ -42,7 +42,7 @@ def onnx_file(net: nn.Module, rows: Tensor) -> bytes:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without what torch tells whoever develops an exporter."""
+    """Silence what torch tells whoever develops an exporter."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

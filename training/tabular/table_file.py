@@ -117,7 +117,7 @@ class _Shape(NamedTuple):
         return cls(tuple(headers[separator]), separator)
 
     def rows(self, path: Path, progress: Read) -> Iterator[tuple[int, list[str]]]:
-        """Each with the number of its line, its cells without the blanks around them."""
+        """The rows, each with the number of its line; cells without the blanks around them."""
         for count, (line, row) in enumerate(_records(path, self.separator, progress)):
             if not count:
                 continue

@@ -31,7 +31,7 @@ def _azure(filesystem: Any, path: str, content: bytes, tag: str) -> Write:  # no
 
 
 def _google(filesystem: Any, path: str, content: bytes, tag: str) -> Write:
-    """Of gcsfs no option of a write is this condition: the request is ours."""
+    """The request is made here, as gcsfs has no option for this condition."""
     bucket, _, name = path.partition("/")
     url = filesystem.base.replace("/storage/v1/", "/upload/storage/v1/") + "b/{}/o"
     # In two parts, as gcsfs itself writes: there are servers that heed conditions in no other upload.

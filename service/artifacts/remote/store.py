@@ -32,7 +32,7 @@ _TOKEN_BYTES = 16
 
 
 class RemoteStore(ArtifactStore):
-    """Where the store does not answer everything raises StoreUnreachable, which is an OSError."""
+    """Every method raises StoreUnreachable, an OSError, where the store does not answer."""
 
     def __init__(self, mirror: Mirror) -> None:
         super().__init__(mirror.store.root)
@@ -104,7 +104,7 @@ class RemoteStore(ArtifactStore):
 
     @contextmanager
     def publishing(self, name: str) -> Iterator[Path]:
-        """Of those of this machine. A store that does not answer is found out here, before a training."""
+        """Hold the lock among this machine's publishers. Raises at once where the store does not answer."""
         self.versions(name)
         with super().publishing(name) as folder:
             yield folder
@@ -150,5 +150,5 @@ def opened(place: Path | str, cache: Path, cache_bytes: int) -> ArtifactStore:
 
 
 def store_of(settings: Settings) -> ArtifactStore:
-    """The one that they name."""
+    """The store that settings name."""
     return opened(settings.artifacts, settings.artifacts_cache, settings.artifacts_cache_bytes)

@@ -51,7 +51,7 @@ def bring_documents(
 
 
 def replace_files(staged: Path, folder: Path) -> None:
-    """Of a version that is read meanwhile: the archive first, its manifest after it."""
+    """Replace a version's files while it may be read: the archive first, its manifest after it."""
     paths = sorted(path for path in staged.rglob("*") if path.is_file())
     for path in sorted(paths, key=lambda path: path.name in (MANIFEST_FILE, SIGNATURE_FILE)):
         target = folder / path.relative_to(staged)
