@@ -19,7 +19,7 @@ from abacus_client.errors import (
 )
 from abacus_client.pictures import Picture
 from abacus_client.results import Prediction
-from abacus_client.retrying import Attempts, check_timeout
+from abacus_client.retrying import Attempts, check_timeout, errors_translated
 from abacus_client.rows import AnyRow
 
 # One input; and the class of answer that is expected.
@@ -28,6 +28,8 @@ P = TypeVar("P", bound=Prediction, default=Prediction)
 
 # The service keeps a connection for 75 s; one that is older is not used again.
 KEEP_ALIVE_S = 60
+
+_PORTS = range(1, 65536)
 
 
 class Connecting(NamedTuple):
@@ -44,6 +46,15 @@ class Connecting(NamedTuple):
         if self.concurrency < 1 or self.retries < 0:
             raise InputError("concurrency is at least 1, retries at least 0.")
         check_timeout(self.timeout_s)
+        with errors_translated():
+            url = httpx.URL(self.address)
+        # A port beyond that is another one to the system: what is above its 16 bits is cut off.
+        if (
+            url.scheme not in ("http", "https")
+            or not url.host
+            or (url.port is not None and url.port not in _PORTS)
+        ):
+            raise InputError(f"{self.address!r} is no address such as http://127.0.0.1:8000.")
         return self
 
     def options(self) -> dict[str, Any]:

@@ -67,13 +67,14 @@ class Abacus(FastAPI):
         spans = _spans(settings.traces)
         traced = _tracing(spans)
 
+        def noted(app: ASGIApp) -> ASGIApp:
+            return traced(RequestContext(app, ledger))
+
         def surrounded(app: ASGIApp) -> ASGIApp:
             if keys:
                 app = ApiKeys(app, keys, settings.open_paths)
-            app = traced(RequestContext(app, ledger))
-            if settings.cors_origins:
-                app = CrossOrigin(app, settings.cors_origins)
-            return app
+            app = noted(app)
+            return CrossOrigin(app, settings.cors_origins, noted) if settings.cors_origins else app
 
         self._predict = surrounded(_asgi(dispatch.answer))
         self._infer = surrounded(_asgi(infer.answer))

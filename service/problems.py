@@ -164,7 +164,9 @@ def _field_of(error: FieldError) -> ProblemField:
 
 
 def _field(location: tuple[int | str, ...], first: int = 0) -> str:
-    return ".".join(str(part + first) if isinstance(part, int) else shortened(part) for part in location)
+    return ".".join(
+        str(part + first) if isinstance(part, int) else shortened(part) or '""' for part in location
+    )
 
 
 def _message(message: str) -> str:

@@ -11,6 +11,8 @@ from service.artifacts.interface import MAX_CELL, Column, read_cell
 from service.errors import SHOWN_ERRORS, FieldError, InvalidInput
 from service.problems import invalid_payload
 
+_NAMELESS = "a column has no name: leave it out, such as an index, or a comma at the end of every line"
+
 
 def records(
     table: bytes, columns: Sequence[Column], most_rows: int, at_once: int
@@ -82,7 +84,9 @@ def _record(header: Sequence[str], row: Sequence[str], columns: Mapping[str, Col
 
 def _check_header(header: Sequence[str], columns: Sequence[Column]) -> None:
     names, there = {column.name for column in columns}, Counter(header)
-    wrong = [FieldError(n, "is there twice") for n, count in there.items() if count > 1]
+    nameless = there.pop("", 0)
+    wrong = [FieldError("", _NAMELESS)] if nameless else []
+    wrong += [FieldError(n, "is there twice") for n, count in there.items() if count > 1]
     wrong += [FieldError(n, "is no column of this model") for n in there if n not in names]
     wrong += [FieldError(c.name, "is missing") for c in columns if c.name not in there and not c.optional]
     if wrong:

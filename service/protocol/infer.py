@@ -68,14 +68,10 @@ def most_rows(endpoint: Endpoint) -> int:
 
 
 async def _answered(scope: Scope, receive: Receive, served: Served, backend: Backend) -> Response:
-    call = Call(scope, receive, served, backend, backend.max_body_bytes, CODINGS)
-    return await call.answered(_inferred)
-
-
-async def _inferred(call: Call) -> Response:
     """Raises ServiceError, Abandoned or ClientDisconnect."""
     try:
-        return await _infer(call)
+        call = Call(scope, receive, served, backend, backend.max_body_bytes, CODINGS)
+        return await call.answered(_infer)
     except InvalidInput as error:
         raise in_its_words(error) from error
 

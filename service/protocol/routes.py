@@ -38,9 +38,8 @@ MODEL, VERSION = "/models/{name}", "/models/{name}/versions/{version}"
 router = APIRouter(prefix=PROTOCOL, tags=["protocol"])
 
 _OF_MODEL = error_responses(UnknownModel, errors.UnknownVersion, NotReady, path=PROTOCOL)
-_CONTROLLED = error_responses(
-    InvalidRequest, UnknownModel, ReadOnlyRepository, errors.PayloadTooLarge, NotReady, path=PROTOCOL
-)
+_QUESTION = (InvalidRequest, errors.PayloadTooLarge, errors.UnsupportedCoding, errors.Overloaded)
+_CONTROLLED = error_responses(*_QUESTION, UnknownModel, ReadOnlyRepository, NotReady, path=PROTOCOL)
 
 
 @router.get("", summary="What the service is, and which extensions it has")
@@ -116,7 +115,7 @@ async def infer_with(request: Request) -> Response:
 @router.post(
     "/repository/index",
     summary="Every version that is loaded, and the models of which none is",
-    responses=error_responses(InvalidRequest, errors.PayloadTooLarge, path=PROTOCOL),
+    responses=error_responses(*_QUESTION, path=PROTOCOL),
 )
 async def repository_index(request: Request, backend: BackendDep) -> list[IndexEntry]:
     """`{"ready": true}`, as the body, leaves the latter out."""

@@ -214,6 +214,8 @@ WRONG_ROWS: list[tuple[str, Any, str]] = [
     ("loan", APPLICANT | {"job": {"a": 1}}, "job"),
     ("loan", APPLICANT | {"town": "ulm"}, "town"),
     ("loan", APPLICANT | {"income": math.nan}, "income"),
+    ("loan", APPLICANT | {"": 1}, '""'),
+    ("loan", [APPLICANT | {"": 1}], '0.""'),
     ("iris", [], ""),
     ("iris", [1], "0"),
     ("iris", [[1, 2, 3, 4]], "0"),
@@ -269,6 +271,8 @@ WRONG_TABLES: list[tuple[str, str | bytes, str]] = [
     ("iris", HEADER + "\n\n5.1,3.5,x,1\n", "line 4: petal_length"),
     ("loan", 'age,job,town\n30,"none, yet",Ulm\n30,"smi\nth",Ulm\n30,smith,Bonn\n', "line 5: town"),
     ("iris", HEADER + "5.1,3.5,1.4\n", "line 2"),
+    ("iris", f",{HEADER}0,5.1,3.5,1.4,0.2\n", "a column has no name"),  # as pandas writes its index
+    ("iris", f"{HEADER[:-1]}, ,\n5.1,3.5,1.4,0.2,,\n", "a column has no name"),
     ("iris", HEADER + "5.1,3.5,1.4,0.2\n5.1,3.5,1.4,0.2,9\n", "line 3"),
     ("iris", HEADER + '5.1,3.5,1.4,"0.2\n', "line 2"),
     ("iris", HEADER + '5.1,3.5,1.4,"0.2"x\n', "line 2"),

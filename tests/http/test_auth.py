@@ -109,6 +109,20 @@ async def test_other_origins_are_refused_unless_set(published: Path) -> None:
         assert "Access-Control-Allow-Origin" not in other.headers
 
 
+def test_a_preflight_that_is_allowed_has_an_id_and_a_line_in_the_log(published: Path) -> None:
+    """As every other answer; it needs no key, which browsers do not send with it."""
+    options = ("--access-log", "--cors-origins", "https://a.example", "--models", "pass")
+    with served("--artifacts", str(published), *options) as service:
+        preflight = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+        paths = ("/predict/pass", "/models")
+        for path in paths:
+            answer = service.client.options(path, headers={**preflight, "X-Request-ID": f"mine{path}"})
+            assert (answer.status_code, answer.headers["x-request-id"]) == (200, f"mine{path}")
+            assert answer.headers["access-control-allow-methods"]
+        lines = [f"method=OPTIONS path={path} status=200 request_id=mine{path} " for path in paths]
+        wait_for(lambda: all(line in service.log.read_text() for line in lines))
+
+
 @pytest.mark.parametrize(
     ("path", "status", "media_type"),
     [

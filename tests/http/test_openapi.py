@@ -70,6 +70,31 @@ async def test_every_error_of_an_inference_is_listed(document: dict[str, Any], p
         assert "Retry-After" in responses[status]["headers"]
 
 
+ODD: tuple[dict[str, str], ...] = (
+    {},
+    {"Content-Type": "text/plain"},
+    {"Content-Type": "application/json"},
+    {"Content-Encoding": "gzip"},
+    {"Content-Encoding": "br"},
+    {"X-Request-Timeout-Ms": "0"},
+    {"X-Request-Timeout-Ms": "soon"},
+    {"Inference-Header-Content-Length": "9"},
+    {"Accept": "text/csv;q=x"},
+)
+
+
+async def test_whatever_is_answered_is_listed(client: httpx.AsyncClient, document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        url = path.format(name="digit", version=1)
+        for odd in ODD:
+            for content in (b"", b"no document", b" " * 3_000_000)[: None if method == "post" else 1]:
+                answer = await client.request(method, url, headers=odd, content=content)
+                case = (method, url, odd, len(content), answer.status_code)
+                assert str(answer.status_code) in operation["responses"], case
+                listed = operation["responses"][str(answer.status_code)].get("content", {"": {}})
+                assert answer.headers.get("content-type", "").partition(";")[0] in listed, case
+
+
 async def test_no_error_is_left_in_the_framework_s_own_shape(document: dict[str, Any]) -> None:
     assert "HTTPValidationError" not in document["components"]["schemas"]
     for path in ("/models/{name}", "/v2/models/{name}", "/v2/repository/models/{name}/load"):
