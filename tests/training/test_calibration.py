@@ -69,8 +69,8 @@ def test_what_is_no_digit_is_learnt_and_changes_no_digit(digits: Digits) -> None
     with torch.inference_mode():
         before = net(images_u8)
         rows = Rows(images_u8, before[:, :10].argmax(1))
-    many = rows.take(torch.arange(len(images_u8)).repeat(4))
-    fit_rejector(net, many, noise_u8.repeat(4, 1, 1, 1), Console(quiet=True))
+    many_u8 = images_u8.repeat(4, 1, 1, 1)
+    fit_rejector(net, many_u8, noise_u8.repeat(4, 1, 1, 1), Console(quiet=True))
     fit_threshold(net, rows)
     with torch.inference_mode():
         after, of_noise = net(images_u8), net(noise_u8)
@@ -78,5 +78,5 @@ def test_what_is_no_digit_is_learnt_and_changes_no_digit(digits: Digits) -> None
     assert (of_noise[:, 10] > 0.5).double().mean() > 0.95
     again = RejectingDigitNet(cnn()).eval()
     again.load_state_dict(net.state_dict())
-    fit_rejector(again, many, noise_u8.repeat(4, 1, 1, 1), Console(quiet=True))
+    fit_rejector(again, many_u8, noise_u8.repeat(4, 1, 1, 1), Console(quiet=True))
     torch.testing.assert_close(again.rejector.state_dict(), net.rejector.state_dict())

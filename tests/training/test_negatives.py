@@ -1,11 +1,13 @@
 """Pictures of no digit, to train on: others than those of the evaluation, and like no digit."""
 
 import torch
+from rich.console import Console
 
 from service.engine.predictor import Predictor
 from service.pictures.digits.mnist_form import SIDE
 from tests.conftest import Digits, mnist_rows
 from training.digits.drawn import fonts, letters, negatives, symbols
+from training.digits.drawn.beside import digits_with_something_beside
 from training.fitting.fit import batched
 
 ASKED_IN_VAIN = 0.35  # share of them that today's net may take for a digit: two in three are plainly none
@@ -43,3 +45,13 @@ def test_every_kind_is_no_digit(digits: Digits, model: Predictor) -> None:
     for kind, images_u8 in drawn.items():
         score = batched(model.predict, images_u8)[:, 10]
         assert float((score < 0.5).float().mean()) < ASKED_IN_VAIN, kind
+
+
+def test_digits_with_something_beside_them_are_drawn_by_their_seed(digits: Digits) -> None:
+    digits_u8, quiet = mnist_rows(digits).inputs, Console(quiet=True)
+    drawn = digits_with_something_beside(digits_u8, 40, 1, quiet)
+    assert drawn.shape == (40, 1, SIDE, SIDE)
+    assert drawn.dtype == torch.uint8
+    assert torch.equal(drawn, digits_with_something_beside(digits_u8, 40, 1, quiet))
+    assert not torch.equal(drawn, digits_with_something_beside(digits_u8, 40, 2, quiet))
+    assert len(digits_with_something_beside(digits_u8, 0, 1, quiet)) == 0

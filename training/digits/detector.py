@@ -31,8 +31,8 @@ FALSE_ALARMS = 0.01  # share of digits, of whatever hand, that may be called no 
 CALIBRATION_ROWS = 1_000  # of the int8 form
 
 
-def fit_rejector(net: RejectingDigitNet, digits: Rows, negatives_u8: Tensor, console: Console) -> None:
-    """Learn to tell `digits` and `negatives_u8 [M, 1, 28, 28]` apart; nothing but the rejector changes.
+def fit_rejector(net: RejectingDigitNet, digits_u8: Tensor, negatives_u8: Tensor, console: Console) -> None:
+    """Tell `digits_u8` and `negatives_u8 [N, 1, 28, 28]` apart; nothing but the rejector changes.
 
     The same net, rows and threads give the same rejector, bit for bit. Raises Diverged.
     """
@@ -43,8 +43,8 @@ def fit_rejector(net: RejectingDigitNet, digits: Rows, negatives_u8: Tensor, con
             layer.reset_parameters()
     features = torch.no_grad()(net.features)
     both = Rows(
-        torch.cat([digits.inputs, negatives_u8]),
-        torch.cat([torch.zeros(len(digits.inputs), 1), torch.ones(len(negatives_u8), 1)]),
+        torch.cat([digits_u8, negatives_u8]),
+        torch.cat([torch.zeros(len(digits_u8), 1), torch.ones(len(negatives_u8), 1)]),
     )
     objective = Objective(
         forward=lambda rejector, images: rejector(features(images)), loss=binary_cross_entropy_with_logits

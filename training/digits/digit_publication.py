@@ -95,13 +95,15 @@ def _calibrated(
     fitted: dict[str, float | int] = {"temperature": fit_temperature(net, split.validation)}
     if isinstance(net, nets.RejectingDigitNet):
         console.print("Learning what is no digit:")
+        digits_u8 = recipe.digits(split.train, console)
         negatives_u8 = recipe.no_digits(split.train, console)
-        fit_rejector(net, split.train, negatives_u8, console)
+        fit_rejector(net, digits_u8, negatives_u8, console)
         threshold = fit_threshold(net, split.validation)
         fitted |= {
             "threshold": threshold,
             "rejector_epochs": REJECTOR.epochs,
             "negatives": recipe.negatives,
+            "beside": recipe.beside,
         }
     return fitted
 

@@ -23,6 +23,7 @@ from training.data import Rows
 from training.digits import augment
 from training.digits import digit_nets as nets
 from training.digits.drawn import styles
+from training.digits.drawn.beside import digits_with_something_beside
 from training.digits.drawn.negatives import families, negatives
 from training.fitting.fit import Hyperparameters, Objective, Phase
 
@@ -49,12 +50,14 @@ class Recipe:
     """A network and how to train it: on which rows beside MNIST's, and how its images are distorted.
 
     With `negatives`, it learns afterwards what is no digit, from so many pictures a row.
+    `beside`: likewise, of digits with something beside them.
     """
 
     name: str
     body: Callable[[], nn.Module]
     hyperparameters: Hyperparameters
     negatives: float = 0.0
+    beside: float = 0.0
     extend: Callable[[Rows, Console], Rows] | None = None
     augment: Callable[[Tensor], Tensor] | None = None
     augment_refining: Callable[[Tensor], Tensor] | None = None
@@ -78,8 +81,13 @@ class Recipe:
         """What is trained on: MNIST's rows, and what is added to them."""
         return self.extend(train, console) if self.extend else train
 
+    def digits(self, rows: Rows, console: Console) -> Tensor:
+        """What it learns afterwards to tell from what is no digit, `images_u8 [N, 1, 28, 28]`."""
+        count = round(self.beside * len(rows.inputs))
+        return torch.cat([rows.inputs, digits_with_something_beside(rows.inputs, count, 0, console)])
+
     def no_digits(self, digits: Rows, console: Console) -> Tensor:
-        """What it learns afterwards to tell from the digits, `images_u8 [N, 1, 28, 28]`."""
+        """What it learns to tell from these, `images_u8 [N, 1, 28, 28]`."""
         return negatives(digits.inputs, round(self.negatives * len(digits.inputs)), 0, console)
 
     def data(self) -> dict[str, str | float]:
@@ -92,7 +100,7 @@ class Recipe:
         named = {name: step.__name__ if step else "none" for name, step in steps}
         if not self.negatives:
             return {**named}
-        return {**named, "negatives": self.negatives, "fonts": ", ".join(families())}
+        return {**named, "negatives": self.negatives, "beside": self.beside, "fonts": ", ".join(families())}
 
 
 SOFTMAX_MLP = Recipe(
@@ -129,6 +137,7 @@ CNN = Recipe(
         refine_learning_rate=0.01,
     ),
     negatives=3.1,
+    beside=0.1,
     extend=styles.with_other_styles,
     augment=augment.distort_as_prepared,
     augment_refining=augment.coarsened,
