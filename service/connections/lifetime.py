@@ -2,12 +2,12 @@
 
 import asyncio
 import math
+import select
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.connections.answers import Answers, refusal
-from service.connections.peer import has_come, has_gone
 from service.serving.registry import Registry
 
 HEAD_TIMEOUT_S = 10.0  # for a head, and for the rest of a request that is answered before it is there whole
@@ -62,7 +62,7 @@ class Lifetime(HttpToolsProtocol):
         """End it where the client has closed it too: its system says so once something is written to it."""
         if self.transport.is_closing() or not self._is_asked():
             return
-        if has_gone(self.transport):
+        if _has_gone(self.transport):
             self.transport.abort()
             return
         if self.scope["http_version"] == "1.1":
@@ -115,7 +115,7 @@ class Lifetime(HttpToolsProtocol):
             self.cycle.keep_alive = False
         elif self._lingering:
             self.transport.close()
-        elif not (self._receiving or has_come(self.transport)):
+        elif not (self._receiving or _has_come(self.transport)):
             if self._head_timer:
                 self._stop_head_timer()
                 self._start_head_timer(GRACE_S)
@@ -143,7 +143,7 @@ class Lifetime(HttpToolsProtocol):
         left_s = self.timeout_keep_alive + GRACE_S - max(0.0, self.loop.time() - self._idle_since)
         if left_s > 0:
             self._watch_idleness(left_s)
-        elif has_come(self.transport):
+        elif _has_come(self.transport):
             self._watch_idleness(GRACE_S)
         elif self.transport.get_write_buffer_size():
             self.transport.abort()  # nobody reads what closing would wait for
@@ -167,7 +167,7 @@ class Lifetime(HttpToolsProtocol):
             self._start_head_timer(HEAD_TIMEOUT_S)  # it was we who kept it waiting
         elif self._head_bytes or self._receiving:
             self._refuse(408, f"The head of the request did not come within {HEAD_TIMEOUT_S:g} seconds.")
-        elif has_come(self.transport):
+        elif _has_come(self.transport):
             self._start_head_timer(GRACE_S)
         else:
             self.transport.close()
@@ -180,3 +180,23 @@ class Lifetime(HttpToolsProtocol):
         if self._stall_timer:
             self._stall_timer.cancel()
         super().resume_writing()
+
+
+def _has_come(transport: asyncio.Transport) -> bool:
+    """Whether the system has bytes that have not been read yet, or there will be none any longer."""
+    return bool(_events(transport) & (select.POLLIN | select.POLLHUP))
+
+
+def _has_gone(transport: asyncio.Transport) -> bool:
+    """Whether the other end has refused what was written to it."""
+    return bool(_events(transport) & (select.POLLHUP | select.POLLERR))
+
+
+def _events(transport: asyncio.Transport) -> int:
+    """What the system knows of the other end, asked without waiting."""
+    socket = transport.get_extra_info("socket")
+    if socket is None or socket.fileno() < 0:
+        return select.POLLHUP
+    poll = select.poll()
+    poll.register(socket.fileno(), select.POLLIN)
+    return next((events for _, events in poll.poll(0)), 0)

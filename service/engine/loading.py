@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
-from service.artifacts.fitness import contradictions
+from service.artifacts.fitness import contradictions, improbable
 from service.artifacts.manifest import MANIFEST_FILE, ArtifactError, Manifest
 from service.artifacts.signatures import TrustedKeys
 from service.artifacts.version_folder import MAX_MODEL_BYTES, read_manifest, read_model, title
-from service.engine.checking import replay
 from service.engine.devices import AsItIs, runner
 from service.engine.explained import explained
 from service.engine.onnx_session import OnnxSession
 from service.engine.predictor import BATCH_SIZES, SLOW_S, Choice, Predictor, example_row
 from service.engine.quickest import by_size, quickest, timed
-from service.engine.tensors import reason
+from service.engine.tensors import decode_tensor, reason
 from service.engine.ways import Way, Ways, exact_ways, log_missing, other_forms, torchscript_accepted
 from service.errors import InferenceFailed
 from service.option_types import Precision
@@ -104,7 +104,7 @@ def prepared(
     with _checked(where):
         if len(exact) > 1:  # each of them answers some of the batches
             for way in exact:
-                replay(Predictor(way.run, manifest, device).predict, manifest, tolerance)
+                _replay(Predictor(way.run, manifest, device).predict, manifest, tolerance)
     ways, missing = tuple(exact), dict[str, str]()
     if precision == "auto" and on_cpu:
         forms, missing = _sound(other_forms(model, manifest), manifest)
@@ -148,7 +148,7 @@ def _ready(
                 by_rows = quickest(timings, [way.form is not None for way in ways])
             run = runner(by_size(runs, by_rows) if by_rows else runs[0], row, device, dtype, BATCH_SIZES)
         predictor = Predictor(run, manifest, device)
-        replay(predictor.predict, manifest, _tolerance(manifest, dtype, [ways[n] for n in by_rows]))
+        _replay(predictor.predict, manifest, _tolerance(manifest, dtype, [ways[n] for n in by_rows]))
         if chosen:
             predictor.quick, predictor.slow_rows = chosen.quick, chosen.slow_rows
         else:
@@ -171,7 +171,7 @@ def _sound(forms: Ways, manifest: Manifest) -> tuple[tuple[Way, ...], dict[str, 
         predictor = Predictor(way.run, manifest, CPU)
         try:
             for alone in (False, True):
-                replay(predictor.predict, manifest, way.form.tolerance, alone)
+                _replay(predictor.predict, manifest, way.form.tolerance, alone)
         except ArtifactError as error:
             missing[way.name] = str(error)
         except (InferenceFailed, RuntimeError, AttributeError, TypeError) as error:
@@ -179,6 +179,30 @@ def _sound(forms: Ways, manifest: Manifest) -> tuple[tuple[Way, ...], dict[str, 
         else:
             sound.append(way)
     return tuple(sound), missing
+
+
+def _replay(
+    predict: Callable[[Tensor], Tensor], manifest: Manifest, tolerance: float, alone: bool = False
+) -> None:
+    """Ask the rows of the manifest's check once more, in one batch or each `alone`.
+
+    Raises ArtifactError when answers differ by more than `tolerance`, and whatever `predict` raises.
+    """
+    expected = decode_tensor(manifest.check.outputs)
+    rows = decode_tensor(manifest.check.inputs)
+    answers = torch.cat([predict(part) for part in (rows.split(1) if alone else [rows])])
+    if answers.shape != expected.shape:
+        raise ArtifactError(f"check: answers are {list(answers.shape)}, not {list(expected.shape)}")
+    difference = (answers - expected).abs().max().item()
+    # Negated so that NaN, which compares false with everything, fails.
+    if not difference <= tolerance:
+        raise ArtifactError(
+            f"check: answers differ from training's by {difference:.3g}, more than {tolerance:g}"
+        )
+    # Each of the probabilities that are summed may be off by as much.
+    slack = (tolerance - manifest.check.tolerance) * len(manifest.output.labels)
+    if why := improbable(answers.tolist(), manifest, slack):
+        raise ArtifactError(f"check: {why}")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from service.pictures.formats import gif as gif_files
 from service.pictures.formats import jpeg as jpeg_files
 from service.pictures.formats import png as png_files
 from service.pictures.formats import tiff as tiff_files
-from service.pictures.formats import webp_chunks
+from service.pictures.formats import webp as webp_files
 from service.pictures.formats.stripping import Stripped
 
 _STRIPPED: dict[str, Callable[[bytes], Stripped]] = {
@@ -16,7 +16,7 @@ _STRIPPED: dict[str, Callable[[bytes], Stripped]] = {
     "TIFF": tiff_files.stripped,
     "BMP": bmp_files.stripped,
     "GIF": gif_files.stripped,
-    "WEBP": webp_chunks.stripped,
+    "WEBP": webp_files.stripped,
 }
 _AVIF_MAJORS = (b"avif", b"avis", b"mif1", b"msf1")  # that Pillow's plugin takes
 

@@ -1,6 +1,7 @@
-"""Large WebP files at a smaller size, by libwebp itself: Pillow would hold them three times at their own.
+"""WebP (RFC 9649): its chunks, framed anew, so that a wrong length or a missing last byte is no harm.
 
-The library is the one that Pillow's module is linked with (https://developers.google.com/speed/webp/docs/api).
+And large files at a smaller size, by libwebp itself: Pillow would hold them three times at their own. The
+library is the one that Pillow's module is linked with (https://developers.google.com/speed/webp/docs/api).
 """
 
 import ctypes
@@ -10,8 +11,33 @@ from importlib import import_module
 
 from PIL import Image
 
+from service.pictures.formats.stripping import MAX_PIECES, Stripped, cut_short, too_many_pieces
+
+_HEAD = 12  # bytes: RIFF, the length of what follows, WEBP
+_PIXELS = (b"VP8 ", b"VP8L", b"ANMF")
+_FILLED = 1  # byte that may be missing of the last chunk: most encoders fill them up to an even length
+
 _VERSION = 0x0209  # of the structures below; what has the same first byte is compatible
 _OK, _RGB, _RGBA = 0, 0, 1
+
+
+def stripped(data: bytes) -> Stripped:
+    """Those chunks that are there whole; what follows them is none."""
+    chunks: list[bytes] = []
+    at = _HEAD
+    for _ in range(MAX_PIECES):
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        end = at + 8 + length
+        if at + 8 > len(data) or end > len(data) + _FILLED:
+            if not any(chunk.startswith(_PIXELS) for chunk in chunks):
+                raise cut_short("WEBP")
+            framed = b"".join(chunks)
+            size = len(framed) + 4
+            return Stripped(b"".join([b"RIFF", size.to_bytes(4, "little"), b"WEBP", framed]))
+        even = length + length % 2
+        chunks.append(data[at : at + 8] + data[at + 8 : end].ljust(even, b"\0"))
+        at += 8 + even
+    raise too_many_pieces("WEBP")
 
 
 class _Features(ctypes.Structure):
