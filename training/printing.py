@@ -13,7 +13,8 @@ def print_result(
     console: Console, manifest: Manifest, told: Sequence[str], further: Mapping[str, str] | None = None
 ) -> None:
     """A table of its figures, and `further` ones; then what was `told` of whether it is live."""
-    table = Table(title=f"Published {manifest.name} version {manifest.version}")
+    title = f"Published {manifest.name} version {manifest.version}"
+    table = Table(title=title)
     table.add_column("figure")
     table.add_column("value", justify="right")
     for metric in manifest.metrics:
@@ -22,5 +23,5 @@ def print_result(
         table.add_row(name, value)
     if manifest.training:
         table.add_row("seconds", f"{manifest.training.seconds:.1f}")
-    console.print(table)
+    console.print(table if table.rows else title)
     typer.echo("\n".join(told))

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from service.engine.torchscript import MODEL_FAULTS
 from service.errors import DeviceUnavailable
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def runner(
     torch.backends.cuda.matmul.allow_tf32 = False
     try:
         return CudaGraphs(call, row, device, batch_sizes)
-    except RuntimeError as error:  # a network that waits for its own results cannot be captured
+    except MODEL_FAULTS as error:  # a network that waits for its own results cannot be captured
         logger.warning("running without CUDA graphs: %s", error)
         return lambda rows: call(rows.to(device)).cpu()
 

@@ -20,6 +20,7 @@ from service.engine.onnx_session import OnnxSession
 from service.engine.predictor import BATCH_SIZES, SLOW_S, Choice, Predictor, example_row
 from service.engine.quickest import by_size, quickest, timed
 from service.engine.tensors import decode_tensor, reason
+from service.engine.torchscript import MODEL_FAULTS
 from service.engine.ways import Way, Ways, exact_ways, log_missing, other_forms, torchscript_accepted
 from service.errors import InferenceFailed
 from service.option_types import Precision
@@ -98,7 +99,7 @@ def prepared(
     try:
         with torchscript_accepted():
             exact = exact_ways(model, device, row, several=on_cpu and not half)
-    except (RuntimeError, ValueError) as error:
+    except (*MODEL_FAULTS, ValueError) as error:
         raise ArtifactError(f"{where}: not a TorchScript archive: {reason(error)}") from error
     tolerance = HALF_TOLERANCE if half else manifest.check.tolerance
     with _checked(where):
@@ -174,7 +175,7 @@ def _sound(forms: Ways, manifest: Manifest) -> tuple[tuple[Way, ...], dict[str, 
                 _replay(predictor.predict, manifest, way.form.tolerance, alone)
         except ArtifactError as error:
             missing[way.name] = str(error)
-        except (InferenceFailed, RuntimeError, AttributeError, TypeError) as error:
+        except (InferenceFailed, *MODEL_FAULTS, AttributeError, TypeError) as error:
             missing[way.name] = f"it fails on the check: {reason(error.__cause__ or error)}"
         else:
             sound.append(way)
@@ -210,6 +211,6 @@ def _checked(where: str) -> Iterator[None]:
     """Raises ArtifactError where a model does."""
     try:
         yield
-    except (InferenceFailed, RuntimeError, AttributeError, TypeError) as error:
+    except (InferenceFailed, *MODEL_FAULTS, AttributeError, TypeError) as error:
         cause = reason(error.__cause__ or error)
         raise ArtifactError(f"{where}: the model fails on its own check: {cause}") from error

@@ -13,6 +13,7 @@ from service.engine.devices import AsItIs, Runner
 from service.engine.explained import Explained
 from service.engine.quickest import Timing, seconds_of
 from service.engine.tensors import DTYPES, decode_tensor
+from service.engine.torchscript import MODEL_FAULTS
 from service.errors import InferenceFailed
 
 # The batch sizes that are run before the first request. On a CPU this lets torch and oneDNN choose their
@@ -69,7 +70,7 @@ class Predictor:
         try:
             with AsItIs():
                 answers = self._run(rows)
-        except RuntimeError as error:
+        except MODEL_FAULTS as error:
             raise InferenceFailed from error
         # A wrong row count would hand one caller's answer to another.
         if answers.shape != count + self._answer_shape:

@@ -9,7 +9,7 @@ from service.artifacts.interface import DType
 from service.artifacts.manifest import ArtifactError, TensorData, printable
 
 DTYPES: dict[DType, torch.dtype] = {"uint8": torch.uint8, "float32": torch.float32}
-_NAMED = re.compile(r"(builtins\.|torch\.)?\w*(Error|Exception): ")
+_NAMED = re.compile(r"(builtins\.|torch\.)?\w*(Error|Exception):( |$)")
 
 
 def encode_tensor(tensor: Tensor) -> TensorData:
@@ -35,4 +35,5 @@ def reason(error: BaseException) -> str:
     """
     lines = str(error).strip().splitlines()
     named = [line.strip() for line in lines if _NAMED.match(line.strip())]
-    return printable(_NAMED.sub("", named[-1], count=1) if named else "".join(lines[:1]))
+    said = _NAMED.sub("", named[-1], count=1) or named[-1] if named else "".join(lines[:1])
+    return printable(said.rstrip(":") or type(error).__name__)

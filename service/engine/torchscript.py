@@ -24,6 +24,9 @@ _PLAIN_GETATTR = re.compile(rb'getattr\(\w+(?:\.\w+)*, "(?:[^"\\]|\\[23][0-7]{2}
 # The form that torch had before 1.2, whose code lies elsewhere.
 FORMER_FORM = "model.json"
 
+# What a model raises when it is run: `raise` and `assert` of TorchScript are no RuntimeError.
+MODEL_FAULTS: tuple[type[Exception], type[Exception]] = (RuntimeError, torch.jit.Error)
+
 
 def load_archive(
     archive: bytes, device: torch.device | str = "cpu", further: dict[str, bytes] | None = None

@@ -20,7 +20,7 @@ from service.engine.quantized import Quantized
 from service.engine.quickest import FUSED_ROWS
 from service.engine.sparse import linear_of_ink, read_sparsely
 from service.engine.tensors import reason
-from service.engine.torchscript import load_archive
+from service.engine.torchscript import MODEL_FAULTS, load_archive
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def _computes(run: Runner, row: Tensor) -> bool:
     try:
         with torch.inference_mode():
             run(row)
-    except RuntimeError:
+    except MODEL_FAULTS:
         return False
     return True
 
@@ -106,7 +106,7 @@ def other_forms(model: bytes, manifest: Manifest) -> Ways:
             with torchscript_accepted():
                 quantized = form_of(model, form.name)
             ways.append(Way(form.name, quantized.run, form, quantized.per_size))
-        except (RuntimeError, ValueError, AttributeError) as error:
+        except (*MODEL_FAULTS, ValueError, AttributeError) as error:
             missing[form.name] = f"torch {torch.__version__} cannot load it: {reason(error)}"
     return Ways(tuple(ways), missing)
 

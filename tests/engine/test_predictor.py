@@ -112,11 +112,35 @@ class Fails(nn.Module):
         return images.reshape(3, -1)
 
 
+class Asserts(nn.Module):
+    """Of what TorchScript raises for it, torch.jit.Error, RuntimeError is no base."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        assert images.size(0) != 10, f"other than ten pictures, not {images.size(0)}"
+        return images.flatten(1)[:, :10].float()
+
+
+class AssertsInSilence(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        assert images.size(0) != 10
+        return images.flatten(1)[:, :10].float()
+
+
+class Raises(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        if images.size(0) == 10:
+            raise ValueError("ten pictures")
+        return images.flatten(1)[:, :10].float()
+
+
 @pytest.mark.parametrize(
     ("net", "why"),
     [
         (ForgetsARow(), r"its own check: model answered \[9, 10\]"),
         (Fails(), r"its own check: shape '\[3, -1\]' is invalid"),
+        (Asserts(), "its own check: AssertionError: other than ten pictures, not 10$"),
+        (AssertsInSilence(), "its own check: AssertionError$"),
+        (Raises(), "its own check: ten pictures$"),
     ],
 )
 def test_a_model_that_fails_or_miscounts_is_refused(version: Path, net: nn.Module, why: str) -> None:

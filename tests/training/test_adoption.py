@@ -1,5 +1,8 @@
 """Models from elsewhere: a file that a user has becomes a version; what is no such file says what to do."""
 
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from service.artifacts.version_folder import read_manifest
 from service.engine.loading import load
 from service.engine.ways import torchscript_accepted
 from service.settings import Settings
-from tests.conftest import CPU, Digits, png, running
+from tests.conftest import CPU, ROOT, Digits, png, running
 from training.adoption.trying import what_answers_are
 from training.adoption.wrapping import TableArchive
 from training.commands import cli
@@ -175,6 +178,21 @@ class Mixed(nn.Module):
         return x.mean(dim=(2, 3)) - x.mean()
 
 
+class Asserting(nn.Module):
+    """What TorchScript raises for it is no RuntimeError."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.size(0) == 1, "one row at a time"
+        return x.flatten(1)[:, :3]
+
+
+class AFewRows(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        if x.size(0) > 63:
+            raise ValueError("63 rows at the most")
+        return x.flatten(1)[:, :3]
+
+
 class FixedBatch(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.reshape(1, -1)[:, :3].softmax(1)
@@ -187,6 +205,7 @@ class FixedBatch(nn.Module):
         (Noisy(), "differently each time"),
         (Mixed(), "differently in a batch"),
         (FixedBatch(), r"answers [1, 3] to [4, 3, 16, 16]"),
+        (Asserting(), "fails on [4, 3, 16, 16]: AssertionError: one row at a time; a row alone it answers"),
         (Argmax(), "--output numbers"),
         (Sigmoids(), "do not sum to 1"),
         (Infinite(), "no finite number"),
@@ -231,6 +250,25 @@ def test_an_operator_of_another_library_is_told(tmp_path: Path, out: Path) -> No
     assert "library beside PyTorch" in " ".join(result.output.split())
 
 
+class RaisesWhenLoaded(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1)[:, :3]
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[Tensor, bool]:
+        return torch.zeros(1), False
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[Tensor, bool]) -> None:
+        self.training = state[1]
+        raise ValueError("not to be loaded")
+
+
+def test_a_net_that_raises_when_it_is_loaded_is_told(tmp_path: Path, out: Path) -> None:
+    result = picture(out=out, file=saved(tmp_path / "net.pt", RaisesWhenLoaded()))
+    assert (result.exit_code, "cannot be loaded: not to be loaded" in result.output) == (2, True)
+
+
 def test_a_damaged_file_is_told(tmp_path: Path, out: Path) -> None:
     file = saved(tmp_path / "net.pt", Sigmoids())
     whole = file.read_bytes()
@@ -247,6 +285,14 @@ WRONG_OPTIONS = [
     (("--mean", "0.5"), "--std is missing"),
     (("--std", "1"), "--mean is missing"),
     (("--mean", "nan", "--std", "1"), "--mean 'nan'"),
+    (("--mean", "127.5", "--std", "127.5"), "divide both --mean and --std by 255"),
+    (("--mean", "0", "--std", "255"), "--std '255' is more than 1"),
+    (("--columns", "a,b"), "--columns says nothing of --kind picture"),
+    (("--target", "y"), "--target says nothing of --kind picture"),
+    (("--threshold", "0.5"), "--threshold says nothing of --output classes"),
+    (("--units", "EUR"), "--units says nothing of --output classes"),
+    (("--output", "numbers", "--scores", "logits"), "--scores says nothing of --output numbers"),
+    (("--resize", "stretch", "--resize-to", "20"), "--resize-to says nothing of --resize stretch"),
     (("--labels", "twice.txt"), "line 3: 'crane' stands in line 1 too"),
     (("--labels", "long.txt"), "200 characters"),
     (("--labels", "latin.txt"), "not UTF-8"),
@@ -268,6 +314,12 @@ def test_what_is_said_wrongly_of_pictures_is_told_in_a_line(
 
 WRONG_TABLES = [
     (("--columns", "a,a"), "names 'a' twice"),
+    (("--columns", "a,,b"), "has a name that is empty"),
+    (("--columns", "a,b,"), "has a name that is empty"),
+    (("--columns", "a,b", "--size", "3"), "--size says nothing of --kind table"),
+    (("--columns", "a,b", "--channels", "3"), "--channels says nothing of --kind table"),
+    (("--columns", "a,b", "--target", "y"), "column of --check, which is missing"),
+    (("--columns", "a,b", "--labels", "model.txt"), "an answer would have model twice"),
     (("--columns", ",".join(f"c{i}" for i in range(1_001))), "at most 1000"),
     (("--columns", "a," + "b" * 201), "200 characters"),
     (("--columns", "a,b,c"), "shapes cannot be multiplied"),
@@ -287,10 +339,23 @@ def test_and_of_tables(
     Path("missing.csv").write_text("a,b\n1,2\n,3\n")
     Path("text.csv").write_text("a,b\nx,2\ny,3\n")
     Path("empty.csv").write_text("a,b\n")
+    Path("model.txt").write_text("model\n")
     file = saved(tmp_path / "net.pt", nn.Linear(2, 1))
     command = ("publish", str(file), "--kind", "table", "--name", "net", "--out", str(out))
     result = run(*command, *options, "--output", "numbers")
     assert (result.exit_code, problem in " ".join(result.output.split())) == (2, True), result.output
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(("kind", "code"), [("picture", 1), ("table", 2)])
+def test_a_net_that_answers_fewer_rows_than_are_computed_at_once_is_told(
+    tmp_path: Path, out: Path, kind: str, code: int
+) -> None:
+    file = saved(tmp_path / "net.pt", AFewRows())
+    reads = ("--size", "16") if kind == "picture" else ("--columns", "a,b,c")
+    result = run("publish", str(file), "--kind", kind, "--name", "net", "--out", str(out), *reads)
+    assert (result.exit_code, "63 rows at the most" in " ".join(result.output.split())) == (code, True)
+    assert result.output.splitlines()[-1].startswith("Error: ")
     assert not out.exists()
 
 
@@ -336,6 +401,10 @@ def test_a_module_is_exported_and_its_weights_are_read(
         "    return make()\n"
         "def fails():\n"
         "    raise KeyError('x')\n"
+        "class OfItsOwn(Exception):\n"
+        "    pass\n"
+        "def fails_otherwise():\n"
+        "    raise OfItsOwn('no weights here')\n"
         "class Keywords(nn.Module):\n"
         "    def forward(self, x, **others):\n"
         "        return x.mean((2, 3))\n"
@@ -346,7 +415,17 @@ def test_a_module_is_exported_and_its_weights_are_read(
     net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 2))
     torch.save(net.state_dict(), tmp_path / "weights.pt")
     parallel = {f"module.{name}": value for name, value in net.state_dict().items()}
-    torch.save({"epoch": 3, "state_dict": parallel}, tmp_path / "checkpoint.pt")
+    lightning = {f"net._orig_mod.{name}": value for name, value in net.state_dict().items()}
+    for name, checkpoint in {
+        "checkpoint.pt": {"epoch": 3, "state_dict": parallel, "ema": net.state_dict()},
+        "compiled.pt": {f"_orig_mod.{name}": value for name, value in net.state_dict().items()},
+        "lightning.ckpt": {"state_dict": {**lightning, "loss.weight": torch.ones(2)}, "loops": {"a": 1}},
+        "own.pt": {"net": net.state_dict(), "optimizer": {"state": {0: {"step": torch.ones(1)}}}},
+        "twice.pt": {"ema": net.state_dict(), "average": parallel},
+        "list.pt": [torch.ones(2)],
+    }.items():
+        torch.save(checkpoint, tmp_path / name)
+    (tmp_path / "empty.pt").write_bytes(b"")
     torch.save(net, tmp_path / "whole.pt")
     torch.save(small_net().state_dict(), tmp_path / "other.pt")
     (tmp_path / "w.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
@@ -361,18 +440,23 @@ def test_a_module_is_exported_and_its_weights_are_read(
         ("other.pt", "Missing key(s)"),
         ("w.safetensors", "torch.save"),
         ("net.pt", "is TorchScript"),
+        ("twice.pt", "fit more than once: average.module, ema"),
+        ("empty.pt", "no state dict: EOFError"),
+        ("list.pt", "holds a list"),
     ):
         result = run("export", "my_nets:make", "--weights", weights, "--output", "no.pt")
         assert (result.exit_code, problem in " ".join(result.output.split())) == (2, True), result.output
-    result = run("export", "my_nets:make", "--weights", "checkpoint.pt", "--output", "same.pt")
-    assert result.exit_code == 0, result.output
-    torch.testing.assert_close(torch.jit.load("same.pt")(images), net(images))
+    for weights in ("checkpoint.pt", "compiled.pt", "lightning.ckpt", "own.pt"):
+        result = run("export", "my_nets:make", "--weights", weights, "--output", "same.pt")
+        assert result.exit_code == 0, result.output
+        torch.testing.assert_close(torch.jit.load("same.pt")(images), net(images))
     result = run("export", "my_nets:Keywords", "--size", "16", "--output", "traced.pt")
     assert (result.exit_code, "traced instead" in result.output) == (0, True), result.output
     for module, problem in (
         ("my_nets:Keywords", "give --size or --columns"),
         ("my_nets:needs", "missing 1 required positional argument"),
         ("my_nets:fails", "KeyError"),
+        ("my_nets:fails_otherwise", "OfItsOwn: no weights here"),
         ("broken:make", "SyntaxError"),
         (".my_nets:make", "cannot be imported"),
         ("my_nets", "MODULE:CALLABLE"),
@@ -383,3 +467,39 @@ def test_a_module_is_exported_and_its_weights_are_read(
         result = run("export", module, "--output", "no.pt")
         assert (result.exit_code, problem in " ".join(result.output.split())) == (2, True), result.output
     assert not (tmp_path / "no.pt").exists()
+
+
+@pytest.mark.parametrize(
+    "reads", [("--size", "16", "--channels", "1"), ("--size", "16"), ("--columns", "3")]
+)
+def test_the_command_that_export_shows_publishes_what_it_made(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch, reads: tuple[str, ...]
+) -> None:
+    inputs = {"1": 256, "16": 768, "3": 3}[reads[-1]]
+    make = f"def make():\n    return nn.Sequential(nn.Flatten(), nn.Linear({inputs}, 2))\n"
+    (tmp_path / f"net_of_{inputs}.py").write_text(f"from torch import nn\n{make}")
+    monkeypatch.chdir(tmp_path)
+    made = run("export", f"net_of_{inputs}:make", *reads, "--output", "net.pt")
+    assert made.exit_code == 0, made.output
+    shown = " ".join(made.output.split()).partition("next: python -m training ")[2]
+    result = run(*shown.replace("NAMES", "a,b,c").replace("NAME", "net").split(), "--out", str(out))
+    assert result.exit_code == 0, result.output
+    assert "Published net version 1" in result.output.splitlines()  # and no table without a figure
+    assert read_manifest(out / "net" / "1").name == "net"
+
+
+def test_a_disk_that_is_full_takes_nothing_of_a_file_that_was_there(tmp_path: Path) -> None:
+    (tmp_path / "my_net.py").write_text("from torch import nn\ndef make():\n    return nn.Linear(500, 2)\n")
+    (tmp_path / "net.pt").write_text("there before")
+    command = [sys.executable, "-m", "training", "export", "my_net:make", "--output", "net.pt"]
+    result = subprocess.run(
+        ["bash", "-c", 'ulimit -f 1; exec "$@"', "bash", *command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (result.returncode, "net.pt cannot be written" in result.stderr) == (2, True), result.stderr
+    assert (tmp_path / "net.pt").read_text() == "there before"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["my_net.py", "net.pt"]

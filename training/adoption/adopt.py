@@ -6,11 +6,13 @@ from typing import Literal
 
 from torch import Tensor
 
+from service.artifacts.fitness import clashes
 from service.artifacts.interface import MAX_LABELS, Output, PictureInput, TableInput
 from service.artifacts.manifest import Kind, Manifest, Metric
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
 from service.engine.tensors import reason
+from service.engine.torchscript import MODEL_FAULTS
 from training.adoption.examples import Examples
 from training.adoption.exported_input import Row
 from training.adoption.trying import Archive, tried, what_answers_are
@@ -73,6 +75,8 @@ def adopt(
         threshold=said.threshold if said.output == "binary" else None,
         units=said.units,
     )
+    if isinstance(said.input, TableInput) and (wrong := clashes(said.input.columns, output)):
+        raise DataUnavailable(wrong[0])
     net = said.wrap(last)
     final = finished(answers, last)
     size = examples.rows[0].numel() * examples.rows.element_size()
@@ -92,7 +96,7 @@ def adopt(
     )
     try:
         return publish(candidate, store, key, activation)
-    except RuntimeError as error:  # of a net that answers a tensor, and is not written as one that does
+    except MODEL_FAULTS as error:  # of a net that answers a tensor, and is not written as one that does
         raise DataUnavailable(f"the module cannot be put in an archive: {reason(error)}") from error
 
 

@@ -1,5 +1,6 @@
 """The commands `publish` and `export`."""
 
+import os
 import shlex
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +16,7 @@ from service.artifacts.signatures import SigningKey
 from service.terminal import fail, remark
 from training.adoption.adopt import Adopted, adopt
 from training.adoption.adopt_options import (
+    check_options,
     labels_in,
     options_explained,
     picture_input,
@@ -22,7 +24,8 @@ from training.adoption.adopt_options import (
     table_reading,
 )
 from training.adoption.mlflow_registry import SCHEME, blank, download, torchscript_of
-from training.adoption.torchscript_file import archive_of, module_named, read_file, with_weights
+from training.adoption.torchscript_file import archive_of, module_named, read_file
+from training.adoption.weights import with_weights
 from training.failures import errors_explained
 from training.options import DEFAULT_OUT, Activate, Out, Sign
 from training.preflight import check_name, store_in
@@ -62,6 +65,7 @@ Size = Annotated[
 
 @cli.command()
 def publish(
+    context: typer.Context,
     file: Annotated[str, typer.Argument(help="TorchScript or torch.export; or models:/NAME/3 of MLflow.")],
     kind: Annotated[KindName, typer.Option(help="What it is asked: pictures, or rows of numbers.")],
     name: Annotated[str, typer.Option(help="Of the model: its address is /predict/NAME.")],
@@ -92,6 +96,7 @@ def publish(
     """Publish a file of TorchScript or torch.export that you have, whoever trained it."""
     told = list[str]()
     check_name(name)
+    check_options(_given(context), kind.value, output.value, resize.value)
     with errors_explained(), options_explained(), TemporaryDirectory() as folder:
         key = SigningKey(sign) if sign else None
         names = labels_in(labels)
@@ -152,9 +157,29 @@ def export(
             example = torch.zeros(2, channels, size, size)
         data = archive_of(net, example, remark, trace=trace)
         try:
-            output.write_bytes(data)
+            _write(output, data)
         except OSError as error:
             fail(f"--output {output} cannot be written: {error.strerror}", code=2)
     kind = "table --columns NAMES" if columns else f"picture --size {size or 'PIXELS'}"
+    if not columns and channels != 3:
+        kind += f" --channels {channels}"
     command = f"python -m training publish {shlex.quote(str(output))} --name NAME --kind {kind}"
     typer.echo(f"{output}: {len(data):,} bytes; next: {command}")
+
+
+def _given(context: typer.Context) -> list[str]:
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole or not at all: a disk that is full takes nothing of the file that was there. Raises OSError."""
+    if path.exists() and not path.is_file():  # a pipe, or a device
+        path.write_bytes(data)
+        return
+    aside = path.resolve().with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_bytes(data)
+        aside.replace(path.resolve())
+    finally:
+        aside.unlink(missing_ok=True)

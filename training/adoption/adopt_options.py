@@ -1,6 +1,6 @@
 """What the options of `publish` say of a module: what it reads, and what it is tried on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from math import isfinite
@@ -20,6 +20,9 @@ from training.data import DataUnavailable
 
 Say = Callable[[str], object]
 
+OF_PICTURES = ("size", "channels", "resize", "resize_to", "mean", "std")
+OF_TABLES = ("columns", "target")
+
 
 class Reading(NamedTuple):
     """`wrap`: makes the archive, given what comes last in it."""
@@ -27,6 +30,21 @@ class Reading(NamedTuple):
     input: PictureInput | TableInput
     examples: Examples
     wrap: Callable[[str], Archive]
+
+
+def check_options(given: Collection[str], kind: str, output: str, resize: str) -> None:
+    """What was said that the model has no use for would be passed over. `given`: names of parameters."""
+    vain = dict.fromkeys(OF_TABLES if kind == "picture" else OF_PICTURES, f"--kind {kind}")
+    if output != "binary":
+        vain["threshold"] = f"--output {output}"
+    vain["scores" if output == "numbers" else "units"] = f"--output {output}"
+    if resize == "stretch":
+        vain.setdefault("resize_to", "--resize stretch")
+    if "check" not in given:
+        vain.setdefault("target", "rows that are drawn: it is a column of --check, which is missing")
+    for name, what in vain.items():
+        if name in given:
+            fail(f"--{name.replace('_', '-')} says nothing of {what}", code=2)
 
 
 def picture_input(
@@ -58,7 +76,9 @@ def picture_reading(
 
 def table_reading(net: nn.Module, check: Path | None, columns: str | None, target: str | None) -> Reading:
     """Raises DataUnavailable."""
-    names = [name.strip() for name in (columns or "").split(",") if name.strip()]
+    names = [name.strip() for name in columns.split(",")] if columns else []
+    if not all(names):
+        fail(f"--columns {columns!r:.60} has a name that is empty", code=2)
     if twice := {name for name in names if names.count(name) > 1}:
         fail(f"--columns names {min(twice)!r:.60} twice", code=2)
     if check:
@@ -95,6 +115,12 @@ def _numbers(option: str, text: str, channels: int) -> list[float]:
         or (option == "--std" and not all(n > 0 for n in numbers))
     ):
         fail(f"{option} {text!r:.60} is not one number, or {channels} with commas between", code=2)
+    if any(abs(n) > 1 for n in numbers):
+        fail(
+            f"{option} {text!r:.60} is more than 1, and pictures are normalised once they are 0 to 1:"
+            " where it is of 0 to 255, divide both --mean and --std by 255",
+            code=2,
+        )
     return numbers * channels if len(numbers) == 1 else numbers
 
 

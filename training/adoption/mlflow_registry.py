@@ -2,10 +2,10 @@
 
 import json
 import os
-import pickle
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from service.engine.tensors import reason
 from service.errors import outcome
-from training.adoption.torchscript_file import CODE_FAULTS, archive_of, is_torchscript
+from training.adoption.torchscript_file import archive_of, is_torchscript, words
 from training.data import DataUnavailable
 
 SCHEME = "models:/"
@@ -144,13 +144,11 @@ def torchscript_of(
             f"{which} is a pickled module, which may run any code when it is read: --trust-remote-code"
             " if you trust who registered it; neither {EXPORTED} nor a TorchScript file needs it"
         )
-    try:
-        module: object = torch.load(registered.file, map_location="cpu", weights_only=False)
-    except (*CODE_FAULTS, pickle.UnpicklingError) as error:
+    module = outcome(partial(torch.load, registered.file, map_location="cpu", weights_only=False))
+    if isinstance(module, Exception):
         raise DataUnavailable(
-            f"{which} cannot be unpickled (its classes have to be importable here):"
-            f" {type(error).__name__}: {reason(error)}"
-        ) from error
+            f"{which} cannot be unpickled (its classes have to be importable here): {words(module)}"
+        ) from module
     if not isinstance(module, nn.Module):
         raise DataUnavailable(f"{which} is a {type(module).__name__}, not a torch.nn.Module")
     made = registered.file.with_name("made_of_pickle.pt")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from service.engine.tensors import reason
+from service.engine.torchscript import MODEL_FAULTS
 from training.adoption.wrapping import PictureArchive, TableArchive
 from training.data import DataUnavailable
 
@@ -15,8 +16,9 @@ Kind = Literal["logits", "probabilities", "neither"]
 SAME = 1e-3  # how far an answer may differ from that in another batch
 SUM_TOLERANCE = 1e-3
 FEW, BATCH_ROWS = 4, 64
+MOST_ROWS = 400  # of a table, that the service computes at once
 FAR = 1e3  # times what a module usually reads: logits leave 0 to 1 there, probabilities do not
-FAULTS = (RuntimeError, ValueError, TypeError, AttributeError, LookupError)
+FAULTS = (*MODEL_FAULTS, ValueError, TypeError, AttributeError, LookupError)
 
 
 def tried(net: Archive, rows: Tensor) -> Tensor:
@@ -38,6 +40,8 @@ def tried(net: Archive, rows: Tensor) -> Tensor:
             raise DataUnavailable(
                 "the module answers a row differently in a batch: is it in eval() mode when it is traced?"
             )
+    if isinstance(net, TableArchive):  # of pictures, as many as can be are tried whenever one is loaded
+        _answers(net, few[:1].repeat(MOST_ROWS, 1))
     answers = torch.cat([_answers(net, batch) for batch in rows.split(BATCH_ROWS)])
     if not answers.isfinite().all():
         raise DataUnavailable("the module answers what is no finite number")

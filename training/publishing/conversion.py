@@ -9,6 +9,7 @@ from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
 from service.artifacts.version_folder import read_further_files, read_manifest, read_model, title
 from service.engine.tensors import decode_tensor, reason
+from service.engine.torchscript import MODEL_FAULTS
 from training.publishing.activation import IF_AS_GOOD, Activation
 from training.publishing.archive import network
 from training.publishing.publish import Candidate, publish
@@ -34,7 +35,7 @@ def convert(
         raise ArtifactError(f"{title(folder)} is {manifest.format} already: only TorchScript is converted")
     try:
         net = network(read_model(folder, manifest))
-    except (RuntimeError, ValueError) as error:
+    except (*MODEL_FAULTS, ValueError) as error:
         raise ArtifactError(f"{title(folder)}: not a TorchScript archive: {reason(error)}") from error
     check_rows = decode_tensor(manifest.check.inputs)
     further = read_further_files(folder)

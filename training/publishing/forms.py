@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from service.artifacts.interface import Output
 from service.artifacts.manifest import MAX_FORM_TOLERANCE, ArtifactError, Form
 from service.engine.tensors import reason
+from service.engine.torchscript import MODEL_FAULTS
 from training.publishing.proof import FreshProcess, PublishFailed
 from training.publishing.quantization import CannotQuantize, Quantization, quantized
 
@@ -67,7 +68,7 @@ def int8_form(with_: Comparing, how: Quantization, script: Callable[[nn.Module],
             )  # of torch's own layers
             archive = script(form)
         answers = process.run_form(archive, rows)
-    except (ArtifactError, PublishFailed, RuntimeError) as error:
+    except (ArtifactError, PublishFailed, *MODEL_FAULTS) as error:
         raise CannotQuantize(reason(error)) from error
     with torch.inference_mode():
         exact = net(rows)

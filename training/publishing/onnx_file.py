@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from service import installing
 from service.engine.tensors import reason
+from service.engine.torchscript import MODEL_FAULTS
 from training.publishing.archive import unscripted
 from training.publishing.proof import PublishFailed
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
-_FAULTS = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError, ImportError)
+_FAULTS = (*MODEL_FAULTS, ValueError, TypeError, AttributeError, LookupError, AssertionError, ImportError)
 
 
 def onnx_file(net: nn.Module, rows: Tensor) -> bytes:

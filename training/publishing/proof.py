@@ -19,6 +19,7 @@ from service.engine.loading import load
 from service.engine.predictor import MAX_BATCH_ROWS
 from service.engine.quantized import Quantized
 from service.engine.tensors import reason
+from service.engine.torchscript import MODEL_FAULTS
 from service.engine.ways import torchscript_accepted
 from service.errors import InferenceFailed
 from service.starting import blocked
@@ -51,8 +52,11 @@ class FreshProcess:
         """Have the staged folder loaded and compare on real rows. Raises PublishFailed or ArtifactError."""
         answers = self._ask(staged, rows.numpy())
         assert answers is not None
-        with torch.inference_mode():
-            difference = (torch.from_numpy(answers) - net(rows)).abs().max().item()
+        try:
+            with torch.inference_mode():
+                difference = (torch.from_numpy(answers) - net(rows)).abs().max().item()
+        except MODEL_FAULTS as error:
+            raise PublishFailed(f"the network fails on the rows of its proof: {reason(error)}") from error
         if not difference <= CHECK_TOLERANCE:
             raise PublishFailed(f"the reloaded archive differs from the network by {difference:.3g}")
 
@@ -141,5 +145,5 @@ def _form_asked(archive: bytes, rows: NDArray[Any]) -> Answer:
             parts = [run(part) for part in torch.from_numpy(rows).split(MAX_BATCH_ROWS)]
             answers: NDArray[Any] = torch.cat(parts).numpy()
         return answers
-    except (RuntimeError, ValueError, AttributeError) as error:
+    except (*MODEL_FAULTS, ValueError, AttributeError) as error:
         return ArtifactError(reason(error))
