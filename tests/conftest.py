@@ -1,5 +1,6 @@
 """Fixtures: tiny real models published by our own publish(), the app in process, and a real server."""
 
+import asyncio
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
@@ -187,6 +188,15 @@ def free_ports(count: int) -> list[int]:
         return [listener.getsockname()[1] for listener in listeners]
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For what is small: beside other tests, threads of torch would only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def wait_for(condition: Callable[[], T | None], within_s: float = 60) -> T:
     """What `condition` returns once it holds; fails when it does not in time."""
     deadline = time.monotonic() + within_s
@@ -194,6 +204,14 @@ def wait_for(condition: Callable[[], T | None], within_s: float = 60) -> T:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return held
+
+
+async def until(condition: Callable[[], Awaitable[bool]], within_s: float = 60) -> None:
+    """Likewise, on the event loop."""
+    deadline = time.monotonic() + within_s
+    while not await condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
 
 
 class Served(NamedTuple):

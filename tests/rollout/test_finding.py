@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import threading
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from service.artifacts.pointers import CURRENT_FILE
 from service.artifacts.store import ArtifactStore
 from service.rollout import asking, finding
 from service.settings import Settings
-from tests.conftest import Digits, metric_sum, png, running, served, wait_for
+from tests.conftest import Digits, metric_sum, png, running, served, until, wait_for
 
 WITHIN_S = 30  # the promise is 1 s, on a machine with nothing else to do
 
@@ -32,13 +31,6 @@ def root(published: Path, tmp_path: Path) -> Path:
 
 def app_of(root: Path, **settings: Any) -> FastAPI:
     return create_app(Settings(artifacts=root, reload_s=0.05, **settings))
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not await condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
 
 
 async def ready(client: httpx.AsyncClient) -> tuple[int, dict[str, Any]]:

@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,10 @@ from service.serving.loading import Loader, Ready
 from service.serving.registry import Registry
 from service.serving.served import Served
 from service.settings import Settings
-from tests.conftest import BASELINE, COMMITTED, running
+from tests.conftest import BASELINE, COMMITTED, running, until
 
 # The least that there is: a small digit model, and pass.
 FOLDERS = (BASELINE, COMMITTED / "pass" / "1")
-WITHIN_S = 60
 
 
 @pytest.fixture
@@ -48,13 +46,6 @@ async def info(client: httpx.AsyncClient, name: str = "digit") -> dict[str, Any]
     assert response.status_code == 200
     answer: dict[str, Any] = response.json()
     return answer
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not await condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
 
 
 def why(client: httpx.AsyncClient, reason: str, name: str = "digit") -> Callable[[], Awaitable[bool]]:

@@ -1,8 +1,6 @@
 """A version with other columns takes the place of one that is being asked: they are never mixed."""
 
-import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,10 +16,8 @@ from service.artifacts.interface import Column, Output, TableInput
 from service.artifacts.pointers import CANARY
 from service.artifacts.store import ArtifactStore
 from service.settings import Settings
-from tests.conftest import running
+from tests.conftest import running, until
 from training.publishing.publish import Candidate, publish
-
-WITHIN_S = 30
 
 
 class Sum(nn.Module):
@@ -55,13 +51,6 @@ def store(tmp_path: Path) -> ArtifactStore:
 
 def app_of(store: ArtifactStore, **settings: Any) -> FastAPI:
     return create_app(Settings(artifacts=store.root, reload_s=0.05, **settings))
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not await condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
 
 
 def is_live(client: httpx.AsyncClient, version: int) -> Callable[[], Awaitable[bool]]:

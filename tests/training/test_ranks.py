@@ -23,6 +23,8 @@ from tests.training.pictures.conftest import write
 from training.commands import cli
 from training.publishing.archive import weights
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 LIMIT_S = 240
 Weights = dict[str, torch.Tensor]
@@ -46,14 +48,6 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=LIMIT_S
     )
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_two_compute_what_one_does(tmp_path: Path) -> None:

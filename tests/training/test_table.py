@@ -2,7 +2,6 @@
 
 import csv
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,8 @@ from training.tabular.table_net import Features, TableNet
 from training.tabular.table_recipe import fitted, train_table
 from training.tabular.table_target import Target, target_of
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LETTERS = """size;colour;id;always;grade
 1,5;red;a1;x;yes
 2;blue;a2;x;no
@@ -35,15 +36,6 @@ NA;red;a3;x;yes
 4;;a4;x;no
 5;blue;a5;x;
 """
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """What is fitted here is small: beside other tests, threads would only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def written(tmp_path: Path, text: str) -> Path:

@@ -1,12 +1,9 @@
 """Folders of drawn pictures: three classes, told apart by their colour."""
 
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
-import torch
 
 from tests.conftest import png
 
@@ -39,12 +36,3 @@ def zipped(folder: Path, target: Path) -> Path:
         for path in sorted(folder.rglob("*")):
             archive.write(path, path.relative_to(folder))
     return target
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Several wait for each other on processors that others use."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)

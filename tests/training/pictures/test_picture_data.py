@@ -23,6 +23,8 @@ from training.pictures import picture_data
 from training.pictures.picture_data import PictureData, load_pictures
 from training.pictures.picture_files import PictureFile
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SPLIT_WORDS = [("train", "val", "test"), ("training", "validation", "testing"), ("Train", "VALID", "Test")]
 
 

@@ -32,6 +32,8 @@ from training.pictures.picture_net import PictureNet, picture_net
 from training.pictures.picture_recipe import HYPERPARAMETERS, hyperparameters
 from training.pictures.picture_training import fitted
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LARGEST_ARCHIVE = 3_000_000
 
 
