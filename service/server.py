@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
-from service.connections.listening import is_listening
+from service.connections.listening import is_listening, opened
 from service.http.logs import log_config
 from service.settings import KeyContents, Settings
 
@@ -64,7 +64,8 @@ class Server(uvicorn.Server):
 
     async def take_from(self, listener: socket.socket) -> asyncio.AbstractServer:
         """Take connections from it. Raises OSError."""
-        return await self.loop.create_server(self._protocol, sock=listener, backlog=self.config.backlog)
+        backlog = self.config.backlog
+        return await self.loop.create_server(self._protocol, sock=opened(listener), backlog=backlog)
 
     def _protocol(self) -> Protocol:
         """The protocol of one new connection."""

@@ -16,7 +16,8 @@ class AddressUnusable(Exception):
 def bind(host: str, port: int, shared: bool = False) -> list[socket.socket]:
     """A socket for each address of `host`, bound, but not listening: nobody connects before it is served.
 
-    Port 0 takes a free one, the same for all. `shared`: others of this user may bind it as well.
+    Until it is `opened` nobody else may bind it either, but where `shared` others of this user.
+    Port 0 takes a free one, the same for all.
     Raises AddressUnusable.
     """
     found = _addresses(host, port)
@@ -37,6 +38,12 @@ def bind(host: str, port: int, shared: bool = False) -> list[socket.socket]:
     for taken in bound:
         taken.close()
     raise AddressUnusable(refused)
+
+
+def opened(listener: socket.socket) -> socket.socket:
+    """To listen now; what is left of its connections will not be in the way of the next to bind it."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return listener
 
 
 def keep(host: str, port: int) -> list[socket.socket]:
@@ -84,6 +91,8 @@ def _bound(family: socket.AddressFamily, address: Address, shared: bool) -> sock
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)
+        # Linux lets two bind it that both are set so, as long as neither listens.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     except OSError:
         listener.close()
         raise

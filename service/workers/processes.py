@@ -31,11 +31,11 @@ def run(settings: Settings) -> None:
     listeners = bind(settings.host, settings.port)
     kept: list[socket.socket] = []
     if settings.grpc_port is not None:
+        if settings.grpc_port == port_of(listeners):
+            address = written(settings.host, settings.grpc_port)
+            raise AddressUnusable(f"cannot listen on {address}: HTTP and gRPC need a port each")
         kept = keep(settings.host, settings.grpc_port)  # as long as this process is there
         settings = settings.model_copy(update={"grpc_port": port_of(kept)})
-        if settings.grpc_port == port_of(listeners):  # while nothing listens, both may bind it
-            address = written(settings.host, port_of(listeners))
-            raise AddressUnusable(f"cannot listen on {address}: HTTP and gRPC need a port each")
     keys = _Keys(settings)
     logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
     for remark in unknown_variables():

@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 from starlette.responses import PlainTextResponse
 
-from service.connections.listening import AddressUnusable, bind, url
+from service.connections.listening import AddressUnusable, bind, opened, url
 from service.server import Server
 
 
@@ -78,11 +78,35 @@ def test_a_port_without_permission_is_refused(monkeypatch: pytest.MonkeyPatch) -
         bind("127.0.0.1", 80)
 
 
+def test_what_is_bound_is_taken_before_anybody_listens() -> None:
+    (first,) = bind("127.0.0.1", 0)
+    port = first.getsockname()[1]
+    for host in ("127.0.0.1", "0.0.0.0"):
+        with pytest.raises(AddressUnusable, match="Address already in use"):
+            bind(host, port)
+    first.close()
+    bind("127.0.0.1", port)[0].close()
+
+
+def test_connections_that_are_over_leave_the_port_free() -> None:
+    """Closed by the service first, they stay in the system for a minute."""
+    (listener,) = bind("127.0.0.1", 0)
+    opened(listener).listen()
+    address = listener.getsockname()
+    with socket.create_connection(address) as client:
+        listener.accept()[0].close()
+        assert client.recv(1) == b""
+    listener.close()
+    (again,) = bind(*address)
+    with again, pytest.raises(AddressUnusable):
+        bind(*address)
+
+
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_of_two_that_bind_at_once_the_slower_one_ends(loop: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Neither listens yet, so both may bind."""
-    (quicker,) = bind("127.0.0.1", 0)
-    (slower,) = bind("127.0.0.1", quicker.getsockname()[1])
+    """As another system may let them, or in the moment between a socket's two options."""
+    quicker = opened(bind("127.0.0.1", 0)[0])
+    slower = opened(bind("127.0.0.1", quicker.getsockname()[1])[0])
     served = []
     config = uvicorn.Config(PlainTextResponse(""), loop=loop, lifespan="off", log_config=None)
     quicker.listen()

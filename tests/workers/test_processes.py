@@ -42,6 +42,20 @@ def test_a_port_in_use_is_noticed_before_anything_is_loaded(
     assert not reached.exists()
 
 
+def test_of_two_that_start_at_once_one_ends_before_anything_is_loaded(
+    tmp_path: Path, path: dict[str, str]
+) -> None:
+    slow, reached = slow_import(tmp_path, "torch", 60)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    first = start(path | slow, "--port", port)
+    wait_for(reached.exists)
+    code, log = ended(start(path | slow, "--port", port))
+    assert (code, log) == (1, f"Error: cannot listen on 127.0.0.1:{port}: Address already in use\n")
+    first.terminate()
+    assert ended(first)[0] == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT], ids=lambda n: n.name)
 @pytest.mark.parametrize(
     ("module", "workers"),
