@@ -1,8 +1,9 @@
 """A process that reads pictures, one at a time, and is ended where one takes too long.
 
 Decoders are written in C, hold the interpreter lock at times and cannot be interrupted: beside the event
-loop they would hold it up, and go on when nobody waits any longer. This process has neither torch nor the
-web framework in it: 30 MB, and a tenth of a second to start. `decoding` has the other end of the socket.
+loop they would hold it up, and go on when nobody waits any longer. This process has neither torch nor
+pydantic nor the web framework in it: 30 MB, and a tenth of a second to start. `process` has the other
+end of the socket.
 """
 
 import json

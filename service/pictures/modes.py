@@ -7,8 +7,8 @@ from PIL import Image
 from service.pictures.formats.depths import shallow
 from service.pictures.transparency import on_its_ground
 
-_COLOUR_KEY = "transparency"  # Pillow's name in `info`: the one level or colour that is not shown
-_WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
+COLOUR_KEY = "transparency"  # Pillow's name in `info`: the one level or colour that is not shown
+WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
 def opaque(
@@ -19,7 +19,7 @@ def opaque(
     Raises InvalidImage where pixels are not numbers.
     """
     if picture.mode.startswith(("I", "F")):
-        picture = shallow(picture, picture.info.get(_COLOUR_KEY))
+        picture = shallow(picture, picture.info.get(COLOUR_KEY))
     if _has_transparency(picture):
         return on_ground(picture)
     if picture.mode in ("L", "RGB"):
@@ -28,6 +28,6 @@ def opaque(
 
 
 def _has_transparency(picture: Image.Image) -> bool:
-    if picture.mode in _WITH_ALPHA or _COLOUR_KEY in picture.info:
+    if picture.mode in WITH_ALPHA or COLOUR_KEY in picture.info:
         return True
     return picture.palette is not None and picture.palette.mode == "RGBA"

@@ -8,12 +8,12 @@ import math
 
 from PIL import Image
 
+from service.pictures.modes import COLOUR_KEY, WITH_ALPHA
+
 ROOM = 4_000_000  # pixels, which is more than most models need: of a digit 140 × 140 are looked at
 BAND = 1 << 18  # pixels that are converted at a time
 
 _LEAN = ("1", "L", "F")  # of these, and of whole numbers, copies are small or made band by band
-_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")  # `transparency` has these in hand
-_KEY = "transparency"  # Pillow's name in `info` for what is not shown
 
 
 def factor_for(size: tuple[int, int]) -> int:
@@ -28,10 +28,10 @@ def smaller(size: tuple[int, int], factor: int) -> tuple[int, int]:
 def reduced(picture: Image.Image, factor: int) -> Image.Image:
     """Smaller by this factor, each pixel the mean of those in its place. A palette's colours become RGB.
 
-    Or the picture itself, where it is lean or has transparent parts.
+    Or the picture itself, where it is lean, or has transparent parts, which `transparency` has in hand.
     """
-    keyed, deep = _KEY in picture.info, picture.mode.startswith("I")
-    if factor == 1 or (not keyed if deep else keyed or picture.mode in (*_LEAN, *_ALPHA)):
+    keyed, deep = COLOUR_KEY in picture.info, picture.mode.startswith("I")
+    if factor == 1 or (not keyed if deep else keyed or picture.mode in (*_LEAN, *WITH_ALPHA)):
         return picture
     if picture.palette is not None and picture.palette.mode == "RGBA":
         return picture

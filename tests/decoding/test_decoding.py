@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -393,3 +395,12 @@ async def test_closing_while_a_process_starts_leaves_none() -> None:
             await asyncio.sleep(0.005 if steps > 6 else 0)
         await two.close()
         assert children() == []
+
+
+def test_a_process_that_reads_pictures_is_light() -> None:
+    code = (
+        "import sys, service.decoding.decoder;"
+        " print({'torch', 'pydantic', 'fastapi', 'starlette'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"
