@@ -16,7 +16,7 @@ from service.artifacts.remote.store import store_of
 from service.artifacts.shipped import located
 from service.artifacts.signatures import KeyUnusable, SigningKey, sign_published, trusted_by
 from service.artifacts.store import ArtifactStore
-from service.listed import every_version, line, live_version, print_table
+from service.listed import every_version, line, live_version, print_table, unserved
 from service.option_types import missing_extra
 from service.settings import Settings, SettingsUnusable, read_settings
 from service.terminal import fail, remark, say
@@ -43,11 +43,15 @@ def list_(artifacts: Artifacts = None) -> None:
     """Every published version; the live one has a star, and labels stand behind."""
     store, _ = _opened(artifacts)
     found = _read(lambda: list(every_version(store)))
-    if sys.stdout.isatty():
+    if not found:
+        remark(f"no version is published in {store.address}")
+    elif sys.stdout.isatty():
         print_table(found)
     else:
         for one in found:
             say(line(one))
+    for why in _read(lambda: list(unserved(store, found))):
+        remark(why)
 
 
 @cli.command()

@@ -1,6 +1,6 @@
 """What is published, one version after the other: as lines, and as a table for people."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from service.artifacts.manifest import ArtifactError, Manifest, Metric, printable
@@ -35,6 +35,16 @@ def live_version(store: ArtifactStore, name: str) -> int | None:
         return store.current(name)
     except ArtifactError:
         return None
+
+
+def unserved(store: ArtifactStore, found: Collection[Listed]) -> Iterator[str]:
+    """Of each model that has versions and none that is live: why."""
+    live = {one.name: False for one in found} | {one.name: True for one in found if one.live}
+    for name in (name for name, is_live in live.items() if not is_live):
+        try:
+            yield f"{name}/{store.current(name)} is live, and is not there"
+        except ArtifactError as error:
+            yield str(error)
 
 
 def line(one: Listed) -> str:

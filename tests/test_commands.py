@@ -52,6 +52,19 @@ def test_versions_are_listed_with_the_live_one_marked(store: ArtifactStore) -> N
     assert "accuracy" in lines[0]
 
 
+def test_it_says_why_none_of_a_model_is_live(store: ArtifactStore) -> None:
+    shutil.rmtree(store.folder("digit", 1))
+    (store.root / "pass" / "current").write_text("one")
+    shown = shell(store, "list")
+    assert [line[:9] for line in shown.stdout.splitlines()] == ["  digit/2", "  digit/3", "  pass/1 "]
+    assert shown.stderr.splitlines() == [
+        "digit/1 is live, and is not there",
+        "pass/current must hold a version number and nothing else",
+    ]
+    (store.root / "pass" / "current").unlink()
+    assert "no version of 'pass' is live" in models(store, "list").output
+
+
 def test_at_a_terminal_they_are_a_table(store: ArtifactStore) -> None:
     """In which nothing that others wrote acts on the terminal."""
     manifest = store.folder("digit", 3) / "manifest.json"

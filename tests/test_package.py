@@ -112,14 +112,14 @@ def test_a_folder_that_is_there_or_named_comes_before_what_is_shipped(
     assert "* pass/1 " in listed()[1]
     assert listed("--artifacts", "missing")[0] == 2
     (tmp_path / "mine").mkdir()
-    assert listed("--artifacts", "mine") == (0, "")
+    assert listed("--artifacts", "mine") == (0, "no version is published in mine\n")
     monkeypatch.setenv("SERVICE_ARTIFACTS", "mine")
-    assert listed() == (0, "")
+    assert listed() == (0, "no version is published in mine\n")
     monkeypatch.setenv("SERVICE_ARTIFACTS", "missing")
     assert listed()[0] == 2
     monkeypatch.delenv("SERVICE_ARTIFACTS")
     (tmp_path / "artifacts").mkdir()
-    assert listed() == (0, "")
+    assert listed() == (0, "no version is published in artifacts\n")
 
 
 def test_the_distribution_is_named_once() -> None:

@@ -26,9 +26,14 @@ def pointed(root: Path, name: str, pointer: str) -> int:
     except Unreadable as error:
         why = str(error)
         if error.missing:
-            why = f"no version of {name!r} is {'published' if pointer == CURRENT_FILE else pointer}"
+            why = unpointed(name, pointer)
         raise ArtifactUnreadable(why, missing=error.missing) from error
     return number_in(content, f"{name}/{pointer}")
+
+
+def unpointed(name: str, pointer: str) -> str:
+    """What is said where there is no pointer."""
+    return f"no version of {name!r} is {'live' if pointer == CURRENT_FILE else pointer}"
 
 
 def number_in(content: bytes, where: str) -> int:

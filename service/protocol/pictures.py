@@ -26,10 +26,10 @@ def reading(inputs: list[Given], endpoint: PictureEndpoint) -> Steps[Rows | Uplo
 
 def _check(inputs: list[Given], row_shape: Shape) -> None:
     """Raises InvalidRequest."""
-    name, datatype, shape, _ = inputs[0]
-    if name != IMAGE or len(inputs) > 1:
-        unknown = next(given.name for given in inputs if given.name != IMAGE or len(inputs) > 1)
-        raise InvalidRequest(f"There is no input {shortened(unknown)!r}; the model takes {IMAGE!r} alone.")
+    _, datatype, shape, _ = inputs[0]
+    if others := [given.name for given in inputs if given.name != IMAGE]:
+        other = shortened(others[0])
+        raise InvalidRequest(f"There is no input {other!r}; the model takes {IMAGE!r} alone.")
     if datatype == BYTES:
         if shape[1:] in ((), (1,)):
             return

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from threading import Event, Thread
 
+from service.artifacts.files import reason_of
 from service.artifacts.remote.mirror import Mirror
 from service.artifacts.remote.objects import Objects
 from service.artifacts.store import ArtifactStore
@@ -72,7 +73,10 @@ class Mirroring:
         """Say what is wrong in the log, once, and when it is over."""
         if found is None:
             return
-        news = str(found) if isinstance(found, Exception) else "; ".join(found)
+        if isinstance(found, OSError):
+            news = reason_of(found)
+        else:
+            news = str(found) if isinstance(found, Exception) else "; ".join(found)
         if news and news != self._told:
             logger.error("%s; what is live stays so", news[:1000])
         elif not news and self._told:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from typer.testing import CliRunner
 
 from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, ArtifactError
 from service.artifacts.pointers import CURRENT_FILE
@@ -17,6 +18,8 @@ from service.artifacts.remote.objects import LostRace, Objects, StoreUnreachable
 from service.artifacts.remote.store import RemoteStore
 from service.artifacts.signatures import SigningKey, TrustedKeys, make_keys, sign_published
 from service.artifacts.version_folder import read_model
+from service.commands import cli
+from tests.reliability.object_server import BUCKET, object_server
 from training.publishing.publish import check_publishable
 
 
@@ -292,3 +295,14 @@ def test_a_store_that_refuses_is_found_out_before_a_training(made: Made, tmp_pat
     store = RemoteStore(Mirror(objects, tmp_path))
     with pytest.raises(StoreUnreachable, match="cannot be reached: Access Denied"):
         check_publishable("digit", store, 1)
+
+
+def test_a_bucket_that_is_not_there_is_no_empty_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with object_server(tmp_path) as server:
+        server.use(monkeypatch)
+        assert list(Objects(f"s3://{BUCKET}/empty").folders()) == []
+        listed = CliRunner().invoke(cli, ["list", "--artifacts", "s3://nowhere/models"])
+    assert listed.exit_code == 1
+    assert "s3://nowhere/models cannot be reached: The specified bucket does not exist" in listed.output

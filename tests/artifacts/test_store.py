@@ -73,7 +73,7 @@ def test_what_cannot_be_read_is_told_in_its_place(store: ArtifactStore) -> None:
     assert isinstance(store.look("digit").current, ArtifactError)
     assert "root" not in str(store.look("digit").current)
     nothing = store.look("nothing")
-    assert str(nothing.current) == "no version of 'nothing' is published"
+    assert str(nothing.current) == "no version of 'nothing' is live"
     assert nothing.available == ()
 
 

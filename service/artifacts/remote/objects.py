@@ -19,6 +19,7 @@ CALL_S = 20.0
 LEAST_BYTES_PER_S = 1_000_000  # what is large has so much more time
 
 _CHUNK_BYTES = 8 * 1024 * 1024
+_NO_STORE = ("NoSuchBucket", "ContainerNotFound")  # which backends take for a folder with nothing in it
 _LOST = ("PreconditionFailed", "ConditionalRequestConflict", "ConditionNotMet", "412", "409")
 
 
@@ -196,7 +197,7 @@ class Objects:
         # Not every server says which condition did not hold, without which s3fs does not know it for one.
         if isinstance(error, FileExistsError) or code in _LOST:
             return LostRace("another wrote it meanwhile")
-        if isinstance(error, FileNotFoundError):
+        if isinstance(error, FileNotFoundError) and code not in _NO_STORE:
             return NoObject(_words(error))
         return StoreUnreachable(f"{self.url} cannot be reached: {_words(error)}")
 

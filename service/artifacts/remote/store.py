@@ -18,7 +18,7 @@ from service.artifacts.manifest import (
     Manifest,
     printable,
 )
-from service.artifacts.pointers import MAX_POINTER_BYTES, is_name, is_version, number_in
+from service.artifacts.pointers import MAX_POINTER_BYTES, is_name, is_version, number_in, unpointed
 from service.artifacts.remote.mirror import Mirror
 from service.artifacts.remote.objects import LostRace, NoObject, Objects, Seen
 from service.artifacts.remote.version_files import not_whole
@@ -78,7 +78,7 @@ class RemoteStore(ArtifactStore):
             content = self._objects.read(path, MAX_POINTER_BYTES) if seen.size else b""
         except NoObject as error:
             self._read.pop(path, None)
-            raise ArtifactUnreadable(f"{path} is not there", missing=True) from error
+            raise ArtifactUnreadable(unpointed(name, pointer), missing=True) from error
         self._read[path] = seen
         return number_in(content, path)
 
