@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from service.errors import DeadlineExceeded, InternalError, InvalidInput, ServiceError
+from service.errors import DeadlineExceeded, InternalError, InvalidInput, ServiceError, Unauthorized
 from service.http.auth import check
 from service.http.keys import KeyFile
 from service.http.middleware import CLIENT_CLOSED_REQUEST, Entry, Ledger
@@ -25,6 +25,7 @@ Scope = dict[str, Any]
 Spans: TypeAlias = Any  # of service.http.tracing, which needs an extra
 Span: TypeAlias = Any
 Answer = Callable[[Scope], Awaitable[Any]]
+Instead = Callable[[ServiceError], Any]
 
 _OPEN = ("ServerLive", "ServerReady")  # as /health is
 
@@ -62,10 +63,13 @@ class Calls:
         self._keys = keys
         self._spans = spans
 
-    async def answered(self, context: Exchange, path: str, answer: Answer) -> Any:
+    async def answered(
+        self, context: Exchange, path: str, answer: Answer, instead: Instead | None = None
+    ) -> Any:
         """What `answer` returns; what it raises ends the call with the status that fits.
 
-        `path`: of the method, as HTTP/2 has it.
+        `path`: of the method, as HTTP/2 has it. `instead`: what is answered in the place of an error; it is
+        of no use to one who may not ask.
         """
         scope, started = _scope(context, path), time.perf_counter()
         request_id = request_id_of(scope)
@@ -81,10 +85,12 @@ class Calls:
             raise told
         if isinstance(told, ServiceError):
             self._ledger.record(Entry(scope, told.status, told.slug, seconds))
-            await context.abort(*_aborted(told, metadata))
-        self._ledger.record_soon(Entry(scope, 200, None, seconds))
+            if not instead or isinstance(told, Unauthorized):
+                await context.abort(*_aborted(told, metadata))
+        else:
+            self._ledger.record_soon(Entry(scope, 200, None, seconds))
         context.set_trailing_metadata(tuple(metadata))
-        return told
+        return instead(told) if instead and isinstance(told, ServiceError) else told
 
     async def refuse(self, context: Exchange, path: str, error: Exception) -> None:
         """It ends with that error, whatever is asked."""

@@ -6,7 +6,8 @@ from typing import Any
 
 from google.protobuf.json_format import ParseDict
 
-from service.errors import InferenceFailed, NotReady, UnknownModel
+from service.errors import InferenceFailed, NotReady, ServiceError, UnknownModel
+from service.problems import LONGEST_DETAIL, shortened
 from service.protocol.infer import computed, most_rows
 from service.protocol.metadata import ServerMetadata, index, model_config, model_metadata
 from service.protocol.repository import check_changes_nothing, controlled
@@ -103,14 +104,21 @@ class InferenceServicer:
         return await self._inferred_by(served, request, scope)
 
     async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Exchange) -> AsyncIterator[Any]:
-        """One answer to each request, in their order; one that cannot be answered ends the stream."""
+        """One answer to each request, in their order. An error is one, unless it is to end the stream."""
+        ends = ("triton_grpc_error", "true") in (context.invocation_metadata() or ())
         async for request in requests:
 
             async def answer(scope: Scope, request: Any = request) -> Any:
-                return await self.ModelInfer(request, scope)
+                inferred = await self.ModelInfer(request, scope)
+                return message("ModelStreamInferResponse", infer_response=inferred)
 
-            answered = await self._calls.answered(context, f"/{SERVICE}/ModelStreamInfer", answer)
-            yield message("ModelStreamInferResponse", infer_response=answered)
+            def instead(error: ServiceError, request: Any = request) -> Any:
+                whose = message("ModelInferResponse", id=request.id)
+                said = shortened(error.detail, LONGEST_DETAIL)
+                return message("ModelStreamInferResponse", error_message=said, infer_response=whose)
+
+            path = f"/{SERVICE}/ModelStreamInfer"
+            yield await self._calls.answered(context, path, answer, None if ends else instead)
 
     async def _inferred_by(self, served: Served, request: Any, scope: Scope) -> Any:
         call = RpcCall(scope, dict(scope["headers"]), served, self._backend)

@@ -272,6 +272,35 @@ def test_a_stream_answers_each_in_order(rpc: Rpc, digits: Digits) -> None:
     assert [output(answer.infer_response).shape[0] for answer in answers] == [1, 3, 2]
 
 
+def test_an_error_in_a_stream_is_the_answer_to_its_request(rpc: Rpc) -> None:
+    """As Triton has it: those behind it are answered."""
+    hours = ("hours", "FP32", [1], np.array([4], "<f4").tobytes())
+    requests = [
+        inference("pass", hours, id="before"),
+        inference("cat", hours, id="unknown"),
+        inference("pass", ("hours", "FP32", [2], b"few"), id="wrong"),
+        inference("pass", hours, id="behind"),
+    ]
+    answers = list(rpc.call("ModelStreamInfer", iter(requests)))
+    assert [answer.infer_response.id for answer in answers] == ["before", "unknown", "wrong", "behind"]
+    assert [len(answer.infer_response.outputs) for answer in answers] == [1, 0, 0, 1]
+    errors = [answer.error_message for answer in answers]
+    assert errors[0] == errors[3] == ""
+    assert "There is no model 'cat'" in errors[1]
+    assert "has 8 bytes, not 3" in errors[2]
+
+
+def test_it_ends_the_stream_where_that_is_asked_for_or_there_is_no_key(rpc: Rpc) -> None:
+    hours = ("hours", "FP32", [1], np.array([4], "<f4").tobytes())
+    requests = [inference("pass", hours), inference("cat", hours), inference("pass", hours)]
+    stub = protocol()[1].GRPCInferenceServiceStub(rpc.channel)
+    asked = stub.ModelStreamInfer(iter(requests), metadata=(*rpc.key, ("triton_grpc_error", "true")))
+    assert len(next(asked).infer_response.outputs) == 1
+    assert refused(lambda: next(asked)).code() == CODES.NOT_FOUND
+    unknown = rpc.call("ModelStreamInfer", iter(requests), key=False)
+    assert refused(lambda: next(unknown)).code() == CODES.UNAUTHENTICATED
+
+
 def test_health_and_reflection(rpc: Rpc) -> None:
     health = health_pb2_grpc.HealthStub(rpc.channel)
     for name in ("", SERVICE):
