@@ -75,6 +75,8 @@ async def lifespan(
 
     async with mirroring.kept(), agreement.kept(settings.reload_s) if agreement else nullcontext():
         await reloader.start(settings.reload_s)
+        for what, why in registry.absent().items():
+            logger.warning("not ready: %s: %s", what, why)
         # What is loaded stays: a full collection of torch's 300,000 objects would hold up requests
         # for 60 ms.
         gc.freeze()

@@ -130,6 +130,10 @@ class Registry:
         missing = {name: self._why_missing(name) for name in self.names if self._is_missing(name)}
         return missing | self._hung
 
+    def absent(self) -> dict[str, str]:
+        """Of it what the store has not at all: of what it has, the log says why it is not served."""
+        return {what: why for what, why in self.unready().items() if not self._known(what).found}
+
     def _is_missing(self, name: str) -> bool:
         state = self._known(name)
         return not (state.live or state.unloaded)

@@ -112,6 +112,25 @@ async def test_a_folder_is_a_model_once_it_says_what_is_live(root: Path) -> None
         await until(is_ready(client, "pass"))
 
 
+async def test_what_is_missing_at_the_start_is_in_the_log(
+    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once: of a model that is refused it has the reason already."""
+    (tmp_path / "empty").mkdir()
+    (root / "digit").mkdir()
+    (root / "digit" / CURRENT_FILE).write_text("1\n")
+    for store, models, told in (
+        (tmp_path / "empty", (), ["not ready: store: there is no model in it"]),
+        (root, ("pass", "piano"), ["not ready: piano: there is no model 'piano' in the store"]),
+        (root, (), []),
+        (root, ("pass",), []),
+    ):
+        caplog.clear()
+        async with running(app_of(store, models=models)):
+            said = [record.getMessage() for record in caplog.records]
+            assert [line for line in said if line.startswith("not ready")] == told
+
+
 async def test_an_empty_store_is_not_ready_and_says_so(tmp_path: Path, published: Path) -> None:
     root = tmp_path / "artifacts"
     async with running(app_of(root)) as client:
