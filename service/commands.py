@@ -26,7 +26,12 @@ T = TypeVar("T")
 
 Label = Literal["stable", "canary"]
 
-cli = typer.Typer(no_args_is_help=True, help="See, verify, sign and choose what is live.")
+cli = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="See, verify, sign and choose what is live.",
+)
 
 Artifacts = Annotated[
     str | None,

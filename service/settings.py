@@ -173,7 +173,7 @@ class Settings(BaseSettings):
         64,
         ge=1,
         le=MOST,
-        description="Full batches under way for one model (64 pictures or 10,000 hours each); then 429.",
+        description="Full batches under way for one model (64 pictures or 10,000 rows each); then 429.",
     )
     max_pending_bytes: int = Field(
         256 * 1024 * 1024, ge=1, le=MOST, description="Bytes of all bodies under way; then 429."

@@ -109,13 +109,10 @@ class InferenceServicer:
         async for request in requests:
 
             async def answer(scope: Scope, request: Any = request) -> Any:
-                inferred = await self.ModelInfer(request, scope)
-                return message("ModelStreamInferResponse", infer_response=inferred)
+                return _streamed(await self.ModelInfer(request, scope))
 
             def instead(error: ServiceError, request: Any = request) -> Any:
-                whose = message("ModelInferResponse", id=request.id)
-                said = shortened(error.detail, LONGEST_DETAIL)
-                return message("ModelStreamInferResponse", error_message=said, infer_response=whose)
+                return _streamed(message("ModelInferResponse", id=request.id), error)
 
             path = f"/{SERVICE}/ModelStreamInfer"
             yield await self._calls.answered(context, path, answer, None if ends else instead)
@@ -136,3 +133,10 @@ class InferenceServicer:
 
     def _served(self, name: str, version: str) -> Served:
         return self._backend.served(name, version or None)
+
+
+def _streamed(answer: Any, error: ServiceError | None = None) -> Any:
+    """The one answer to a request of a stream, and the last, for which Triton's clients may wait."""
+    answer.parameters["triton_final_response"].bool_param = True
+    said = shortened(error.detail, LONGEST_DETAIL) if error else ""
+    return message("ModelStreamInferResponse", error_message=said, infer_response=answer)

@@ -55,6 +55,17 @@ def test_what_is_called_wrongly_is_said_under_its_own_name(words: tuple[str, ...
     assert result.stderr.startswith(said)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("serve",), ("predict",), ("models",), ("train",), ("keys", "api"), ("keys", "signing")],
+    ids=" ".join,
+)
+def test_no_command_has_options_but_its_own(words: tuple[str, ...]) -> None:
+    """Typer's own would install the completion of a part of it under the name of all."""
+    shown = abacus(*words, "--help")
+    assert (shown.returncode, "completion" in shown.stdout) == (0, False)
+
+
 def test_keys_are_made_of_both_kinds(tmp_path: Path) -> None:
     made = abacus("keys", "api", "laboratory", "--file", str(tmp_path / "keys.txt"))
     assert made.returncode == 0

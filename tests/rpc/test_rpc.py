@@ -284,6 +284,7 @@ def test_an_error_in_a_stream_is_the_answer_to_its_request(rpc: Rpc) -> None:
     answers = list(rpc.call("ModelStreamInfer", iter(requests)))
     assert [answer.infer_response.id for answer in answers] == ["before", "unknown", "wrong", "behind"]
     assert [len(answer.infer_response.outputs) for answer in answers] == [1, 0, 0, 1]
+    assert all(a.infer_response.parameters["triton_final_response"].bool_param for a in answers)
     errors = [answer.error_message for answer in answers]
     assert errors[0] == errors[3] == ""
     assert "There is no model 'cat'" in errors[1]
