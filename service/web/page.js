@@ -37,6 +37,7 @@ class Page {
       return;
     }
     this.fault.replaceChildren();
+    this.nav.replaceChildren(...this.#models.map(({ name }) => element("a", { href: `#${name}` }, name)));
     this.#choose();
   }
 
@@ -63,11 +64,21 @@ class Page {
   #choose() {
     const named = location.hash.slice(1); // names need no escapes
     const chosen = named ? this.#models.find(({ name }) => name === named) : this.#models[0];
-    this.nav.replaceChildren(...this.#models.map(({ name }) => linkTo(name, name === chosen?.name)));
+    this.#mark(chosen);
     document.title = chosen ? `${chosen.name} · Abacus` : "Abacus";
     this.#panel?.stop();
     this.#panel = null;
     this.place.replaceChildren(this.#panelOf(chosen));
+  }
+
+  /** The links stay: one of them may have the focus. */
+  #mark(chosen) {
+    for (const link of this.nav.children) {
+      const current = link.textContent === chosen?.name;
+      if (current) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+      if (current) this.nav.scrollTop = link.offsetTop - this.nav.offsetTop; // of many, some are seen
+    }
   }
 
   #panelOf(model) {
@@ -81,10 +92,6 @@ class Page {
     this.#panel = new Panel(model);
     return this.#panel.node;
   }
-}
-
-function linkTo(name, current) {
-  return element("a", { href: `#${name}`, "aria-current": current ? "page" : null }, name);
 }
 
 new Page().load();

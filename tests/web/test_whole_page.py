@@ -60,6 +60,26 @@ def test_at_320_pixels_nothing_is_beside_the_screen(
             assert page.evaluate("[document.documentElement.scrollWidth, innerWidth]") == [320, 320]
 
 
+def test_of_many_models_some_are_seen_and_the_focus_stays(
+    browser: Browser, committed_server: httpx.Client
+) -> None:
+    models = committed_server.get("/models").json()["models"]
+    (model,) = [one for one in models if one["name"] == "pass"]
+    many = [model | {"name": f"pass-of-a-long-name-{at}"} for at in range(60)]
+    with tab(browser, committed_server, errors=True, **SCREENS["phone"]) as page:
+        page.route("**/models", lambda route: route.fulfill(json={"models": [*many, *models]}))
+        page.goto("/#pass")
+        link = page.get_by_role("link", name="pass", exact=True)
+        expect(link).to_have_attribute("aria-current", "page")
+        for shown in (link, page.get_by_label("hours", exact=True)):
+            expect(shown).to_be_in_viewport()
+        page.get_by_role("link", name="digit").press("Enter")
+        expect(page.get_by_label("Draw a digit")).to_be_visible()
+        expect(page.get_by_role("link", name="digit")).to_be_focused()
+        expect(link).not_to_have_attribute("aria-current", "page")
+        assert [one["id"] for one in Axe().run(page).response["violations"]] == []
+
+
 def test_every_control_has_its_turn_with_the_tab_key(
     browser: Browser, committed_server: httpx.Client
 ) -> None:
