@@ -91,6 +91,11 @@ def folders_in(root: Path, *names: str, at_most: int | None = None) -> list[str]
     return _named(lambda entry: entry.is_dir(follow_symlinks=False), root, names, at_most)
 
 
+def names_in(root: Path, *names: str, at_most: int | None = None) -> list[str]:
+    """Of whatever is there, as `folders_in`. Raises Unreadable."""
+    return _named(lambda _: True, root, names, at_most)
+
+
 def files_in(root: Path, *names: str) -> list[str]:
     """The names of the regular files in the folder `names` below `root`, in no order. Raises Unreadable."""
     return _named(lambda entry: entry.is_file(follow_symlinks=False), root, names, None)

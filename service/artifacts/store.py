@@ -9,11 +9,11 @@ too: whatever is read goes through `files`.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from service.artifacts.files import folders_in, stamp_below, sync_directory, write_durably
+from service.artifacts.files import folders_in, names_in, stamp_below, sync_directory, write_durably
 from service.artifacts.lock import locked
 from service.artifacts.look import Look, Stamp
 from service.artifacts.manifest import (
@@ -66,8 +66,11 @@ class ArtifactStore:
         return sorted(self._versions(name, None))
 
     def next_version(self, name: str) -> int:
-        """The number of the version that is published next. Raises ArtifactUnreadable."""
-        return max(self.versions(name), default=0) + 1
+        """The number of the version that is published next, which nothing has yet, be it a file or a link.
+
+        Raises ArtifactUnreadable.
+        """
+        return max(self._versions(name, None, names_in), default=0) + 1
 
     def manifest(self, name: str, version: int) -> Manifest:
         """Raises ArtifactError."""
@@ -162,13 +165,15 @@ class ArtifactStore:
         with locked(folder):
             yield folder
 
-    def _versions(self, name: str, entries: int | None) -> list[int]:
+    def _versions(
+        self, name: str, entries: int | None, found: Callable[..., list[str]] = folders_in
+    ) -> list[int]:
         """In no order, among so many entries of the folder. Raises ArtifactUnreadable."""
         if not is_name(name):
             return []
         try:
             with explained():
-                return [int(f) for f in folders_in(self.root, name, at_most=entries) if is_version(f)]
+                return [int(f) for f in found(self.root, name, at_most=entries) if is_version(f)]
         except ArtifactUnreadable as error:
             if error.missing:
                 return []

@@ -79,6 +79,20 @@ def test_a_picture_classifier_is_served_in_one_command(tmp_path: Path, out: Path
     torch.testing.assert_close(answers, expected, atol=1e-5, rtol=1e-4)
 
 
+def test_a_picture_beside_the_subfolders_is_told(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "check" / "b").mkdir(parents=True)
+    for name in ("b/1.png", "stray.png"):
+        Image.new("RGB", (20, 20)).save(tmp_path / "check" / name)
+    result = picture(
+        "--check", str(tmp_path / "check"), out=out, file=saved(tmp_path / "net.pt", small_net())
+    )
+    assert (result.exit_code, "stray.png lies in no subfolder" in " ".join(result.output.split())) == (
+        2,
+        True,
+    )
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("size", [1e-4, 1.0])
 def test_logits_of_any_size_are_told_from_probabilities(size: float) -> None:
     rows = torch.randn((8, 5), generator=torch.Generator().manual_seed(0))

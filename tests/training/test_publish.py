@@ -95,6 +95,16 @@ def test_a_failed_publish_leaves_the_old_version_live(tmp_path: Path, digits: Di
     assert list((tmp_path / "digit").glob(".staging-*")) == []
 
 
+def test_what_has_a_version_s_name_is_left_as_it_is(tmp_path: Path, digits: Digits) -> None:
+    publish_digit(tmp_path, digits)
+    (tmp_path / "digit" / "2").write_text("mine")
+    (tmp_path / "digit" / "3").symlink_to("1")
+    assert publish_digit(tmp_path, digits).version == 4
+    assert ArtifactStore(tmp_path).versions("digit") == [1, 4]
+    assert (tmp_path / "digit" / "2").read_text() == "mine"
+    assert (tmp_path / "digit" / "3").is_symlink()
+
+
 def published_with(store: ArtifactStore, source: Path, **figures: float) -> Manifest:
     """The version in `source` once more, with these figures on the test split and no others."""
     version = max(store.versions("digit"), default=0) + 1

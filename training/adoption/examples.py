@@ -48,6 +48,11 @@ def pictures_in(folder: Path, reads: PictureInput) -> Examples:
         labels.append(path.parent.name if path.parent != folder else "")
     if not rows:
         raise DataUnavailable(f"{folder} has no picture in it")
+    if any(labels) and not all(labels):
+        stray = files[labels.index("")].name
+        raise DataUnavailable(
+            f"{folder}: {stray:.60} lies in no subfolder, which names its class, and others do"
+        )
     known = labels if all(labels) else None
     return Examples(torch.from_numpy(rows_of(rows, reads.row_shape).copy()), known)
 
