@@ -17,7 +17,7 @@ from training.digits.detector import REJECTOR, digit_quantization, fit_rejector,
 from training.digits.digit_card import model_card
 from training.digits.digit_recipe import IMAGES, PROBABILITIES, SCORE_THRESHOLD, SCORED, Recipe
 from training.digits.mnist import load_mnist, split_validation
-from training.evaluation.calibration import calibration_error, fit_temperature
+from training.evaluation.calibration import fit_temperature
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.figures import confusion_figure, mistakes_figure, png, reliability_figure
 from training.publishing.activation import IF_AS_GOOD, Activation
@@ -109,15 +109,10 @@ def _calibrated(
 
 
 def _metrics(split: str, evaluation: Evaluation) -> tuple[Metric, ...]:
-    values = {
-        "accuracy": evaluation.accuracy,
-        "negative-log-likelihood": evaluation.negative_log_likelihood,
-        "expected-calibration-error": calibration_error(evaluation.probabilities, evaluation.labels),
-    }
-    if evaluation.score is not None:
-        values["called-no-digit"] = (evaluation.score > SCORE_THRESHOLD).double().mean().item()
-    n = len(evaluation.labels)
-    return tuple(Metric(name=k, value=v, split=split, n=n) for k, v in values.items())
+    if evaluation.score is None:
+        return evaluation.metrics(split)
+    called = (evaluation.score > SCORE_THRESHOLD).double().mean().item()
+    return evaluation.metrics(split, {"called-no-digit": called})
 
 
 def _one_of_each_digit(rows: Rows) -> Tensor:

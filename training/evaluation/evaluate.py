@@ -1,12 +1,14 @@
 """Metrics on the test split, taken once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from service.artifacts.manifest import Metric
 from training.data import Rows
+from training.evaluation.calibration import calibration_error
 from training.fitting.fit import batched
 
 DIGITS = tuple("0123456789")
@@ -36,6 +38,17 @@ class Evaluation:
     def negative_log_likelihood(self) -> float:
         chosen = self.probabilities.gather(1, self.labels[:, None])
         return -chosen.clamp_min(1e-12).log().mean().item()
+
+    def metrics(self, split: str, further: Mapping[str, float] | None = None) -> tuple[Metric, ...]:
+        """For a manifest; `further`: what else was found on these rows."""
+        values = {
+            "accuracy": self.accuracy,
+            "negative-log-likelihood": self.negative_log_likelihood,
+            "expected-calibration-error": calibration_error(self.probabilities, self.labels),
+            **(further or {}),
+        }
+        n = len(self.labels)
+        return tuple(Metric(name=name, value=value, split=split, n=n) for name, value in values.items())
 
     def confusion(self) -> Tensor:
         """`i64 [C, C]`: rows are true classes, columns predicted ones."""

@@ -9,11 +9,11 @@ from rich.console import Console
 from torch import Tensor
 
 from service.artifacts.interface import Output, PictureInput
-from service.artifacts.manifest import Manifest, Metric, TrainingRecord
+from service.artifacts.manifest import Manifest, TrainingRecord
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
-from training.evaluation.calibration import calibration_error, fit_temperature
-from training.evaluation.evaluate import Evaluation, evaluate
+from training.evaluation.calibration import fit_temperature
+from training.evaluation.evaluate import evaluate
 from training.evaluation.figures import (
     confusion_figure,
     curves_figure,
@@ -134,7 +134,8 @@ def _candidate(
 ) -> Candidate:
     """The test pictures are read here, and nowhere else."""
     test = evaluate(net, data.test, data.labels)
-    metrics = _metrics("validation", evaluate(net, data.validation, data.labels)) + _metrics("test", test)
+    validation = evaluate(net, data.validation, data.labels)
+    metrics = validation.metrics("validation") + test.metrics("test")
     check_rows = _one_of_each_class(data)
     of = f"{name} by {record.recipe}"
     report = {
@@ -157,16 +158,6 @@ def _candidate(
         proof_rows=data.validation.inputs[:PROOF_ROWS],
         files={f"report/{file}": content for file, content in report.items()} | samples,
     )
-
-
-def _metrics(split: str, evaluation: Evaluation) -> tuple[Metric, ...]:
-    values = {
-        "accuracy": evaluation.accuracy,
-        "negative-log-likelihood": evaluation.negative_log_likelihood,
-        "expected-calibration-error": calibration_error(evaluation.probabilities, evaluation.labels),
-    }
-    n = len(evaluation.labels)
-    return tuple(Metric(name=k, value=v, split=split, n=n) for k, v in values.items())
 
 
 def _one_of_each_class(data: PictureData) -> Tensor:
