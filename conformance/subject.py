@@ -154,6 +154,22 @@ class Subject(Sampled):
         if extension not in self.extensions:
             raise Skipped(f"{extension} is not among the server's extensions")
 
+    def needs_required(self, sample: Sequence[Tensor]) -> list[int]:
+        """Which of them may be missing in no request, as far as is said: by the model's configuration.
+
+        Raises Skipped where all may be.
+        """
+        try:
+            found = self.client.get(f"{self.path}/config").document().get("input")
+        except Failed:
+            found = None
+        entries = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+        optional = {each.get("name") for each in entries if each.get("optional") is True}
+        required = [at for at, tensor in enumerate(sample) if tensor.name not in optional]
+        if not required:
+            raise Skipped("the configuration says that every input is optional")
+        return required
+
     def needs_version(self) -> str:
         if not self.versions:
             raise Skipped("the metadata lists no versions")

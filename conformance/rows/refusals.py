@@ -71,9 +71,9 @@ def inputs_no_objects(subject: Subject) -> Answer:
 
 @refused("REST: Model Metadata: the inputs required", "a request that lacks an input of the model")
 def missing_input(subject: Subject) -> Answer:
-    """Some may be optional, which the metadata do not say; one is not."""
+    """Some may be optional, which the metadata do not say, and Triton's configuration does."""
     sample = subject.json_sample
-    for at in range(len(sample)):
+    for at in subject.needs_required(sample):
         answer = subject.post(request([*sample[:at], *sample[at + 1 :]]))
         if answer.status != 200:
             break

@@ -109,6 +109,12 @@ def publish_house(root: Path) -> Manifest:
     return publish_table(root, "house", HOUSE, PRICES, torch.tensor([[80.0, 1.0, 2.0], [120.0, 2.0, 0.5]]))
 
 
+def publish_plot(root: Path) -> Manifest:
+    """Nothing of it has to be known."""
+    rows = TableInput(columns=(Column(name="width", optional=True), Column(name="length", optional=True)))
+    return publish_table(root, "plot", rows, PRICES, torch.tensor([[8.0, 1.0], [torch.nan, 2.0]]))
+
+
 def publish_petal(root: Path) -> Manifest:
     return publish_table(root, "petal", PETAL, PRICES, torch.tensor([[0.2], [0.9]]))
 

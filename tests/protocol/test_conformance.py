@@ -18,7 +18,7 @@ from conformance.suite import run
 LOAN = {"age": ("FP32", 30.5), "job": ("BYTES", "smith"), "income": ("FP32", 2.0), "town": ("BYTES", "Ulm")}
 
 
-@pytest.mark.parametrize("model", ["digit", "object", "pass", "house"])
+@pytest.mark.parametrize("model", ["digit", "object", "pass", "house", "plot"])
 def test_every_row_passes(service: httpx.Client, rpc_address: str, model: str) -> None:
     """Requests are made from the metadata alone."""
     assert failures(service, rpc_address, model) == {}

@@ -39,7 +39,8 @@ def rpc_unknown_input(subject: RpcSubject) -> Outcome:
 def rpc_missing_input(subject: RpcSubject) -> Outcome:
     if len(subject.sample) < 2:
         raise Skipped("the model has one input")
-    return subject.ask(subject.request(subject.sample[1:]))
+    at = subject.rest.needs_required(subject.sample)[0]
+    return subject.ask(subject.request([*subject.sample[:at], *subject.sample[at + 1 :]]))
 
 
 @refused("an input is there twice")
