@@ -207,6 +207,16 @@ class AFewRows(nn.Module):
         return x.flatten(1)[:, :3]
 
 
+class WholeNumbers(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(10, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        embedded: Tensor = self.embedding(x)
+        return embedded.mean((1, 2, 3))
+
+
 class FixedBatch(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.reshape(1, -1)[:, :3].softmax(1)
@@ -219,7 +229,11 @@ class FixedBatch(nn.Module):
         (Noisy(), "differently each time"),
         (Mixed(), "differently in a batch"),
         (FixedBatch(), r"answers [1, 3] to [4, 3, 16, 16]"),
-        (Asserting(), "fails on [4, 3, 16, 16]: AssertionError: one row at a time; a row alone it answers"),
+        (
+            Asserting(),
+            "fails on float32 [4, 3, 16, 16]: AssertionError: one row at a time; a row alone it answers",
+        ),
+        (WholeNumbers(), "fails on float32 [4, 3, 16, 16]: Expected tensor for argument #1 'indices'"),
         (Argmax(), "--output numbers"),
         (Sigmoids(), "do not sum to 1"),
         (Infinite(), "no finite number"),

@@ -93,7 +93,7 @@ def _answers(net: Archive, rows: Tensor) -> Tensor:
             raw: object = net.raw(rows)
             answers = net(rows) if isinstance(raw, Tensor) else raw
     except FAULTS as error:
-        raise DataUnavailable(f"the module fails on {shape}: {reason(error)}") from error
+        raise DataUnavailable(f"the module fails on float32 {shape}: {reason(error)}") from error
     if not isinstance(answers, Tensor):
         raise DataUnavailable(
             f"the module answers a {type(answers).__name__}; wrap it so that it answers one tensor"
