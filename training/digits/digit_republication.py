@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from torch import Tensor
-
 from service.artifacts.manifest import ArtifactError, Manifest, TrainingRecord
 from service.artifacts.version_folder import read_further_files, read_manifest, read_model, title
 from training.digits import digit_nets as nets
@@ -12,15 +10,6 @@ from training.digits.digit_recipe import RECIPES, Recipe, start
 from training.digits.refining import KEPT, REFINING, TAUGHT, refined
 from training.publishing.archive import weights
 from training.record import git_commit, parameter_count
-
-# The names that weights had in digit/20 and before.
-FORMER_NAMES = {
-    "early.": "body.early.",
-    "late.1.": "body.late.0.",
-    "late.2.": "body.late.1.",
-    "late.3.": "body.late.2.",
-    "head.": "body.head.",
-}
 
 
 def recalibrate_digit(version: int, data: Path, to: Publication, *, refine: bool = False) -> Manifest:
@@ -56,22 +45,17 @@ def network_of(model: bytes, manifest: Manifest) -> tuple[nets.RejectingDigitNet
     net = start(recipe, record.seed) if record and recipe else None
     if not record or not recipe or not isinstance(net, nets.RejectingDigitNet) or not manifest.output.score:
         raise ArtifactError(f"{of} has nothing that is fitted after its weights")
-    published, own = weights(model), net.state_dict()
-    named = map(_renamed, published.items())
-    found = {name: value for name, value in named if name in own and not name.startswith("rejector.")}
+    own = net.state_dict()
+    found = {
+        name: value
+        for name, value in weights(model).items()
+        if name in own and not name.startswith("rejector.")
+    }
     missing = {name for name in own if name.startswith("body.")} - set(found)
     if missing or any(own[name].shape != value.shape for name, value in found.items()):
         raise ArtifactError(f"{of} is a net of another form than today's {recipe.name}")
     net.load_state_dict(own | found)
     return net.eval(), recipe, record
-
-
-def _renamed(named: tuple[str, Tensor]) -> tuple[str, Tensor]:
-    name, value = named
-    for former, today in FORMER_NAMES.items():
-        if name.startswith(former):
-            return today + name.removeprefix(former), value
-    return named
 
 
 def _curves(folder: Path, version: int) -> bytes:
