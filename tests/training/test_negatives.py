@@ -10,6 +10,9 @@ from training.digits.drawn import fonts, letters, negatives, symbols
 from training.digits.drawn.beside import digits_with_something_beside
 from training.fitting.fit import batched
 
+CALLED_NO_DIGIT = (
+    0.06  # of digits with something beside them at most; of one in eight, before these were learnt
+)
 ASKED_IN_VAIN = 0.35  # share of them that today's net may take for a digit: two in three are plainly none
 
 
@@ -55,3 +58,10 @@ def test_digits_with_something_beside_them_are_drawn_by_their_seed(digits: Digit
     assert torch.equal(drawn, digits_with_something_beside(digits_u8, 40, 1, quiet))
     assert not torch.equal(drawn, digits_with_something_beside(digits_u8, 40, 2, quiet))
     assert len(digits_with_something_beside(digits_u8, 0, 1, quiet)) == 0
+
+
+def test_a_digit_with_something_beside_it_is_a_digit(digits: Digits, model: Predictor) -> None:
+    """As "7." is, and a 7 beside what is left of a line: of digits that were never trained on."""
+    drawn = digits_with_something_beside(mnist_rows(digits).inputs, 400, 1, Console(quiet=True))
+    score = batched(model.predict, drawn)[:, 10]
+    assert float((score >= 0.5).float().mean()) <= CALLED_NO_DIGIT
