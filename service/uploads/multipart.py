@@ -14,15 +14,15 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from service.errors import FieldError, InvalidInput
+from service.uploads.boundaries import Boundaries, Preamble
 
 FORM = "multipart/form-data"
 FILE_FIELD = "file"
 MAX_FILES = 64
 HELD_BYTES = 64 * 1024  # so much of a form is held until all of it is there; more goes to the parser
 
-# The parser is quick for content, but slow for what looks like a boundary, blanks behind one, and
-# parameters of a header: a form has no more of them than any that a client means.
-MOST_BOUNDARIES, MOST_BLANKS, MOST_PARAMETERS = 4 * MAX_FILES, 64, 32
+# The parser is slow for parameters of a header: it has no more of them than any that a client means.
+MOST_PARAMETERS = 32
 
 _FILE_NAME = FILE_FIELD.encode()
 FILE_NAMES = re.compile(rb"file(?:\[[0-9]{0,4}\])?")
@@ -48,30 +48,6 @@ class _FormErrorsTranslated:
 _FORM_ERRORS_TRANSLATED = _FormErrorsTranslated()
 
 
-class _Boundaries:
-    """Counts them as they come, ahead of the parser."""
-
-    def __init__(self, boundary: bytes) -> None:
-        self._line = b"\r\n--" + boundary
-        self._overlap = len(self._line) + MOST_BLANKS
-        self._last = b""
-        self._count = 0
-
-    def count(self, chunk: bytes) -> None:
-        """Raises InvalidInput. Each counts once, however it is cut."""
-        seen = self._last + chunk
-        self._count += seen.count(self._line, max(0, len(self._last) - len(self._line) + 1))
-        if self._count > MOST_BOUNDARIES:
-            raise InvalidInput(f"The form's boundary is there more than {MOST_BOUNDARIES} times.")
-        at = seen.find(self._line)
-        while at >= 0:
-            at += len(self._line)
-            if not seen[at : at + MOST_BLANKS].strip(b" \t") and len(seen) >= at + MOST_BLANKS:
-                raise InvalidInput(f"The form has more than {MOST_BLANKS} blanks behind its boundary.")
-            at = seen.find(self._line, at)
-        self._last = seen[-self._overlap :]
-
-
 class FileForm:
     """Collects the `file` parts of a form, 1 to 64 of them, and refuses any other part.
 
@@ -87,7 +63,8 @@ class FileForm:
         if not boundary:
             raise InvalidInput("The Content-Type of the form names no boundary.")
         self._boundary = boundary if isinstance(boundary, bytes) else boundary.encode("latin-1")
-        self._boundaries = _Boundaries(self._boundary)
+        self._boundaries = Boundaries(self._boundary, most=4 * MAX_FILES)
+        self._preamble = Preamble(self._boundary)
         self._parser: MultipartParser | None = None
         self._may_hold = held_bytes
         self._held = bytearray()
@@ -101,7 +78,7 @@ class FileForm:
         with _FORM_ERRORS_TRANSLATED:
             if self._parser:
                 self._boundaries.count(chunk)
-                self._parser.write(chunk)
+                self._parser.write(self._preamble.without(chunk))
                 return
             self._held += chunk
             self._may_hold -= len(chunk)
@@ -114,6 +91,8 @@ class FileForm:
             return files
         with _FORM_ERRORS_TRANSLATED:
             (self._parser or self._parse_held()).finalize()
+        if not self._preamble.is_over:
+            raise InvalidInput("The form cannot be read: it is cut short, or its boundary is another.")
         if not self._complete:
             raise InvalidInput("The form is cut short: its closing boundary is missing.")
         if self._none_chosen and not self._files:
@@ -139,7 +118,7 @@ class FileForm:
                 "on_end": self._on_end,
             },
         )
-        self._parser.write(held)
+        self._parser.write(self._preamble.without(held))
         self._held.clear()
         return self._parser
 

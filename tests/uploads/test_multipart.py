@@ -104,6 +104,15 @@ def test_an_input_without_a_file_takes_no_place() -> None:
     assert read(one_more) == parsed(one_more) == "The form has more than 64 files."
 
 
+@pytest.mark.parametrize(
+    "preamble", [b"\r\n", b"\r\n; -\r\n", b"For clients of old.\r\n", b"--a--b\r\n", b"\r\n--\r\n"]
+)
+def test_what_comes_before_the_first_boundary_is_ignored(preamble: bytes) -> None:
+    """However it is cut: python-multipart reads or refuses it by that."""
+    form = preamble + part("file", b"x") + END
+    assert read(form) == read(*in_bytes(form)) == parsed(form) == parsed(*in_bytes(form)) == [b"x"]
+
+
 def test_what_comes_after_a_form_that_looked_whole_is_ignored() -> None:
     assert read(USUAL + b"x\r\n--b--", b"\r\n", b"epilogue") == [b"x"]
 
@@ -199,7 +208,7 @@ def test_what_the_parser_is_slow_for_does_not_reach_it(
 
     monkeypatch.setattr(MultipartParser, "write", write)
     if not bounded:
-        monkeypatch.setattr("service.uploads.multipart._Boundaries.count", lambda *_: None)
+        monkeypatch.setattr("service.uploads.boundaries.Boundaries.count", lambda *_: None)
         monkeypatch.setattr("service.uploads.multipart.MOST_PARAMETERS", LARGE)
     refusal = read(*(form[i : i + HELD_BYTES] for i in range(0, len(form), HELD_BYTES)))
     if bounded or told.startswith("Maximum"):  # the parser's own limits

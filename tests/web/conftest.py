@@ -59,6 +59,15 @@ def tab(browser: Browser, client: httpx.Client, errors: bool = False, **options:
     assert [line for line in said if not (errors and line.startswith(OF_CHROMIUM))] == []
 
 
+@pytest.fixture
+def page(browser: Browser, committed_server: httpx.Client) -> Iterator[Page]:
+    """One that shows the digits."""
+    with tab(browser, committed_server, errors=True) as page:
+        page.goto("/#digit")
+        expect(page.get_by_label("Draw a digit")).to_be_visible()
+        yield page
+
+
 def pixels(canvas: Locator) -> NDArray[np.uint8]:
     """What is on a canvas: [height, width, 3]."""
     address = str(canvas.evaluate("canvas => canvas.toDataURL()"))

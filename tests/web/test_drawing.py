@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
@@ -12,24 +11,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Page, Request, expect
 
 from tests.conftest import Digits, png
-from tests.web.conftest import pixels, tab
+from tests.web.conftest import pixels
 from tests.web.strokes import Stroke, strokes_of
 
 SCRIBBLE = [
     [(x, 4 if x % 4 < 2 else 24) for x in range(3, 26, 2)],
     [(4 if y % 4 < 2 else 24, y) for y in range(3, 26, 2)],
 ]
-
-
-@pytest.fixture
-def page(browser: Browser, committed_server: httpx.Client) -> Iterator[Page]:
-    with tab(browser, committed_server, errors=True) as page:
-        page.goto("/#digit")
-        expect(page.get_by_label("Draw a digit")).to_be_visible()
-        yield page
 
 
 def draw(page: Page, strokes: list[Stroke]) -> None:

@@ -1,26 +1,15 @@
 """Pictures as people drop them on the page: from folders, several, folders themselves, from other pages."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.conftest import COMMITTED
-from tests.web.conftest import tab
 from tests.web.test_drawing import chosen
 
 SAMPLES = sorted(COMMITTED.glob("digit/*/samples"))[-1]
 SEVEN = SAMPLES / "7.png"
-
-
-@pytest.fixture
-def page(browser: Browser, committed_server: httpx.Client) -> Iterator[Page]:
-    with tab(browser, committed_server, errors=True) as page:
-        page.goto("/#digit")
-        expect(page.get_by_label("Draw a digit")).to_be_visible()
-        yield page
 
 
 def drop(page: Page, *paths: Path, address: str = "") -> None:

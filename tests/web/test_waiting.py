@@ -1,28 +1,18 @@
 """The page while an answer is waited for, or does not come: what it shows is of what is there."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import httpx
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.conftest import COMMITTED, Digits
-from tests.web.conftest import tab
 from tests.web.test_drawing import chosen
 from tests.web.test_numbers import number, read_as
 
 SAMPLES = sorted(COMMITTED.glob("digit/*/samples"))[-1]
 PREDICT = "**/predict/**"
 LATE = {"title": "Deadline exceeded", "detail": "The time was over.", "status": 504}
-
-
-@pytest.fixture
-def page(browser: Browser, committed_server: httpx.Client) -> Iterator[Page]:
-    with tab(browser, committed_server, errors=True) as page:
-        page.goto("/#digit")
-        expect(page.get_by_label("Draw a digit")).to_be_visible()
-        yield page
 
 
 def headline(page: Page) -> Locator:
