@@ -11,7 +11,7 @@ from rich.progress import track
 from torch import Tensor
 
 from training.data import Pixels
-from training.digits.drawn.hand import SHEET, Floats, Random
+from training.digits.drawn.hand import SHEET, Floats, Random, outline_of
 from training.digits.drawn.prepared import Draw, prepared
 
 HIGH = (50, 85)  # pixels of a sheet: the longer side of a digit
@@ -91,6 +91,5 @@ def _stroke(drawing: ImageDraw.ImageDraw, points: Floats, wide: float, level: in
 def _pen(digit: Image.Image) -> float:
     """About how wide its strokes are, in pixels: twice the ink over the outline."""
     ink = np.pad(np.asarray(digit) > 127, 1)
-    # Counted in steps along the pixels, an outline is longer than it is.
-    outline = 0.85 * sum(np.count_nonzero(np.diff(ink, axis=axis)) for axis in (0, 1))
+    outline = outline_of(ink)
     return max(2.0, 2 * np.count_nonzero(ink) / outline) if outline else 2.0

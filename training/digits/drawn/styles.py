@@ -18,6 +18,7 @@ from service.pictures.digits.mnist_form import SIDE
 from service.pictures.digits.preparation import prepare
 from training.data import Pixels, Rows
 from training.digits.drawn.digits import drawn_digits
+from training.digits.drawn.hand import outline_of
 
 FINE = 4  # strokes are drawn so much finer than MNIST's pixels
 MARGIN = 14  # MNIST's pixels around an image that a stroke may reach
@@ -34,9 +35,7 @@ class Digit:
         self.ink = image_u8 > 127
         self.top, self.bottom = (int(row) for row in np.flatnonzero(self.ink.any(1))[[0, -1]])
         self.height = self.bottom - self.top + 1
-        # A stroke has two outlines; counted in steps along the pixels, they are longer than they are.
-        outline = 0.85 * sum(np.count_nonzero(np.diff(self.ink, axis=axis)) for axis in (0, 1))
-        self.pen = max(1.2, 2 * image_u8.sum() / 255 / outline)
+        self.pen = max(1.2, 2 * image_u8.sum() / 255 / outline_of(self.ink))
 
     def middle(self, row: int) -> float:
         """The x of the ink about this row."""
