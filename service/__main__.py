@@ -153,13 +153,38 @@ def key(
 
 
 def _explain(settings: Settings) -> None:
-    from service.explaining import explained_engines
+    """How every live model would be computed here, found out as a worker does, and why so; or why not."""
+    # Imported here: who serves has torch in workers alone.
+    import torch
 
+    from service.artifacts.listing import listed
+    from service.artifacts.remote.store import store_of
+    from service.endpoints.kinds import endpoint_of
+    from service.engine.cpus import threads_of
+    from service.engine.devices import resolve_device
+    from service.engine.explained import lines
+    from service.serving.loading import Loader
+
+    threads = threads_of(settings.threads, settings.workers)
+    torch.set_num_threads(threads)
+    device = resolve_device(settings.device)
+    store, trusted = store_of(settings), trusted_by(settings)
+    loader = Loader(store, endpoint_of, device, settings.precision, trusted, settings.max_model_bytes)
+    say(f"device {device}, {threads} thread(s), --precision {settings.precision}")
     try:
-        for line in explained_engines(settings):
-            say(line)
+        names = settings.models or listed(store).models
     except ArtifactError as error:
         fail(str(error))
+    for name in names:
+        try:
+            version = store.current(name)
+            predictor, _ = loader.load_version(name, version)
+        except ArtifactError as error:
+            say(f"{name}: not served: {error}")
+            continue
+        assert predictor.explained
+        for line in lines(f"{name}/{version}", predictor.explained):
+            say(line)
 
 
 def _is_readable(folder: Path) -> bool:

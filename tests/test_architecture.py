@@ -43,7 +43,6 @@ ROOMS = (
     "workers",
     "terminal",
     "trial",
-    "explaining",
     "listed",
     "commands",
     "__main__",

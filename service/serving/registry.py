@@ -9,8 +9,7 @@ import torch
 from service.artifacts.look import Look
 from service.artifacts.manifest import Manifest, printable
 from service.errors import NotReady, UnknownModel, UnknownVersion
-from service.serving.model_state import ModelState
-from service.serving.served import Served
+from service.serving.served import ModelState, Served
 
 logger = logging.getLogger(__name__)
 

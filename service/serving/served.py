@@ -1,14 +1,19 @@
-"""What answers for one version: one object, which a request resolves once and uses to its end."""
+"""What answers for one version, an object that a request resolves once, and what is known of its model."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from service.artifacts.manifest import Manifest
+from service.artifacts.look import Look
+from service.artifacts.manifest import ArtifactError, Manifest
 from service.engine.predictor import Predictor
 from service.serving.admission import Admission
 from service.serving.batching import Batcher
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -50,3 +55,79 @@ class Canary:
         """Whether it answers that request, by the SHA-256 of its id: anybody can tell beforehand."""
         digest = sha256(request_id.encode(), usedforsecurity=False).digest()
         return int.from_bytes(digest[:8], "big") < self._below
+
+
+@dataclass(eq=False)
+class ModelState:
+    """What is live and loaded of one model, and what stands in the way of more.
+
+    `found`: in the store; `unloaded`: because a request said so; `look`: what the store has of it.
+
+    `refused`: why the version that should be live is not; `kept_out`: likewise of versions beside it.
+    `silent_since`: since when the store has not answered what it was asked of this model.
+    """
+
+    name: str
+    found: bool = False
+    unloaded: bool = False
+    live: Served | None = None
+    loaded: dict[int, Served] = field(default_factory=dict)
+    refused: str | None = None
+    kept_out: dict[int, str] = field(default_factory=dict)
+    look: Look | None = None
+    silent_since: datetime | None = None
+
+    @property
+    def available(self) -> tuple[int, ...]:
+        """The newest versions that were published when the store was last looked at, ascending."""
+        return self.look.available if self.look else ()
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """The versions that have labels, as the store says."""
+        labels = self.look.labels if self.look else {}
+        return {label: version for label, version in labels.items() if isinstance(version, int)}
+
+    def load(self, served: Served) -> Served | None:
+        """Have it answer who asks for its version. Returns what it replaces: the same, as it was before."""
+        version = served.manifest.version
+        replaced = self.loaded.get(version)
+        self.loaded[version] = served
+        self.kept_out.pop(version, None)
+        return None if replaced is served else replaced
+
+    def retain(self, versions: Collection[int]) -> list[Served]:
+        """Let go all but these versions and the live one. Returns what was loaded of the others."""
+        for version in self.kept_out.keys() - set(versions):
+            del self.kept_out[version]
+        unwanted = [
+            version
+            for version, served in self.loaded.items()
+            if version not in versions and served is not self.live
+        ]
+        return [self.loaded.pop(version) for version in unwanted]
+
+    def keep_out(self, version: int, error: Exception) -> None:
+        """Do without a version beside the live one, and say so once."""
+        why = _told(error)
+        if self.kept_out.get(version) != why:
+            logger.error(
+                "model %s does without version %d: %s", self.name, version, error, exc_info=_trace(error)
+            )
+        self.kept_out[version] = why
+
+    def refuse(self, error: BaseException, tell: bool) -> None:
+        """Do without the version that should be live, and `tell` the log; what is live stays."""
+        self.refused = _told(error)
+        if tell:
+            logger.error("model %s refused: %s", self.name, error, exc_info=_trace(error))
+
+
+def _told(error: BaseException) -> str:
+    """What clients may read of it."""
+    return str(error) if isinstance(error, ArtifactError) else "it cannot be loaded; the log has the cause"
+
+
+def _trace(error: BaseException) -> BaseException | None:
+    """What the log has beside its message: how it came, unless it is of a kind that says all itself."""
+    return None if isinstance(error, ArtifactError) else error
