@@ -24,3 +24,16 @@ def test_every_path_that_the_documents_link_to_exists() -> None:
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *folders]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / Path(target)).exists(), f"{page.name}: {target}"
+
+
+def test_every_version_that_a_page_tells_to_use_is_committed() -> None:
+    """Those of a page that is run only by `make docs` too: a version goes when the next ones come."""
+    used = re.compile(r"(?:\bmodels [a-z]+ |\bartifacts/)([a-z]+)[ /](\d+)\b")
+    shipped = {folder.name for folder in COMMITTED.iterdir() if folder.is_dir()}
+    found = set()
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        for name, version in used.findall(page.read_text(encoding="utf-8")):
+            if name in shipped and page.name != "CHANGELOG.md":
+                assert (COMMITTED / name / version).is_dir(), f"{page.name}: {name} {version}"
+                found.add(page.name)
+    assert found >= {"README.md", "operations.md"}
