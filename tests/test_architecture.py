@@ -56,7 +56,7 @@ WEB_FILES = {  # what ASGI calls
 SHARED_WITH_TRAINING = {"starting", "errors", "option_types", "artifacts", "engine", "pictures", "terminal"}
 MOST_FILES = 15
 
-SECTIONS = ("The way of a request", "The way of a version", "Rooms")  # of docs/architecture.md
+SECTIONS = ("The life of a request", "The life of a version", "Layers")  # of docs/architecture.md
 
 
 def imports(path: Path) -> Iterator[str]:
