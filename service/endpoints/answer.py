@@ -3,7 +3,8 @@
 import asyncio
 import csv
 import io
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from pydantic_core import to_json
@@ -35,8 +36,9 @@ _MOST_ACCEPTED = 32  # of the types that a client lists
 
 PIECE_BYTES = 64 * 1024  # of a large one
 
-# Answers of up to so many rows are written at once; of others so many in a step.
-INLINE_ROWS, STEP_ROWS = 256, 128
+# Answers of up to so many values are written at once; of others so many in a step. Of a row so many are
+# reckoned beside its outputs.
+INLINE_VALUES, STEP_VALUES, ROW_VALUES = 2304, 1152, 8
 
 _ALL = slice(None)
 
@@ -111,9 +113,9 @@ async def response(call: Call, decoded: Decoded, answer: Answer) -> Response:
     """As the client asks for it. Raises ServiceError."""
     written_as = accepted(call.body.headers.get(b"accept"))
     pending, content_type = call.backend.pending_bytes, MEDIA_TYPES[written_as]
-    if len(decoded.rows) <= INLINE_ROWS:
+    if _is_short(decoded, answer):
         return WrittenAnswer(*respond(call, decoded, answer, written_as), pending, content_type)
-    body = await call.take(_writing(decoded, answer, _served_by(answer), written_as))
+    body = await call.take(_writing(decoded, answer, written_as, call.admit_answer))
     return WrittenAnswer(body, recorded(call, decoded.decode_s, answer), pending, content_type)
 
 
@@ -126,30 +128,44 @@ def respond(
 
 def written(decoded: Decoded, answer: Answer, written_as: Format) -> bytes:
     """One result as it is, or several as `predictions`, with the model and its version."""
+    if written_as != "json" or not _is_short(decoded, answer):
+        return taken(_writing(decoded, answer, written_as, lambda _: None))
     served_by = _served_by(answer)
-    if written_as != "json" or len(decoded.rows) > INLINE_ROWS:
-        return taken(_writing(decoded, answer, served_by, written_as))
     results = decoded.results(answer, _ALL)
     return to_json({"predictions": results, **served_by} if decoded.many else {**results[0], **served_by})
 
 
-def _writing(decoded: Decoded, answer: Answer, served_by: ServedBy, written_as: Format) -> Steps[bytes]:
-    """`written`, in steps."""
-    pieces = []
-    for at in range(0, len(decoded.rows), STEP_ROWS):
-        results = decoded.results(answer, slice(at, at + STEP_ROWS))
+def _writing(
+    decoded: Decoded, answer: Answer, written_as: Format, on_more: Callable[[int], None]
+) -> Steps[bytes]:
+    """`written`, in steps. `on_more` is told of every so many bytes more, and may refuse them."""
+    pieces, served_by = list[bytes](), _served_by(answer)
+    step_rows = max(1, STEP_VALUES // _row_values(answer))
+    for at in range(0, len(decoded.rows), step_rows):
+        results = decoded.results(answer, slice(at, at + step_rows))
         if written_as == "json":
             pieces.append(to_json(results)[1:-1])
         elif written_as == "ndjson":
-            pieces += [to_json({**result, **served_by}) + b"\n" for result in results]
+            pieces.append(b"".join([to_json({**result, **served_by}) + b"\n" for result in results]))
         else:
             pieces.append(_table(results, served_by, with_names=not pieces))
+        on_more(len(pieces[-1]))
         yield
     if written_as != "json":
         return b"".join(pieces)
     if not decoded.many:
         return b"%b,%b" % (pieces[0][:-1], to_json(served_by)[1:])
-    return b'{"predictions":[' + b",".join(pieces) + b"]," + to_json(served_by)[1:]
+    pieces[0] = b'{"predictions":[' + pieces[0]  # which may be most of the memory: it is joined once
+    pieces[-1] += b"]," + to_json(served_by)[1:]
+    return b",".join(pieces)
+
+
+def _is_short(decoded: Decoded, answer: Answer) -> bool:
+    return len(decoded.rows) * _row_values(answer) <= INLINE_VALUES
+
+
+def _row_values(answer: Answer) -> int:
+    return ROW_VALUES + math.prod(answer.manifest.output.row_shape)
 
 
 def _table(results: list[dict[str, Any]], served_by: ServedBy, with_names: bool) -> bytes:

@@ -7,6 +7,7 @@ it as if it had just come: so every error has one place.
 """
 
 import logging
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,9 @@ T = TypeVar("T")
 # The answer: the fields of its head, and its body. Or None: the request is left to ASGI.
 Written = tuple[bytes, bytes]
 OnDone = Callable[[Written | None], None]
+
+# Of outputs: what is written at once takes a fraction of a millisecond.
+MOST_VALUES = 1024
 
 _FIELDS = b"%bcontent-length: %d\r\nserver-timing: %b\r\nx-request-id: %b\r\n"
 
@@ -80,7 +84,7 @@ class FastCall(Admitted, ABC):
 
     @abstractmethod
     def _rows_in(self, read: Any) -> Rows | None:
-        """The rows of the request, admitted; None where that may take long. Raises ServiceError."""
+        """The rows of the request, admitted; None where reading them may take long. Raises ServiceError."""
 
     @abstractmethod
     def _reply(self, answer: Answer) -> Reply:
@@ -91,7 +95,7 @@ class FastCall(Admitted, ABC):
         if self._over:
             return
         rows = None if read is None else attempt(self._rows_in, read)
-        if rows is None:
+        if rows is None or len(rows) * math.prod(self.served.manifest.output.row_shape) > MOST_VALUES:
             self._leave_to_asgi()
             return
         self._job = self.served.batcher.submit(rows, self._on_answer, self.expires_at)

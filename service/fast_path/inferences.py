@@ -1,6 +1,5 @@
 """`POST /v2/models/{name}/infer`, answered directly: tensors in, tensors out."""
 
-import math
 import time
 from collections.abc import Sequence
 
@@ -15,9 +14,6 @@ from service.serving.call import INLINE_BYTES
 from service.serving.job import Answer, Rows
 from service.serving.steps import taken
 from service.uploads.requests import Uploads
-
-# Of outputs: in JSON they are four times as long, or five.
-_MOST_BYTES = INLINE_BYTES // 4
 
 
 class InferCall(FastCall):
@@ -42,15 +38,12 @@ class InferCall(FastCall):
         came = taken(reading_rows(inference.inputs, endpoint))
         rows = endpoint.rows_at_once(self, came) if isinstance(came, Uploads) else came
         self._decode_s = time.perf_counter() - started
-        return None if rows is None or self._answer_bytes(rows) > _MOST_BYTES else rows
+        return rows
 
     def _work(self, header: bytes | None) -> int:
         """How many bytes are read one by one: pixels that are no JSON are taken as they are."""
         size = len(self.body)
         return json_length(header, size) if isinstance(self.served.endpoint, PictureEndpoint) else size
-
-    def _answer_bytes(self, rows: Rows) -> int:
-        return 4 * len(rows) * math.prod(self.served.manifest.output.row_shape)
 
     def _reply(self, answer: Answer) -> Reply:
         inference = self._inference

@@ -1,7 +1,7 @@
 """What a model answered → the protocol's answer: tensors in JSON, or as bytes behind it."""
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from service.protocol.tensors import BYTES, Array, Shape, strings_as_bytes
 from service.serving.job import Answer
 from service.serving.steps import Steps
 
-STEP_ROWS = 512
+STEP_VALUES = 512
 
 
 class Chosen(NamedTuple):
@@ -107,19 +107,29 @@ def telling(outputs: Sequence[Chosen], answer: Answer) -> Steps[list[Told]]:
     return told
 
 
-def writing(inference: Inference, told: Sequence[Told], manifest: Manifest) -> Steps[Written]:
-    """The body that tells them."""
-    described, tails = [], []
-    for tensor in told:
-        if tensor.binary:
-            tails.append(tensor.as_bytes())
-            described.append(_of_bytes(tensor.name, tensor.datatype, tensor.shape, len(tails[-1])))
-        else:
-            described.append((yield from _with_data(tensor)))
+def writing(
+    inference: Inference,
+    told: Sequence[Told],
+    manifest: Manifest,
+    on_more: Callable[[int], None] = lambda _: None,
+) -> Steps[Written]:
+    """The body that tells them. `on_more` is told of every so many bytes more, and may refuse them."""
     named = _named(manifest.name, manifest.version)
     if inference.id is not None:
         named = b'%b,"id":%b' % (named, to_json(inference.id))
-    head = b'%b,"outputs":[%b]}' % (named, b",".join(described))
+    parts, tails = [named], list[bytes]()
+    before = b',"outputs":['
+    for tensor in told:
+        parts.append(before)
+        if tensor.binary:
+            tails.append(tensor.as_bytes())
+            on_more(len(tails[-1]))
+            parts.append(_of_bytes(tensor.name, tensor.datatype, tensor.shape, len(tails[-1])))
+        else:
+            parts += yield from _with_data(tensor, on_more)
+        before = b","
+    parts.append(b"]}")
+    head = b"".join(parts)
     if not tails:
         return Written(head, None)
     return Written(b"".join([head, *tails]), len(head))
@@ -145,25 +155,29 @@ def _values(output: Chosen, answer: Answer) -> Array:
     return values > score.threshold if score and spec.name == ODD else values
 
 
-def _with_data(tensor: Told) -> Steps[bytes]:
-    """In JSON, its elements in one list."""
+def _with_data(tensor: Told, on_more: Callable[[int], None]) -> Steps[list[bytes]]:
+    """In JSON, its elements in one list; in parts, to be joined once."""
     elements = tensor.elements
     named = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
     flat = elements if isinstance(elements, list) else elements.reshape(-1)
-    pieces = []
-    for at in range(0, len(flat), STEP_ROWS):
-        piece = flat[at : at + STEP_ROWS]
-        pieces.append(to_json(piece if isinstance(piece, list) else piece.tolist())[1:-1])
+    parts, before = [to_json(named)[:-1]], b',"data":['
+    for at in range(0, len(flat), STEP_VALUES):
+        piece = flat[at : at + STEP_VALUES]
+        parts += before, to_json(piece if isinstance(piece, list) else piece.tolist())[1:-1]
+        on_more(len(parts[-1]))
+        before = b","
         yield
-    return b'%b,"data":[%b]}' % (to_json(named)[:-1], b",".join(pieces))
+    parts.append(b"]}")
+    return parts
 
 
 def _classes(values: Array, output: Chosen) -> Steps[list[str]]:
     """The likeliest of each row, as Triton tells them: value, place and label."""
     labels, told = output.spec.labels, []
+    step_rows = max(1, STEP_VALUES // len(labels))
     for number, row in enumerate(values):
         likeliest = heapq.nlargest(output.classes, range(len(labels)), key=row.tolist().__getitem__)
         told += [f"{row[at]:f}:{at}:{labels[at]}" for at in likeliest]
-        if number % STEP_ROWS == 0:
+        if number % step_rows == 0:
             yield
     return told

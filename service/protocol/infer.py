@@ -135,9 +135,10 @@ async def _infer(call: Call) -> Response:
     if inference.timeout_s:
         call.hurry(inference.timeout_s)
     told, answer, server_timing = await computed(call, inference, size, started)
-    written = await call.take(writing(inference, told, answer.manifest), answer.outputs.nbytes)
-    steps = replying(written, headers.get(b"accept-encoding"))
-    body, media_type, fields = await call.take(steps, len(written.body))
+    steps = writing(inference, told, answer.manifest, call.admit_answer)
+    written = await call.take(steps, answer.outputs.nbytes)
+    reply = replying(written, headers.get(b"accept-encoding"))
+    body, media_type, fields = await call.take(reply, len(written.body))
     return WrittenAnswer(body, server_timing, call.backend.pending_bytes, media_type, fields)
 
 

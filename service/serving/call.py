@@ -70,7 +70,7 @@ class Admitted:
     in the event loop's time and kept in the request's state: it holds for whoever takes the request over.
     """
 
-    __slots__ = ("_permits", "_rows", "backend", "expires_at", "scope", "served")
+    __slots__ = ("_answer_bytes", "_permits", "_rows", "backend", "expires_at", "scope", "served")
 
     # So many turns of the event loop may lie between requests that come together.
     turns = 0
@@ -84,7 +84,7 @@ class Admitted:
         self.scope = scope
         self._permits = self.served.permits
         self._permits.check()
-        self._rows = 0
+        self._rows = self._answer_bytes = 0
         expires_at: float | None = scope["state"].get("expires_at")
         if expires_at is None:
             expires_at = time.monotonic() + _timeout_s(headers, backend.request_timeout_s)
@@ -106,6 +106,19 @@ class Admitted:
         rows = min(rows, self._permits.limit // 2)
         self._permits.admit(rows, rows)
         self._rows += rows
+
+    def admit_answer(self, more: int) -> None:
+        """Take room for `more` bytes of the answer that is being written.
+
+        It has half of that of all bodies at most: more could hardly ever be had.
+        Raises InvalidInput or Overloaded.
+        """
+        pending = self.backend.pending_bytes
+        size, limit = self._answer_bytes + more, pending.limit // 2
+        if size > limit:
+            raise InvalidInput(f"The answer has more than {limit:,} bytes: ask about fewer rows at a time.")
+        pending.admit(more, size)
+        self._answer_bytes = size
 
     def hurry(self, seconds: float) -> None:
         """Shorten its time to so many seconds from now."""
@@ -138,7 +151,8 @@ class Admitted:
     def release(self) -> None:
         """Give the permits back, once it is over: it asks for nothing more."""
         self._permits.release(self._rows)
-        self._rows = 0
+        self.backend.pending_bytes.release(self._answer_bytes)
+        self._rows = self._answer_bytes = 0
         self.served.users -= 1
 
     def record(self, served_by: ServedBy, stages: Mapping[str, float]) -> None:
