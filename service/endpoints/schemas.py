@@ -1,12 +1,15 @@
 """What goes over the wire, where it is the same for every service."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
 from service.artifacts.manifest import Manifest
 from service.pictures.digits.reasons import Reason
+
+MOST_NAMED = 100  # labels of whose probabilities OpenAPI tells one by one
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -104,3 +107,22 @@ class ModelInfo(BaseModel):
 
 class Models(BaseModel):
     models: list[ModelInfo]
+
+
+def probabilities_schema(labels: Sequence[str]) -> dict[str, Any]:
+    """Of one for each label: label by label, where there are not too many to be read."""
+    count, probability = len(labels), {"type": "number", "minimum": 0, "maximum": 1}
+    if count > MOST_NAMED:
+        return {
+            "type": "object",
+            "description": f"Of each of the {count:,} labels.",
+            "additionalProperties": probability,
+            "minProperties": count,
+            "maxProperties": count,
+        }
+    return {
+        "type": "object",
+        "properties": {label: probability for label in labels},
+        "required": list(labels),
+        "additionalProperties": False,
+    }

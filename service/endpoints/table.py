@@ -16,6 +16,7 @@ from service.endpoints.answer import response
 from service.endpoints.columns import MAX_ROWS, Columns, Values
 from service.endpoints.documents import SMALL_BYTES
 from service.endpoints.endpoint import Decoded, Endpoint, Known, Operation
+from service.endpoints.schemas import probabilities_schema
 from service.engine.tensors import decode_tensor
 from service.errors import UnsupportedMediaType
 from service.serving.body import RawRequest, media_type_of
@@ -185,15 +186,9 @@ class TableEndpoint(Endpoint):
                 label: {"type": "number", "description": output.units} for label in output.labels
             }
         else:
-            each = {label: probability for label in output.labels}
             properties["label"] = {"type": "string", "enum": list(output.labels)}
             properties["confidence"] = {**probability, "description": "The probability of `label`."}
-            properties["probabilities"] = {
-                "type": "object",
-                "properties": each,
-                "required": list(each),
-                "additionalProperties": False,
-            }
+            properties["probabilities"] = probabilities_schema(output.labels)
             if output.score:
                 properties["out_of_distribution"] = {"type": "boolean"}
         properties["extrapolating"] = {

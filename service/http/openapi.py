@@ -29,6 +29,9 @@ TIMEOUT = {
     "schema": {"type": "integer", "minimum": 1, "example": 2000},
 }
 
+# Of an answer that is shown: one of thousands of classes is as long as a book, in each of three formats.
+MOST_EXAMPLE_BYTES = 16 * 1024
+
 _IN_PATH = re.compile(r"{(\w+)}")
 _NAME = {
     "name": "name",
@@ -188,9 +191,9 @@ def _described(operation: Operation) -> dict[str, Any]:
     lines = {"type": "string", "description": "A prediction a line."}
     table = {"type": "string", "description": "A prediction a row, under their names."}
     content = {
-        "application/json": {"schema": {"oneOf": [one, many]}, "examples": _answers(operation, "json")},
-        "application/x-ndjson": {"schema": lines, "examples": _answers(operation, "ndjson")},
-        "text/csv": {"schema": table, "examples": _answers(operation, "csv")},
+        "application/json": {"schema": {"oneOf": [one, many]}, **_answers(operation, "json")},
+        "application/x-ndjson": {"schema": lines, **_answers(operation, "ndjson")},
+        "text/csv": {"schema": table, **_answers(operation, "csv")},
     }
     return {
         "tags": ["predict"],
@@ -205,10 +208,12 @@ def _described(operation: Operation) -> dict[str, Any]:
 
 
 def _answers(operation: Operation, written_as: Format) -> dict[str, Any]:
-    """The known answers as examples, in the format that they are written in."""
+    """The known answers as examples, in the format that they are written in, unless they are too long."""
     examples = {}
     for name, summary, decoded, answer in operation.known:
         text = written(decoded, answer, written_as)
+        if len(text) > MOST_EXAMPLE_BYTES:
+            continue
         value = json.loads(text) if written_as == "json" else text.decode()
         examples[name] = {"summary": summary, "value": value}
-    return examples
+    return {"examples": examples} if examples else {}

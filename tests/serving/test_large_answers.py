@@ -8,11 +8,13 @@ from typing import Any
 import httpx
 import pytest
 import torch
+from jsonschema_rs import Draft202012Validator
 
 from service.artifacts.interface import Column, Output, TableInput
 from service.artifacts.store import ArtifactStore
 from service.endpoints import answer
 from service.endpoints.kinds import endpoint_of
+from service.http.openapi import MOST_EXAMPLE_BYTES
 from service.serving.job import Answer
 from tests.connections.watched import Watched, watched
 from tests.endpoints.tiny_models import publish_table
@@ -86,6 +88,21 @@ def test_what_takes_long_to_write_is_left_to_asgi(service: Watched) -> None:
     assert service.by_asgi == []
     asked(service.client, 3, "application/json")
     assert service.by_asgi == ["/predict/wide"]
+
+
+def test_openapi_describes_them_without_being_as_large(service: Watched) -> None:
+    document = service.client.get("/openapi.json").json()
+    said = document["paths"]["/predict/wide"]["post"]["responses"]["200"]["content"]
+    one, many = said["application/json"]["schema"]["oneOf"]
+    assert Draft202012Validator(many).is_valid(asked(service.client, 1, "application/json").json())
+    alone = service.client.post("/predict/wide", json={"a": 1.5, "b": 0.5}).json()
+    assert Draft202012Validator(one).is_valid(alone)
+    alone["probabilities"].popitem()
+    assert not Draft202012Validator(one).is_valid(alone)
+    for described in said.values():
+        for shown in described.get("examples", {}).values():
+            assert len(json.dumps(shown["value"])) < 4 * MOST_EXAMPLE_BYTES
+    assert "c7" not in one["properties"]["probabilities"].get("properties", {})
 
 
 def test_a_step_is_of_values_not_of_rows(root: Path) -> None:
