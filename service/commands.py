@@ -11,7 +11,7 @@ import typer
 from service import installing
 from service.artifacts.files import reason_of
 from service.artifacts.manifest import ArtifactError
-from service.artifacts.pointers import CANARY, CURRENT_FILE, STABLE
+from service.artifacts.pointers import CANARY, CURRENT_FILE, STABLE, check_name
 from service.artifacts.remote.store import store_of
 from service.artifacts.shipped import located
 from service.artifacts.signatures import KeyUnusable, SigningKey, sign_published, trusted_by
@@ -201,6 +201,7 @@ def _opened(artifacts: str | None) -> tuple[ArtifactStore, Settings]:
 
 def _try(store: ArtifactStore, settings: Settings, name: str, version: int) -> None:
     """Load a version as the service would. Raises ArtifactError."""
+    check_name(name)
     store.folder(name, version)  # one that is kept elsewhere is brought here
     try_version(store.root, settings, name, version)
 

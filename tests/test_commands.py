@@ -99,6 +99,9 @@ def test_activate_verifies_first(store: ArtifactStore) -> None:
     assert "fit to serve" in models(store, "verify", "digit").stdout
     assert models(store, "activate", "digit", "9").exit_code == 1
     assert models(store, "verify", "dogit").exit_code == 1
+    for name in ("", "../digit", "digit/", "Digit"):
+        refused = shell(store, "activate", name, "1")
+        assert (refused.returncode, "is no name of a model" in refused.stderr) == (1, True), refused.stderr
 
 
 def test_rollback_skips_what_is_not_fit(store: ArtifactStore) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from service import installing
 from service.artifacts.files import reason_of
-from service.artifacts.pointers import is_name
+from service.artifacts.pointers import RESERVED, is_name
 from service.artifacts.remote.store import opened
 from service.artifacts.store import ArtifactStore
 from service.engine.devices import resolve_device
@@ -24,6 +24,8 @@ from training.publishing.publish import check_publishable
 
 def check_name(name: str, kind: str = "", taken: Collection[str] = ()) -> None:
     """Refuse what cannot be a model's name, or is `taken` by a model of another kind."""
+    if name in RESERVED:
+        fail(f"--name {name!r} is none for a model: /v2/models/{name} is something else", code=2)
     if not is_name(name) or name in taken:
         fail(f"--name {name!r:.80} is none for a model{kind}: a-z, 0-9 and -, a letter first", code=2)
 

@@ -11,6 +11,8 @@ from conformance.tensors import Tensor, elements
 REQUEST, INPUT, RESPONSE = "REST: Inference Request", "REST: Request Input", "REST: Inference Response"
 DATA = "REST: Tensor Data"
 
+TOO_LARGE = 413  # RFC 9110, 15.5.14; the protocol sets no size that has to be taken
+
 
 def _ask(subject: Subject, **keys: Any) -> Reply:
     return subject.reply(subject.post(request(subject.json_sample, **keys)))
@@ -147,7 +149,10 @@ def outputs_in_another_order(subject: Subject) -> None:
 @row(INPUT, "a batch is answered row by row")
 def batch(subject: Subject) -> None:
     subject.needs_batches()
-    reply = subject.reply(subject.post(request([each.twice() for each in subject.json_sample])))
+    answer = subject.post(request([each.twice() for each in subject.json_sample]))
+    if answer.status == TOO_LARGE:
+        raise Skipped(f"two rows are larger than it takes in JSON: {answer.in_short}")
+    reply = subject.reply(answer)
     for name, one in subject.reference.outputs.items():
         two = reply.outputs.get(name)
         if two is None or two.shape[:1] != (2 * one.shape[0],):

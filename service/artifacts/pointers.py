@@ -11,6 +11,8 @@ from service.option_types import NAME
 CURRENT_FILE = "current"
 STABLE, CANARY = LABELS = ("stable", "canary")
 
+RESERVED = ("stats",)  # whose address under /v2/models has another meaning
+
 MAX_POINTER_BYTES = 64
 
 is_name = re.compile(NAME).fullmatch
@@ -19,8 +21,7 @@ is_version = re.compile(r"[1-9][0-9]{0,8}").fullmatch
 
 def pointed(root: Path, name: str, pointer: str) -> int:
     """The version that a pointer names. Raises ArtifactError where there is none, or it is no number."""
-    if not is_name(name):
-        raise ArtifactError(f"{printable(name)!r} is no name of a model")
+    check_name(name)
     try:
         content = read_below(root, name, pointer, at_most=MAX_POINTER_BYTES)
     except Unreadable as error:
@@ -29,6 +30,12 @@ def pointed(root: Path, name: str, pointer: str) -> int:
             why = unpointed(name, pointer)
         raise ArtifactUnreadable(why, missing=error.missing) from error
     return number_in(content, f"{name}/{pointer}")
+
+
+def check_name(name: str) -> None:
+    """Raises ArtifactError."""
+    if not is_name(name):
+        raise ArtifactError(f"{printable(name)!r} is no name of a model")
 
 
 def unpointed(name: str, pointer: str) -> str:

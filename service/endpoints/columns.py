@@ -167,10 +167,11 @@ class Columns:
 
 def _value_of(column: Column) -> Any:
     if column.categories:
-        known = frozenset(column.categories)
+        known, booleans = frozenset(column.categories), _booleans(column.categories)
 
         def check(value: Any) -> Any:
-            text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+            text = booleans.get(value, value) if isinstance(value, bool) else value
+            text = str(text) if isinstance(text, int) and not isinstance(text, bool) else text
             if text not in known if isinstance(text, str) else True:
                 raise PydanticCustomError("category", "Input should be " + _named(column.categories))
             return text
@@ -185,6 +186,12 @@ def _value_of(column: Column) -> Any:
             Field(ge=low, le=high, allow_inf_nan=False, strict=True, description=column.units or None),
         ]
     return value | None if column.optional else value
+
+
+def _booleans(categories: Sequence[str]) -> dict[bool, str]:
+    """The category that is meant by true, and by false, however it is written where it is one alone."""
+    named = {value: [c for c in categories if c.lower() == str(value).lower()] for value in (True, False)}
+    return {value: names[0] for value, names in named.items() if len(names) == 1}
 
 
 def _bytes_of(text: str) -> int:

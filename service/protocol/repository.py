@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.errors import InvalidRequest, ReadOnlyRepository
 from service.serving.body import Body
@@ -16,6 +16,8 @@ Question = TypeVar("Question", bound=BaseModel)
 
 
 class IndexQuestion(BaseModel):
+    model_config = ConfigDict(strict=True)
+
     ready: bool = False
 
 

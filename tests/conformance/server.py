@@ -31,12 +31,15 @@ class Small:
     def __init__(self) -> None:
         self.faults = Faults()
         self.count = 0
+        self.most_bytes = 1 << 20  # of a request
 
     def app(self) -> Starlette:
         return Starlette(routes=[Route("/{path:path}", self.serve, methods=["GET", "POST"])])
 
     async def serve(self, request: Request) -> Response:
         body = await request.body()
+        if len(body) > self.most_bytes:
+            return self._plain({"error": "too large"}, request, 413)
         try:
             return self._answer(request, body)
         except Accepted:

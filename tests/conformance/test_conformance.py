@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 
 from conformance.__main__ import cli
 from conformance.client import Client
-from conformance.row import Result
+from conformance.row import Result, Skipped
+from conformance.rows.inference import batch
 from conformance.samples import from_file
-from conformance.subject import meet
+from conformance.subject import meet, request
 from conformance.suite import GROUPS, run
 from tests.conformance.faults import Faults
 from tests.conformance.server import Small, serving_rest
@@ -130,6 +131,17 @@ def test_a_sample_is_asked_instead_of_what_metadata_tell(served: Served, tmp_pat
         subject = meet(client, "one", from_file(path))
         assert subject.find_sample() is None
         assert subject.reference.outputs["y"].values == (2, 4, 6, 8, 10, 13)
+
+
+def test_a_batch_that_is_too_large_is_no_fault(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.small.faults = Faults()
+    with Client(served.url, 10.0) as client:
+        subject = meet(client, "one")
+        subject.find_sample()
+        size = len(json.dumps(request(subject.json_sample)))
+        monkeypatch.setattr(served.small, "most_bytes", size + 4)
+        with pytest.raises(Skipped, match="413"):
+            batch.check(subject)
 
 
 def test_the_suite_is_light() -> None:

@@ -20,6 +20,7 @@ from tests.endpoints.tiny_models import (
     publish_house,
     publish_iris,
     publish_loan,
+    publish_member,
     publish_petal,
     publish_sign,
     publish_sum,
@@ -34,7 +35,15 @@ APPLICANT = {"age": 30, "job": "smith", "income": 2.5, "town": "Ulm"}
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     root: Path = tmp_path_factory.mktemp("tables")
-    for publish in (publish_iris, publish_loan, publish_house, publish_petal, publish_sign, publish_sum):
+    for publish in (
+        publish_iris,
+        publish_loan,
+        publish_house,
+        publish_member,
+        publish_petal,
+        publish_sign,
+        publish_sum,
+    ):
         publish(root)
     with watched(root) as service:
         yield service
@@ -164,6 +173,26 @@ def test_a_category_may_have_any_characters(client: httpx.Client) -> None:
     (of_table,) = answered(client, "loan", 'age,job,town\n30,"none, yet",Zürich\n', CSV)["predictions"]
     of_row = answered(client, "loan", {"age": 30, "job": "none, yet", "town": "Zürich"})
     assert of_table["probability"] == pytest.approx(of_row["probability"], rel=1e-5)
+
+
+def test_booleans_are_the_categories_of_their_name(client: httpx.Client) -> None:
+    by_name = {"pandas": "True", "r": "FALSE", "both": "false"}
+    expected = answered(client, "member", by_name)
+    booleans = {"pandas": True, "r": False, "both": False}
+    assert answered(client, "member", booleans) == expected
+    several = answered(client, "member", {name: [value, value] for name, value in booleans.items()})
+    assert several["predictions"] == close_to(2 * [{k: expected[k] for k in several["predictions"][0]}])
+    tensors = [
+        {"name": name, "shape": [1], "datatype": "BOOL", "data": [value]}
+        for name, value in booleans.items()
+    ]
+    inferred = client.post("/v2/models/member/infer", json={"inputs": tensors}).json()
+    assert {o["name"]: o["data"] for o in inferred["outputs"]} == {
+        name: [expected[name]] for name in ("price", "rent")
+    }
+    refused = post(client, "member", {"both": True})
+    assert (refused.status_code, "one of 'true', 'True'" in refused.text) == (422, True)
+    assert post(client, "loan", APPLICANT | {"town": True}).status_code == 422
 
 
 def test_beyond_the_training_it_extrapolates(client: httpx.Client) -> None:

@@ -109,6 +109,17 @@ def publish_house(root: Path) -> Manifest:
     return publish_table(root, "house", HOUSE, PRICES, torch.tensor([[80.0, 1.0, 2.0], [120.0, 2.0, 0.5]]))
 
 
+def publish_member(root: Path) -> Manifest:
+    """As pandas writes booleans, and R; of one column it is not known which is meant."""
+    names = (
+        ("pandas", ("False", "True")),
+        ("r", ("FALSE", "TRUE", "NA")),
+        ("both", ("true", "True", "false")),
+    )
+    columns = (Column(name=n, dtype="category", categories=c, optional=True) for n, c in names)
+    return publish_table(root, "member", TableInput(columns=tuple(columns)), PRICES, torch.eye(3))
+
+
 def publish_plot(root: Path) -> Manifest:
     """Nothing of it has to be known."""
     rows = TableInput(columns=(Column(name="width", optional=True), Column(name="length", optional=True)))

@@ -64,7 +64,7 @@ def test_the_index_of_the_repository(service: httpx.Client) -> None:
     ]
     for body in (b"", b" ", b"{}", b'{"ready": true}', b'{"ready": false, "more": 1}'):
         assert service.post("/v2/repository/index", content=body).json() == entries
-    for body, status in ((b"[]", 400), (b"{", 400), (b" " * 5000, 413)):
+    for body, status in ((b"[]", 400), (b"{", 400), (b'{"ready": "yes"}', 400), (b" " * 5000, 413)):
         answer = service.post("/v2/repository/index", content=body)
         assert answer.status_code == status
         assert answer.json()["error"]

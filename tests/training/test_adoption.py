@@ -324,6 +324,9 @@ WRONG_OPTIONS = [
     (("--labels", "twice.txt"), "line 3: 'crane' stands in line 1 too"),
     (("--labels", "long.txt"), "200 characters"),
     (("--labels", "latin.txt"), "not UTF-8"),
+    (("--labels", "empty.txt"), "names nothing"),
+    (("--name", "stats"), "--name 'stats' is none for a model: /v2/models/stats"),
+    (("--name", "Net"), "--name 'Net' is none for a model"),
 ]
 
 
@@ -335,6 +338,7 @@ def test_what_is_said_wrongly_of_pictures_is_told_in_a_line(
     Path("twice.txt").write_text("crane\nheron\ncrane\n")
     Path("long.txt").write_text("a" * 300 + "\nb\nc\n")
     Path("latin.txt").write_bytes(b"caf\xe9\nb\nc\n")
+    Path("empty.txt").write_text("\n \n")
     result = picture(*options, out=out, file=saved(tmp_path / "net.pt", small_net()))
     assert (result.exit_code, problem in " ".join(result.output.split())) == (2, True), result.output
     assert not out.exists()

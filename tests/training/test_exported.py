@@ -208,7 +208,18 @@ LINEAR = nn.Linear(4, 3)
         (Chooses(), [torch.rand(4, 4)], None, "calls 'torch.ops.higher_order.cond'"),
         (Pair(), [torch.rand(3, 4)] * 2, None, "reads 2 inputs"),
         (Twice(), [torch.rand(3, 4)], None, "answers 2 values"),
-        (nn.Embedding(4, 3), [torch.zeros(3, 4, dtype=torch.int64)], None, "reads int64"),
+        (
+            nn.Embedding(4, 3),
+            [torch.zeros(3, 4, dtype=torch.int64)],
+            None,
+            "reads int64; it is given float32: wrap",
+        ),
+        (
+            nn.Linear(4, 3).double(),
+            [torch.zeros(3, 4).double()],
+            None,
+            "reads float64; it is given float32: export `net.float()`",
+        ),
     ],
 )
 def test_what_cannot_be_served_is_one_line(

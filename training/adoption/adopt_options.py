@@ -133,6 +133,8 @@ def labels_in(path: Path | None) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         problem = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise DataUnavailable(f"--labels {path} cannot be read: {problem}") from error
+    if not any(map(str.strip, lines)):
+        raise DataUnavailable(f"--labels {path} names nothing: it is to have a label a line")
     first: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         if (label := line.strip()) and first.setdefault(label, number) != number:

@@ -50,7 +50,10 @@ def row_read(program: Program) -> tuple[str, Row]:
     meta: Meta = program.graph_module.graph.tensor_values[name]
     if meta.dtype != _FLOAT32:
         dtype = str(DTYPES.get(meta.dtype, "another dtype")).removeprefix("torch.")
-        raise ExportUnusable(f"reads {dtype}; it is given float32: export it with an example of that")
+        how = "wrap it so that it makes its own of them"
+        if "float" in dtype:
+            how = "export `net.float()` with an example in float32"
+        raise ExportUnusable(f"reads {dtype}; it is given float32: {how}")
     if not meta.sizes:
         raise ExportUnusable("reads a single number, and no rows")
     ranges = [_possible(size, program.range_constraints) for size in meta.sizes]
