@@ -205,6 +205,18 @@ def test_a_share_of_a_batch_comes_with_few_pixels_and_prepared(digits: Digits) -
     assert (coarse.diff(dim=3).abs().amax((1, 2, 3)) < 255).all()  # blurred, as pixels are large
 
 
+def test_what_tells_what_is_no_digit_learns_digits_beside_things_and_on_few_pixels(digits: Digits) -> None:
+    rows = mnist_rows(digits).take(torch.arange(40))
+    learnt = CNN.digits(rows, QUIET)
+    assert (learnt.shape, learnt.dtype) == ((40 + 4 + 8, 1, 28, 28), torch.uint8)
+    assert torch.equal(learnt[:40], rows.inputs)
+    for _ in range(2):  # whatever torch has drawn before, and what it draws next is left as it was
+        state = torch.random.get_rng_state()
+        assert torch.equal(learnt, CNN.digits(rows, QUIET))
+        assert torch.equal(state, torch.random.get_rng_state())
+        torch.manual_seed(1)
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

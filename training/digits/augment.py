@@ -67,22 +67,30 @@ def _with_other_strokes(images: Tensor) -> Tensor:
 
 
 def coarsened(images: Tensor) -> Tensor:
-    """The first images of a batch as if they had come with few pixels, prepared as the service does.
+    """The first images of a batch as if they had come with few pixels, the rest as they are.
 
     `[N, 1, 28, 28]`, 0 to 255 → f32, the same shape and device.
     """
-    images = images.to(torch.float32)
-    few = images[: int(len(images) * COARSE_SHARE), 0]
-    if len(few) == 0:
-        return images
-    pictures = few.round().to(torch.uint8).cpu().numpy()
+    few = int(len(images) * COARSE_SHARE)
+    return torch.cat([on_few_pixels(images[:few]), images[few:].to(torch.float32)])
+
+
+def on_few_pixels(images: Tensor) -> Tensor:
+    """All of them as if they had come with few pixels, prepared as the service does.
+
+    `[N, 1, 28, 28]`, 0 to 255 → f32, the same shape and device.
+    """
+    if len(images) == 0:
+        return images.to(torch.float32)
+    pictures = images[:, 0].round().to(torch.uint8).cpu().numpy()
     least, most = COARSE_INK
     # Squared: the fewest pixels are the hardest to read, and drawn more often.
-    ink_sides = (least + (most - least) * torch.rand(len(few)) ** 2).tolist()
-    frames = torch.empty(len(few)).uniform_(*COARSE_FRAME).tolist()
-    places = torch.rand(len(few), 2).tolist()
-    prepared = [_with_few_pixels(*drawn) for drawn in zip(pictures, ink_sides, frames, places, strict=True)]
-    return torch.cat([torch.from_numpy(np.stack(prepared)[:, None]).to(images), images[len(few) :]])
+    ink_sides = (least + (most - least) * torch.rand(len(images)) ** 2).tolist()
+    frames = torch.empty(len(images)).uniform_(*COARSE_FRAME).tolist()
+    places = torch.rand(len(images), 2).tolist()
+    drawn = zip(pictures, ink_sides, frames, places, strict=True)
+    prepared = np.stack([_with_few_pixels(*picture) for picture in drawn])
+    return torch.from_numpy(prepared[:, None]).to(images.device, torch.float32)
 
 
 def _with_few_pixels(image_u8: Pixels, ink_side: float, frame: float, place: Sequence[float]) -> Pixels:

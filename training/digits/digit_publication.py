@@ -104,6 +104,7 @@ def _calibrated(
             "rejector_epochs": REJECTOR.epochs,
             "negatives": recipe.negatives,
             "beside": recipe.beside,
+            "few_pixels": recipe.few_pixels,
         }
     return fitted
 

@@ -51,7 +51,7 @@ class Recipe:
     """A network and how to train it: on which rows beside MNIST's, and how its images are distorted.
 
     With `negatives`, it learns afterwards what is no digit, from so many pictures a row.
-    `beside`: likewise, of digits with something beside them.
+    `beside` and `few_pixels`: likewise, of digits with something beside them, and on few pixels.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Recipe:
     hyperparameters: Hyperparameters
     negatives: float = 0.0
     beside: float = 0.0
+    few_pixels: float = 0.0
     extend: Callable[[Rows, Console], Rows] | None = None
     augment: Callable[[Tensor], Tensor] | None = None
     augment_refining: Callable[[Tensor], Tensor] | None = None
@@ -84,8 +85,14 @@ class Recipe:
 
     def digits(self, rows: Rows, console: Console) -> Tensor:
         """What it learns afterwards to tell from what is no digit, `images_u8 [N, 1, 28, 28]`."""
-        count = round(self.beside * len(rows.inputs))
-        return torch.cat([rows.inputs, digits_with_something_beside(rows.inputs, count, 0, console)])
+        digits_u8 = rows.inputs
+        beside, few = (round(share * len(digits_u8)) for share in (self.beside, self.few_pixels))
+        beside_u8 = digits_with_something_beside(digits_u8, beside, 0, console)
+        with torch.random.fork_rng([]):
+            torch.manual_seed(0)
+            chosen = digits_u8[torch.randperm(len(digits_u8))[:few]]
+            few_u8 = augment.on_few_pixels(chosen).round().to(torch.uint8)
+        return torch.cat([digits_u8, beside_u8, few_u8])
 
     def no_digits(self, digits: Rows, console: Console) -> Tensor:
         """What it learns to tell from these, `images_u8 [N, 1, 28, 28]`."""
@@ -101,7 +108,8 @@ class Recipe:
         named = {name: step.__name__ if step else "none" for name, step in steps}
         if not self.negatives:
             return {**named}
-        return {**named, "negatives": self.negatives, "beside": self.beside, "fonts": ", ".join(families())}
+        shares = {"negatives": self.negatives, "beside": self.beside, "few_pixels": self.few_pixels}
+        return {**named, **shares, "fonts": ", ".join(families())}
 
 
 SOFTMAX_MLP = Recipe(
@@ -137,8 +145,9 @@ CNN = Recipe(
         refine_share=0.08,
         refine_learning_rate=0.01,
     ),
-    negatives=3.1,
+    negatives=3.35,
     beside=0.1,
+    few_pixels=0.2,
     extend=styles.with_other_styles,
     augment=augment.distort_as_prepared,
     augment_refining=augment.coarsened,

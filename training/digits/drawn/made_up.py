@@ -24,17 +24,31 @@ def made_up(random: Random) -> Image.Image:
     strokes = list[Stroke]()
     for _ in range(random.choice(STROKES, p=STROKES_SHARES)):
         strokes.append(_stroke(strokes, random))
+    return Hand(random).write(fitted(strokes))
+
+
+def fitted(strokes: list[Stroke]) -> tuple[Stroke, ...]:
+    """Moved and stretched to fill a sign's grid."""
     points = np.concatenate([stroke.points for stroke in strokes])
     start = points.min(axis=0)
     span = np.maximum(np.ptp(points, axis=0), NARROWEST)
-    fitted = tuple(Stroke((stroke.points - start) / span, stroke.corners) for stroke in strokes)
-    return Hand(random).write(fitted)
+    return tuple(Stroke((stroke.points - start) / span, stroke.corners) for stroke in strokes)
+
+
+def place_on(stroke: Stroke, random: Random) -> Floats:
+    """A place on a stroke: where it turns or ends, in the middle between two such places, or anywhere."""
+    at = random.integers(len(stroke.points) - 1)
+    share = (0.0, 0.5, 1.0, random.random())[random.integers(4)]
+    place: Floats = (1 - share) * stroke.points[at] + share * stroke.points[at + 1]
+    return place
 
 
 def _stroke(others: list[Stroke], random: Random) -> Stroke:
     count = int(random.choice(POINTS, p=POINTS_SHARES))
-    is_joined = others and random.random() < JOINED
-    points = [_on(others[random.integers(len(others))], random) if is_joined else random.uniform(0, 1, 2)]
+    start = random.uniform(0, 1, 2)
+    if others and random.random() < JOINED:
+        start = place_on(others[random.integers(len(others))], random)
+    points = [start]
     apart = STRAIGHT_APART if count == 2 else APART
     while len(points) < count:
         point = random.uniform(0, 1, 2)
@@ -45,11 +59,3 @@ def _stroke(others: list[Stroke], random: Random) -> Stroke:
             points.append(point)
     is_round = count > 2 and random.random() < ROUND
     return Stroke(np.stack(points), (0, count - 1) if is_round else tuple(range(count)))
-
-
-def _on(stroke: Stroke, random: Random) -> Floats:
-    """A place on a stroke: where it turns or ends, in the middle between two such places, or anywhere."""
-    at = random.integers(len(stroke.points) - 1)
-    share = (0.0, 0.5, 1.0, random.random())[random.integers(4)]
-    place: Floats = (1 - share) * stroke.points[at] + share * stroke.points[at + 1]
-    return place

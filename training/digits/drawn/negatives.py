@@ -12,6 +12,7 @@ from torch import Tensor
 
 from training.data import Pixels
 from training.digits.drawn import doodles, fonts, letters, symbols
+from training.digits.drawn.closed_figures import closed_figure
 from training.digits.drawn.hand import Hand, Random, skeleton, warped
 from training.digits.drawn.made_up import made_up
 from training.digits.drawn.prepared import Draw, prepared
@@ -39,6 +40,7 @@ def kinds(digits_u8: Pixels) -> dict[str, tuple[Draw, float]]:
         "letters in random hands": (_in_hand(letters.TRAINED_STROKES), 18),
         "symbols in random hands": (_in_hand(symbols.STROKES), 14),
         "signs that are made up": (made_up, 24),
+        "closed figures": (closed_figure, 10),
         "doodles": (_doodle, 20),
         "several digits": (_several(digits_u8), 14),
         "parts of digits": (_part(digits_u8), 4),
