@@ -8,10 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
+from service.serving.exposition import ROUTES
 from tests.conftest import ROOT
 
 DEPLOY = ROOT / "deploy"
+INCREASE = re.compile(r"increase\((?P<counter>\w+)(?:{(?P<labels>[^}]*)})?\[")
 NAME = re.compile(r"\babacus_[a-z_]+")
 
 
@@ -43,3 +46,45 @@ def test_the_dashboard_has_a_query_in_every_panel() -> None:
     dashboard: dict[str, Any] = json.loads((DEPLOY / "dashboard.json").read_text())
     for panel in dashboard["panels"]:
         assert all(target["expr"] for target in panel["targets"]), panel["title"]
+
+
+def expressions() -> dict[str, str]:
+    """Of the alerts, by their names."""
+    (group,) = yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"]
+    return {rule["alert"]: rule["expr"] for rule in group["rules"]}
+
+
+def test_what_an_alert_takes_the_increase_of_is_there_from_the_start(
+    committed_server: httpx.Client,
+) -> None:
+    """Of a counter that begins with 1 Prometheus sees no increase: the first time would go unseen."""
+    samples = committed_server.get("/metrics").text
+    selected = [match for text in expressions().values() for match in INCREASE.finditer(text)]
+    assert {match["counter"] for match in selected} >= {
+        "abacus_reloads_total",
+        "abacus_worker_restarts_total",
+    }
+    for match in selected:
+        labels = match["labels"] or ""
+        found = [
+            line for line in samples.splitlines() if line.startswith(match["counter"]) and labels in line
+        ]
+        assert len(found) == (3 if labels else 1), match[0]  # one for each model
+
+
+def test_alerts_look_at_every_way_to_predict_and_at_no_probe() -> None:
+    slow = re.findall('route=~"(.*?)"', expressions()["AbacusSlow"])
+    passed_over = re.findall('route!~"(.*?)"', expressions()["AbacusErrors"])
+    assert (len(slow), len(passed_over)) == (1, 2)
+    for route in ROUTES:
+        assert re.fullmatch(slow[0], route.format("digit"))
+        assert not any(re.fullmatch(pattern, route.format("digit")) for pattern in passed_over)
+    for probe in (
+        "/health/ready",
+        "/health/live",
+        "/v2/health/ready",
+        "/v2/models/{name}/ready",
+        "/metrics",
+    ):
+        assert all(re.fullmatch(pattern, probe) for pattern in passed_over)
+        assert not re.fullmatch(slow[0], probe)

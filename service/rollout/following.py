@@ -114,6 +114,8 @@ class Follower:
         self._beside: dict[int, Attempt] = {}
         self._told: tuple[Stamp, str] | None = None
         self._wrong: str | None = None
+        for what in ("loaded", "refused"):
+            metrics.reloads(name, what)  # from 0 on: Prometheus sees no increase in what begins with 1
 
     @property
     def tried(self) -> asyncio.Event:
