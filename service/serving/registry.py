@@ -134,8 +134,9 @@ class Registry:
         return {what: why for what, why in self.unready().items() if not self._known(what).found}
 
     def _is_missing(self, name: str) -> bool:
+        """What comes later to a service that serves others is no reason to send it nothing."""
         state = self._known(name)
-        return not (state.live or state.unloaded)
+        return not (state.live or state.unloaded) and (state.awaited or not self.manifests())
 
     def _why_missing(self, name: str) -> str:
         since = self.silent_since(name)
@@ -168,7 +169,7 @@ class Registry:
     def find(self, name: str) -> None:
         """There is a model of that name, of which nothing is live yet."""
         state = self._state(name)
-        state.found = True
+        state.found, state.awaited = True, name in self._required or not self.manifests()
         if state.unloaded:
             state.unloaded, state.refused = False, None
 
@@ -182,9 +183,7 @@ class Registry:
         """Serve it no longer, because a request said so. Returns what was loaded of it."""
         logger.info("model %s is unloaded", name)
         before = self._known(name)
-        self._states[name] = ModelState(
-            name, found=before.found, unloaded=True, refused="unloaded by a request"
-        )
+        self._states[name] = ModelState(name, before.found, unloaded=True, refused="unloaded by a request")
         return list(before.loaded.values())
 
     def list_(self, failure: str | None) -> None:

@@ -62,6 +62,7 @@ class ModelState:
     """What is live and loaded of one model, and what stands in the way of more.
 
     `found`: in the store; `unloaded`: because a request said so; `look`: what the store has of it.
+    `awaited`: the service is not ready without it: it is required, or nothing was live when it was found.
 
     `refused`: why the version that should be live is not; `kept_out`: likewise of versions beside it.
     `silent_since`: since when the store has not answered what it was asked of this model.
@@ -69,6 +70,7 @@ class ModelState:
 
     name: str
     found: bool = False
+    awaited: bool = True
     unloaded: bool = False
     live: Served | None = None
     loaded: dict[int, Served] = field(default_factory=dict)

@@ -103,13 +103,43 @@ async def test_a_folder_is_a_model_once_it_says_what_is_live(root: Path) -> None
         assert await is_ready(client, "pass")()
         (root / "digit" / CURRENT_FILE).write_text("1\n")
 
-        async def not_ready() -> bool:
-            status, reasons = await ready(client)
-            return status == 503 and "digit/1/manifest.json cannot be read" in reasons.get("digit", "")
+        async def refused() -> bool:
+            found = (await client.get("/models/digit")).json()
+            return "digit/1/manifest.json cannot be read" in (found.get("refused") or "")
 
-        await until(not_ready)
+        await until(refused)
         (root / "digit" / CURRENT_FILE).unlink()
         await until(is_ready(client, "pass"))
+
+
+async def test_what_comes_later_and_is_not_served_leaves_the_service_ready(
+    root: Path, published: Path
+) -> None:
+    """All services of one store would be taken out at once. One that starts with it is not ready."""
+    async with running(app_of(root)) as client:
+        (root / "digit" / "1").mkdir(parents=True)
+        (root / "digit" / CURRENT_FILE).write_text("1\n")
+
+        async def refused() -> bool:
+            return "abacus_models_missing 1.0" in (await client.get("/metrics")).text
+
+        await until(refused)
+        assert await is_ready(client, "pass")()
+        assert (await client.get("/v2/health/ready")).status_code == 200
+        async with running(app_of(root)) as later:
+            status, reasons = await ready(later)
+            assert (status, list(reasons)) == (503, ["digit"])
+        async with running(app_of(root, models=("digit", "pass"))) as requiring:
+            assert (await ready(requiring))[0] == 503
+        shutil.rmtree(root / "pass")
+
+        async def nothing_is_served() -> bool:
+            return list((await ready(client))[1]) == ["digit"]
+
+        await until(nothing_is_served)
+        assert (await ready(client))[0] == 503
+        shutil.copytree(published / "digit", root / "digit", dirs_exist_ok=True)
+        await until(is_ready(client, "digit"))
 
 
 async def test_what_is_missing_at_the_start_is_in_the_log(
