@@ -82,7 +82,7 @@ test-pictures: $(INSTALLED)  ## Every picture that Pillow's source distribution 
 		tar -xzf .pictures/pillow-*.tar.gz -C .pictures; }
 	$(BIN)/pytest -m pictures $(ARGS)
 
-test-container: $(INSTALLED)  ## Build the images, run docker compose, ask from outside
+test-container: $(INSTALLED)  ## Build the images, run docker compose and a Ray cluster of containers, ask from outside
 	$(BIN)/pytest -m container -s
 
 test-clients: $(INSTALLED)  ## Ask the service with the HTTP clients that are installed: curl, Java, PHP, Node.js, wget; tritonclient, kserve and mlserver; clients that generators make
