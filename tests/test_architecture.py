@@ -170,6 +170,11 @@ def test_broad_excepts_stand_at_their_borders() -> None:
     assert sorted(broad) == ["calls", "calls", "errors", "middleware"]  # of fast_path, and of rpc
 
 
+def test_no_page_has_both_sides_of_a_merge() -> None:
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        assert not re.search(r"^(<{7}|>{7}) ", page.read_text(encoding="utf-8"), re.M), page
+
+
 def test_the_page_leads_to_files_that_there_are_and_lists_all_rooms() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     way, version, rooms_told = (page.split(f"## {title}\n")[1].split("\n## ")[0] for title in SECTIONS)
