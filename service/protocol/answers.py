@@ -21,6 +21,9 @@ from service.serving.steps import Steps
 STEP_VALUES = 512
 
 
+OnMore = Callable[[int], None]
+
+
 class Chosen(NamedTuple):
     """An output that goes into the answer; `at`: the column where it begins in what the model answers.
 
@@ -93,13 +96,15 @@ def _chosen(wanted: Wanted, named: dict[str, tuple[TensorSpec, int]], otherwise:
     return Chosen(spec, at, otherwise if binary is None else binary, min(classes, len(spec.labels)))
 
 
-def telling(outputs: Sequence[Chosen], answer: Answer) -> Steps[list[Told]]:
-    """The outputs that are asked for."""
+def telling(
+    outputs: Sequence[Chosen], answer: Answer, on_more: OnMore = lambda _: None
+) -> Steps[list[Told]]:
+    """The outputs that are asked for. `on_more` is told of bytes of text, and may refuse them."""
     told = []
     for output in outputs:
         spec, values = output.spec, _values(output, answer)
         if output.classes:
-            texts = yield from _classes(values, output)
+            texts = yield from _classes(values, output, on_more)
             told.append(Told(spec.name, BYTES, (len(values), output.classes), texts, output.binary))
         else:
             shape = (len(values), *spec.row_shape)
@@ -111,7 +116,7 @@ def writing(
     inference: Inference,
     told: Sequence[Told],
     manifest: Manifest,
-    on_more: Callable[[int], None] = lambda _: None,
+    on_more: OnMore = lambda _: None,
 ) -> Steps[Written]:
     """The body that tells them. `on_more` is told of every so many bytes more, and may refuse them."""
     named = _named(manifest.name, manifest.version)
@@ -155,7 +160,7 @@ def _values(output: Chosen, answer: Answer) -> Array:
     return values > score.threshold if score and spec.name == ODD else values
 
 
-def _with_data(tensor: Told, on_more: Callable[[int], None]) -> Steps[list[bytes]]:
+def _with_data(tensor: Told, on_more: OnMore) -> Steps[list[bytes]]:
     """In JSON, its elements in one list; in parts, to be joined once."""
     elements = tensor.elements
     named = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
@@ -171,13 +176,15 @@ def _with_data(tensor: Told, on_more: Callable[[int], None]) -> Steps[list[bytes
     return parts
 
 
-def _classes(values: Array, output: Chosen) -> Steps[list[str]]:
+def _classes(values: Array, output: Chosen, on_more: OnMore) -> Steps[list[str]]:
     """The likeliest of each row, as Triton tells them: value, place and label."""
     labels, told = output.spec.labels, []
     step_rows = max(1, STEP_VALUES // len(labels))
     for number, row in enumerate(values):
         likeliest = heapq.nlargest(output.classes, range(len(labels)), key=row.tolist().__getitem__)
-        told += [f"{row[at]:f}:{at}:{labels[at]}" for at in likeliest]
+        texts = [f"{row[at]:f}:{at}:{labels[at]}" for at in likeliest]
+        on_more(sum(map(len, texts)))
+        told += texts
         if number % step_rows == 0:
             yield
     return told

@@ -123,7 +123,7 @@ async def computed(call: Admitted, inference: Inference, size: int, started: flo
         rows = await endpoint.rows_of(call, rows)
     decode_s = time.perf_counter() - started
     answer = await call.predict(rows)
-    told = await call.take(telling(outputs, answer), answer.outputs.nbytes)
+    told = await call.take(telling(outputs, answer, call.admit_answer), answer.outputs.nbytes)
     return Computed(told, answer, recorded(call, decode_s, answer))
 
 

@@ -15,7 +15,11 @@ from service.artifacts.store import ArtifactStore
 from service.endpoints import answer
 from service.endpoints.kinds import endpoint_of
 from service.http.openapi import MOST_EXAMPLE_BYTES
+from service.protocol.answers import chosen, telling
+from service.protocol.documents import Wanted
+from service.protocol.requests import Inference
 from service.serving.job import Answer
+from service.serving.steps import taken
 from tests.connections.watched import Watched, watched
 from tests.endpoints.tiny_models import publish_table
 
@@ -88,6 +92,18 @@ def test_what_takes_long_to_write_is_left_to_asgi(service: Watched) -> None:
     assert service.by_asgi == []
     asked(service.client, 3, "application/json")
     assert service.by_asgi == ["/predict/wide"]
+
+
+def test_what_is_told_of_classes_counts_while_it_is_made(root: Path) -> None:
+    """There are as many texts as rows and classes, before any is written."""
+    manifest = ArtifactStore(root).manifest("wide", 1)
+    wanted = Wanted(name="probabilities", parameters={"classification": LABELS})
+    outputs = chosen(Inference(None, {}, [], [wanted]), manifest)
+    values = torch.full((4, LABELS), 1 / LABELS).numpy()
+    counted: list[int] = []
+    (told,) = taken(telling(outputs, Answer(values, manifest, 0.0, 0.0), counted.append))
+    assert len(counted) == 4
+    assert sum(counted) == sum(map(len, told.elements))
 
 
 def test_openapi_describes_them_without_being_as_large(service: Watched) -> None:
