@@ -31,7 +31,8 @@ def listed(store: ArtifactStore) -> Listing:
         folder = identity(store.root)
         folders, links = folders_and_links_in(store.root, MAX_ENTRIES)
     except Unreadable as error:
-        raise ArtifactUnreadable(f"the store cannot be read: {error.reason}") from error
+        reason = (error.missing and store.absence) or error.reason
+        raise ArtifactUnreadable(f"the store cannot be read: {reason}") from error
     models = (name for name in filter(is_name, folders) if _has_live_version(store, name))
     return Listing(tuple(sorted(models)), frozenset(filter(is_name, links)), folder)
 

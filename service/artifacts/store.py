@@ -44,6 +44,7 @@ class ArtifactStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.absence = ""  # why it is not there, if whoever brings it from elsewhere knows
 
     @property
     def address(self) -> str:

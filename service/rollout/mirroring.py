@@ -25,7 +25,7 @@ class Mirroring:
 
     def __init__(self, settings: Settings) -> None:
         self._every_s = settings.artifacts_look_s
-        self._told: object = None
+        self._told = ""
         self._ended = Event()
         if isinstance(settings.artifacts, str):
             self._mirror: Mirror | None = Mirror(
@@ -81,4 +81,4 @@ class Mirroring:
             logger.error("%s; what is live stays so", news[:1000])
         elif not news and self._told:
             logger.info("the store is read again")
-        self._told = news
+        self._told = self.store.absence = news

@@ -19,6 +19,7 @@ from service.artifacts.remote.store import RemoteStore
 from service.artifacts.signatures import SigningKey, TrustedKeys, make_keys, sign_published
 from service.artifacts.version_folder import read_model
 from service.commands import cli
+from tests.conftest import served
 from tests.reliability.object_server import BUCKET, object_server
 from training.publishing.publish import check_publishable
 
@@ -304,5 +305,11 @@ def test_a_bucket_that_is_not_there_is_no_empty_store(
         server.use(monkeypatch)
         assert list(Objects(f"s3://{BUCKET}/empty").folders()) == []
         listed = CliRunner().invoke(cli, ["list", "--artifacts", "s3://nowhere/models"])
+        cache = ("--artifacts-cache", str(tmp_path / "cache"))
+        with served("--artifacts", "s3://nowhere/models", *cache) as service:
+            ready = service.client.get("/health/ready")
+    why = "s3://nowhere/models cannot be reached: The specified bucket does not exist"
     assert listed.exit_code == 1
-    assert "s3://nowhere/models cannot be reached: The specified bucket does not exist" in listed.output
+    assert why in listed.output
+    assert ready.status_code == 503
+    assert why in ready.json()["errors"][0]["message"]
