@@ -22,7 +22,7 @@ All figures are medians over {rounds} rounds of {seconds} s, one server at a tim
 for every round, with the load generator (wrk, one thread) on the same {processors} processors. Requests
 are a 28×28 PNG of MNIST as multipart/form-data unless said otherwise; every server loads the very same
 published checkpoint, decodes with Pillow and answers the same ten probabilities, which is checked to
-1e-5 in every round (Abacus may take the archive's int8 form: to what the archive states).
+1e-5 in every round (if Abacus takes the archive's int8 form: to the tolerance that the archive states).
 `softmax-mlp` is 784-512-256-128-64-10; `cnn` is the default model. Absolute
 figures are of one machine, which is shared and noisy: compare ratios.
 """
@@ -30,14 +30,14 @@ figures are of one machine, which is shared and noisy: compare ratios.
 HOW = """## How it was measured
 
 - `make bench` builds an environment for every peer from `benchmarks/requirements/` with the project's
-  interpreter.  torch, Pillow and NumPy are the project's own in all of them, so that everyone runs the
-  same kernels.
-- Nobody is warmed up: the first load starts as soon as the server says that it is ready.
+  interpreter. torch, Pillow and NumPy are the project's own in all of them, so that all run the same
+  kernels.
+- No server is warmed up: the first load starts as soon as it says that it is ready.
 - Processor seconds and peak memory are those of the server's whole process tree; the peak is the sum of
-  the  processes' highest resident sets, read after the first load.
+  the processes' highest resident sets, read after the first load.
 - A bare process imports torch and loads the checkpoint, nothing else.
 - Peers run with one worker and with the best settings that were found, besides their defaults, which
-  were  measured in the first round only. MLServer takes no multipart and gets JSON with the PNG in
+  were measured in the first round only. MLServer takes no multipart and gets JSON with the PNG in
   base64, mosec the PNG alone, and Triton pixels, so that it decodes nothing.
 - Over gRPC the load comes from a process with grpcio's asyncio client (16 connections, one call at a
   time on each), the same for all. It takes more of the processors than wrk does.
