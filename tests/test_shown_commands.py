@@ -33,6 +33,7 @@ FENCE = re.compile(
 COMMANDS, OTHERS = ("sh", "python"), ("csv", "json", "ini", "nginx")
 RUN_ELSEWHERE = {
     ("your-own-model.md", "sh"): "test_your_own_model.py",
+    ("your-own-model.md", "python"): "test_your_own_model.py",
     ("client.md", "python"): "client/test_page.py",
 }
 ADDRESS = "127.0.0.1:8000"

@@ -17,11 +17,13 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.+?)^```", PAGE, re.M | re.S)
 
 
-def test_from_a_table_and_from_a_file_to_an_answer(tmp_path: Path) -> None:
+def test_from_a_table_a_file_and_a_recipe_to_an_answer(tmp_path: Path) -> None:
     (tmp_path / "iris.csv").write_text(blocks("csv")[0])
     shutil.copy(BASELINE / "samples" / "7.png", tmp_path / "photo.png")
+    (recipe,) = blocks("python")
+    (tmp_path / "sign.py").write_text(recipe)
     commands = blocks("sh")
-    assert len(commands) == 2
+    assert len(commands) == 3
     for command in commands:
         assert len(command.splitlines()) <= MOST_LINES
         assert "python -c" not in command
@@ -37,13 +39,15 @@ def test_from_a_table_and_from_a_file_to_an_answer(tmp_path: Path) -> None:
         env={"PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert result.returncode == 0, result.stderr
-    flower, picture = (
-        json.loads(line) for line in result.stdout.splitlines() if line.startswith('{"label"')
+    flower, picture, sign = (
+        json.loads(line) for line in result.stdout.splitlines() if line.startswith(('{"label"', '{"prob'))
     )
     assert (flower["label"], flower["model"], flower["extrapolating"]) == ("setosa", "iris", False)
     assert [len(picture["top"]), picture["model"], picture["version"]] == [5, "net", 1]
-    for shown, answered in zip(map(json.loads, blocks("json")), (flower, picture), strict=True):
+    assert sign["probability"] < 0.01
+    assert (sign["same_sign"], sign["extrapolating"]) == (False, False)
+    for shown, answered in zip(map(json.loads, blocks("json")), (flower, picture, sign), strict=True):
         assert list(shown) == list(answered)
