@@ -45,6 +45,10 @@ def make_keys() -> tuple[bytes, bytes]:
     )
 
 
+def _unreadable(path: Path, error: OSError) -> KeyUnusable:
+    return KeyUnusable(f"{path} cannot be read: {error.strerror or error}")
+
+
 class SigningKey:
     """The private key of a publisher.
 
@@ -54,7 +58,9 @@ class SigningKey:
     def __init__(self, path: Path) -> None:
         try:
             key = load_pem_private_key(_read(path), password=None)
-        except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise KeyUnusable(f"{path} holds no private key: {error}") from error
         if not isinstance(key, Ed25519PrivateKey):
             raise KeyUnusable(f"{path} holds no Ed25519 key")
@@ -75,7 +81,9 @@ class TrustedKeys:
         try:
             self.content = read_regular(path, MAX_KEYS_BYTES) if content is None else content
             keys = [load_pem_public_key(pem) for pem in _PEM.findall(self.content)]
-        except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        except (ValueError, UnsupportedAlgorithm) as error:
             raise KeyUnusable(f"{path} cannot be read: {error}") from error
         self._keys = [key for key in keys if isinstance(key, Ed25519PublicKey)]
         if not self._keys or len(self._keys) != len(keys):

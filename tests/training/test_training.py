@@ -413,7 +413,7 @@ def test_the_whole_command_says_what_is_wrong_in_a_line() -> None:
         (("pass", "--checkpoints", "/dev/null/x"), 2, "no checkpoint can be kept in /dev/null/x"),
         (("pass", "--resume"), 2, "there is nothing to resume"),
         (("pass", "--sign", "/dev/null"), 2, "holds no private key"),
-        (("digit", "--sign", "missing.pem"), 2, "holds no private key"),
+        (("digit", "--sign", "missing.pem"), 2, "missing.pem cannot be read: No such file or directory"),
         (("digit", "--data", "/dev/null"), 2, "MNIST is not under /dev/null and cannot be downloaded"),
         (("evaluate", "pass"), 2, "only digit can be evaluated"),
         (("evaluate", "--version", "99"), 1, "digit cannot be read"),
