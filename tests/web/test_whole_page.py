@@ -60,6 +60,17 @@ def test_at_320_pixels_nothing_is_beside_the_screen(
             assert page.evaluate("[document.documentElement.scrollWidth, innerWidth]") == [320, 320]
 
 
+def test_at_320_pixels_a_curve_that_is_waited_for_is_not_beside_the_screen(
+    browser: Browser, committed_server: httpx.Client
+) -> None:
+    """A drawing that has no width yet would take 300 pixels."""
+    with tab(browser, committed_server, viewport={"width": 320, "height": 256}) as page:
+        page.route("**/predict/pass", lambda _: None)
+        page.goto("/#pass")
+        expect(page.locator(".curve svg")).to_be_attached()
+        assert page.evaluate("[document.documentElement.scrollWidth, innerWidth]") == [320, 320]
+
+
 def test_of_many_models_some_are_seen_and_the_focus_stays(
     browser: Browser, committed_server: httpx.Client
 ) -> None:
