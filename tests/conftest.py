@@ -235,7 +235,7 @@ def served(*options: str, module: str = "service", **environment: str) -> Iterat
                 yield Served(client, process, log)
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=120)
 
 
 def address_in(log: Path, process: subprocess.Popen[bytes]) -> str:

@@ -82,7 +82,7 @@ def serving(folder: Path, *command: str, **environment: str) -> Iterator[httpx.C
             yield client
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 def answers_both(client: httpx.Client) -> bool:

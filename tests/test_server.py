@@ -104,7 +104,7 @@ def test_it_stops_on_sigterm_with_exit_code_0(workers: int) -> None:
         service.client.close()
         wait_for(lambda: service.log.read_text().count("version 1 ready on") >= workers)
         service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(timeout=30) == 0
+        assert service.process.wait(timeout=120) == 0
         log = service.log.read_text()
     assert "Traceback" not in log
 

@@ -41,7 +41,7 @@ def server(application: str, artifacts: Path) -> Iterator[tuple[psutil.Process, 
             yield psutil.Process(process.pid), int(match[1])
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=120)
 
 
 def send(port: int, request: bytes, count: int) -> None:
