@@ -45,8 +45,8 @@ def make_keys() -> tuple[bytes, bytes]:
     )
 
 
-def _unreadable(path: Path, error: OSError) -> KeyUnusable:
-    return KeyUnusable(f"{path} cannot be read: {error.strerror or error}")
+def _unreadable(path: Path, error: Exception) -> KeyUnusable:
+    return KeyUnusable(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
 class SigningKey:
@@ -81,10 +81,8 @@ class TrustedKeys:
         try:
             self.content = read_regular(path, MAX_KEYS_BYTES) if content is None else content
             keys = [load_pem_public_key(pem) for pem in _PEM.findall(self.content)]
-        except OSError as error:
+        except (OSError, ValueError, UnsupportedAlgorithm) as error:
             raise _unreadable(path, error) from error
-        except (ValueError, UnsupportedAlgorithm) as error:
-            raise KeyUnusable(f"{path} cannot be read: {error}") from error
         self._keys = [key for key in keys if isinstance(key, Ed25519PublicKey)]
         if not self._keys or len(self._keys) != len(keys):
             raise KeyUnusable(f"{path} must hold Ed25519 public keys and nothing else")

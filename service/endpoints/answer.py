@@ -4,7 +4,7 @@ import asyncio
 import csv
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from pydantic_core import to_json
@@ -16,7 +16,7 @@ from service.endpoints.endpoint import Decoded
 from service.serving.admission import Admission
 from service.serving.call import Admitted, Call, ServedBy
 from service.serving.job import Answer
-from service.serving.steps import Steps, taken
+from service.serving.steps import OnMore, Steps, taken
 
 Format = Literal["json", "ndjson", "csv"]
 MEDIA_TYPES: dict[Format, bytes] = {
@@ -135,9 +135,7 @@ def written(decoded: Decoded, answer: Answer, written_as: Format) -> bytes:
     return to_json({"predictions": results, **served_by} if decoded.many else {**results[0], **served_by})
 
 
-def _writing(
-    decoded: Decoded, answer: Answer, written_as: Format, on_more: Callable[[int], None]
-) -> Steps[bytes]:
+def _writing(decoded: Decoded, answer: Answer, written_as: Format, on_more: OnMore) -> Steps[bytes]:
     """`written`, in steps. `on_more` is told of every so many bytes more, and may refuse them."""
     pieces, served_by = list[bytes](), _served_by(answer)
     step_rows = max(1, STEP_VALUES // _row_values(answer))

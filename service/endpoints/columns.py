@@ -170,11 +170,13 @@ def _value_of(column: Column) -> Any:
         known, booleans = frozenset(column.categories), _booleans(column.categories)
 
         def check(value: Any) -> Any:
-            text = booleans.get(value, value) if isinstance(value, bool) else value
-            text = str(text) if isinstance(text, int) and not isinstance(text, bool) else text
-            if text not in known if isinstance(text, str) else True:
+            if isinstance(value, bool):
+                value = booleans.get(value)
+            elif isinstance(value, int):
+                value = str(value)
+            if not isinstance(value, str) or value not in known:
                 raise PydanticCustomError("category", "Input should be " + _named(column.categories))
-            return text
+            return value
 
         schema = WithJsonSchema({"type": "string", "enum": list(column.categories)})
         value: Any = Annotated[str, BeforeValidator(check), schema]

@@ -1,7 +1,7 @@
 """What a model answered → the protocol's answer: tensors in JSON, or as bytes behind it."""
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,12 +16,9 @@ from service.protocol.interface import ODD, TensorSpec, outputs_of
 from service.protocol.requests import MOST_REPEATED, Inference
 from service.protocol.tensors import BYTES, Array, Shape, strings_as_bytes
 from service.serving.job import Answer
-from service.serving.steps import Steps
+from service.serving.steps import OnMore, Steps
 
 STEP_VALUES = 512
-
-
-OnMore = Callable[[int], None]
 
 
 class Chosen(NamedTuple):

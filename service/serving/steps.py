@@ -6,13 +6,16 @@ interpreter lock, for which the loop would have to wait several times for every 
 
 import asyncio
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TypeVar
 
 T = TypeVar("T")
 
 # What is yielded says only that others may have their turn; what is returned is the result.
 Steps = Generator[None, None, T]
+
+# Told of so many bytes more that a step has made; it may refuse them, and raises then.
+OnMore = Callable[[int], None]
 
 # For so long steps are taken in one go, the last one to its end. A small request needs four or five turns.
 STEPS_S = 0.00005

@@ -102,9 +102,7 @@ def _calibrated(
         fitted |= {
             "threshold": threshold,
             "rejector_epochs": REJECTOR.epochs,
-            "negatives": recipe.negatives,
-            "beside": recipe.beside,
-            "few_pixels": recipe.few_pixels,
+            **recipe.shares(),
         }
     return fitted
 

@@ -108,8 +108,11 @@ class Recipe:
         named = {name: step.__name__ if step else "none" for name, step in steps}
         if not self.negatives:
             return {**named}
-        shares = {"negatives": self.negatives, "beside": self.beside, "few_pixels": self.few_pixels}
-        return {**named, **shares, "fonts": ", ".join(families())}
+        return {**named, **self.shares(), "fonts": ", ".join(families())}
+
+    def shares(self) -> dict[str, float]:
+        """Of MNIST's rows and those beside them: what it learns from afterwards, for the manifest."""
+        return {"negatives": self.negatives, "beside": self.beside, "few_pixels": self.few_pixels}
 
 
 SOFTMAX_MLP = Recipe(

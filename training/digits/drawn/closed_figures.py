@@ -9,7 +9,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from training.digits.drawn.hand import Floats, Hand, Random, Stroke
+from training.digits.drawn.hand import Floats, Hand, Random, Stroke, rotation
 from training.digits.drawn.made_up import fitted, place_on
 
 BARE = 0.4  # share
@@ -57,8 +57,7 @@ def _dome(random: Random) -> Stroke:
     points = _around(np.linspace(-math.pi / 2, math.pi / 2, 5)) * (1, random.uniform(0.5, 1.3))
     quarter_turns = random.choice((0, 0, 1, 2, 3))
     angle = quarter_turns * math.pi / 2 + random.normal(0, 0.2)
-    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-    return _closed(points @ turn, (0, 4, 5))
+    return _closed(points @ rotation(angle), (0, 4, 5))
 
 
 def _around(angles: Floats) -> Floats:

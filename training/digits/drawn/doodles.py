@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from training.digits.drawn.hand import SHEET, Floats, Random, ink_of
+from training.digits.drawn.hand import SHEET, Floats, Random, ink_of, rotation
 
 MIDDLE = SHEET / 2
 
@@ -188,10 +188,7 @@ DOODLES: dict[Callable[[Random], Image.Image], float] = {
 
 
 def _turned(points: Floats, random: Random) -> Floats:
-    angle = random.uniform(0, 2 * math.pi)
-    turned: Floats = points @ np.array(
-        [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
-    )
+    turned: Floats = points @ rotation(random.uniform(0, 2 * math.pi))
     return turned
 
 

@@ -50,7 +50,7 @@ class Hand:
     ) -> None:
         """`unsteady`: of a skeleton's points, in shares of its size. `pen`: in pixels, of SPAN."""
         angle = math.radians(random.uniform(-degrees, degrees))
-        self._turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+        self._turn = rotation(angle)
         self._turn = np.array([[1, 0], [random.uniform(-slant, slant), 1]]) @ self._turn
         self._stretch = np.array([random.uniform(0.6, 1.15), 1.0])
         self._bend = random.normal(0, 0.03, (2, 2)), random.uniform(0, 2 * math.pi, 2)
@@ -77,6 +77,11 @@ class Hand:
         points = points + np.sin(5 * points[:, ::-1] + phases) @ amounts
         bent: Floats = points @ self._turn
         return bent
+
+
+def rotation(angle: float) -> Floats:
+    """The matrix by which points `[N, 2]` are multiplied to turn them by so many radians about 0, 0."""
+    return np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
 
 
 def ink_of(paths: list[Floats], pen: float) -> Image.Image:
@@ -123,7 +128,7 @@ def warped(
     columns, rows, cells = width + 2 * margin, height + 2 * margin, 4
     angle = math.radians(random.uniform(-degrees, degrees))
     shear, narrow = random.uniform(-slant, slant), random.uniform(0.85, 1.25)
-    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    turn = rotation(angle)
     at = np.stack(np.meshgrid(np.linspace(0, 1, cells + 1), np.linspace(0, 1, cells + 1)), axis=2)
     knots = (at - 0.5) * (columns, rows)
     knots = (knots * (narrow, 1)) @ np.array([[1, 0], [shear, 1]]) @ turn + (width / 2, height / 2)

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from training.digits.drawn.hand import rotation
+
 Floats = NDArray[Any]
 Random = np.random.Generator
 
@@ -139,7 +141,7 @@ def cover(paths: list[Floats], high: int, pen: float, random: Random) -> Image.I
         random.uniform(-0.1, 0.35),
         random.uniform(0.8, 1.2),
     )
-    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    turn = rotation(angle)
     shaped = [
         (_unsteady(path, random) * (wide, 1) @ np.array([[1, 0], [-slant, 1]])) @ turn for path in paths
     ]
