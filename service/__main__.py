@@ -12,10 +12,12 @@ if __name__ == "__main__":
     else:
         interrupted_at_once()
 
+from collections.abc import Callable
 from importlib.util import find_spec
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from threading import Thread
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -36,6 +38,8 @@ from service.workers.start_method import check_start_method
 
 FOLDER_ANSWERS_S = 5.0
 
+_PLAIN = (str, bool, int, float, Path)  # that an option is read as
+
 _UNUSABLE = (
     SettingsUnusable,
     DeviceUnavailable,
@@ -49,12 +53,23 @@ cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 cli.add_typer(commands.cli, name="models")
 
 
-def _option(field: str) -> Any:
-    """An option that mirrors a setting: same name, same help, and the environment behind it."""
-    info = Settings.model_fields[field]
-    return typer.Option(
-        help=f"{info.description} [{variable(field)}; default: {info.default}]", show_default=False
+def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give it an option for every setting: same name, same help, and the environment behind it."""
+    types = get_type_hints(Settings)
+    options = [_option(name, types[name]) for name in Settings.model_fields]
+    context, *own, _ = signature(command).parameters.values()
+    command.__signature__ = Signature([context, *options, *own])  # type: ignore[attr-defined]
+    return command
+
+
+def _option(name: str, kind: Any) -> Parameter:
+    """What typer reads as text, the settings check: names of models, say."""
+    info = Settings.model_fields[name]
+    told = typer.Option(
+        help=f"{info.description} [{variable(name)}; default: {info.default}]", show_default=False
     )
+    read_as = next((plain for plain in _PLAIN if plain in (kind, *get_args(kind))), str)
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[read_as | None, told])
 
 
 def _show_version(wanted: bool) -> None:
@@ -64,47 +79,10 @@ def _show_version(wanted: bool) -> None:
 
 
 @cli.callback(invoke_without_command=True)
+@_with_settings
 def serve(
     context: typer.Context,
-    host: Annotated[str | None, _option("host")] = None,
-    port: Annotated[int | None, _option("port")] = None,
-    grpc_port: Annotated[int | None, _option("grpc_port")] = None,
-    artifacts: Annotated[str | None, _option("artifacts")] = None,
-    artifacts_cache: Annotated[Path | None, _option("artifacts_cache")] = None,
-    artifacts_cache_bytes: Annotated[int | None, _option("artifacts_cache_bytes")] = None,
-    artifacts_look_s: Annotated[float | None, _option("artifacts_look_s")] = None,
-    models: Annotated[str | None, _option("models")] = None,
-    keep: Annotated[int | None, _option("keep")] = None,
-    allow_repository_control: Annotated[bool | None, _option("allow_repository_control")] = None,
-    canary_share: Annotated[float | None, _option("canary_share")] = None,
-    device: Annotated[str | None, _option("device")] = None,
-    workers: Annotated[int | None, _option("workers")] = None,
-    start_method: Annotated[str | None, _option("start_method")] = None,
-    threads: Annotated[int | None, _option("threads")] = None,
-    precision: Annotated[str | None, _option("precision")] = None,
-    access_log: Annotated[bool | None, _option("access_log")] = None,
-    log_format: Annotated[str | None, _option("log_format")] = None,
-    log_level: Annotated[str | None, _option("log_level")] = None,
-    traces: Annotated[str | None, _option("traces")] = None,
-    reload_s: Annotated[float | None, _option("reload_s")] = None,
-    load_timeout_s: Annotated[float | None, _option("load_timeout_s")] = None,
-    batch_timeout_s: Annotated[float | None, _option("batch_timeout_s")] = None,
-    max_model_bytes: Annotated[int | None, _option("max_model_bytes")] = None,
-    drain_s: Annotated[float | None, _option("drain_s")] = None,
-    stop_s: Annotated[int | None, _option("stop_s")] = None,
-    worker_start_s: Annotated[float | None, _option("worker_start_s")] = None,
-    worker_silence_s: Annotated[float | None, _option("worker_silence_s")] = None,
-    request_timeout_s: Annotated[float | None, _option("request_timeout_s")] = None,
-    keep_alive_s: Annotated[int | None, _option("keep_alive_s")] = None,
-    max_queued_batches: Annotated[int | None, _option("max_queued_batches")] = None,
-    max_pending_bytes: Annotated[int | None, _option("max_pending_bytes")] = None,
-    api_keys_file: Annotated[Path | None, _option("api_keys_file")] = None,
-    open_paths: Annotated[str | None, _option("open_paths")] = None,
-    cors_origins: Annotated[str | None, _option("cors_origins")] = None,
-    root_path: Annotated[str | None, _option("root_path")] = None,
-    trusted_keys: Annotated[Path | None, _option("trusted_keys")] = None,
-    max_body_bytes: Annotated[int | None, _option("max_body_bytes")] = None,
-    max_image_pixels: Annotated[int | None, _option("max_image_pixels")] = None,
+    *,
     explain_engine: Annotated[
         bool,
         typer.Option(help="Say how every live model would be computed on this machine, and why so; exit."),
@@ -113,16 +91,14 @@ def serve(
         bool,
         typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
     ] = False,
+    **options: Any,
 ) -> None:
     """Serve the live versions of the published models over HTTP.
 
     An option given here wins over its environment variable.
     """
-    given = {
-        name: value
-        for name, value in locals().items()
-        if name in Settings.model_fields and value is not None
-    }
+    del version  # its callback has shown it
+    given = {name: value for name, value in options.items() if value is not None}
     if context.invoked_subcommand:
         if given:
             raise typer.BadParameter(f"{context.invoked_subcommand} takes its options behind its name.")
