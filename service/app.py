@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,12 +23,7 @@ from service.http.policy import CrossOrigin
 from service.http.routes import router
 from service.lifespan import lifespan
 from service.option_types import Traces
-from service.problems import (
-    found_in,
-    http_problem_response,
-    invalid_payload,
-    problem_response,
-)
+from service.problems import http_problem_response
 from service.protocol import infer, routes
 from service.request_id import request_id_of
 from service.serving.loading import Preloaded
@@ -133,7 +127,6 @@ def create_app(
     app.include_router(routes.router)
     app.include_router(reference.router)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.openapi = Description(app, needs_key=keys is not None)  # type: ignore[method-assign]
     return app
 
@@ -171,9 +164,3 @@ def _asgi(endpoint: Callable[[Scope, Receive], Awaitable[Response]]) -> ASGIApp:
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return http_problem_response(error, request_id_of(request.scope), get_route_path(request.scope))
-
-
-async def _on_invalid_request(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    path = get_route_path(request.scope)
-    return problem_response(invalid_payload(found_in(error)), request_id_of(request.scope), path)

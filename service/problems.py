@@ -1,10 +1,9 @@
 """Errors as RFC 9457 problem details, in answers and in the OpenAPI document."""
 
 import http
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
@@ -64,41 +63,32 @@ def problem_response(error: ServiceError, request_id: str, path: str = "") -> Re
     headers = dict(error.fields)
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
-    return _respond(problem, headers, path)
+    body, media_type = _document(problem, path)
+    return Response(body, error.status, headers, media_type)
 
 
 def http_problem_response(error: HTTPException, request_id: str, path: str) -> Response:
     """Render what the framework itself refuses: an unknown path, a wrong method."""
-    title = http.HTTPStatus(error.status_code).phrase.capitalize()
-    problem = Problem(
-        type="about:blank",
-        title=title,
-        status=error.status_code,
-        detail=shortened(str(error.detail), LONGEST_DETAIL),
-        request_id=request_id,
-    )
-    return _respond(problem, error.headers or {}, path)
+    detail = shortened(str(error.detail), LONGEST_DETAIL)
+    body, media_type = bare_problem(error.status_code, detail, request_id, path)
+    return Response(body, error.status_code, error.headers, media_type)
 
 
 def bare_problem(status: int, detail: str, request_id: str, path: str) -> tuple[bytes, str]:
-    """The document alone, and its type, for what is refused before there is a request."""
+    """The document alone, and its type, of what HTTP itself says of that status."""
     title = http.HTTPStatus(status).phrase.capitalize()
     problem = Problem(type="about:blank", title=title, status=status, detail=detail, request_id=request_id)
     return _document(problem, path)
 
 
-def found_in(
-    error: ValidationError | RequestValidationError, first: int = 0, least_depth: int = 0
-) -> list[FieldError]:
+def found_in(error: ValidationError, first: int = 0, least_depth: int = 0) -> list[FieldError]:
     """Pydantic's findings as ours, without the values.
 
     `first`: the place of a list's first item. Only those that lie so deep are told.
     """
-    if isinstance(error, ValidationError):
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        deep = [item for item in found if len(item["loc"]) >= least_depth]
-        return [FieldError(_field(item["loc"], first), _message(item["msg"])) for item in deep]
-    return [FieldError(_field(item["loc"][1:]), _message(item["msg"])) for item in error.errors()]
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    deep = [item for item in found if len(item["loc"]) >= least_depth]
+    return [FieldError(_field(item["loc"], first), _message(item["msg"])) for item in deep]
 
 
 class Findings:
@@ -127,6 +117,12 @@ def shortened(text: str, longest: int = LONGEST_NAME) -> str:
     return text if len(text) <= longest else text[:longest] + "…"
 
 
+def some_of(words: Sequence[str], most: int) -> str:
+    """The first of them, and how many more there are."""
+    others = len(words) - most
+    return ", ".join(words[:most]) + (f" and {others:,} more" if others > 0 else "")
+
+
 def error_responses(*errors: type[ServiceError], path: str = "") -> dict[int | str, dict[str, Any]]:
     """The `responses=` of a route of that path that may raise these errors."""
     problem, media_type = Problem.__name__, MEDIA_TYPE
@@ -141,11 +137,6 @@ def error_responses(*errors: type[ServiceError], path: str = "") -> dict[int | s
         if error.retry_after_s is not None:
             entry["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
     return by_status
-
-
-def _respond(problem: Problem, headers: Mapping[str, str], path: str) -> Response:
-    body, media_type = _document(problem, path)
-    return Response(body, problem.status, headers, media_type)
 
 
 def _document(problem: Problem, path: str) -> tuple[bytes, str]:
@@ -163,7 +154,7 @@ def _field_of(error: FieldError) -> ProblemField:
     return ProblemField(field=shortened(error.field), message=shortened(error.message, LONGEST_DETAIL))
 
 
-def _field(location: tuple[int | str, ...], first: int = 0) -> str:
+def _field(location: tuple[int | str, ...], first: int) -> str:
     return ".".join(
         str(part + first) if isinstance(part, int) else shortened(part) or '""' for part in location
     )

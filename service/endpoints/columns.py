@@ -27,7 +27,7 @@ from service.artifacts.interface import Column
 from service.endpoints.documents import BYTES_A_VALUE, PIECE, Form, Size, parsed, read, reading, validating
 from service.endpoints.records import records
 from service.errors import FieldError, InvalidInput
-from service.problems import Findings, found_in, invalid_payload, shortened
+from service.problems import Findings, found_in, invalid_payload, shortened, some_of
 from service.serving.steps import Steps
 
 MAX_ROWS = 10_000
@@ -168,6 +168,7 @@ class Columns:
 def _value_of(column: Column) -> Any:
     if column.categories:
         known, booleans = frozenset(column.categories), _booleans(column.categories)
+        told = some_of([repr(shortened(c)) for c in column.categories], MAX_NAMED)
 
         def check(value: Any) -> Any:
             if isinstance(value, bool):
@@ -175,7 +176,7 @@ def _value_of(column: Column) -> Any:
             elif isinstance(value, int):
                 value = str(value)
             if not isinstance(value, str) or value not in known:
-                raise PydanticCustomError("category", "Input should be " + _named(column.categories))
+                raise PydanticCustomError("category", f"Input should be one of {told}")
             return value
 
         schema = WithJsonSchema({"type": "string", "enum": list(column.categories)})
@@ -215,12 +216,6 @@ def _key(value: Any, needed: bool) -> Any:
 
 def _object(fields: dict[str, Any]) -> Any:
     return with_config(ConfigDict(extra="forbid"))(TypedDict("Row", fields))  # type: ignore[operator]
-
-
-def _named(categories: Sequence[str]) -> str:
-    told = ", ".join(repr(shortened(c)) for c in categories[:MAX_NAMED])
-    others = len(categories) - MAX_NAMED
-    return f"one of {told}" + (f" and {others} more" if others > 0 else "")
 
 
 def _of_line(error: FieldError, lines: Sequence[int]) -> FieldError:

@@ -6,7 +6,7 @@ from typing import Any
 from service import errors
 from service.artifacts.manifest import Manifest
 from service.endpoints import dispatch
-from service.problems import PROTOCOL, error_responses
+from service.problems import PROTOCOL, error_responses, some_of
 from service.protocol.infer import PREFIX
 from service.protocol.interface import TensorSpec, inputs_of, outputs_of
 from service.protocol.tensors import DATATYPES
@@ -60,8 +60,7 @@ def _description(manifest: Manifest) -> str:
 
 
 def _told(specs: list[TensorSpec]) -> str:
-    told = [f"`{spec.name}` {spec.datatype} {spec.shape}" for spec in specs[:20]]
-    return ", ".join(told) + (f" and {len(specs) - 20} more" if len(specs) > 20 else "")
+    return some_of([f"`{spec.name}` {spec.datatype} {spec.shape}" for spec in specs], 20)
 
 
 def _parameter(name: str, said: dict[str, Any]) -> dict[str, Any]:

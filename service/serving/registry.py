@@ -9,6 +9,7 @@ import torch
 from service.artifacts.look import Look
 from service.artifacts.manifest import Manifest, printable
 from service.errors import NotReady, UnknownModel, UnknownVersion
+from service.problems import some_of
 from service.serving.served import ModelState, Served
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,8 @@ class Registry:
         if not self.knows(name):
             if self._unlisted and not any(self._found()):
                 raise NotReady(f"Which models there are is not known: {self._why_unlisted()}.")
-            raise UnknownModel(f"There is no model {name!r}; there are {_some(self.names)}.")
+            there = some_of(self.names, SHOWN_NAMES) or "none"
+            raise UnknownModel(f"There is no model {name!r}; there are {there}.")
         return self._known(name).live
 
     def manifests(self) -> list[Manifest]:
@@ -240,9 +242,3 @@ class Registry:
 
 def _silent(since: datetime) -> str:
     return f"the store has not answered since {since:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _some(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:SHOWN_NAMES]) or "none"
-    more = len(names) - SHOWN_NAMES
-    return f"{shown} and {more} more" if more > 0 else shown
