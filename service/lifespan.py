@@ -26,8 +26,8 @@ from service.engine.devices import resolve_device
 from service.http.draining import draining
 from service.http.keys import KeyFile
 from service.rollout.agreement import Agreement
-from service.rollout.making import Making
 from service.rollout.mirroring import Mirroring
+from service.rollout.placing import Placing
 from service.rollout.reload import Reloader
 from service.rollout.unloaded import Unloaded
 from service.serving.admission import Admission
@@ -65,12 +65,19 @@ async def lifespan(
     metrics: Metrics = app.state.metrics
     metrics.show(registry)
     unloaded = Unloaded(shared) if shared and settings.allow_repository_control else None
-    loader = _loader(mirroring, device, settings, trusted, preloaded)
-    reloader = _reloader(registry, loader, metrics, settings, unloaded)
+    loader = Loader(
+        *(mirroring.store, endpoint_of, device, settings.precision),
+        *(trusted, settings.max_model_bytes, preloaded),
+    )
+    placing = Placing(registry, metrics, settings.max_queued_batches, settings.canary_share)
+    reloader = Reloader(
+        *(registry, loader, placing, metrics),
+        *(settings.load_timeout_s, settings.keep, settings.models, unloaded),
+    )
     agreement = unloaded and Agreement(unloaded, reloader, registry, settings.load_timeout_s)
     repository = (agreement or reloader) if settings.allow_repository_control else None
     backend = app.state.backend = _backend(registry, metrics, settings, repository)
-    watchdog = Watchdog(lambda: reloader.computing, registry.hang, settings.batch_timeout_s)
+    watchdog = Watchdog(placing.computing, registry.hang, settings.batch_timeout_s)
     watchdog.start()
 
     async with mirroring.kept(), agreement.kept(settings.reload_s) if agreement else nullcontext():
@@ -100,42 +107,6 @@ def _tune(settings: Settings) -> None:
     # A thread that computes can hand over its answers only with the interpreter lock, which the event loop
     # gives up after this long: by default 5 ms, as much as a whole batch takes.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-
-
-def _loader(
-    mirroring: Mirroring,
-    device: torch.device,
-    settings: Settings,
-    trusted: TrustedKeys | None,
-    preloaded: Preloaded | None,
-) -> Loader:
-    return Loader(
-        mirroring.store,
-        endpoint_of,
-        device,
-        settings.precision,
-        trusted,
-        settings.max_model_bytes,
-        preloaded,
-    )
-
-
-def _reloader(
-    registry: Registry, loader: Loader, metrics: Metrics, settings: Settings, unloaded: Unloaded | None
-) -> Reloader:
-    making = Making(settings.max_queued_batches, metrics)
-    return Reloader(
-        registry,
-        loader,
-        making.served,
-        metrics,
-        settings.load_timeout_s,
-        settings.keep,
-        settings.canary_share,
-        settings.models,
-        making.forget,
-        unloaded,
-    )
 
 
 def _keys_kept_up(keys: KeyFile | None, metrics: Metrics) -> AbstractContextManager[None]:

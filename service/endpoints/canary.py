@@ -37,5 +37,5 @@ async def answered_by(canary: Canary, receive: Receive, candidate: Answer, live:
     try:
         return await candidate(recorded.record)
     except InferenceFailed as error:
-        canary.on_failure(error)
+        canary.fail(error)
     return await live(recorded.replay)

@@ -73,18 +73,18 @@ async def model(name: str, backend: BackendDep) -> ModelInfo:
 
 
 def _model_info(registry: Registry, name: str) -> ModelInfo:
-    served = registry.live(name)
+    served, state = registry.live(name), registry.state(name)
     manifest = served.manifest if served else None
     return ModelInfo(
         name=name,
         ready=served is not None,
         device=str(served.predictor.device if served else registry.device),
         version=manifest.version if manifest else None,
-        loaded=list(registry.versions(name)),
-        labels=registry.labels(name),
-        without=registry.kept_out(name),
-        available=list(registry.available(name)),
-        store_silent_since=registry.silent_since(name),
+        loaded=list(state.versions),
+        labels=state.labels,
+        without=state.kept_out,
+        available=list(state.available),
+        store_silent_since=state.silent_since,
         refused=registry.refused(name),
         engine=_engine(served),
         manifest=manifest,

@@ -74,7 +74,7 @@ def model_metadata(served: Served, registry: Registry) -> ModelMetadata:
     manifest = served.manifest
     return ModelMetadata(
         name=manifest.name,
-        versions=[str(version) for version in registry.versions(manifest.name)],
+        versions=[str(version) for version in registry.state(manifest.name).versions],
         platform=PLATFORMS[manifest.format][0],
         inputs=[_tensor(spec) for spec in inputs_of(manifest)],
         outputs=[_tensor(spec) for spec in outputs_of(manifest)],
@@ -104,7 +104,7 @@ def index(registry: Registry, only_ready: bool) -> list[IndexEntry]:
     """Triton's index of the repository."""
     entries = []
     for name in registry.names:
-        versions, refused = registry.versions(name), registry.refused(name) or ""
+        versions, refused = registry.state(name).versions, registry.refused(name) or ""
         entries += [IndexEntry(name=name, version=str(v), state="READY", reason="") for v in versions]
         if not (versions or only_ready):
             entries.append(IndexEntry(name=name, version="", state="UNAVAILABLE", reason=refused))

@@ -91,7 +91,7 @@ class Agreement:
             return
         if name not in self._unloaded:
             await self._reloader.load(name)
-        elif not self._registry.is_unloaded(name):
+        elif not self._registry.state(name).unloaded:
             await self._reloader.unload(name)
 
     async def _keep_looking(self, every_s: float) -> None:
@@ -99,7 +99,7 @@ class Agreement:
             await asyncio.sleep(every_s)
             unloaded = set(self._unloaded)
             for name in self._registry.names:
-                if (name in unloaded) != self._registry.is_unloaded(name):
+                if (name in unloaded) != self._registry.state(name).unloaded:
                     await self._obstacle(name)
 
 

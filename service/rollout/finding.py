@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection
+from datetime import datetime
 
 from service.artifacts.listing import Listing, listed
 from service.artifacts.store import ArtifactStore
@@ -32,7 +33,7 @@ class Finder:
         self._come = come
         self._gone = gone
         self._artifacts = store
-        self._store = Asking("names", lambda since: registry.silent(None, since))
+        self._store = Asking("names", self._note_silence)
         self._missing: set[str] = set()
         self._folder: tuple[int, int] | None = None
         self._told: str | None = None
@@ -51,15 +52,18 @@ class Finder:
         """See what has come since the last look, and what is gone."""
         listing = await self._store.ask(lambda: listed(self._artifacts))
         if isinstance(listing, Exception):
-            self._registry.list_(str(listing))
+            self._registry.unlisted = str(listing)
             self._tell(f"{listing}; what is live stays so")
         else:
-            self._registry.list_(None)
+            self._registry.unlisted = None
             self._see(listing)
         self.looked.set()
 
     def close(self) -> None:
         self._store.close()
+
+    def _note_silence(self, since: datetime | None) -> None:
+        self._registry.silent_since = since
 
     def _see(self, listing: Listing) -> None:
         found = [name for name in listing.models if not self._only or name in self._only]

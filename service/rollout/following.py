@@ -7,7 +7,7 @@ does not get ready in its time is given up, and its thread left to it.
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from datetime import datetime
 
 from service.artifacts.look import Look, Stamp
 from service.artifacts.manifest import ArtifactError, ArtifactUnreadable
@@ -16,10 +16,11 @@ from service.errors import outcome
 from service.rollout.asking import Asking
 from service.rollout.attempt import Attempt, NeverReady
 from service.rollout.lone_thread import LoneThread
+from service.rollout.placing import Placing
 from service.serving.loading import Loader, Ready
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
-from service.serving.served import Served
+from service.serving.served import ModelState
 
 # Models get ready in turn, for each finds its quickest way by the clock; one waits so long for another.
 TURN_S = 5.0
@@ -71,22 +72,6 @@ class Loads:
         return NeverReady(f"{title} was not ready within {self.at_most_s:g} s", ready)
 
 
-class Rollout(Protocol):
-    """Whoever puts versions in their places."""
-
-    def take_up(self, ready: Ready) -> None:
-        """Make it the live version."""
-
-    def promote(self, version: Served) -> None:
-        """Likewise of one that is loaded already."""
-
-    def take_beside(self, ready: Ready) -> None:
-        """Have it answer those who ask for this version."""
-
-    def settle(self, name: str, look: Look) -> None:
-        """Let go what is not wanted any more, and give the canary its share."""
-
-
 class Follower:
     """Follows the store for one model: what is live, and the versions that are loaded beside it."""
 
@@ -95,7 +80,7 @@ class Follower:
         name: str,
         registry: Registry,
         loader: Loader,
-        rollout: Rollout,
+        placing: Placing,
         metrics: Metrics,
         loads: Loads,
         keep: int,
@@ -105,17 +90,22 @@ class Follower:
         self._gone = False
         self._registry = registry
         self._loader = loader
-        self._rollout = rollout
+        self._placing = placing
         self._metrics = metrics
         self._loads = loads
         self._keep = keep
-        self._store = Asking(name, lambda since: registry.silent(name, since))
+        self._store = Asking(name, self._note_silence)
         self._live = Attempt()
         self._beside: dict[int, Attempt] = {}
         self._told: tuple[Stamp, str] | None = None
         self._wrong: str | None = None
         for what in ("loaded", "refused"):
             metrics.reloads(name, what)  # from 0 on: Prometheus sees no increase in what begins with 1
+
+    @property
+    def _state(self) -> ModelState:
+        """What is known of it now: a model that is unloaded begins anew."""
+        return self._registry.state(self.name)
 
     @property
     def tried(self) -> asyncio.Event:
@@ -143,10 +133,13 @@ class Follower:
         if isinstance(look, Exception):
             self._refuse(look, ())
         elif not (isinstance(look.current, ArtifactUnreadable) and look.current.missing):  # it is going
-            self._registry.see(self.name, look)
+            self._state.look = look
             await self._follow_live(look)
             await self._follow_others(look)
         self.tried.set()
+
+    def _note_silence(self, since: datetime | None) -> None:
+        self._state.silent_since = since
 
     async def _follow_live(self, look: Look) -> None:
         wrong = str(look.current) if isinstance(look.current, ArtifactError) else None
@@ -161,17 +154,16 @@ class Follower:
             if self._live.failure:
                 self._refuse(self._live.failure, look.written)
             elif not self._gone:
-                self._registry.clear(self.name)
+                self._state.refused = None
         self._wrong = wrong
 
     async def _try(self, look: Look, version: int) -> None:
         self._live.begin(look.written)
-        known = self._registry.beside(self.name, version)
         failure: Exception | None
-        if known:
-            failure = outcome(self._rollout.promote, known)
+        if known := self._state.beside(version):
+            failure = outcome(self._placing.adopt, known)
         else:
-            failure = await self._placed(version, self._rollout.take_up)
+            failure = await self._placed(version, self._placing.take_up)
         self._live.end(failure)
         if not failure:
             self._told = None
@@ -184,17 +176,17 @@ class Follower:
         for version, files in look.beside.items():
             attempt = self._beside.setdefault(version, Attempt())
             attempt.see(files)
-            if version in self._registry.versions(self.name) or self._gone or not attempt.due(()):
+            if version in self._state.loaded or self._gone or not attempt.due(()):
                 continue
             attempt.begin(())
-            attempt.end(await self._placed(version, self._rollout.take_beside))
+            attempt.end(await self._placed(version, self._placing.take_beside))
             if attempt.failure and not self._gone:
-                self._registry.keep_out(self.name, version, attempt.failure)
+                self._state.keep_out(version, attempt.failure)
         self._settle(look)
 
     def _settle(self, look: Look) -> None:
         if not self._gone:
-            self._rollout.settle(self.name, look)
+            self._placing.settle(self.name, look)
 
     async def _placed(self, version: int, place: Callable[[Ready], None]) -> Exception | None:
         """Load it and have it put in its place; or why that could not be."""
@@ -218,7 +210,7 @@ class Follower:
         if self._gone:
             return
         news = (written, str(error))
-        self._registry.refuse(self.name, error, tell=news != self._told)
+        self._state.refuse(error, tell=news != self._told)
         if news != self._told:
             self._metrics.reloads(self.name, "refused").inc()
         self._told = news

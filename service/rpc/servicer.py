@@ -42,7 +42,7 @@ class InferenceServicer:
         self._calls = calls
 
     async def ServerLive(self, _request: Any, _: Scope) -> Any:
-        return message("ServerLiveResponse", live=not self._registry.hung())
+        return message("ServerLiveResponse", live=not self._registry.hung)
 
     async def ServerReady(self, _request: Any, _: Scope) -> Any:
         return message("ServerReadyResponse", ready=not self._registry.unready())
@@ -99,7 +99,7 @@ class InferenceServicer:
             try:
                 return await self._inferred_by(canary.served, request, scope)
             except InferenceFailed as error:
-                canary.on_failure(error)
+                canary.fail(error)
             served = backend.served(name)
         return await self._inferred_by(served, request, scope)
 

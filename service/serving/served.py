@@ -45,16 +45,28 @@ class Served:
 class Canary:
     """The candidate that answers a share of the requests to the live version: always the same ones."""
 
-    def __init__(self, served: Served, share: float, on_failure: Callable[[Exception], None]) -> None:
-        """`share`: 0 to 1, of the ids of requests. `on_failure` is told each time when it cannot answer."""
+    def __init__(self, served: Served, share: float, count: Callable[[], object]) -> None:
+        """`share`: 0 to 1, of the ids of requests. `count` is called each time when it cannot answer."""
         self.served = served
-        self.on_failure = on_failure
+        self._count = count
         self._below = int(share * 2**64)
+        self._has_failed = False
 
     def takes(self, request_id: str) -> bool:
         """Whether it answers that request, by the SHA-256 of its id: anybody can tell beforehand."""
         digest = sha256(request_id.encode(), usedforsecurity=False).digest()
         return int.from_bytes(digest[:8], "big") < self._below
+
+    def fail(self, error: Exception) -> None:
+        """It cannot answer: count that, and say so in the log once."""
+        self._count()
+        if not self._has_failed:
+            self._has_failed = True
+            manifest = self.served.manifest
+            logger.error(
+                "the canary %s/%d fails; the live version answers instead, each time: %r",
+                *(manifest.name, manifest.version, error),
+            )
 
 
 @dataclass(eq=False)
@@ -89,6 +101,16 @@ class ModelState:
         """The versions that have labels, as the store says."""
         labels = self.look.labels if self.look else {}
         return {label: version for label, version in labels.items() if isinstance(version, int)}
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """Those that are loaded, ascending."""
+        return tuple(sorted(self.loaded))
+
+    def beside(self, version: int) -> Served | None:
+        """A version that is loaded and not live."""
+        served = self.loaded.get(version)
+        return None if served is self.live else served
 
     def load(self, served: Served) -> Served | None:
         """Have it answer who asks for its version. Returns what it replaces: the same, as it was before."""

@@ -6,7 +6,7 @@ taken. Whoever watches over the process starts it again: an orchestrator, system
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from threading import Event, Thread
 
 from service.serving.batching import Batcher
@@ -28,12 +28,15 @@ class Watchdog:
 
     def __init__(
         self,
-        computing: Callable[[], Iterable[Batcher]],
+        computing: Collection[Batcher],
         tell: Callable[[dict[str, str]], None],
         at_most_s: float,
         end: Callable[[int], object] = os._exit,
     ) -> None:
-        """`tell` is told what hangs, by the model's name, at every look. `end` ends the process."""
+        """`tell` is told what hangs, by the model's name, at every look. `end` ends the process.
+
+        `computing` changes on another thread.
+        """
         self._computing = computing
         self._tell = tell
         self._at_most_s = at_most_s
@@ -51,7 +54,7 @@ class Watchdog:
 
     def look(self) -> None:
         """Once every LOOK_S. Time counts by looks: a process that was stopped as a whole does not hang."""
-        seen = {batcher: batcher.busy_since for batcher in tuple(self._computing())}
+        seen = {batcher: batcher.busy_since for batcher in tuple(self._computing)}
         before, self._batches = self._batches, {}
         for batcher, since in seen.items():
             if since:

@@ -41,7 +41,7 @@ class Watched:
     def __init__(self, batcher: Batcher) -> None:
         self.told: list[dict[str, str]] = []
         self.ended: list[int] = []
-        self._watchdog = Watchdog(lambda: {batcher}, self.told.append, 3 * LOOK_S, self.ended.append)
+        self._watchdog = Watchdog({batcher}, self.told.append, 3 * LOOK_S, self.ended.append)
 
     def looks(self, number: int) -> None:
         for _ in range(number):
