@@ -23,7 +23,10 @@ def model_of(route: str) -> str | None:
 
 
 class Models(Protocol):
-    """Which models there are, what is live of them, and what is loaded."""
+    """Which models there are, what is live of them, and what is loaded: the registry, which brings torch.
+
+    The process that watches over workers counts too, and never holds that.
+    """
 
     @property
     def names(self) -> Iterable[str]: ...

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.samples import Sample
 
@@ -20,6 +21,7 @@ from service.serving.exposition import ROUTES, LiveVersions, Models, Shown
 
 SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 T = TypeVar("T")
+M = TypeVar("M", bound=MetricWrapperBase)
 
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 1_024, 10_000)
 
@@ -94,88 +96,80 @@ class Metrics:
         self._folder = folder
         self._own = CollectorRegistry()
         self._models: Models | None = None
-        registry = None if folder else self._own
-        requests = Counter(
-            "abacus_requests", "Requests answered.", ("method", "route", "status"), registry=registry
+        self._labelled: list[tuple[frozenset[str], MetricWrapperBase, _lru_cache_wrapper[Any]]] = []
+        self.requests = self._of(
+            Counter, "abacus_requests", "Requests answered.", ("method", "route", "status")
         )
-        seconds = BurstHistogram(
+        self.seconds = self._of(
+            BurstHistogram,
             "abacus_request_duration_seconds",
             "From a request's headers to the end of its answer.",
             ("route",),
             buckets=SECONDS,
-            registry=registry,
         )
-        stages = BurstHistogram(
+        self.stages = self._of(
+            BurstHistogram,
             "abacus_stage_duration_seconds",
             "Parts of a prediction: decode, queue, infer.",
             ("model", "version", "stage"),
             buckets=SECONDS,
-            registry=registry,
         )
-        batch_rows = BurstHistogram(
-            "abacus_batch_rows", "Rows of a batch.", ("model", "version"), buckets=ROWS, registry=registry
+        self.batch_rows = self._of(
+            BurstHistogram, "abacus_batch_rows", "Rows of a batch.", ("model", "version"), buckets=ROWS
         )
-        last_batch = BurstGauge(
+        self.last_batch = self._of(
+            BurstGauge,
             "abacus_last_batch_timestamp_seconds",
             "When a version of a model last computed a batch.",
             ("model", "version"),
             multiprocess_mode="max",
-            registry=registry,
         )
-        queue_rows = BurstGauge(
+        self.queue_rows = self._of(
+            BurstGauge,
             "abacus_queue_rows",
             "Rows admitted and not yet answered.",
             ("model",),
             multiprocess_mode="livesum",
-            registry=registry,
         )
-        predictions = Counter(
+        self.predictions = self._of(
+            Counter,
             "abacus_predictions",
             "Requests answered by a version of a model.",
             ("model", "version"),
-            registry=registry,
         )
-        canary_fallbacks = Counter(
+        self.canary_fallbacks = self._of(
+            Counter,
             "abacus_canary_fallbacks",
             "Requests that the live version answered because the canary could not.",
             ("model", "version"),
-            registry=registry,
         )
-        rejections = Counter(
-            "abacus_rejections", "Requests not served, by reason.", ("route", "reason"), registry=registry
+        self.rejections = self._of(
+            Counter, "abacus_rejections", "Requests not served, by reason.", ("route", "reason")
         )
-        reloads = Counter(
-            "abacus_reloads",
-            "Versions taken up or refused while serving.",
-            ("model", "outcome"),
-            registry=registry,
+        self.reloads = self._of(
+            Counter, "abacus_reloads", "Versions taken up or refused while serving.", ("model", "outcome")
         )
+        registry = None if folder else self._own
         self.api_keys_read_failures = Counter(
             "abacus_api_keys_read_failures",
             "Looks at the file of API keys that failed; the last good keys stay.",
             registry=registry,
         )
         worker_restarts(registry)
-        # One lookup in a dictionary a time, where `labels` takes a lock and makes strings of its arguments.
-        self.requests = cache(requests.labels)
-        self.seconds = cache(seconds.labels)
-        self.stages = cache(stages.labels)
-        self.batch_rows = cache(batch_rows.labels)
-        self.last_batch = cache(last_batch.labels)
-        self.queue_rows = cache(queue_rows.labels)
-        self.rejections = cache(rejections.labels)
-        self.reloads = cache(reloads.labels)
-        self.predictions = cache(predictions.labels)
-        self._by_route = (requests, seconds, rejections)
-        self.canary_fallbacks = cache(canary_fallbacks.labels)
-        self._by_version = (stages, predictions, canary_fallbacks, batch_rows, last_batch)
-        self._by_model = (*self._by_version, queue_rows, reloads)
-        self._caches: tuple[_lru_cache_wrapper[Any], ...] = (
-            *(self.requests, self.seconds, self.stages, self.batch_rows, self.last_batch),
-            *(self.queue_rows, self.rejections, self.reloads, self.predictions, self.canary_fallbacks),
-        )
         self._live_versions = LiveVersions(lambda: self._models)
         self._own.register(self._live_versions)
+
+    def _of(
+        self, kind: type[M], name: str, told: str, labels: tuple[str, ...], **options: Any
+    ) -> Callable[..., M]:
+        """A metric, by the values of its labels.
+
+        One lookup in a dictionary a time, where its own takes a lock and makes strings of its arguments.
+        """
+        metric = kind(name, told, labels, registry=None if self._folder else self._own, **options)
+        by_values = cache(metric.labels)
+        self._labelled.append((frozenset(labels), metric, by_values))
+        return by_values
 
     def show(self, models: Models) -> None:
         """Name what is live, as `abacus_model_info`; and show figures of what there is alone."""
@@ -188,17 +182,14 @@ class Metrics:
         """
         if self._folder:
             return
+        gone = [{"model": name, "version": str(version)}]
         if version is None:
-            for metric in self._by_model:
-                metric.remove_by_labels({"model": name})
-            for metric in self._by_route:
-                for route in ROUTES:
-                    metric.remove_by_labels({"route": route.format(name)})
-        else:
-            for metric in self._by_version:
-                metric.remove_by_labels({"model": name, "version": str(version)})
-        for cached in self._caches:
-            cached.cache_clear()
+            gone = [{"model": name}, *({"route": route.format(name)} for route in ROUTES)]
+        for labels, metric, by_values in self._labelled:
+            for named in gone:
+                if named.keys() <= labels:
+                    metric.remove_by_labels(named)
+            by_values.cache_clear()
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The text to answer and its content type, in the exposition format that `accept` asks for."""

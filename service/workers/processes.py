@@ -24,10 +24,9 @@ logger = logging.getLogger(__name__)
 def run(settings: Settings) -> None:
     """Serve until a signal ends it, then exit: 0 after a stop, 3 where the application cannot start.
 
+    Until then signals mean what `stop_at_once` has made of them.
     Raises AddressUnusable, FolderUnusable, KeysUnreadable or KeyUnusable, before anything is loaded.
     """
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, lambda *_: os._exit(0))  # until there is more to a stop
     listeners = bind(settings.host, settings.port)
     kept: list[socket.socket] = []
     if settings.grpc_port is not None:
@@ -40,8 +39,6 @@ def run(settings: Settings) -> None:
     logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
     for remark in unknown_variables():
         logger.warning(remark)
-    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)  # they are to end nothing
     if settings.workers > 1:
         _watch_over_workers(settings, listeners, keys)
     else:

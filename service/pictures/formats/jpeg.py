@@ -14,7 +14,7 @@ from service.pictures.formats.stripping import (
 )
 
 _SOI = b"\xff\xd8"
-_SOS, _SOF, _DHT, _DAC, _DNL = 0xDA, range(0xC0, 0xD0), 0xC4, 0xCC, 0xDC
+_SOS, _SOF, _DHT, _DAC = 0xDA, range(0xC0, 0xD0), 0xC4, 0xCC
 _APP0, _APP1, _APP14, _COMMENT = 0xE0, 0xE1, 0xEE, 0xFE
 _NO_FRAMES = (_DHT, 0xC8, _DAC)
 _ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length: TEM, RST, SOI
