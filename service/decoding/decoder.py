@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from io import BufferedReader
+from itertools import accumulate
 from pathlib import Path
 from socket import socket
 from typing import Any, NamedTuple
@@ -30,19 +31,16 @@ from service.errors import (
     UnsupportedMediaType,
 )
 from service.pictures.digits.preparation import Prepared
-from service.pictures.fitting import Fit, Resize
+from service.pictures.fitting import Fit
 from service.pictures.images import Finding, Picture, Upload, find, open_pictures
 from service.pictures.numbers.candidates import Candidate
 from service.pictures.orientation import upright_size
 
-_COUNT, _HEAD, _FIT = struct.Struct("!I"), struct.Struct("!QQ?d"), struct.Struct("!HHBBH")
-LENGTHS = struct.Struct("!II")  # of an answer: of its document, and of the pixels behind it
+LENGTHS = struct.Struct("!QQ")  # of a message: of its document, and of the bytes behind it
 
 # What a decoder says first. A service whose files were replaced while it ran starts those of another
-# version: raise the number where something else is sent than the structures above say.
-READY = f"decoder 3 {_HEAD.format}{_FIT.format}{LENGTHS.format}\n".encode()
-
-_RESIZES: tuple[Resize, ...] = ("mnist", "crop", "stretch", "each")
+# version: raise the number where something else is sent.
+READY = b"decoder 4\n"
 
 MOST_DATA_BYTES = 768 * 1024 * 1024  # of memory, should `budget` have missed something
 # A JPEG of one scan is scaled while it is decoded: so many of its pixels take the time of one of others'.
@@ -73,17 +71,19 @@ class Task(NamedTuple):
     fit: Fit
 
 
-def packed(tasks: Sequence[Task]) -> bytes:
-    """As they are sent."""
-    parts = [_COUNT.pack(len(tasks))]
-    for task in tasks:
-        height, width, channels, resize, resize_to = task.fit
-        parts += [
-            _HEAD.pack(len(task.data), task.max_pixels, task.only_small, task.seconds),
-            _FIT.pack(height, width, channels, _RESIZES.index(resize), resize_to),
-            task.data,
-        ]
-    return b"".join(parts)
+def packed(items: Sequence[Any], pieces: Sequence[bytes]) -> bytes:
+    """A message: of each item what JSON can say, and a piece of bytes, all of them behind it."""
+    document = json.dumps([items, [len(piece) for piece in pieces]]).encode()
+    return b"".join([LENGTHS.pack(len(document), sum(map(len, pieces))), document, *pieces])
+
+
+def unpacked(document: bytes, behind: bytes) -> list[tuple[Any, bytes]]:
+    """The items of a message, each with its piece. Raises LookupError, TypeError or ValueError."""
+    items, lengths = json.loads(document)
+    ends = accumulate(lengths)
+    return [
+        (item, behind[end - length : end]) for item, length, end in zip(items, lengths, ends, strict=True)
+    ]
 
 
 class NotSmall(Exception):
@@ -101,9 +101,10 @@ def main(descriptor: int) -> None:
         _send(connection, READY)
         while tasks := _next_tasks(stream):
             signal.setitimer(signal.ITIMER_PROF, tasks[0].seconds)
-            answer = packed_answers(list(answers(tasks)))
+            answered = list(answers(tasks))
             signal.setitimer(signal.ITIMER_PROF, 0)
-            _send(connection, answer)
+            pixels = [answer.pop(_PIXELS, b"") if answer else b"" for answer in answered]
+            _send(connection, packed(answered, pixels))
 
 
 def answers(tasks: list[Task], seconds: float = MOST_SECONDS_TOGETHER) -> Iterator[Any]:
@@ -115,25 +116,7 @@ def answers(tasks: list[Task], seconds: float = MOST_SECONDS_TOGETHER) -> Iterat
         yield _answer(task) if time.process_time() < end else None
 
 
-def packed_answers(answers: Sequence[Any]) -> bytes:
-    """As they are sent: what JSON can say, and all pixels behind it."""
-    pixels = [answer.pop(_PIXELS) if answer and _PIXELS in answer else b"" for answer in answers]
-    document = json.dumps([answers, [len(piece) for piece in pixels]]).encode()
-    return b"".join([LENGTHS.pack(len(document), sum(map(len, pixels))), document, *pixels])
-
-
-def unpacked_answers(document: bytes, pixels: bytes) -> list[Any]:
-    """Raises LookupError, TypeError or ValueError where it is none."""
-    answers, lengths = json.loads(document)
-    at = 0
-    for answer, length in zip(answers, lengths, strict=True):
-        if length:
-            answer[_PIXELS] = pixels[at : at + length]
-        at += length
-    return list(answers)
-
-
-def found_in(document: Any) -> Finding:
+def found_in(document: Any, pixels: bytes) -> Finding:
     """What was answered. Raises NotSmall, NotYet or ServiceError."""
     if document is None:
         raise NotYet
@@ -144,7 +127,7 @@ def found_in(document: Any) -> Finding:
         raise error
     if not document:
         raise NotSmall
-    pixels, (width, height) = document[_PIXELS], document["size"]
+    width, height = document["size"]
     if "candidates" in document:
         candidates = [Candidate._make([*said[:-1], tuple(said[-1])]) for said in document["candidates"]]
         return Finding(pixels, (width, height), candidates=candidates)
@@ -179,19 +162,17 @@ def _keep_the_log_clean() -> None:
 
 def _next_tasks(stream: BufferedReader) -> list[Task]:
     """Empty where the other end is closed."""
-    head = stream.read(_COUNT.size)
-    if len(head) < _COUNT.size:
+    lengths = stream.read(LENGTHS.size)
+    if len(lengths) < LENGTHS.size:
         return []
-    tasks = []
-    for _ in range(*_COUNT.unpack(head)):
-        head = stream.read(_HEAD.size + _FIT.size)
-        if len(head) < _HEAD.size + _FIT.size:
-            return []
-        size, max_pixels, only_small, seconds = _HEAD.unpack_from(head)
-        height, width, channels, resize, resize_to = _FIT.unpack_from(head, _HEAD.size)
-        fit = Fit(height, width, channels, _RESIZES[resize], resize_to)
-        tasks.append(Task(stream.read(size), max_pixels, only_small, seconds, fit))
-    return tasks
+    of_document, of_files = LENGTHS.unpack(lengths)
+    document, files = stream.read(of_document), stream.read(of_files)
+    if len(document) + len(files) < of_document + of_files:
+        return []
+    return [
+        Task(data, max_pixels, only_small, seconds, Fit(*fit))
+        for (max_pixels, only_small, seconds, fit), data in unpacked(document, files)
+    ]
 
 
 def _answer(task: Task) -> dict[str, Any]:

@@ -137,7 +137,7 @@ class Decoding:
             tasks = [job.task(self._max_pixels, not any_size, seconds) for job in jobs]
             answers = await decoder.read(tasks)
             for job, answer in zip(jobs, answers, strict=True):
-                self._take_up(job, answer)
+                self._take_up(job, *answer)
         except (NotSmall, ServiceError) as error:
             for job in jobs:
                 self._fail(job, error, alone=len(jobs) == 1)
@@ -152,9 +152,9 @@ class Decoding:
             self._places_for_large += any_size
             self._dispatch()
 
-    def _take_up(self, job: "_Job", answer: Any) -> None:
+    def _take_up(self, job: "_Job", answer: Any, pixels: bytes) -> None:
         try:
-            job.settle(found_in(answer))
+            job.settle(found_in(answer, pixels))
         except (NotSmall, NotYet, ServiceError) as error:
             self._fail(job, error, alone=True)
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from service.decoding.decoder import LENGTHS, READY, NotSmall, Task, packed, unpacked_answers
+from service.decoding.decoder import LENGTHS, READY, NotSmall, Task, packed, unpacked
 from service.errors import InternalError, InvalidImage, NotReady, PictureTooCostly, ServiceError
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class DecoderProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
 
-    async def read(self, tasks: Sequence[Task]) -> list[Any]:
+    async def read(self, tasks: Sequence[Task]) -> list[tuple[Any, bytes]]:
         """An answer for each, for `found_in`.
 
         Raises NotSmall, NotReady, or another ServiceError: why it ended. Of several tasks it may be any.
@@ -32,13 +32,14 @@ class DecoderProcess:
         await self.start()
         assert self._socket
         try:
-            await asyncio.get_running_loop().sock_sendall(self._socket, packed(tasks))
+            message = packed([task[1:] for task in tasks], [task.data for task in tasks])
+            await asyncio.get_running_loop().sock_sendall(self._socket, message)
             of_document, of_pixels = LENGTHS.unpack(await self._receive(LENGTHS.size))
             document = await self._receive(of_document)
             pixels = await self._receive(of_pixels)
         except (EOFError, OSError):
             raise _why_it_ended(await self.end(), tasks[0]) from None
-        return unpacked_answers(document, pixels)
+        return unpacked(document, pixels)
 
     async def start(self) -> None:
         """Raises NotReady."""

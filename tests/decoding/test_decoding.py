@@ -275,7 +275,7 @@ async def test_what_follows_one_that_takes_its_time_goes_to_another_process(seco
     answers = list(decoder.answers(list(tasks), seconds))
     assert [answer is None for answer in answers] == [False] + [seconds == 0] * 2
     with pytest.raises(NotYet):
-        decoder.found_in(None)
+        decoder.found_in(None, b"")
 
 
 async def test_what_was_left_is_read_after_all(
@@ -285,9 +285,9 @@ async def test_what_was_left_is_read_after_all(
     read = DecoderProcess.read
     together: list[int] = []
 
-    async def hurried(decoder: DecoderProcess, tasks: Sequence[Task]) -> list[Any]:
+    async def hurried(decoder: DecoderProcess, tasks: Sequence[Task]) -> list[tuple[Any, bytes]]:
         together.append(len(tasks))
-        return [*(await read(decoder, tasks[:1])), *[None] * (len(tasks) - 1)]
+        return [*(await read(decoder, tasks[:1])), *[(None, b"")] * (len(tasks) - 1)]
 
     monkeypatch.setattr(DecoderProcess, "read", hurried)
     uploads = [Upload(f"file.{number}", png(seven(100 + number))) for number in range(20)]
@@ -346,7 +346,7 @@ async def test_where_no_process_starts_pictures_wait(
     assert await processes.find([Upload("file", png(seven(100)))], "me", DIGIT)
 
 
-@pytest.mark.parametrize("says", [b"+", decoder.READY.replace(b"3", b"4", 1)])
+@pytest.mark.parametrize("says", [b"+", decoder.READY.replace(b"4", b"5", 1)])
 async def test_a_process_of_another_version_is_told_from_ours(
     processes: Decoding, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, says: bytes
 ) -> None:
