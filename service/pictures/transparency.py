@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from service.pictures.digits.components import Box, Mask
+from service.pictures.digits.ground import LUMA
+from service.pictures.digits.light import scaled_size
 from service.pictures.digits.morphology import dilated, eroded
 
 SAMPLE_SIDE = 64  # pixels, at the most, at which it is told what is ink and what is ground
@@ -30,10 +33,7 @@ DRAWN_SHARE, RIM_SHARE, FILLED_SHARE = 0.01, 0.8, 0.1
 COMMON_SHARE = 0.3  # of what is opaque has the colour of its ground
 
 _WHITE = [255, 255, 255]
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
-Mask = NDArray[np.bool_]
-Box = tuple[int, int, int, int]  # left, top, right, bottom
 Colours = NDArray[np.int16]  # [N, 3]
 
 
@@ -55,8 +55,7 @@ def on_its_ground(picture: Image.Image) -> Image.Image:
     factor = ceil((picture.width * picture.height / WHOLE) ** 0.5)
     if factor == 1 and _is_opaque(picture):
         return picture.convert("RGB")
-    scale = min(1.0, SAMPLE_SIDE / max(picture.size))
-    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    size = scaled_size(picture.size, min(1.0, SAMPLE_SIDE / max(picture.size)))
     sample = _with_straight_alpha(picture.resize(size, Image.Resampling.NEAREST))
     boxes = list(_strips(picture, factor))
     if sample.getchannel("A").getbbox() or any(_alpha_of(picture, box).getbbox() for box in boxes):
@@ -181,7 +180,7 @@ def _plain(colour: list[int]) -> _Ground:
 
 def _paper(colours: Colours) -> list[int]:
     """White, or black under ink that is light itself."""
-    return [0, 0, 0] if np.median(colours @ _LUMA) > LIGHT_INK else _WHITE
+    return [0, 0, 0] if np.median(colours @ LUMA) > LIGHT_INK else _WHITE
 
 
 def _outline(colours: Colours, rim: Colours) -> list[int] | None:

@@ -1,5 +1,6 @@
 """The connected components of a mask: what hangs together in it, and where each part lies."""
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,10 @@ class Components(NamedTuple):
     starts: Ints
     ends: Ints
     groups: Ints
+
+    def sizes(self) -> Ints:
+        """The pixels of each; 0 where none is called so."""
+        return np.bincount(self.groups, self.ends - self.starts).astype(np.intp)
 
     def any_of(self, of_runs: Mask) -> Mask:
         """Of which components any run is so."""
@@ -72,6 +77,15 @@ class Components(NamedTuple):
             mask[row, start:end] = True
         return mask
 
+    def alone(self, number: int, box: Ints | Sequence[int]) -> Mask:
+        """The mask of one of them, within its box."""
+        left, top, right, bottom = box
+        mask = np.zeros((bottom - top, right - left), dtype=np.bool_)
+        chosen = self.groups == number
+        for row, start, end in zip(*(runs[chosen] for runs in self[1:4]), strict=True):
+            mask[row - top, start - left : end - left] = True
+        return mask
+
 
 def components_of(mask: Mask, least: int = 1) -> Components | None:
     """None where there are fewer than `least`.
@@ -111,6 +125,17 @@ def components_of(mask: Mask, least: int = 1) -> Components | None:
     rows = starts // stride
     groups = np.array(parent, dtype=np.intp)
     return Components(mask.shape, rows, starts - rows * stride, ends - rows * stride, groups)
+
+
+def runs_in(line: Mask) -> Iterator[tuple[int, int]]:
+    """Start and end (exclusive) of every run of True."""
+    edges = np.flatnonzero(np.diff(line.astype(np.int8), prepend=0, append=0)).tolist()
+    return zip(edges[::2], edges[1::2], strict=True)
+
+
+def box_around(rows: Ints, columns: Ints) -> Box:
+    """Around pixels, of which there are some."""
+    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
 
 
 def box_of(mask: Mask) -> Box:

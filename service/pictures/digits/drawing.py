@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from service.pictures.digits.components import Box
 from service.pictures.digits.ground import Ink, mapped
-from service.pictures.digits.mnist_form import Box, steps
+from service.pictures.digits.mnist_form import steps
 from service.pictures.digits.morphology import pixels_of
 from service.pictures.digits.printed.cells import without_cell_lines
 from service.pictures.digits.printed.fields import is_empty_box

@@ -5,12 +5,11 @@ from typing import NamedTuple
 from PIL import Image
 
 from service.errors import BlankImage
-from service.pictures.digits.components import box_of
+from service.pictures.digits.components import Box, box_of
 from service.pictures.digits.drawing import CLOSER_SIDE, Drawing, drawing_of, longest
 from service.pictures.digits.ground import at_work_size, find_ink, to_grey
 from service.pictures.digits.light import LEAST_CONTRAST
 from service.pictures.digits.lone_lines import with_lone_lines
-from service.pictures.digits.mnist_form import Box
 from service.pictures.digits.printed.fields import field_in, plate_in
 
 MOST_FIELDS = 2  # around a digit: its box, and the plate or the frame that this is on

@@ -28,7 +28,7 @@ LUMA_SHARE = 0.3  # of the variance of all colours; where luma has less, ink and
 
 _LEVELS = np.arange(256)
 _WINDOW = np.ones(2 * FLATNESS + 1, dtype=np.int64)
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
 
 def to_grey(picture: Image.Image) -> Image.Image:
@@ -46,7 +46,7 @@ def to_grey(picture: Image.Image) -> Image.Image:
         return grey
     mean = colours.mean(axis=0)
     variances, axes = np.linalg.eigh(np.cov(colours - mean, rowvar=False))
-    if (colours @ _LUMA).var() > LUMA_SHARE * variances[-1]:
+    if (colours @ LUMA).var() > LUMA_SHARE * variances[-1]:
         return grey
     axis = axes[:, -1]
     projected = np.asarray(picture, dtype=np.float32) @ axis

@@ -44,7 +44,7 @@ def _is_of_lines(seen: Image.Image) -> bool:
         return False
     left, top, right, bottom = components.boxes().T
     lengths = np.maximum(right - left, bottom - top)
-    sizes = np.bincount(components.groups, components.ends - components.starts)
+    sizes = components.sizes()
     are_long = (sizes > 0) & (lengths >= LINE_SHARE * max(seen.size))
     if (are_long & np.logical_or.reduce(components.at_borders())).any():
         return False  # printed ones do, and edges

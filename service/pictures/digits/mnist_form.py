@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from service.pictures.digits.components import Box
 from service.pictures.digits.ground import mapped
 from service.pictures.digits.light import scaled_size
 from service.pictures.digits.morphology import Pixels, pixels_of
@@ -20,8 +21,6 @@ INK_SIDE = 20
 CENTRE_OF_MASS = 14.5  # from the left and the top edge: the middle of pixel (14, 14), as in MNIST itself
 
 _LEVELS = np.arange(256)
-
-Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 # A 28×28, 8-bit picture: its pixels, row by row, and the box of what is not 0.
 Decoded = tuple[bytes, Box | None]

@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image
 
 from service.errors import BlankImage
+from service.pictures.digits.components import Box
 from service.pictures.digits.drawing import AMPLE_SIDE, COARSE, FRINGE, STROKE, extent_of, longest
 from service.pictures.digits.finding import FoundDigit, find
 from service.pictures.digits.ground import mapped, to_grey
-from service.pictures.digits.mnist_form import INK_SIDE, SIDE, Box, centred, in_mnist_form, scaled, steps
+from service.pictures.digits.mnist_form import INK_SIDE, SIDE, centred, in_mnist_form, scaled, steps
 from service.pictures.digits.morphology import Pixels
 from service.pictures.digits.side_by_side import side_by_side
 from service.pictures.digits.strokes import with_usual_strokes
@@ -58,7 +59,7 @@ def prepare(picture: Image.Image) -> Prepared:
         raise BlankImage
     pixels = _coarse_form(digit) if digit.side < COARSE else _usual_form(digit)
     beside = _beside(digit, picture) if digit.in_parts else ()
-    return Prepared(pixels, digit.is_light, _shares(digit.box, picture), beside)
+    return Prepared(pixels, digit.is_light, shares_of(digit.box, picture), beside)
 
 
 def as_it_is(picture: Image.Image) -> Prepared | None:
@@ -69,7 +70,7 @@ def as_it_is(picture: Image.Image) -> Prepared | None:
     pixels, box = grey.tobytes(), grey.getbbox()
     if not box or not all(in_mnist_form([(pixels, box)])):
         return None
-    return Prepared(pixels, True, _shares(box, picture))
+    return Prepared(pixels, True, shares_of(box, picture))
 
 
 def in_form(ink: Image.Image, extent: Box, peak: int, scale: float) -> bytes:
@@ -88,7 +89,7 @@ def in_form(ink: Image.Image, extent: Box, peak: int, scale: float) -> bytes:
     return _coarse_form(digit) if digit.side < COARSE else _usual_form(digit)
 
 
-def _shares(box: Sequence[float], picture: Image.Image) -> Shares:
+def shares_of(box: Sequence[float], picture: Image.Image) -> Shares:
     """Of the picture, instead of its pixels."""
     left, top, right, bottom = box
     return left / picture.width, top / picture.height, right / picture.width, bottom / picture.height
@@ -99,7 +100,7 @@ def _beside(digit: FoundDigit, picture: Image.Image) -> tuple[Shares, ...]:
     boxes = side_by_side(digit.ink.crop(digit.extent), STROKE * digit.peak)
     scale, (x, y, *_) = digit.side / digit.ink_side, digit.box
     return tuple(
-        _shares((x + left * scale, y + top * scale, x + right * scale, y + bottom * scale), picture)
+        shares_of((x + left * scale, y + top * scale, x + right * scale, y + bottom * scale), picture)
         for left, top, right, bottom in boxes
     )
 

@@ -6,10 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.pictures.digits.components import Ints, Mask
+from service.pictures.digits.components import Box, Ints, Mask, box_around
 from service.pictures.digits.morphology import pixels_of
-
-Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 SIDE = 56  # the longest side, in pixels, at which gaps are looked for
 
@@ -56,5 +54,4 @@ def _between_gaps(rows: Ints, columns: Ints, slope: float) -> Iterator[Box]:
         return
     of_pixel = starts.searchsorted(along, side="right") - 1
     for number in range(len(starts)):
-        y, x = rows[of_pixel == number], columns[of_pixel == number]
-        yield int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1
+        yield box_around(rows[of_pixel == number], columns[of_pixel == number])

@@ -9,7 +9,7 @@ from PIL import Image
 
 from service.errors import BlankImage
 from service.pictures.digits.morphology import dilated, pixels_of
-from service.pictures.digits.preparation import Prepared, Shares, as_it_is, in_form
+from service.pictures.digits.preparation import Prepared, Shares, as_it_is, in_form, shares_of
 from service.pictures.numbers.cuts import pieces_of
 from service.pictures.numbers.parts import Line, Part, joined, lines_of
 from service.pictures.numbers.sheet import Sheet, sheet_of
@@ -68,7 +68,8 @@ def numbers_in(picture: Image.Image) -> Numbers:
         for (first, last), part, is_cut in of_line:
             rows.append(_row(sheet, part, taken))
             height, width = part.height / line.height, part.width / line.height
-            candidates.append(Candidate(number, first, last, height, width, is_cut, _shares(sheet, part)))
+            box = shares_of(part.box, sheet.ink)
+            candidates.append(Candidate(number, first, last, height, width, is_cut, box))
     if not candidates:
         raise BlankImage
     return Numbers(b"".join(rows), candidates)
@@ -108,9 +109,3 @@ def _row(sheet: Sheet, part: Part, taken: NDArray[np.bool_]) -> bytes:
     levels = np.where(kept, pixels_of(sheet.ink.crop((x, y, *end))), 0).astype(np.uint8)
     box = left - x, top - y, right - x, bottom - y
     return in_form(Image.fromarray(levels), box, sheet.peak, max(sheet.scale))
-
-
-def _shares(sheet: Sheet, part: Part) -> Shares:
-    left, top, right, bottom = part.box
-    width, height = sheet.ink.size
-    return left / width, top / height, right / width, bottom / height

@@ -3,10 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from service.pictures.digits.components import Mask
+from service.pictures.digits.components import Ints, Mask, box_around
 from service.pictures.numbers.parts import Part
-
-Ints = NDArray[np.intp]
 
 WIDE = 0.65  # of the line's height: what is wider may be several
 # Of cuts: pixels to the left a pixel downwards. A slant counts as so much more ink, over the line's height.
@@ -65,12 +63,7 @@ def _crossed(part: Part, rows: Ints, columns: Ints, slope: float, height: float)
 def _piece(part: Part, rows: Ints, columns: Ints) -> Part | None:
     if not len(rows):
         return None
-    left, top, right, bottom = (
-        int(columns.min()),
-        int(rows.min()),
-        int(columns.max()) + 1,
-        int(rows.max()) + 1,
-    )
+    left, top, right, bottom = box_around(rows, columns)
     mask: Mask = np.zeros((bottom - top, right - left), dtype=np.bool_)
     mask[rows - top, columns - left] = True
     x, y, *_ = part.box

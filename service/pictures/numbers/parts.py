@@ -6,10 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from service.pictures.digits.components import Components, Mask, components_of
+from service.pictures.digits.components import Box, Components, Mask, components_of
 from service.pictures.numbers.printed_boxes import LONG, is_comb, printed, usual_height, without_box
-
-Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 # Of the usual height: what is taller than the one begins or joins a line, what is not belongs to the
 # nearest part; what is lower and narrower than the other is a speck. So is what has less of the usual ink.
@@ -84,19 +82,10 @@ def _usual_height(parts: Sequence[Part]) -> float:
 
 def _largest(components: Components) -> list[tuple[int, Part]]:
     """By their numbers."""
-    ink = np.bincount(components.groups, components.ends - components.starts)
+    ink = components.sizes()
     chosen = np.argsort(-ink, kind="stable")[:MOST_PARTS].tolist()
-    boxes = components.boxes()
-    return [(number, _part(components, number, boxes[number].tolist())) for number in chosen if ink[number]]
-
-
-def _part(components: Components, number: int, box: Sequence[int]) -> Part:
-    left, top, right, bottom = box
-    mask = np.zeros((bottom - top, right - left), dtype=np.bool_)
-    of_it = components.groups == number
-    for row, start, end in zip(*(runs[of_it].tolist() for runs in components[1:4]), strict=True):
-        mask[row - top, start - left : end - left] = True
-    return Part((left, top, right, bottom), mask)
+    boxes = [tuple(box) for box in components.boxes().tolist()]
+    return [(n, Part(boxes[n], components.alone(n, boxes[n]))) for n in chosen if ink[n]]
 
 
 def _written_in(part: Part) -> list[Part]:

@@ -3,11 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from service.pictures.digits.components import Components, Mask
+from service.pictures.digits.components import Components, Ints, Mask, runs_in
 from service.pictures.digits.morphology import dilated
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
 
 # What others stand in is printed where it is wider and higher by so much than each of them, and has but so
 # much ink in its box; and what is so many times as long as it is thick is a line.
@@ -27,7 +26,7 @@ FLAT, ITS_LINE, STRAIGHT, TOOTH = 1.8, 0.8, 0.1, 4.0
 def printed(components: Components) -> Mask:
     """Which components are no digits: what others stand in, and long lines."""
     boxes = components.boxes().astype(np.float64)
-    ink = np.bincount(components.groups, components.ends - components.starts)
+    ink = components.sizes()
     wide, high = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     there = ink > 0
     usual = usual_height(high[there], ink[there])
@@ -58,9 +57,8 @@ def is_comb(mask: Mask) -> bool:
     thick = np.count_nonzero(mask, axis=0)
     usual = max(1.0, float(np.median(thick)))
     thin = (thick > 0) & (thick <= usual + 2)
-    edges = np.flatnonzero(np.diff((~thin).astype(np.int8), prepend=0, append=0))
-    teeth = edges[1::2] - edges[::2]
-    if thin.mean() < ITS_LINE or len(teeth) < 2 or teeth.max() > TOOTH * usual:
+    teeth = [end - start for start, end in runs_in(~thin)]
+    if thin.mean() < ITS_LINE or len(teeth) < 2 or max(teeth) > TOOTH * usual:
         return False
     columns = np.flatnonzero(thin)
     levels = (mask[:, columns] * np.arange(height)[:, None]).sum(axis=0) / thick[columns]
@@ -93,8 +91,6 @@ def without_box(mask: Mask) -> Mask | None:
 
 def _lines(mask: Mask) -> list[tuple[int, int]]:
     """Rows, from and to (exclusive), that are covered from end to end, and thin; perhaps a bit slanted."""
-    covered = dilated(mask, 1).mean(axis=1) >= COVER
-    edges = np.flatnonzero(np.diff(covered.astype(np.int8), prepend=0, append=0))
-    runs = list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+    runs = list(runs_in(dilated(mask, 1).mean(axis=1) >= COVER))
     thick = THICK * max(mask.shape) + 2
     return [] if any(end - start > thick for start, end in runs) else runs

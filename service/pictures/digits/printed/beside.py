@@ -44,14 +44,14 @@ def lines_beside(components: Components, weights: NDArray[np.float64]) -> Mask:
     sides = boxes[:, 2:] - boxes[:, :2]
     level, upright = (lines & (sides[:, 1 - axis] <= NARROW * sides[:, axis]) for axis in (0, 1))
     numbers = np.arange(len(boxes))
-    for number in np.flatnonzero(lines & ~level & ~upright):
+    for number in np.flatnonzero(lines & ~level & ~upright).tolist():
         others = boxes[counted & (numbers != number)]
         found[number] = len(others) and _goes_around(components, number, boxes[number], others)
     counted &= ~found
     found |= _that_surround(components, lines & ~found, boxes, counted)
     counted &= ~found
     for axis, single in ((0, level & counted), (1, upright & counted)):
-        for number in np.flatnonzero(single):
+        for number in np.flatnonzero(single).tolist():
             rest = counted & ~single if (counted & ~single).any() else counted & (numbers != number)
             found[number] = rest.any() and _reaches_beyond(boxes[number], boxes[rest], axis)
             counted[number] = not found[number]
@@ -62,18 +62,11 @@ def _lines(components: Components, weights: NDArray[np.float64], boxes: Ints, lo
     """Which are made of long level and upright parts alone, which may be aslant by a little, and narrow."""
     found = np.zeros(len(weights), dtype=np.bool_)
     widest = max(1, round(WIDEST * longest))
-    for number in np.flatnonzero(weights):
-        mask = _mask_of(components, number, boxes[number])
+    for number in np.flatnonzero(weights).tolist():
+        mask = components.alone(number, boxes[number])
         is_straight = _share_in_runs(mask, STRAIGHT) >= STRAIGHT_SHARE
         found[number] = is_straight and not eroded(mask, widest + 1).any()
     return found
-
-
-def _mask_of(components: Components, number: np.intp, box: Ints) -> Mask:
-    """Of one of them, without a margin."""
-    left, top, right, bottom = box
-    chosen = np.arange(components.groups.max() + 1) == number
-    return components.mask_of(chosen)[top:bottom, left:right]
 
 
 def _share_in_runs(mask: Mask, length: float) -> float:
@@ -97,7 +90,7 @@ def _in_runs(mask: Mask, least: int) -> Mask:
     return found
 
 
-def _goes_around(components: Components, number: np.intp, box: Ints, others: Ints) -> bool:
+def _goes_around(components: Components, number: int, box: Ints, others: Ints) -> bool:
     """Whether one is on three sides of the digit at least, which lies between them."""
     left, top, right, bottom = digit = _around(others)
     overlaps = box[0] < right and left < box[2] and box[1] < bottom and top < box[3]
@@ -106,7 +99,7 @@ def _goes_around(components: Components, number: np.intp, box: Ints, others: Int
         return False
     crosses = (components.groups == number) & (components.rows >= top) & (components.rows < bottom)
     crosses &= (components.ends > left) & (components.starts < right)
-    return not crosses.any() and _has_corner(_mask_of(components, number, box))
+    return not crosses.any() and _has_corner(components.alone(number, box))
 
 
 def _has_corner(mask: Mask) -> bool:

@@ -151,7 +151,7 @@ def _rectangle(on_ink: Mask, components: Components) -> _Rectangle | None:
     if sides[largest].min() < LEAST_SIDE * max(on_ink.shape):
         return None
     left, top, right, bottom = boxes[largest].tolist()
-    outline = components.mask_of(np.arange(len(boxes)) == largest)[top:bottom, left:right]
+    outline = components.alone(largest, boxes[largest])
     within = _between_ends(outline)
     hole = within & ~outline
     if within.mean() < RECTANGULAR or not hole.any():

@@ -1,12 +1,10 @@
 """What is printed on the paper that a digit is written on: its lines, and the frames of its fields."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.pictures.digits.components import Components, Edges, Mask
+from service.pictures.digits.components import Components, Edges, Mask, runs_in
 from service.pictures.digits.morphology import border, pixels_of
 
 RULE_LEVEL, RULE_COVER, WIDEST_RULE = 0.15, 0.95, 0.035
@@ -52,13 +50,7 @@ def stands_free(ink: Image.Image) -> bool:
 def _rules(cover: NDArray[np.float64]) -> list[tuple[int, int]]:
     """Where rows (or columns) that are covered with ink from border to border make a thin line."""
     widest = WIDEST_RULE * len(cover)
-    return [(start, end) for start, end in _runs(cover > RULE_COVER) if end - start <= widest]
-
-
-def _runs(line: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Start and end (exclusive) of every run of True."""
-    edges = np.flatnonzero(np.diff(line.astype(np.int8), prepend=0, append=0)).tolist()
-    return zip(edges[::2], edges[1::2], strict=True)
+    return [(start, end) for start, end in runs_in(cover > RULE_COVER) if end - start <= widest]
 
 
 def keeps_to_border(mask: Mask) -> bool:
