@@ -9,6 +9,8 @@ Fields = Sequence[tuple[bytes, bytes]]  # names in lower case, values without bl
 MAX_TARGET_BYTES, MAX_FIELDS = 8 * 1024, 128
 
 _CARRY_CONTENT = (b"POST", b"PUT", b"PATCH")
+# Of the Open Inference Protocol: the content is laid out as it says, whatever its type is.
+_LAYOUT = b"inference-header-content-length"
 # Two of these contradict each other, whatever they say (RFC 9110, section 5.3).
 _SINGLE = frozenset(
     (
@@ -51,8 +53,7 @@ def fault_of(method: bytes, version: str, url: bytes, fields: Fields) -> Fault |
         return Fault(501, "This is no proxy: it does not CONNECT.")
     if len(url) > MAX_TARGET_BYTES:
         return Fault(414, f"The target of the request is over {MAX_TARGET_BYTES:,} bytes.")
-    names = [name for name, _ in fields]
-    repeated = {name for name in _SINGLE.intersection(names) if names.count(name) > 1}
+    repeated = _repeated(url, [name for name, _ in fields])
     if repeated:
         return Fault(400, f"The field {min(repeated).decode().title()} is there more than once.")
     values = dict(fields)
@@ -64,6 +65,17 @@ def fault_of(method: bytes, version: str, url: bytes, fields: Fields) -> Fault |
     if target_of(method, url) is None:
         return Fault(400, "The target of the request is neither a path nor the URL of one.")
     return _unmet(version, values, fields)
+
+
+def _repeated(url: bytes, names: Sequence[bytes]) -> set[bytes]:
+    """The fields that contradict each other.
+
+    KServe's transformers send tensors of octets with two types, which says nothing where `_LAYOUT` does.
+    """
+    repeated = {name for name in _SINGLE.intersection(names) if names.count(name) > 1}
+    if repeated and _LAYOUT in names and url.partition(b"?")[0].endswith(b"/infer"):
+        repeated.discard(b"content-type")
+    return repeated
 
 
 def _unmet(version: str, values: dict[bytes, bytes], fields: Fields) -> Fault | None:

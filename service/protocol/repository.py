@@ -27,6 +27,11 @@ class Change(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
+def in_openapi(kind: type[BaseModel]) -> dict[str, Any]:
+    """An operation that takes it as its body, which may be left out."""
+    return {"requestBody": {"content": {"application/json": {"schema": kind.model_json_schema()}}}}
+
+
 async def question(body: Body, kind: type[Question]) -> Question:
     """What it says, if there is anything.
 

@@ -26,6 +26,7 @@ from service.protocol.repository import (
     IndexQuestion,
     check_changes_nothing,
     controlled,
+    in_openapi,
     question,
 )
 from service.protocol.statistics import statistics
@@ -116,6 +117,7 @@ async def infer_with(request: Request) -> Response:
     "/repository/index",
     summary="Every version that is loaded, and the models of which none is",
     responses=error_responses(*_QUESTION, path=PROTOCOL),
+    openapi_extra=in_openapi(IndexQuestion),
 )
 async def repository_index(request: Request, backend: BackendDep) -> list[IndexEntry]:
     """`{"ready": true}`, as the body, leaves the latter out."""
@@ -124,7 +126,10 @@ async def repository_index(request: Request, backend: BackendDep) -> list[IndexE
 
 
 @router.post(
-    "/repository/models/{name}/load", summary="Serve a model that was unloaded", responses=_CONTROLLED
+    "/repository/models/{name}/load",
+    summary="Serve a model that was unloaded",
+    responses=_CONTROLLED,
+    openapi_extra=in_openapi(Change),
 )
 async def repository_load(request: Request, backend: BackendDep, name: str) -> None:
     """Answers when it is ready. Refused, unless `--allow-repository-control`: the store alone decides."""
@@ -133,7 +138,12 @@ async def repository_load(request: Request, backend: BackendDep, name: str) -> N
     await repository.load(name)
 
 
-@router.post("/repository/models/{name}/unload", summary="Serve a model no longer", responses=_CONTROLLED)
+@router.post(
+    "/repository/models/{name}/unload",
+    summary="Serve a model no longer",
+    responses=_CONTROLLED,
+    openapi_extra=in_openapi(Change),
+)
 async def repository_unload(request: Request, backend: BackendDep, name: str) -> None:
     """What is under way is answered. Refused, unless `--allow-repository-control`."""
     repository = controlled(backend, name)

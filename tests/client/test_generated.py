@@ -1,6 +1,7 @@
 """Clients that generators make of `/openapi.json` compile and answer; what is not installed is skipped."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -10,6 +11,8 @@ import httpx
 import pytest
 
 from tests.client.conftest import SEVEN
+from tests.conftest import ROOT
+from tests.environments import python_with
 
 PYTHON = """
 import sys
@@ -33,6 +36,18 @@ const api = new PredictApi(new Configuration({ basePath }));
 const passed = await api.predictPass({ predictPassRequest: { hours: 4 }, xRequestID: "mine" });
 const digit = await api.predictDigit({ file: [new Blob([readFileSync(picture)])] });
 console.log(passed.passed, digit.digit);
+"""
+ASSISTANT = """
+import asyncio, base64, sys
+from fastmcp import Client
+from served import mcp
+async def ask():
+    picture = base64.b64encode(open(sys.argv[1], "rb").read()).decode()
+    async with Client(mcp) as client:
+        passed = await client.call_tool("predict_pass", {"body": {"hours": 4}})
+        digit = await client.call_tool("predict_digit", {"picturedocument": {"image": picture}})
+    print(passed.structured_content["result"]["passed"], digit.structured_content["result"]["digit"])
+asyncio.run(ask())
 """
 COMPILER = {
     "target": "es2022",
@@ -87,3 +102,13 @@ def test_openapi_generator(address: str, document: Path, tmp_path: Path) -> None
     run(tmp_path, compiler, "-p", tmp_path)
     (tmp_path / "ask.mjs").write_text(TYPESCRIPT)
     assert run(tmp_path, node, "ask.mjs", address, SEVEN) == "true 7\n"
+
+
+@pytest.mark.clients
+def test_fastmcp(address: str, tmp_path: Path) -> None:
+    """As docs/client.md makes tools of the models."""
+    page = (ROOT / "docs" / "client.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(import httpx2.+?)```", page, re.S)
+    (tmp_path / "served.py").write_text(block.replace("http://127.0.0.1:8000", address))
+    python = python_with(tmp_path / "environment", "fastmcp==4.2.3")
+    assert run(tmp_path, python, "-W", "ignore", "-c", ASSISTANT, SEVEN) == "True 7\n"

@@ -12,7 +12,9 @@ from typing import Any
 import grpc
 import httpx
 import numpy as np
-from kserve import InferenceGRPCClient, InferenceRESTClient, InferInput, InferRequest, RESTConfig
+from kserve import InferenceGRPCClient, InferenceRESTClient, InferInput, InferRequest, Model, RESTConfig
+from kserve.context import set_predictor_config
+from kserve.predictor_config import PredictorConfig
 from kserve.protocol.infer_type import RequestedOutput
 
 
@@ -73,6 +75,15 @@ async def over_grpc(client: Any, picture: str) -> AsyncIterator[tuple[str, bool]
         yield "an error", error.code() is grpc.StatusCode.NOT_FOUND
 
 
+async def as_a_transformer(hosts: dict[str, str], picture: str) -> AsyncIterator[tuple[str, bool]]:
+    pixels, _ = pictures(picture)
+    for protocol, host in hosts.items():
+        set_predictor_config(PredictorConfig(host, predictor_protocol=protocol))
+        for binary in (False, True):
+            response = await Model("digit").predict(asked(pixels, "UINT8", binary))
+            yield f"{protocol} binary={binary}", digits(response) == [1, 1, 1]
+
+
 async def main(url: str, address: str, picture: str) -> None:
     async with InferenceRESTClient(RESTConfig(protocol="v2")) as client:
         async for call, right in over_rest(client, url, picture):
@@ -80,6 +91,10 @@ async def main(url: str, address: str, picture: str) -> None:
     async with InferenceGRPCClient(address) as client:
         async for call, right in over_grpc(client, picture):
             print(f"grpc {call}\t{bool(right)}")
+    async for call, right in as_a_transformer(
+        {"v2": url.removeprefix("http://"), "grpc-v2": address}, picture
+    ):
+        print(f"transformer {call}\t{bool(right)}")
 
 
 asyncio.run(main(*sys.argv[1:]))

@@ -95,6 +95,14 @@ async def test_whatever_is_answered_is_listed(client: httpx.AsyncClient, documen
                 assert answer.headers.get("content-type", "").partition(";")[0] in listed, case
 
 
+async def test_what_is_read_is_listed(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        assert ("requestBody" in operation) is (method == "post"), path
+    body = document["paths"]["/v2/repository/index"]["post"]["requestBody"]
+    assert body["content"]["application/json"]["schema"]["properties"]["ready"]["type"] == "boolean"
+    assert not body.get("required", False)
+
+
 async def test_no_error_is_left_in_the_framework_s_own_shape(document: dict[str, Any]) -> None:
     assert "HTTPValidationError" not in document["components"]["schemas"]
     for path in ("/models/{name}", "/v2/models/{name}", "/v2/repository/models/{name}/load"):

@@ -202,6 +202,21 @@ def test_the_content_type_says_nothing(service: httpx.Client, digits: Digits, co
         assert inferred(service, "digit", whole, **said, **fields).status_code == 200
 
 
+def test_two_content_types_say_nothing_either(service: httpx.Client, digits: Digits) -> None:
+    """As transformers of KServe 0.21 send them, but where it is the type that tells what the content is."""
+    two = [("Content-Type", "application/json"), ("content-type", "application/octet-stream")]
+    body, length = body_of(binary_of("image", digits.images_u8[:1]))
+    binary = [*two, *length.items()]
+    for path, fields, status in (
+        ("/v2/models/digit/infer", binary, 200),
+        ("/v2/models/digit/infer?a=b", binary, 200),
+        ("/v2/models/digit/infer", two, 400),
+        ("/v2/models/digit/infer", [*binary, ("Authorization", "a"), ("Authorization", "b")], 400),
+        ("/predict/digit", binary, 400),
+    ):
+        assert service.post(path, content=body, headers=fields).status_code == status, (path, fields)
+
+
 def test_a_body_without_json_is_the_one_input(service: httpx.Client, digits: Digits) -> None:
     answer = inferred(service, "digit", digits.images_u8[:3].tobytes(), **{LENGTH: "0"})
     assert answer.headers["content-type"] == "application/octet-stream"

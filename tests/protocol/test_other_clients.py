@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import COMMITTED, DIGIT_VERSION, ROOT, Served, rpc_address_of, served
 
 PICTURE = COMMITTED / "digit" / DIGIT_VERSION / "samples" / "7.png"
-KSERVE_CALLS = 10 + 8
+KSERVE_CALLS = 10 + 8 + 4
 
 
 def environment(variable: str, package: str) -> Path:
