@@ -1,10 +1,12 @@
-"""Many questions, one answer after the other: in order, some requests ahead, and each written at once."""
+"""Many questions, one answer after the other: in order, some ahead, and each written at once."""
 
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,74 +23,89 @@ from abacus_cli.appended import OutputUnusable
 from abacus_cli.columns import ERROR, FILE, ROW, answered
 from abacus_cli.inputs import Asked, Inputs, Remaining
 from abacus_cli.outputs import Output
-from abacus_client import (
-    AbacusError,
-    Client,
-    DigitsPrediction,
-    NoAnswer,
-    NotReady,
-    Overloaded,
-    Prediction,
-    ServiceError,
-    Unauthorized,
-    UnexpectedAnswer,
-    UnknownModel,
-)
 from service.artifacts.manifest import printable
+from service.starting import interrupted_at_once, interrupted_by_exception
+from service.terminal import remark
 
 MOST_SHOWN = 500
-# Not of one input: the next would fare the same.
-OF_THE_SERVICE = (NoAnswer, NotReady, Overloaded, Unauthorized, UnexpectedAnswer, UnknownModel)
+ALL_ANSWERED, SOME_FAILED, WRONG, NOT_SERVED, INTERRUPTED = 0, 1, 2, 3, 130
+
+# What the given are answered, in order, with `model` and `version`; or why one is not. Raises Stopped.
+Ask = Callable[[Iterator[Any]], Iterator[Mapping[str, Any] | str]]
 
 
 class Stopped(Exception):
-    """The service cannot be asked any longer."""
+    """No more can be asked, of whatever is given."""
+
+
+def reason(error: Exception) -> str:
+    """In one line, with the first thing that is wrong where the service names it."""
+    fields = getattr(error, "errors", ())
+    named = f"{fields[0].field}: {fields[0].message}" if fields else ""
+    return printable(f"{error}" if named in f"{error}" else f"{error} {named}", MOST_SHOWN)
 
 
 class Bulk:
-    """`options`: of `Client.predict`."""
+    """What of the inputs is not in the output yet, asked about."""
 
-    def __init__(self, client: Client, model: str, inputs: Inputs, output: Output, **options: Any) -> None:
-        self._client = client
+    def __init__(self, model: str, inputs: Inputs, output: Output, ask: Ask) -> None:
         self._model = model
         self._output = output
-        self._options = options
+        self._ask = ask
         self._under_way: deque[Asked] = deque()
-        self.remaining = Remaining(inputs.asked, output.done)
+        self._remaining = Remaining(inputs.asked, output.done)
         self._total = inputs.total
-        self.answered = self.failed = 0
+        self._answered = self._failed = 0
 
-    def run(self) -> None:
-        """Raises Stopped, InputUnusable or OutputUnusable; what was answered until then is written."""
+    def run(self, out: Path | None) -> NoReturn:
+        """Ends with the exit code and, on standard error, what became of how many.
+
+        Raises InputUnusable or OutputUnusable; what was answered until then is written.
+        """
+        code, why, remaining = ALL_ANSWERED, "", self._remaining
+        try:
+            interrupted_by_exception()
+            self._run()
+        except Stopped as stopped:
+            code, why = NOT_SERVED, f"; stopped: {stopped}"
+        except KeyboardInterrupt:
+            code, why = INTERRUPTED, "; interrupted"
+        else:
+            code = SOME_FAILED if self._failed or remaining.failed_before else ALL_ANSWERED
+        finally:
+            interrupted_at_once()  # of requests under way the end of Python waits for the answers
+        again = "; the same command goes on" if why and out else ""
+        where = f" in {out}" if out else ""
+        before = f" ({remaining.failed_before:,} had failed)" if remaining.failed_before else ""
+        counts = (
+            f"{self._answered:,} answered{where}, {self._failed:,} failed, {remaining.skipped:,} skipped"
+        )
+        remark(f"{counts}{before}{why}{again}")
+        raise typer.Exit(code)
+
+    def _run(self) -> None:
         with _progress() as progress:
             task = progress.add_task(self._model, total=self._total)
-            for outcome in self._client.predict(
-                self._model, self._given(), return_errors=True, **self._options
-            ):
+            for outcome in self._ask(self._given()):
                 self._take(self._under_way.popleft(), outcome, progress.console)
-                progress.update(task, completed=self.answered + self.failed + self.remaining.skipped)
+                progress.update(task, completed=self._answered + self._failed + self._remaining.skipped)
         self._output.finish()
 
     def _given(self) -> Iterator[Any]:
-        for one in self.remaining:
+        for one in self._remaining:
             self._under_way.append(one)
             yield one.given
 
-    def _take(self, one: Asked, outcome: Prediction | AbacusError, console: Console) -> None:
-        if isinstance(outcome, OF_THE_SERVICE):
-            raise Stopped(reason(outcome)) from outcome
-        if isinstance(outcome, AbacusError):
-            self.failed += 1
-            why = reason(outcome)
-            self._output.done[one.key] = False
-            self._output.write({**one.shown, ERROR: why})
-            line = printable(f"{one.key}: {why}", MOST_SHOWN)
+    def _take(self, one: Asked, outcome: Mapping[str, Any] | str, console: Console) -> None:
+        if isinstance(outcome, str):
+            self._failed += 1
+            self._output.done.add(one.key, failed=True)
+            self._output.write({**one.shown, ERROR: outcome})
+            line = printable(f"{one.key}: {outcome}", MOST_SHOWN)
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
-            self.answered += 1
-            answer = _told(outcome)
-            served_by = {name: answer.pop(name) for name in ("model", "version")}
-            self._output.write(_row(one, {**answer, **served_by}))
+            self._answered += 1
+            self._output.write(_row(one, outcome))
 
 
 def _row(one: Asked, answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,24 +116,6 @@ def _row(one: Asked, answer: Mapping[str, Any]) -> dict[str, Any]:
             f"version {answer['version']} answers {twice[0]!r}, as a column beside is called: rename that"
         )
     return answered(one.shown, answer)
-
-
-def _told(outcome: Prediction) -> dict[str, Any]:
-    """All that was answered, null too: a table has the same columns in each row.
-
-    Of several digits what holds for all of them: columns for each would be others in each row.
-    """
-    if not isinstance(outcome, DigitsPrediction):
-        return outcome.model_dump(exclude_unset=True)
-    names = ("text", "confidence", "out_of_distribution", "model", "version")
-    return {name: getattr(outcome, name) for name in names}
-
-
-def reason(error: AbacusError) -> str:
-    """In one line, with the first thing that is wrong where the service names it."""
-    fields = error.errors if isinstance(error, ServiceError) else []
-    named = f"{fields[0].field}: {fields[0].message}" if fields else ""
-    return printable(f"{error}" if named in f"{error}" else f"{error} {named}", MOST_SHOWN)
 
 
 class Rate(ProgressColumn):

@@ -11,6 +11,8 @@ from abacus_client import Manifest
 
 FILE, ROW, ERROR = "file", "row", "error"
 
+Row = Mapping[str, Any]
+
 _SERVED_BY = frozenset({"model", "version"})
 _OF_CLASSES = frozenset({"label", "confidence", "probabilities", "out_of_distribution"})
 # Of all models of pictures, and of several digits: a list is given the same names whichever is asked.

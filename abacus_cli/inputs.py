@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from abacus_cli.columns import FILE, ROW, beside
+from abacus_cli.done import Done
 from abacus_cli.table_files import (
     STDIN,
     TOO_MANY,
@@ -41,8 +42,8 @@ class Inputs(NamedTuple):
 class Remaining:
     """What is asked without what is `done`, or was named before, of which `failed_before` are errors."""
 
-    def __init__(self, asked: Iterable[Asked], done: dict[str, bool]) -> None:
-        """`done`: of the output, which is told of each; True until it has failed."""
+    def __init__(self, asked: Iterable[Asked], done: Done) -> None:
+        """`done`: of the output, which is told of each."""
         self._asked = asked
         self._done = done
         self.skipped = self.failed_before = 0
@@ -51,9 +52,9 @@ class Remaining:
         for one in self._asked:
             if one.key in self._done:
                 self.skipped += 1
-                self.failed_before += not self._done[one.key]
+                self.failed_before += self._done.has_failed(one.key)
             else:
-                self._done[one.key] = True
+                self._done.add(one.key)
                 yield one
 
 

@@ -7,15 +7,13 @@ from typing import Annotated
 import typer
 
 from abacus_cli.appended import OutputUnusable
-from abacus_cli.bulk import Bulk, Stopped, reason
+from abacus_cli.bulk import NOT_SERVED, SOME_FAILED, WRONG, Bulk, reason
 from abacus_cli.inputs import inputs_of
+from abacus_cli.of_service import asking
 from abacus_cli.outputs import files_of, output_to
 from abacus_cli.table_files import STDIN, InputUnusable
 from abacus_client import AbacusError, Client, InputError, Manifest
-from service.starting import interrupted_at_once, interrupted_by_exception
-from service.terminal import fail, remark
-
-ALL_ANSWERED, SOME_FAILED, WRONG, NOT_SERVED, INTERRUPTED = 0, 1, 2, 3, 130
+from service.terminal import fail
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -62,8 +60,8 @@ def predict(
             words = paths or [STDIN]
             inputs = inputs_of(_manifest(client, model), words, files_of(out))
             output = output_to(out, inputs.key, words)
-            bulk = Bulk(client, model, inputs, output, version=version, batch=batch, each=each)
-            _run(bulk, out)
+            ask = asking(client, model, version=version, batch=batch, each=each)
+            Bulk(model, inputs, output, ask).run(out)
     except (InputUnusable, OutputUnusable, InputError) as error:
         fail(str(error), WRONG)
     except BrokenPipeError:
@@ -80,26 +78,3 @@ def _manifest(client: Client, name: str) -> Manifest:
     if model.manifest is None:
         fail(f"{name} is not ready: {model.refused or 'no version is loaded'}", NOT_SERVED)
     return model.manifest
-
-
-def _run(bulk: Bulk, out: Path | None) -> None:
-    """Ends with the exit code and, on standard error, what became of how many."""
-    code, why = ALL_ANSWERED, ""
-    try:
-        interrupted_by_exception()
-        bulk.run()
-    except Stopped as stopped:
-        code, why = NOT_SERVED, f"; stopped: {stopped}"
-    except KeyboardInterrupt:
-        code, why = INTERRUPTED, "; interrupted"
-    else:
-        code = SOME_FAILED if bulk.failed or bulk.remaining.failed_before else ALL_ANSWERED
-    finally:
-        interrupted_at_once()  # of requests under way the end of Python waits for the answers
-    again = "; the same command goes on" if why and out else ""
-    where = f" in {out}" if out else ""
-    skipped, failed_before = bulk.remaining.skipped, bulk.remaining.failed_before
-    before = f" ({failed_before:,} had failed)" if failed_before else ""
-    counts = f"{bulk.answered:,} answered{where}, {bulk.failed:,} failed, {skipped:,} skipped"
-    remark(f"{counts}{before}{why}{again}")
-    raise typer.Exit(code)

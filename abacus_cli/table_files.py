@@ -16,6 +16,7 @@ from service import installing
 STDIN = "-"
 TOO_MANY = "more fields than the header has"
 PARQUET = ".parquet"
+BLOCK_ROWS = 8192  # of Parquet, held at a time
 
 Record = dict[str, Any]
 
@@ -122,7 +123,7 @@ def _records(file: Any, word: str) -> Iterator[Record]:
     import pyarrow
 
     try:
-        for batch in file.iter_batches():
+        for batch in file.iter_batches(BLOCK_ROWS):
             yield from batch.to_pylist()
     except (OSError, pyarrow.ArrowException) as error:
         raise InputUnusable(f"{word} cannot be read: {error}") from error

@@ -49,7 +49,7 @@ def test_the_example_names_settings() -> None:
 
 def test_the_extra_is_the_version_that_was_tried() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert "ray[data,serve]>=2.60" in extras["ray"]
+    assert "ray[serve]>=2.60" in extras["ray"]
 
 
 @pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is not installed")

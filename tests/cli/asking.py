@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from abacus_client import Manifest
+from service.artifacts.store import ArtifactStore
 from tests.conftest import ROOT
 
 ENVIRONMENT = {
@@ -34,3 +36,9 @@ def predict(folder: Path, *words: str, given: str = "") -> subprocess.CompletedP
 def rows_in(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def manifest_of(root: Path, name: str) -> Manifest:
+    """Of the live version in a store, as a service tells it."""
+    store = ArtifactStore(root)
+    return Manifest.model_validate(store.manifest(name, store.current(name)).model_dump(mode="json"))

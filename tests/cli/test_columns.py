@@ -5,15 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+import typer
 
-from deploy.ray.readers import ANSWER, GIVEN, SHOWN, Reader
+from abacus_cli.bulk import Bulk
+from abacus_cli.inputs import inputs_of
+from abacus_cli.outputs import output_to
+from deploy.ray.readers import Reader
 from service.artifacts.interface import Column, Output, TableInput
 from service.artifacts.store import ArtifactStore
 from service.settings import Settings
-from tests.cli.asking import predict, rows_in
+from tests.cli.asking import manifest_of, predict, rows_in
 from tests.conftest import Served, png, served
 from tests.endpoints.tiny_models import publish_iris, publish_table
 
@@ -108,15 +111,24 @@ def test_a_version_that_answers_other_columns_replaces_none(service: Served, tmp
     assert result.stderr.startswith("Error: version 1 answers 'old', as a column beside is called")
 
 
-def test_actors_of_ray_call_them_the_same(published: Path) -> None:
+def test_actors_of_ray_call_them_the_same(published: Path, service: Served, tmp_path: Path) -> None:
+    table, out = "row,more\n3,a\nmany,b\n", tmp_path / "answers.jsonl"
+    (tmp_path / "table.csv").write_text(table)
     reader = Reader(Settings(artifacts=published), "odd", 1)
-    shown = [json.dumps({"row": number, "given_row": "3"}) for number in (1, 2)]
-    given = [json.dumps({"row": 3}), json.dumps({"row": "many"})]
-    batch = {SHOWN: np.array(shown, dtype=object), GIVEN: np.array(given, dtype=object)}
-    answer, failure = map(json.loads, reader(batch)[ANSWER])
+    inputs = inputs_of(manifest_of(published, "odd"), [str(tmp_path / "table.csv")])
+    with pytest.raises(typer.Exit) as ended:
+        Bulk("odd", inputs, output_to(out, inputs.key), lambda given: iter(reader.answer([*given]))).run(
+            out
+        )
+    assert ended.value.exit_code == 1
+    answer, failure = map(json.loads, out.read_text().splitlines())
     assert (answer["row"], answer["given_row"], answer["answered_row"]) == (1, "3", 3.0)
     assert (answer["model"], answer["version"], "error" in answer) == ("odd", 1, False)
-    assert list(failure) == ["row", "given_row", "error"]
+    assert list(failure) == ["row", "given_row", "more", "error"]
+    url = str(service.client.base_url)
+    asked = predict(tmp_path, "odd", "table.csv", "--out", "asked.jsonl", "--url", url)
+    assert asked.returncode == 1
+    assert [*map(json.loads, (tmp_path / "asked.jsonl").read_text().splitlines())] == [answer, failure]
 
 
 @pytest.mark.parametrize(("table", "said"), [("hours,a,a\n1,2,3\n", "- has two columns 'a'")])

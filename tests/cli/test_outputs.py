@@ -82,6 +82,18 @@ def test_what_was_refused_stands_in_parquet_beside_numbers(ask: Any, tmp_path: P
     assert [(row["row"], row["hours"]) for row in rows][2:] == [(3, "many"), (4, "4.0")]
 
 
+@pytest.mark.skipif(parquet is None, reason="pyarrow is not installed")
+def test_numbers_that_parquet_has_no_type_for_are_text(ask: Any, tmp_path: Path) -> None:
+    import pyarrow
+
+    ids = pyarrow.array([7, 2**64 - 1], pyarrow.uint64())
+    parquet.write_table(pyarrow.table({"id": ids, "hours": [1.0, 2.0]}), tmp_path / "records.parquet")
+    result = ask("pass", "records.parquet", out="o.parquet")
+    assert result.returncode == 0, result.stderr
+    rows = parquet.read_table(tmp_path / "o.parquet").to_pylist()
+    assert [(row["row"], row["id"]) for row in rows] == [(1, "7"), (2, f"{2**64 - 1}")]
+
+
 @pytest.mark.parametrize("how", ["as a word", "by another path", "as standard input"])
 def test_an_output_is_no_input(committed_server: httpx.Client, tmp_path: Path, how: str) -> None:
     # It looks like one of the command's own, or would be refused for what it is.

@@ -1,6 +1,7 @@
 """Many pictures, read by actors: as the service answers them, gone on with when stopped, how quickly."""
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -8,12 +9,14 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil
 import pytest
+import torch
 
 from benchmarks.process import cpu_seconds
+from tests.cli.asking import predict
 from tests.conftest import COMMITTED, ROOT, Digits, Served, png, served
 from tests.reliability.cluster import BIN, Cluster, cluster
 
@@ -27,6 +30,7 @@ ROWS_LONG = 1_000_000  # of a table
 # What lies between is timed: first all actors have read some, and in the end all still have some to read.
 WARM, NEARLY_DONE = 0.3, 0.9  # shares of all
 ACTORS = (1, 2, 4)
+MOST_KB = 30_000  # that many rows more may take: to hold them took 0.6 kB each
 ROUNDS = 3
 PNG = {"Content-Type": "image/png"}
 
@@ -64,22 +68,72 @@ def test_a_table_of_pictures_and_one_of_rows(tmp_path: Path, digits: Digits) -> 
         assert read(ray, tmp_path / "hours.csv", about, model="pass") == 1
         about.write_text("".join(about.read_text().splitlines(keepends=True)[:2_000]))  # as when stopped
         assert read(ray, tmp_path / "hours.csv", about, model="pass") in (0, 1)
+        with served("--artifacts", str(COMMITTED), "--models", "pass") as service:
+            url = str(service.client.base_url)
+            command = ["pass", "hours.csv", "--out", "asked.jsonl", "--url", url]
+            assert predict(tmp_path, *command).returncode == 1
     found = answers(seen)
     assert [(one["given_label"], "error" in one) for _, one in sorted(found.items())] == [
         ("7", False),
         ("2", False),
         ("3", True),
     ]
-    by_row = {one["row"]: one for one in map(json.loads, about.read_text().splitlines())}
-    assert len(about.read_text().splitlines()) == len(by_row) == 3_001
-    assert "hours: " in by_row[3_001]["error"]
-    with served("--artifacts", str(COMMITTED), "--models", "pass") as service:
-        hours = [n / 100 for n in range(3_000)]
-        asked = service.client.post("/predict/pass", json={"hours": hours}).json()["predictions"]
-    for number, answer in enumerate(asked, 1):
-        one = by_row[number]
-        assert (one["who"], one["passed"]) == (f"s{number - 1}", answer["passed"])
-        assert one["probability"] == pytest.approx(answer["probability"], abs=1e-6)
+    read_here, asked = (lines_of(path) for path in (about, tmp_path / "asked.jsonl"))
+    assert [one["row"] for one in read_here] == list(range(1, 3_002))
+    assert "hours: " in read_here[-1]["error"]
+    probabilities = [[one.pop("probability", 0) for one in lines] for lines in (read_here, asked)]
+    assert read_here == asked
+    assert probabilities[0] == pytest.approx(probabilities[1], abs=1e-6)
+
+
+def test_a_command_that_cannot_go_on_says_why(tmp_path: Path, digits: Digits) -> None:
+    """In a line: an actor that has no such device, and Ctrl-C, behind which it is gone on with."""
+    folder, out = pictures(tmp_path, digits, PICTURES), tmp_path / "answers.jsonl"
+    (tmp_path / "hours.csv").write_text("hours\n" + 100_000 * "1\n")
+    with cluster() as ray:
+        command = words(folder, out, actors=2)
+        environment = ray.environment | {"SERVICE_DEVICE": "cuda"}
+        if not torch.cuda.is_available():
+            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+            assert done.returncode == 3
+            assert "0 answered" in done.stderr.splitlines()[-1]
+            assert "stopped: " in done.stderr.splitlines()[-1]
+            assert "Traceback" not in done.stderr
+        out = tmp_path / "hours.jsonl"
+        command = words(tmp_path / "hours.csv", out, actors=1, model="pass")
+        with subprocess.Popen(
+            command, cwd=ROOT, env=ray.environment, stderr=subprocess.PIPE, text=True
+        ) as asking:
+            Answered(out).wait_for(1, asking)
+            asking.send_signal(signal.SIGINT)
+            _, said = asking.communicate(timeout=120)
+        assert asking.returncode == 130, said
+        assert said.splitlines()[-1].endswith("interrupted; the same command goes on")
+        begun = len(lines_of(out))
+        assert 0 < begun < 100_000
+        assert read(ray, tmp_path / "hours.csv", out, model="pass") == 0
+    assert [one["row"] for one in lines_of(out)] == list(range(1, 100_001))
+
+
+def test_memory_does_not_grow_with_rows(tmp_path: Path, long: bool, figure: Report) -> None:
+    """Of the command, which reads and writes; what Ray's store of objects has is bounded by Ray."""
+    few, many = (20_000, 1_000_000 if long else 220_000)
+    most: list[int] = []
+    with cluster() as ray:
+        for rows in (few, many):
+            table, out = tmp_path / f"{rows}.csv", tmp_path / f"{rows}.jsonl"
+            table.write_text("hours\n" + "".join(f"{n % 1000 / 100}\n" for n in range(rows)))
+            with running(words(table, out, actors=2, model="pass"), ray) as asking:
+                most.append(most_kb(asking))
+            assert asking.returncode == 0
+            assert [one["row"] for one in lines_of(out)] == list(range(1, rows + 1))
+    grown = most[1] - most[0]
+    figure(
+        f"deploy.ray.batch: {few:,} rows of a table, and {many:,}",
+        "the same memory",
+        f"{grown / 1e3:+.0f} MB",
+    )
+    assert grown < MOST_KB
 
 
 def test_a_cluster_that_asks_for_a_token(tmp_path: Path, digits: Digits, long: bool) -> None:
@@ -195,13 +249,24 @@ def running(command: list[str], ray: Cluster) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=ROOT, env=ray.environment, stdout=silent, stderr=silent)
 
 
+def most_kb(asking: subprocess.Popen[Any]) -> int:
+    """Of its own memory until it ends, but for what it shares with other processes."""
+    most = 0
+    status = Path(f"/proc/{asking.pid}/status")
+    while asking.poll() is None:
+        found = re.search(r"^RssAnon:\s+(\d+) kB", status.read_text(), re.M)
+        most = max(most, int(found[1]) if found else 0)
+        time.sleep(0.02)
+    return most
+
+
 class Answered:
     """How many lines a file has; each is read once, as looking must not cost what is timed."""
 
     def __init__(self, out: Path) -> None:
         self._out, self._read, self._lines = out, 0, 0
 
-    def wait_for(self, count: int, asking: subprocess.Popen[bytes]) -> int:
+    def wait_for(self, count: int, asking: subprocess.Popen[Any]) -> int:
         """Until there are as many; how many there are."""
         while self._look() < count:
             assert asking.poll() in (None, 0)
@@ -224,7 +289,11 @@ def cpu_s(roots: Sequence[psutil.Process]) -> float:
     return cpu_seconds(processes.values())
 
 
+def lines_of(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.read_text().splitlines()]
+
+
 def answers(out: Path) -> dict[str, dict[str, object]]:
-    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    rows = lines_of(out)
     assert len({row["file"] for row in rows}) == len(rows)
     return {row["file"]: row for row in rows}
