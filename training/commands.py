@@ -171,7 +171,10 @@ def evaluate_(
     out: Out = DEFAULT_OUT,
     data: Data = Path("data"),
     version: Annotated[int | None, typer.Option(help="By default the live one.")] = None,
-    digits: Annotated[int, typer.Option(min=10, max=10_000, help="Digits a cell of the matrix.")] = 2_000,
+    digits: Annotated[
+        int,
+        typer.Option(min=10, max=10_000, help="Digits a cell; of other kinds, at most so many."),
+    ] = 2_000,
     report: Annotated[Path, typer.Option(help="Folder for the model card and its pictures.")] = Path(
         "report"
     ),
@@ -183,7 +186,7 @@ def evaluate_(
 ) -> None:
     """Read thousands of pictures as a client would send them; a table, and pages of pictures."""
     from training.digits.digit_evaluation import evaluate_digit
-    from training.digits.robustness_table import print_robustness
+    from training.digits.robustness_report import print_robustness
 
     if name != "digit":
         raise typer.BadParameter("only digit can be evaluated")

@@ -17,7 +17,7 @@ from service.artifacts.version_folder import MAX_MODEL_BYTES, read_manifest, rea
 from service.engine.devices import AsItIs, runner
 from service.engine.explained import explained
 from service.engine.onnx_session import OnnxSession
-from service.engine.predictor import BATCH_SIZES, SLOW_S, Choice, Predictor, example_row
+from service.engine.predictor import BATCH_SIZES, Choice, Predictor, example_row
 from service.engine.quickest import by_size, quickest, timed
 from service.engine.tensors import decode_tensor, reason
 from service.engine.torchscript import MODEL_FAULTS
@@ -145,7 +145,7 @@ def _ready(
         ]
         with AsItIs():
             if len(runs) > 1 and not chosen:
-                timings = timed(runs, row, BATCH_SIZES, SLOW_S)
+                timings = timed(runs, row, BATCH_SIZES)
                 by_rows = quickest(timings, [way.form is not None for way in ways])
             run = runner(by_size(runs, by_rows) if by_rows else runs[0], row, device, dtype, BATCH_SIZES)
         predictor = Predictor(run, manifest, device)

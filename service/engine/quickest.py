@@ -13,7 +13,11 @@ from service.engine.devices import Runner
 # Linear layers are laid out for batches of so many rows. To find the quickest way to compute a model, each
 # is called so often at every batch size, and less often from so many rows on, or once calls have taken so
 # long: a large net would not be ready for seconds, and long batches tell enough at once.
-FUSED_ROWS, TIMED_CALLS, TIMED_LARGE_CALLS, ENOUGH_S = 16, 12, 5, 0.1
+FUSED_ROWS, TIMED_CALLS, TIMED_LARGE_CALLS, ENOUGH_S = 16, 12, 5, 0.05
+
+# What takes so long computes, rather than waits for its operations to be called: larger batches, which
+# are the most of what timing takes, are computed the same way.
+LONG_S = 0.03
 
 # One that takes so many times as long as the quickest in its first calls is called no more: of the cnn in
 # float32, 64 rows take 10 ms a call.
@@ -31,19 +35,18 @@ class Timing(NamedTuple):
     seconds: tuple[float, ...]
 
 
-def timed(ways: Sequence[Runner], row: Tensor, sizes: Sequence[int], slow_s: float) -> tuple[Timing, ...]:
-    """What every way takes in the best of some calls, for each size.
+def timed(ways: Sequence[Runner], row: Tensor, sizes: Sequence[int]) -> tuple[Timing, ...]:
+    """What every way takes in the best of some calls, for each size up to one that takes LONG_S.
 
     What is laid out for batches takes up to twice as long for a row alone, and which is the best differs
-    from processor to processor. `row`: [1, ...]. `sizes`: ascending; none is tried behind one that takes
-    more than `slow_s`.
+    from processor to processor. `row`: [1, ...]. `sizes`: ascending.
     """
     timings = list[Timing]()
     for size in sizes:
         batch = row.repeat(size, *[1] * (row.dim() - 1))
         calls = TIMED_CALLS if size < FUSED_ROWS else TIMED_LARGE_CALLS
         timings.append(Timing(size, in_turn(ways, batch, calls)))
-        if min(timings[-1].seconds) > slow_s:
+        if min(timings[-1].seconds) > LONG_S:
             break
     return tuple(timings)
 

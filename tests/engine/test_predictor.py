@@ -19,7 +19,7 @@ from service.artifacts.version_folder import read_manifest
 from service.engine import predictor
 from service.engine.devices import resolve_device
 from service.engine.loading import HALF_TOLERANCE, load, prepared, read
-from service.engine.predictor import BATCH_SIZES, SLOW_S, Choice, Predictor
+from service.engine.predictor import BATCH_SIZES, Choice, Predictor
 from service.engine.quickest import FIRST_CALLS, TIMED_CALLS, by_size, quickest, timed
 from service.engine.ways import exact_ways, torchscript_accepted
 from service.errors import DeviceUnavailable, InferenceFailed
@@ -246,7 +246,7 @@ def test_each_batch_size_takes_the_quickest_way() -> None:
 
     alone, batches = way(range(2, 1000)), way(range(1, 2))
     ways = [alone, batches]
-    timings = timed(ways, torch.zeros(1, 1), BATCH_SIZES, SLOW_S)
+    timings = timed(ways, torch.zeros(1, 1), BATCH_SIZES)
     call = by_size(ways, quickest(timings, [False, False]))
     assert [call(torch.zeros(n, 1)).item() for n in (1, 2, 9, 64, 500)] == [2, 1, 1, 1, 1]
 
@@ -258,14 +258,26 @@ def test_what_is_far_behind_is_called_twice_and_no_more() -> None:
         def called(rows: Tensor) -> Tensor:
             calls[way] += 1
             if slow:
-                time.sleep(0.05)
+                time.sleep(0.01)
             return rows
 
         return called
 
-    (timing,) = timed([call(0, slow=True), call(1, slow=False)], torch.zeros(1, 1), [1], SLOW_S)
+    (timing,) = timed([call(0, slow=True), call(1, slow=False)], torch.zeros(1, 1), [1])
     assert calls == [FIRST_CALLS, TIMED_CALLS]
-    assert timing.seconds[0] >= 0.05
+    assert timing.seconds[0] >= 0.01
+
+
+def test_batches_larger_than_a_long_one_are_computed_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.engine.quickest.LONG_S", 0)
+
+    def slow(rows: Tensor) -> Tensor:
+        time.sleep(0.01)
+        return rows
+
+    timings = timed([lambda rows: rows, slow], torch.zeros(1, 1), BATCH_SIZES)
+    assert [timing.rows for timing in timings] == [1]
+    assert quickest(timings, [False, False]) == (0, 0)
 
 
 def test_what_another_process_has_chosen_is_gone_by(version: Path, digits: Digits) -> None:
@@ -274,7 +286,7 @@ def test_what_another_process_has_chosen_is_gone_by(version: Path, digits: Digit
     own = rest(None)
     assert own.choice
     assert (own.choice.quick, own.choice.slow_rows) == (own.quick, None)
-    assert len(own.choice.ways) == BATCH_SIZES[-1] + 1
+    assert own.choice.ways
     choice = Choice((0, 1, 1), False, 7)
     other = rest(choice)
     assert (other.quick, other.slow_rows, other.choice) == (False, 7, choice)

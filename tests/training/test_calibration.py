@@ -1,12 +1,14 @@
 """Temperature, calibration error and the threshold of the score: right answers are known."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from rich.console import Console
 
 from tests.conftest import Digits
 from training.data import Rows
-from training.digits.detector import fit_rejector, fit_threshold
+from training.digits.detector import REJECTOR, fit_rejector, fit_threshold, hands
 from training.digits.digit_nets import DigitNet, RejectingDigitNet, cnn
 from training.evaluation.calibration import calibration_error, fit_temperature
 
@@ -49,7 +51,7 @@ def test_at_most_one_in_a_hundred_right_answers_is_called_no_digit(digits: Digit
     with torch.inference_mode():
         predicted = net.logits(images_u8).argmax(1)
     validation = Rows(images_u8, predicted)  # all are right
-    threshold = fit_threshold(net, validation)
+    threshold = fit_threshold(net, hands(validation))
     with torch.inference_mode():
         answers = net(images_u8)
         net.threshold.fill_(threshold - 100)
@@ -69,14 +71,14 @@ def test_what_is_no_digit_is_learnt_and_changes_no_digit(digits: Digits) -> None
     with torch.inference_mode():
         before = net(images_u8)
         rows = Rows(images_u8, before[:, :10].argmax(1))
-    many_u8 = images_u8.repeat(4, 1, 1, 1)
-    fit_rejector(net, many_u8, noise_u8.repeat(4, 1, 1, 1), Console(quiet=True))
-    fit_threshold(net, rows)
+    hp = replace(REJECTOR, epochs=4, batch_size=64)
+    fit_rejector(net, images_u8, noise_u8, Console(quiet=True), hp)
+    fit_threshold(net, hands(rows))
     with torch.inference_mode():
         after, of_noise = net(images_u8), net(noise_u8)
     assert torch.equal(after[:, :10], before[:, :10])
     assert (of_noise[:, 10] > 0.5).double().mean() > 0.95
     again = RejectingDigitNet(cnn()).eval()
     again.load_state_dict(net.state_dict())
-    fit_rejector(again, many_u8, noise_u8.repeat(4, 1, 1, 1), Console(quiet=True))
+    fit_rejector(again, images_u8, noise_u8, Console(quiet=True), hp)
     torch.testing.assert_close(again.rejector.state_dict(), net.rejector.state_dict())

@@ -11,7 +11,7 @@ from service.artifacts.store import ArtifactStore
 from service.engine.loading import load
 from tests.conftest import BASELINE, CPU, Digits, mnist_rows
 from tests.training.quantized_digits import baseline_net, publish_with_int8
-from training.digits.detector import digit_quantization, fit_threshold
+from training.digits.detector import digit_quantization, fit_threshold, hands
 from training.digits.digit_nets import DigitNet, KaimingMlp, RejectingDigitNet, cnn
 from training.digits.digit_recipe import PROBABILITIES
 from training.publishing.archive import script
@@ -84,9 +84,9 @@ def test_the_threshold_is_fitted_to_what_int8_answers(digits: Digits) -> None:
     torch.manual_seed(0)
     net, rows = RejectingDigitNet(cnn()).eval(), mnist_rows(digits)
     train, validation = rows.take(torch.arange(200)), rows.take(torch.arange(200, 500))
-    fit_threshold(net, validation)
+    fit_threshold(net, hands(validation))
     before = net.threshold.clone()
-    form = quantized(net, digit_quantization(net, train, validation))
+    form = quantized(net, digit_quantization(net, train, hands(validation)))
     assert torch.equal(net.threshold, before)
     assert not torch.equal(form.get_buffer("threshold"), before)
     with torch.inference_mode():

@@ -4,6 +4,8 @@ Outlier exposure (Hendrycks, Mazeika and Dietterich 2019) with the net left as i
 the digits, what is no digit costs some of these.
 """
 
+from collections.abc import Sequence
+
 import torch
 from rich.console import Console
 from torch import Tensor, nn
@@ -33,7 +35,13 @@ CALIBRATION_ROWS = 1_000  # of the int8 form
 IN_FLOAT = ("body.head", "both", "rejector.4")
 
 
-def fit_rejector(net: RejectingDigitNet, digits_u8: Tensor, negatives_u8: Tensor, console: Console) -> None:
+def fit_rejector(
+    net: RejectingDigitNet,
+    digits_u8: Tensor,
+    negatives_u8: Tensor,
+    console: Console,
+    hp: Hyperparameters = REJECTOR,
+) -> None:
     """Tell `digits_u8` and `negatives_u8 [N, 1, 28, 28]` apart; nothing but the rejector changes.
 
     The same net, rows and threads give the same rejector, bit for bit. Raises Diverged.
@@ -52,7 +60,7 @@ def fit_rejector(net: RejectingDigitNet, digits_u8: Tensor, negatives_u8: Tensor
         forward=lambda rejector, images: rejector(features(images)), loss=binary_cross_entropy_with_logits
     )
     net.rejector.requires_grad_(True)
-    phase = Phase(REJECTOR, half_distorted, augment.WORKERS)
+    phase = Phase(hp, half_distorted, augment.WORKERS)
     fitted, _ = fit(net.rejector, objective, both, [phase], console)
     net.rejector.load_state_dict(fitted.state_dict())
     net.rejector.requires_grad_(False).eval()
@@ -64,22 +72,26 @@ def half_distorted(images_u8: Tensor) -> Tensor:
     return torch.cat([augment.distort_as_prepared(images_u8[:half]), augment.coarsened(images_u8[half:])])
 
 
-def fit_threshold(net: nn.Module, validation: Rows) -> float:
+def hands(validation: Rows) -> tuple[Rows, Rows]:
+    """The validation images, and those of them that can be written in another style, in it."""
+    both = styles.with_other_styles(validation)
+    return validation, both.take(torch.arange(len(validation.inputs), len(both.inputs)))
+
+
+def fit_threshold(net: nn.Module, validation: Sequence[Rows]) -> float:
     """Set the log-odds from which an image is called no digit to the least that few enough digits reach.
 
-    Few enough of the validation images, and of these in other styles: each counts alone, and only what is
-    read rightly. `net`: a RejectingDigitNet, or another form of one, whose threshold is buffer `threshold`.
+    Few enough of those of each of the `hands`, and only what is read rightly counts. `net`: a
+    RejectingDigitNet, or another form of one, whose threshold is buffer `threshold`.
     """
     threshold = net.get_buffer("threshold")
     threshold.zero_()
-    others = styles.with_other_styles(validation)
-    styled = others.take(torch.arange(len(validation.inputs), len(others.inputs)))
-    threshold.fill_(max(_quantile(net, digits) for digits in (validation, styled)))
+    threshold.fill_(max(_quantile(net, digits) for digits in validation))
     return threshold.item()
 
 
-def digit_quantization(net: nn.Module, train: Rows, validation: Rows) -> Quantization:
-    """From which score on a picture is no digit is fitted to what the int8 form answers."""
+def digit_quantization(net: nn.Module, train: Rows, validation: Sequence[Rows]) -> Quantization:
+    """From which score on a picture is no digit is fitted to what the int8 form answers to the `hands`."""
     order = torch.randperm(len(train.inputs), generator=torch.Generator().manual_seed(0))
     rows = train.inputs[order[:CALIBRATION_ROWS]]
     if not isinstance(net, RejectingDigitNet):
@@ -87,7 +99,7 @@ def digit_quantization(net: nn.Module, train: Rows, validation: Rows) -> Quantiz
     return Quantization(rows, in_float=IN_FLOAT, refit=lambda form: _refit(form, validation))
 
 
-def _refit(form: nn.Module, validation: Rows) -> None:
+def _refit(form: nn.Module, validation: Sequence[Rows]) -> None:
     fit_threshold(form, validation)
 
 

@@ -9,13 +9,8 @@ from service.artifacts.store import ArtifactStore
 from service.engine.loading import load
 from training.digits.digit_card import model_card
 from training.digits.mnist import load_mnist
-from training.digits.robustness import (
-    NON_DIGITS_PER_KIND,
-    Robustness,
-    examine,
-    examples_figure,
-    matrix_figure,
-)
+from training.digits.robustness import Robustness, examine
+from training.digits.robustness_report import examples_figure, matrix_figure
 from training.evaluation.figures import png
 from training.fitting.fit import batched
 
@@ -39,7 +34,8 @@ def evaluate_digit(
         digits_per_cell,
         manifest.output.score.threshold,
     )
-    n_cells, n_others = digits_per_cell * len(found.cells), NON_DIGITS_PER_KIND * len(found.flagged)
+    n_cells, n_digits = digits_per_cell * len(found.cells), found.other_digits_n
+    n_others = found.non_digits_per_kind * len(found.flagged)
     added = (
         Metric(name="accuracy-mean", value=found.mean, split="drawn", n=n_cells),
         Metric(name="accuracy-worst-cell", value=found.worst, split="drawn", n=digits_per_cell),
@@ -47,8 +43,8 @@ def evaluate_digit(
         *_of_sources(found),
         Metric(name="non-digits-flagged", value=found.mean_flagged, split="drawn", n=n_others),
         Metric(name="non-digits-auroc", value=found.auroc, split="drawn", n=n_others),
-        Metric(name="accuracy", value=next(iter(found.other_digits.values())), split="other", n=1797),
-        Metric(name="called-no-digit", value=found.other_digits_flagged, split="other", n=1797),
+        Metric(name="accuracy", value=next(iter(found.other_digits.values())), split="other", n=n_digits),
+        Metric(name="called-no-digit", value=found.other_digits_flagged, split="other", n=n_digits),
     )
     kept = tuple(m for m in manifest.metrics if m.split not in ("drawn", "other"))
     manifest = manifest.model_copy(update={"metrics": kept + added})

@@ -1,6 +1,7 @@
 """What is fitted after the weights of a digit net, its report, and its publication."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,13 +14,14 @@ from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
 from training.data import Rows
 from training.digits import digit_nets as nets
-from training.digits.detector import REJECTOR, digit_quantization, fit_rejector, fit_threshold
+from training.digits.detector import REJECTOR, digit_quantization, fit_rejector, fit_threshold, hands
 from training.digits.digit_card import model_card
 from training.digits.digit_recipe import IMAGES, PROBABILITIES, SCORE_THRESHOLD, SCORED, Recipe
 from training.digits.mnist import load_mnist, split_validation
 from training.evaluation.calibration import fit_temperature
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.figures import confusion_figure, mistakes_figure, png, reliability_figure
+from training.fitting.fit import Hyperparameters
 from training.publishing.activation import IF_AS_GOOD, Activation
 from training.publishing.publish import Candidate, publish
 
@@ -63,9 +65,14 @@ def calibrate_and_publish(
     split: Split,
     curves: bytes,
     to: Publication,
+    rejector: Hyperparameters = REJECTOR,
 ) -> Manifest:
     """Fit what is fitted after the weights, read the test images, publish."""
-    calibrated = _calibrated(net, recipe, split, to.console)
+    calibrated = {"temperature": fit_temperature(net, split.validation)}
+    validation: Sequence[Rows] = ()
+    if isinstance(net, nets.RejectingDigitNet):
+        validation = hands(split.validation)
+        calibrated |= _rejecting(net, recipe, split.train, validation, rejector, to.console)
     record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **calibrated}})
     test = evaluate(net, split.test)
     metrics = _metrics("validation", evaluate(net, split.validation)) + _metrics("test", test)
@@ -83,28 +90,24 @@ def calibrate_and_publish(
         files={"report/report.md": model_card(record, metrics).encode(), "report/curves.png": curves}
         | _pictures(test, split.test.inputs, title(record))
         | _samples(check_rows),
-        quantization=digit_quantization(net, split.train, split.validation),
+        quantization=digit_quantization(net, split.train, validation),
     )
     return publish(candidate, to.store, to.key, to.activation)
 
 
-def _calibrated(
-    net: nets.DigitNet, recipe: Recipe, split: Split, console: Console
-) -> dict[str, float | int]:
-    """Fit the temperature and, where the net rejects what is no digit, how it does; and what was fitted."""
-    fitted: dict[str, float | int] = {"temperature": fit_temperature(net, split.validation)}
-    if isinstance(net, nets.RejectingDigitNet):
-        console.print("Learning what is no digit:")
-        digits_u8 = recipe.digits(split.train, console)
-        negatives_u8 = recipe.no_digits(split.train, console)
-        fit_rejector(net, digits_u8, negatives_u8, console)
-        threshold = fit_threshold(net, split.validation)
-        fitted |= {
-            "threshold": threshold,
-            "rejector_epochs": REJECTOR.epochs,
-            **recipe.shares(),
-        }
-    return fitted
+def _rejecting(
+    net: nets.RejectingDigitNet,
+    recipe: Recipe,
+    train: Rows,
+    validation: Sequence[Rows],
+    hp: Hyperparameters,
+    console: Console,
+) -> dict[str, float]:
+    """Fit how the net rejects what is no digit; what was fitted, for the manifest."""
+    console.print("Learning what is no digit:")
+    fit_rejector(net, recipe.digits(train, console), recipe.no_digits(train, console), console, hp)
+    threshold = fit_threshold(net, validation)
+    return {"threshold": threshold, "rejector_epochs": hp.epochs, **recipe.shares()}
 
 
 def _metrics(split: str, evaluation: Evaluation) -> tuple[Metric, ...]:

@@ -11,6 +11,7 @@ from service.artifacts.manifest import Manifest
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
 from training.digits import digit_nets as nets
+from training.digits.detector import REJECTOR
 from training.digits.digit_publication import Publication, Split, calibrate_and_publish, title
 from training.digits.digit_recipe import (
     CROSS_ENTROPY,
@@ -81,7 +82,8 @@ def train_digit(
     def published() -> Manifest:
         curves = png(curves_figure(history, title(record)))
         to = Publication(store, console, key, activation)
-        manifest = calibrate_and_publish(fitted.cpu(), recipe, record, split, curves, to)
+        rejector = replace(REJECTOR, epochs=min(hp.epochs, REJECTOR.epochs))
+        manifest = calibrate_and_publish(fitted.cpu(), recipe, record, split, curves, to, rejector)
         if checkpoint:
             checkpoint.discard()
         return manifest

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from rich.progress import track
@@ -29,10 +28,9 @@ from training.digits.held_out.sources import SOURCES
 
 Predict = Callable[[Tensor], Tensor]
 
-NON_DIGITS_PER_KIND = 300
+MOST_PER_KIND = 300  # of what is no digit
 MOST_PER_SOURCE = 1_000
 EXAMPLES = 8
-MANY_MISTAKES = 1.5  # percent
 MAX_PIXELS = 25_000_000
 
 
@@ -45,6 +43,7 @@ class Robustness:
     anything: float = 0.0
     other_digits: dict[str, float] = field(default_factory=dict)
     other_digits_flagged: float = 0.0
+    other_digits_n: int = 0
     sources: dict[str, tuple[float, float]] = field(default_factory=dict)  # right; of these, flagged
     flagged: dict[str, float] = field(default_factory=dict)
     auroc: float = 0.0
@@ -53,6 +52,10 @@ class Robustness:
     @property
     def digits_per_source(self) -> int:
         return min(self.digits_per_cell, MOST_PER_SOURCE)
+
+    @property
+    def non_digits_per_kind(self) -> int:
+        return min(self.digits_per_cell, MOST_PER_KIND)
 
     @property
     def mean(self) -> float:
@@ -154,8 +157,10 @@ def read(files: Iterable[bytes]) -> Tensor:
 
 
 def _examine_other_digits(found: Robustness, predict: Predict, score_threshold: float) -> None:
-    digits = load_digits()
-    pictures = [Image.fromarray((image * 15.9375).astype(np.uint8)) for image in digits.images]
+    digits, n = load_digits(), found.digits_per_cell
+    images, labels = digits.images[:n], digits.target[:n]
+    pictures = [Image.fromarray((image * 15.9375).astype(np.uint8)) for image in images]
+    found.other_digits_n = len(labels)
     ways: dict[str, Callable[[Image.Image], Image.Image]] = {
         "as they are, 8×8": lambda picture: picture,
         "turned over": ImageOps.invert,
@@ -166,7 +171,7 @@ def _examine_other_digits(found: Robustness, predict: Predict, score_threshold: 
     }
     for way, change in ways.items():
         answers = predict(read(_png(change(picture)) for picture in pictures))
-        found.other_digits[way] = float((answers[:, :10].argmax(1).numpy() == digits.target).mean())
+        found.other_digits[way] = float((answers[:, :10].argmax(1).numpy() == labels).mean())
         if not found.other_digits_flagged:
             found.other_digits_flagged = float((answers[:, 10] > score_threshold).double().mean())
 
@@ -176,7 +181,7 @@ def _examine_non_digits(found: Robustness, predict: Predict, test: Rows, score_t
     of_others = []
     for kind, draw in non_digits.kinds(test.inputs[:, 0].numpy()).items():
         random = np.random.default_rng(0)
-        files = [_png(draw(random)) for _ in range(NON_DIGITS_PER_KIND)]
+        files = [_png(draw(random)) for _ in range(found.non_digits_per_kind)]
         prepared = read(files)
         seen = prepared.flatten(1).amax(1) > 0  # what is blank is refused: that, too, is no wrong answer
         answers = predict(prepared)
@@ -191,43 +196,6 @@ def _examine_non_digits(found: Robustness, predict: Predict, test: Rows, score_t
     scores = torch.cat([of_digits, *of_others])
     is_other = np.arange(len(scores)) >= len(of_digits)
     found.auroc = float(roc_auc_score(is_other, scores.numpy()))
-
-
-def examples_figure(found: Robustness, of: str) -> Figure:
-    """A row for each factor and kind: uploads, and below each what the model saw of it."""
-    rows = list(found.examples.items())
-    figure = Figure(figsize=(EXAMPLES * 1.1, len(rows) * 2.3), layout="constrained")
-    figure.suptitle(f"{of}: true → predicted, and below what the model saw", fontsize=9)
-    axes = figure.subplots(2 * len(rows), EXAMPLES, squeeze=False)
-    for place in axes.flat:
-        place.axis("off")
-    for row, (name, examples) in enumerate(rows):
-        for column, (file, prepared, title) in enumerate(examples[:EXAMPLES]):
-            above, below = axes[2 * row, column], axes[2 * row + 1, column]
-            above.imshow(Image.open(BytesIO(file)).convert("RGB"))
-            above.set_title(f"{name}: {title}" if column == 0 else title, fontsize=7, loc="left")
-            below.imshow(prepared, cmap="gray", vmin=0, vmax=255)
-    return figure
-
-
-def matrix_figure(found: Robustness, of: str) -> Figure:
-    """Every cell of the matrix as a bar of its mistakes."""
-    names = [f"{factor}: {level}" for factor, level in found.cells]
-    mistakes = [100 * (1 - accuracy) for accuracy in found.cells.values()]
-    figure = Figure(figsize=(9, 0.19 * len(names) + 1), layout="constrained")
-    axes = figure.subplots()
-    axes.barh(names, mistakes, color=["C3" if m > MANY_MISTAKES else "C0" for m in mistakes])
-    axes.invert_yaxis()
-    axes.margins(y=0.01)
-    axes.tick_params(labelsize=7)
-    axes.axvline(MANY_MISTAKES, color="grey", linestyle=":", label=f"{MANY_MISTAKES} %, red beyond")
-    axes.set(
-        xlabel="Mistakes (%)",
-        title=f"{of}: {found.digits_per_cell:,} digits a cell, {found.mean:.2%} right on average",
-    )
-    figure.legend(loc="outside lower right", fontsize=8)
-    axes.grid(axis="x", alpha=0.3)
-    return figure
 
 
 def _png(picture: Image.Image) -> bytes:
