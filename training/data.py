@@ -42,6 +42,10 @@ class Rows(NamedTuple):
     def to(self, device: torch.device) -> "Rows":
         return Rows(self.inputs.to(device), self.targets.to(device))
 
+    def one_of_each(self, classes: int) -> Tensor:
+        """The first input of each of so many classes, `[classes, …]`."""
+        return self.inputs[[int((self.targets == place).nonzero()[0]) for place in range(classes)]]
+
     def sha256(self) -> str:
         digest = hashlib.sha256()
         for tensor in self:

@@ -76,6 +76,7 @@ def test_a_pickled_module_needs_trust(client: Any, tmp_path: Path) -> None:
     done = publish(out, f"models:/{NAME}/1")
     assert done.exit_code == 2
     assert "may run any code when it is read: --trust-remote-code" in done.stderr
+    assert "neither model.pt2 nor a TorchScript file needs it" in done.stderr
     assert not out.exists()
     done = publish(out, f"models:/{NAME}/1", "--trust-remote-code")
     assert done.exit_code == 0, done.stderr

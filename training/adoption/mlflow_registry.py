@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from service import installing
 from service.engine.tensors import reason
 from service.errors import outcome
 from training.adoption.torchscript_file import archive_of, is_torchscript, words
@@ -83,7 +84,7 @@ def _mlflow() -> ModuleType:
         import mlflow.artifacts
     except ImportError as error:
         raise DataUnavailable(
-            "models:/… is read by MLflow, which is not installed: pip install 'abacus-serving[mlflow]'"
+            f"models:/… is read by MLflow, which is not installed: {installing('mlflow')}"
         ) from error
     found: ModuleType = mlflow
     return found
@@ -142,7 +143,7 @@ def torchscript_of(
     if not trust:
         raise DataUnavailable(
             f"{which} is a pickled module, which may run any code when it is read: --trust-remote-code"
-            " if you trust who registered it; neither {EXPORTED} nor a TorchScript file needs it"
+            f" if you trust who registered it; neither {EXPORTED} nor a TorchScript file needs it"
         )
     module = outcome(partial(torch.load, registered.file, map_location="cpu", weights_only=False))
     if isinstance(module, Exception):

@@ -146,11 +146,6 @@ class RejectingDigitNet(DigitNet):
         maps: Tensor = self.both(early, self.body.late(early))
         return maps
 
-    def log_odds(self, images: Tensor) -> Tensor:
-        """Of being no digit, `f32 [N, 1]`."""
-        odds: Tensor = self.rejector(self.features(images))
-        return odds
-
     def forward(self, images: Tensor) -> Tensor:
         early = self.body.early(self.normalize(images))
         late = self.body.late(early)

@@ -1,13 +1,10 @@
 """What is fitted after the weights of a digit net, its report, and its publication."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
 from rich.console import Console
-from torch import Tensor
 
 from service.artifacts.manifest import Manifest, Metric, TrainingRecord
 from service.artifacts.signatures import SigningKey
@@ -20,7 +17,7 @@ from training.digits.digit_recipe import IMAGES, PROBABILITIES, SCORE_THRESHOLD,
 from training.digits.mnist import load_mnist, split_validation
 from training.evaluation.calibration import fit_temperature
 from training.evaluation.evaluate import Evaluation, evaluate
-from training.evaluation.figures import confusion_figure, mistakes_figure, png, reliability_figure
+from training.evaluation.figures import classifier_figures, samples
 from training.fitting.fit import Hyperparameters
 from training.publishing.activation import IF_AS_GOOD, Activation
 from training.publishing.publish import Candidate, publish
@@ -76,7 +73,7 @@ def calibrate_and_publish(
     record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **calibrated}})
     test = evaluate(net, split.test)
     metrics = _metrics("validation", evaluate(net, split.validation)) + _metrics("test", test)
-    check_rows = _one_of_each_digit(split.validation)
+    check_rows = split.validation.one_of_each(10)
     candidate = Candidate(
         name="digit",
         kind="digit",
@@ -88,8 +85,8 @@ def calibrate_and_publish(
         check_rows=check_rows,
         proof_rows=split.validation.inputs[:PROOF_ROWS],
         files={"report/report.md": model_card(record, metrics).encode(), "report/curves.png": curves}
-        | _pictures(test, split.test.inputs, title(record))
-        | _samples(check_rows),
+        | classifier_figures(test, split.test.inputs, title(record))
+        | samples(check_rows),
         quantization=digit_quantization(net, split.train, validation),
     )
     return publish(candidate, to.store, to.key, to.activation)
@@ -117,29 +114,5 @@ def _metrics(split: str, evaluation: Evaluation) -> tuple[Metric, ...]:
     return evaluation.metrics(split, {"called-no-digit": called})
 
 
-def _one_of_each_digit(rows: Rows) -> Tensor:
-    """`images_u8 [10, 1, 28, 28]`: the first image of each digit, 0 to 9."""
-    first = [int((rows.targets == digit).nonzero()[0]) for digit in range(10)]
-    return rows.inputs[first]
-
-
 def title(record: TrainingRecord) -> str:
     return f"digit by {record.recipe}"
-
-
-def _pictures(test: Evaluation, images_u8: Tensor, of: str) -> dict[str, bytes]:
-    return {
-        "report/confusion.png": png(confusion_figure(test, of)),
-        "report/mistakes.png": png(mistakes_figure(test, images_u8, of)),
-        "report/reliability.png": png(reliability_figure(test, of)),
-    }
-
-
-def _samples(images_u8: Tensor) -> dict[str, bytes]:
-    """Each image as the PNG that a client would send."""
-    files = {}
-    for index, image_u8 in enumerate(images_u8):
-        buffer = io.BytesIO()
-        Image.fromarray(image_u8[0].numpy()).save(buffer, format="PNG")
-        files[f"samples/{index}.png"] = buffer.getvalue()
-    return files

@@ -7,7 +7,6 @@ writers, 8×8, never trained on); and how often what is no digit is called so (`
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from training.data import Pixels, Rows
 from training.digits import sheets
 from training.digits.held_out import non_digits
 from training.digits.held_out.sources import SOURCES
+from training.evaluation.figures import png
 
 Predict = Callable[[Tensor], Tensor]
 
@@ -170,7 +170,7 @@ def _examine_other_digits(found: Robustness, predict: Predict, score_threshold: 
         ),
     }
     for way, change in ways.items():
-        answers = predict(read(_png(change(picture)) for picture in pictures))
+        answers = predict(read(png(change(picture)) for picture in pictures))
         found.other_digits[way] = float((answers[:, :10].argmax(1).numpy() == labels).mean())
         if not found.other_digits_flagged:
             found.other_digits_flagged = float((answers[:, 10] > score_threshold).double().mean())
@@ -181,7 +181,7 @@ def _examine_non_digits(found: Robustness, predict: Predict, test: Rows, score_t
     of_others = []
     for kind, draw in non_digits.kinds(test.inputs[:, 0].numpy()).items():
         random = np.random.default_rng(0)
-        files = [_png(draw(random)) for _ in range(found.non_digits_per_kind)]
+        files = [png(draw(random)) for _ in range(found.non_digits_per_kind)]
         prepared = read(files)
         seen = prepared.flatten(1).amax(1) > 0  # what is blank is refused: that, too, is no wrong answer
         answers = predict(prepared)
@@ -196,9 +196,3 @@ def _examine_non_digits(found: Robustness, predict: Predict, test: Rows, score_t
     scores = torch.cat([of_digits, *of_others])
     is_other = np.arange(len(scores)) >= len(of_digits)
     found.auroc = float(roc_auc_score(is_other, scores.numpy()))
-
-
-def _png(picture: Image.Image) -> bytes:
-    buffer = BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()

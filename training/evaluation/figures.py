@@ -8,6 +8,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 from torch import Tensor, nn
 
 from training.data import Rows
@@ -107,10 +108,7 @@ def mistakes_figure(evaluation: Evaluation, images_u8: Tensor, of: str) -> Figur
         true, predicted = (
             evaluation.names[int(c[index])] for c in (evaluation.labels, evaluation.predicted)
         )
-        image = images_u8[index].permute(1, 2, 0).cpu()
-        axes.imshow(
-            (image.squeeze(2) if image.shape[2] == 1 else image).numpy(), cmap="gray", vmin=0, vmax=255
-        )
+        axes.imshow(picture_of(images_u8[index]), cmap="gray", vmin=0, vmax=255)
         titles.append((axes, true, f"→ {predicted}, {confidence[index]:.0%}"))
     long = any(len(true) + len(rest) >= LONG_TITLE for _, true, rest in titles)
     for axes, true, rest in titles:
@@ -174,7 +172,30 @@ def pass_figure(net: nn.Module, rows: Rows, of: str) -> Figure:
     return figure
 
 
-def png(figure: Figure) -> bytes:
+def classifier_figures(evaluation: Evaluation, images_u8: Tensor, of: str) -> dict[str, bytes]:
+    """The files of a report that every classifier of pictures has. `images_u8`: what it was asked."""
+    return {
+        "report/confusion.png": png(confusion_figure(evaluation, of)),
+        "report/mistakes.png": png(mistakes_figure(evaluation, images_u8, of)),
+        "report/reliability.png": png(reliability_figure(evaluation, of)),
+    }
+
+
+def samples(images_u8: Tensor) -> dict[str, bytes]:
+    """Files of single pictures, `u8 [N, channels, height, width]`, as a client would send them."""
+    return {f"samples/{place}.png": png(picture_of(image)) for place, image in enumerate(images_u8)}
+
+
+def picture_of(image_u8: Tensor) -> Image.Image:
+    """`u8 [1 or 3, height, width]` → L or RGB."""
+    levels = image_u8.permute(1, 2, 0).cpu().numpy()
+    return Image.fromarray(levels[:, :, 0] if levels.shape[2] == 1 else levels)
+
+
+def png(picture: Figure | Image.Image) -> bytes:
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
+    if isinstance(picture, Figure):
+        picture.savefig(buffer, format="png", dpi=100)
+    else:
+        picture.save(buffer, "PNG")
     return buffer.getvalue()

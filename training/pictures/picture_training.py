@@ -1,12 +1,9 @@
 """The picture recipe carried out: fit, then what is fitted after the weights, then publish."""
 
-import io
 import time
 
 import torch
-from PIL import Image
 from rich.console import Console
-from torch import Tensor
 
 from service.artifacts.interface import Output, PictureInput
 from service.artifacts.manifest import Manifest, TrainingRecord
@@ -14,13 +11,7 @@ from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
 from training.evaluation.calibration import fit_temperature
 from training.evaluation.evaluate import evaluate
-from training.evaluation.figures import (
-    confusion_figure,
-    curves_figure,
-    mistakes_figure,
-    png,
-    reliability_figure,
-)
+from training.evaluation.figures import classifier_figures, curves_figure, png, samples
 from training.fitting.checkpoint import Checkpoint, Settings
 from training.fitting.fit import History, Hyperparameters, fit
 from training.fitting.ranks import ALONE, Ranks
@@ -136,16 +127,8 @@ def _candidate(
     test = evaluate(net, data.test, data.labels)
     validation = evaluate(net, data.validation, data.labels)
     metrics = validation.metrics("validation") + test.metrics("test")
-    check_rows = _one_of_each_class(data)
-    of = f"{name} by {record.recipe}"
-    report = {
-        "report.md": picture_card(name, record, metrics, data, test).encode(),
-        "curves.png": curves,
-        "confusion.png": png(confusion_figure(test, of)),
-        "mistakes.png": png(mistakes_figure(test, data.test.inputs, of)),
-        "reliability.png": png(reliability_figure(test, of)),
-    }
-    samples = {f"samples/{place}.png": _png(image) for place, image in enumerate(check_rows)}
+    check_rows = data.validation.one_of_each(min(len(data.labels), MOST_CHECK_ROWS))
+    card = picture_card(name, record, metrics, data, test)
     return Candidate(
         name=name,
         kind="picture",
@@ -156,18 +139,7 @@ def _candidate(
         training=record,
         check_rows=check_rows,
         proof_rows=data.validation.inputs[:PROOF_ROWS],
-        files={f"report/{file}": content for file, content in report.items()} | samples,
+        files={"report/report.md": card.encode(), "report/curves.png": curves}
+        | classifier_figures(test, data.test.inputs, f"{name} by {record.recipe}")
+        | samples(check_rows),
     )
-
-
-def _one_of_each_class(data: PictureData) -> Tensor:
-    """`images_u8 [C, 3, S, S]`: the first validation picture of each class, of twenty at most."""
-    targets = data.validation.targets
-    classes = range(min(len(data.labels), MOST_CHECK_ROWS))
-    return data.validation.inputs[[int((targets == place).nonzero()[0]) for place in classes]]
-
-
-def _png(image_u8: Tensor) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(image_u8.permute(1, 2, 0).numpy()).save(buffer, format="PNG")
-    return buffer.getvalue()
