@@ -11,9 +11,10 @@ from string import ascii_letters, digits
 from typing import NamedTuple
 
 import matplotlib
-import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
+
+from training.digits.drawn.hand import Random
 
 HAND_LIKE = frozenset(
     {
@@ -43,7 +44,6 @@ TYPE_SIZE = 100  # pixels of an em
 SMALL = 16  # likewise, enough to see that a character is there
 NO_CHARACTER = "\uffff"  # what any font draws as a character that it lacks
 
-Random = np.random.Generator
 Write = Callable[[Random], tuple[Image.Image, str]]
 
 

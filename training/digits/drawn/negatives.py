@@ -52,15 +52,6 @@ def kinds(digits_u8: Pixels) -> dict[str, tuple[Draw, float]]:
     return drawn
 
 
-def of_each_kind(digits_u8: Pixels, count: int, seed: int) -> dict[str, Tensor]:
-    """To look at: `images_u8 [count, 1, 28, 28]` of every kind. `digits_u8 [N, 28, 28]`."""
-    random = np.random.default_rng(seed)
-    return {
-        name: torch.from_numpy(np.stack([prepared(draw, random) for _ in range(count)])[:, None])
-        for name, (draw, _) in kinds(digits_u8).items()
-    }
-
-
 def families() -> tuple[str, ...]:
     """The fonts of this machine that are drawn with."""
     return fonts.families_at_hand(FAMILIES)

@@ -18,13 +18,12 @@ from service.pictures.digits.mnist_form import SIDE
 from service.pictures.digits.preparation import prepare
 from training.data import Pixels, Rows
 from training.digits.drawn.digits import drawn_digits
-from training.digits.drawn.hand import outline_of
+from training.digits.drawn.hand import Random, outline_of
 
 FINE = 4  # strokes are drawn so much finer than MNIST's pixels
 MARGIN = 14  # MNIST's pixels around an image that a stroke may reach
 
 Point = tuple[float, float]  # x, y in MNIST's pixels
-Random = np.random.Generator
 
 
 class Digit:

@@ -6,8 +6,8 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from training.digits.drawn.hand import Random
 from training.digits.held_out.paper import jpeg
-from training.digits.held_out.writers import Random
 
 FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono", "STIXGeneral")
 SIDE = 120  # pixels, the height of a window

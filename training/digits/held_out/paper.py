@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from training.data import Pixels
-from training.digits.held_out.writers import Floats, Random
+from training.digits.drawn.hand import Floats, Random
 
 
 def centred(cover: Image.Image, size: tuple[int, int], random: Random, stray: float = 0.1) -> Image.Image:
@@ -58,11 +58,7 @@ def jpeg(levels: Floats | Image.Image, quality: int) -> bytes:
 
 def _encoded(levels: Floats | Image.Image, form: str, **options: int) -> bytes:
     buffer = BytesIO()
-    picture = (
-        levels
-        if isinstance(levels, Image.Image)
-        else Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
-    )
+    picture = levels if isinstance(levels, Image.Image) else of_levels(levels)
     picture.save(buffer, form, **options)
     return buffer.getvalue()
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from training.digits.drawn.hand import skeleton
+from training.digits.drawn.hand import Floats, Random, skeleton
 from training.digits.drawn.letters import HELD_OUT_STROKES as LETTERS
 from training.digits.drawn.symbols import HELD_OUT_STROKES as SYMBOLS
 from training.digits.held_out.paper import any_sides, of_levels, photographed, with_cell_lines
-from training.digits.held_out.writers import Floats, Random, cover
+from training.digits.held_out.writers import cover
 
 # Drawn in strokes like the symbols, but nobody calls them so.
 THINGS = frozenset(

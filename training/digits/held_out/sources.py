@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from training.data import Pixels
+from training.digits.drawn.hand import Random
 from training.digits.held_out import displays
 from training.digits.held_out.paper import (
     any_sides,
@@ -20,7 +21,7 @@ from training.digits.held_out.paper import (
     png,
     with_cell_lines,
 )
-from training.digits.held_out.writers import Random, arc, cover, strokes
+from training.digits.held_out.writers import arc, cover, strokes
 
 # `image_u8 [28, 28]` of MNIST's test images and its label → an encoded picture of that digit.
 Draw = Callable[[Pixels, int, Random], bytes]

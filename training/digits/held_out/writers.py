@@ -2,16 +2,11 @@
 
 import math
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from training.digits.drawn.hand import rotation
-
-Floats = NDArray[Any]
-Random = np.random.Generator
+from training.digits.drawn.hand import Floats, Random, rotation
 
 FINE = 2  # drawn so much finer, and then reduced
 MARGIN = 0.25  # of the height, around what is written
