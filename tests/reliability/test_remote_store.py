@@ -1,11 +1,8 @@
 """A store of objects on a real server: published into, followed, raced for, gone, and left half written."""
 
 import json
-import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,8 +16,9 @@ from service.artifacts.remote.objects import LostRace, Objects, StoreUnreachable
 from service.artifacts.remote.store import RemoteStore, opened
 from service.engine.loading import load
 from service.option_types import CACHE_BYTES
-from tests.conftest import CPU, ROOT, Digits, digit_candidate, png, served, wait_for
+from tests.conftest import CPU, Digits, digit_candidate, png, served, wait_for
 from tests.reliability.object_server import BUCKET, SCHEMES, ObjectServer, object_server
+from tests.reliability.publishers import is_version, partial, publishers
 from tests.reliability.remote_publisher import publish_folder, remote
 from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.publishing.publish import publish
@@ -163,48 +161,43 @@ def test_lost_races_overwrite_nothing(url: str, published: Path, tmp_path: Path,
     )
 
 
-def test_publishers_killed_at_random_moments(
+def test_publishers_killed_at_random_moments_of_each_step(
     url: str, published: Path, tmp_path: Path, long: bool, figure: Report
 ) -> None:
-    kills, moments = 200 if long else 2, random.Random(0)
-    store = remote(url, tmp_path / "publisher")
-    source = published / "digit" / "1"
+    kills, source = 200 if long else 4, published / "digit" / "1"
+    objects, store = Objects(url), remote(url, tmp_path / "publisher")
+    mirror = Mirror(objects, tmp_path / "service")
     publish_folder(store, source)
-    partial = 0
-    module = "tests.reliability.remote_publisher"
-    command = [sys.executable, "-m", module, url, str(tmp_path / "publisher"), str(source)]
-    for _ in range(kills):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as publisher:
-            assert publisher.stdout
-            assert publisher.stdout.readline() == "begun\n"
-            time.sleep(moments.uniform(0, 0.4))
-            publisher.kill()
-        try:
-            load(store.folder("digit", store.current("digit")), CPU)
-        except ArtifactError:
-            partial += 1
-    complete = half = 0
-    for version in store.versions("digit"):
-        try:
-            store.manifest("digit", version)
-        except ArtifactError:
-            half += 1
-            continue
-        complete += 1
-        try:
-            load(store.folder("digit", version), CPU)
-        except ArtifactError:
-            partial += 1
-    mirror = Mirror(Objects(url), tmp_path / "service")
-    assert mirror.follow(keep=5) == []
+    seen_partial = set[int]()
+    with publishers(url, tmp_path / "publisher", source) as publisher:
+        steps = len(publisher.durations)
+        for step in publisher.killed(kills):
+            live, newest = store.current("digit"), store.versions("digit")[-1]
+            assert mirror.follow(keep=2) == [], step
+            assert mirror.store.current("digit") == live
+            seen_partial |= partial(store, objects, {live, newest}, source)
+    versions = store.versions("digit")
+    seen_partial |= partial(store, objects, versions, source)
+    whole = sum(is_version(store, version) for version in versions)
     number = store.next_version("digit")
     assert publish_folder(store, source) == number  # nothing that was left is in the way
+    load(store.folder("digit", number), CPU)
     figure(
-        f"publisher killed at a random moment, {kills} times",
+        f"publisher killed {kills} times, spread over its {steps} requests, at a random moment of each",
         "0 partial versions",
-        f"{partial} partial; {complete} whole, {half} begun, which nobody takes for a version",
+        f"{len(seen_partial)} partial; {whole} whole, {len(versions) - whole} begun, which nobody takes for"
+        " a version",
     )
-    assert partial == 0
+    assert seen_partial == set()
+
+
+def test_the_control_of_killed_publishers(url: str, published: Path, tmp_path: Path) -> None:
+    """Where the manifest comes first, a version is seen half done."""
+    objects, store = Objects(url), remote(url, tmp_path / "publisher")
+    source = published / "digit" / "1"
+    with publishers(url, tmp_path / "publisher", source, "manifest first") as publisher:
+        killed = publisher.killed(len(publisher.durations))
+        assert any(partial(store, objects, store.versions("digit"), source) for _ in killed)
 
 
 def test_the_control_of_partial_versions(url: str, published: Path, tmp_path: Path) -> None:
