@@ -101,19 +101,14 @@ class Question(NamedTuple):
         if held:
             yield held
 
-    def body(self, batch: Batch) -> dict[str, Any]:
+    def request(self, batch: Batch) -> dict[str, Any]:
         """As httpx takes it."""
-        if self.manifest.takes_rows:
-            document = batch[0] if len(batch) == 1 else b"[" + b",".join(batch) + b"]"
-            return {"content": document}
-        if len(batch) == 1:
-            return {"content": batch[0]}
-        return {"files": [("file", (str(place), file)) for place, file in enumerate(batch)]}
-
-    def headers(self, batch: Batch) -> dict[str, str]:
-        if self.manifest.takes_rows:
-            return {"Content-Type": "application/json"}
-        return {"Content-Type": "application/octet-stream"} if len(batch) == 1 else {}
+        if not self.manifest.takes_rows and len(batch) > 1:
+            files = [("file", (str(place), file)) for place, file in enumerate(batch)]
+            return {"params": self.query, "files": files}
+        kind = "application/json" if self.manifest.takes_rows else "application/octet-stream"
+        content = batch[0] if len(batch) == 1 else b"[" + b",".join(batch) + b"]"
+        return {"params": self.query, "headers": {"Content-Type": kind}, "content": content}
 
     def results(self, response: Response, count: int) -> list[Prediction]:
         """Raises UnexpectedAnswer."""

@@ -187,7 +187,13 @@ class AsyncClient:
     async def _of_batch(self, question: Question, batch: Batch, options: Options) -> Sequence[Outcome]:
         """Apart, where one of them is refused: nothing of a request that was refused is answered."""
         try:
-            return await self._asked(question, batch, options)
+            return await self._sent(
+                "POST",
+                question.path,
+                lambda response: question.results(response, len(batch)),
+                options,
+                **question.request(batch),
+            )
         except AbacusError as error:
             if isinstance(error, InvalidInput | UnknownModel):
                 self._manifests.pop(question.manifest.name, None)  # another may have become live
@@ -198,17 +204,6 @@ class AsyncClient:
             *await self._of_batch(question, first, options),
             *await self._of_batch(question, second, options),
         ]
-
-    async def _asked(self, question: Question, batch: Batch, options: Options) -> list[Prediction]:
-        return await self._sent(
-            "POST",
-            question.path,
-            lambda response: question.results(response, len(batch)),
-            options,
-            question.headers(batch),
-            params=question.query,
-            **question.body(batch),
-        )
 
     async def _manifest(self, name: str, options: Options) -> Manifest:
         """Known from an earlier request, or asked for."""

@@ -177,24 +177,19 @@ class Client:
     def _of_batch(self, question: Question, batch: Batch, options: Options) -> Sequence[Outcome]:
         """Apart, where one of them is refused: nothing of a request that was refused is answered."""
         try:
-            return self._asked(question, batch, options)
+            return self._sent(
+                "POST",
+                question.path,
+                lambda response: question.results(response, len(batch)),
+                options,
+                **question.request(batch),
+            )
         except AbacusError as error:
             if isinstance(error, InvalidInput | UnknownModel):
                 self._manifests.pop(question.manifest.name, None)  # another may have become live
             if len(batch) == 1 or not isinstance(error, SPLIT):
                 return [error] * len(batch)
         return [outcome for half in halves(batch) for outcome in self._of_batch(question, half, options)]
-
-    def _asked(self, question: Question, batch: Batch, options: Options) -> list[Prediction]:
-        return self._sent(
-            "POST",
-            question.path,
-            lambda response: question.results(response, len(batch)),
-            options,
-            question.headers(batch),
-            params=question.query,
-            **question.body(batch),
-        )
 
     def _manifest(self, name: str, options: Options) -> Manifest:
         """Known from an earlier request, or asked for, within the same time."""
