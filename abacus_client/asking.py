@@ -85,6 +85,7 @@ class Question(NamedTuple):
     def batches(self, inputs: Sequence[Any]) -> Iterator[Batch | InputError]:
         """Of inputs, in their order; one that cannot be sent is an error in its place."""
         held: Batch = []
+        size = 0
         for value in inputs:
             try:
                 encoded = self._encoded(value)
@@ -92,12 +93,13 @@ class Question(NamedTuple):
                 if held:
                     yield held
                 yield error
-                held = []
+                held, size = [], 0
                 continue
-            if held and sum(map(len, held)) + len(encoded) > REQUEST_BYTES:
+            if held and size + len(encoded) > REQUEST_BYTES:
                 yield held
-                held = []
+                held, size = [], 0
             held.append(encoded)
+            size += len(encoded)
         if held:
             yield held
 
