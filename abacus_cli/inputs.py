@@ -127,6 +127,6 @@ def _value(value: Any, column: Column) -> Any:
     """As the service itself reads tables; what it does not take it says."""
     if isinstance(value, str):
         return read_cell(value, column.categories)
-    if value is None:
-        return None
+    if value is None or (column.categories and isinstance(value, bool)):
+        return value  # which the service takes for the category of that name
     return str(value) if column.categories or not isinstance(value, int | float) else float(value)

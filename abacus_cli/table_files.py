@@ -49,7 +49,7 @@ def table_in(word: str) -> Iterator[Table]:
     """Its rows: values of CSV are text, those of Parquet as in JSON, or text. Raises InputUnusable."""
     if _ending(word) == PARQUET:
         file = _parquet(word)
-        yield Table(_distinct(file.schema_arrow.names, word), map(_plain, _records(file, word)))
+        yield Table(_distinct(file.schema_arrow.names, word), _records(file, word))
         return
     with _opened(word) as text:
         reader = csv.DictReader(text, restkey=TOO_MANY)
@@ -124,20 +124,34 @@ def _records(file: Any, word: str) -> Iterator[Record]:
 
     try:
         for batch in file.iter_batches(BLOCK_ROWS):
-            yield from batch.to_pylist()
+            cells = map(_cells, batch.columns)
+            for row in zip(*cells, strict=True):
+                yield {n: _value(n, cell) for n, cell in zip(batch.schema.names, row, strict=True)}
     except (OSError, pyarrow.ArrowException) as error:
         raise InputUnusable(f"{word} cannot be read: {error}") from error
+    except _NoOneValue as error:
+        raise InputUnusable(f"{word}, column {error}, and one value a cell is read") from error
 
 
-def _plain(record: Record) -> Record:
-    return {name: _value(value) for name, value in record.items()}
+class _NoOneValue(Exception):
+    """A cell that holds several, or bytes."""
 
 
-def _value(value: Any) -> Any:
-    if isinstance(value, float) and math.isnan(value):
-        return None
+def _cells(column: Any) -> list[Any]:
+    """A time that `datetime` cannot hold, of nanoseconds or after the year 9999, as Arrow writes it."""
+    import pyarrow
+
+    try:
+        return column.to_pylist()  # type: ignore[no-any-return]
+    except (ValueError, OverflowError):
+        return column.cast(pyarrow.string()).to_pylist()  # type: ignore[no-any-return]
+
+
+def _value(name: str, value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)  # JSON has no infinity
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Iterable):
-        raise InputUnusable(f"a cell holds {type(value).__name__}, and one value is read")
+        raise _NoOneValue(f"{name} holds {type(value).__name__}")
     return str(value)

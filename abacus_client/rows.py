@@ -3,10 +3,13 @@
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Protocol
 
 from abacus_client.errors import InputError
 from abacus_client.pictures import array_of
+
+MISSING = ("NAType", "NaTType")  # pandas.NA and NaT, which are no NaN
 
 Row = dict[str, Any]
 
@@ -88,9 +91,13 @@ def _fields(record: Any, names: Sequence[str]) -> Mapping[Any, Any]:
 
 
 def _value(name: str, value: Any) -> Any:
-    """As JSON has it: a scalar of NumPy or PyTorch is a number."""
+    """As JSON has it: a scalar of NumPy or PyTorch is a number, and so is a Decimal."""
     if hasattr(value, "item"):
         value = value.item()
+    if type(value).__name__ in MISSING:
+        return None
+    if isinstance(value, Decimal):
+        value = math.nan if value.is_nan() else float(value)
     if value is None or isinstance(value, bool | int | str):
         return value
     if not isinstance(value, float):

@@ -90,13 +90,17 @@ def accepted(accept: bytes | None) -> Format:
     """The format that is asked for before all others; JSON unless another is (RFC 9110, section 12.5.1)."""
     if accept is None or accept in _USUAL:
         return "json"
-    best, best_weight = "json", 0.0
+    weights, anything = dict[Format, float](), 0.0
     for item in accept.decode("latin-1").lower().split(",")[:_MOST_ACCEPTED]:
         media_type, *parameters = (part.strip() for part in item.split(";"))
         weight = _weight(parameters)
-        if media_type in _ASKED_AS and weight > best_weight:
-            best, best_weight = _ASKED_AS[media_type], weight
-    return best  # type: ignore[return-value]
+        if asked := _ASKED_AS.get(media_type):
+            weights[asked] = max(weight, weights.get(asked, 0.0))
+        elif media_type in ("*/*", "application/*"):
+            anything = max(weight, anything)
+    weights.setdefault("json", anything)  # behind what is named with the same weight
+    best = max(weights, key=weights.__getitem__)
+    return best if weights[best] > 0 else "json"
 
 
 def _weight(parameters: list[str]) -> float:

@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope
 from service.errors import LengthRequired, PayloadTooLarge, UnsupportedCoding
 from service.serving.admission import Admission
 
+_LISTS = (b"accept", b"accept-encoding", b"content-encoding")  # in one line or several (RFC 9110, 5.3)
 _MOST_DIGITS = 18  # of a length that is compared; Python refuses to read very long ones
 
 # A body that is still to come has to bring so many bytes in every so many seconds, or the rest of it.
@@ -39,9 +40,11 @@ class Body:
     ) -> None:
         """`codings`: in which the content may come. Raises UnsupportedCoding."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
+        if len(headers) != len(scope["headers"]):
+            headers |= {name: _whole(scope["headers"], name) for name in _LISTS if name in headers}
         self.coding = ""
         if b"content-encoding" in headers:
-            self.coding = _coding(scope["headers"], codings)
+            self.coding = _coding(headers[b"content-encoding"], codings)
         self.headers = headers
         self.complete = False
         self._pending = pending
@@ -122,11 +125,14 @@ class Body:
         self._admitted = size
 
 
-def _coding(headers: Iterable[tuple[bytes, bytes]], known: Sequence[str]) -> str:
+def _whole(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
+    return b",".join(value for field, value in headers if field == name)
+
+
+def _coding(named: bytes, known: Sequence[str]) -> str:
     """The coding of the content, or "" where it has none. Raises UnsupportedCoding."""
-    named = b",".join(value for name, value in headers if name == b"content-encoding").decode("latin-1")
     codings = [
-        coding.strip().lower().removeprefix("x-") for coding in named.split(",")
+        coding.strip().lower().removeprefix("x-") for coding in named.decode("latin-1").split(",")
     ]  # RFC 9110, 8.4.1.3
     codings = [coding for coding in codings if coding not in ("", "identity")]
     if not codings or (len(codings) == 1 and codings[0] in known):

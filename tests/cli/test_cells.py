@@ -1,14 +1,16 @@
 """What a cell of a table says is the same to the service, which reads CSV, and to the command."""
 
 import json
+import math
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from tests.cli.asking import predict
 from tests.conftest import Served, served
-from tests.endpoints.tiny_models import publish_loan
+from tests.endpoints.tiny_models import publish_loan, publish_member
 
 CSV = {"Content-Type": "text/csv"}
 # Of age, job, income and town, of which the last two may be missing.
@@ -35,6 +37,7 @@ ROWS = (
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     root = tmp_path_factory.mktemp("artifacts")
     publish_loan(root)
+    publish_member(root)
     with served("--artifacts", str(root)) as service:
         yield service
 
@@ -64,3 +67,39 @@ def test_a_column_that_may_be_missing_may_be_missing(service: Served, tmp_path: 
     result = predict(tmp_path, "loan", "--url", str(service.client.base_url), given="job\nclerk\n")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == "Error: - has no column age, which loan takes\n"
+
+
+def test_booleans_of_parquet_are_the_categories_of_their_name(service: Served, tmp_path: Path) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    rows = [{"pandas": True, "r": False}, {"pandas": False, "r": None}]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "members.parquet")
+    result = predict(tmp_path, "member", "members.parquet", "--url", str(service.client.base_url))
+    assert result.returncode == 0, result.stderr
+    expected = service.client.post("/predict/member", json=rows).json()["predictions"]
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [one["price"] for one in answers] == [one["price"] for one in expected]
+    assert [one["pandas"] for one in answers] == [True, False]
+
+
+def test_cells_of_parquet_that_python_has_no_value_for(service: Served, tmp_path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    beside = {
+        "nanoseconds": pa.array([1_704_067_200_000_000_001], pa.timestamp("ns")),
+        "far": pa.array([10 * 253_402_300_800], pa.timestamp("s")),
+        "took": pa.array([1], pa.duration("ns")),
+        "infinite": pa.array([-math.inf]),
+    }
+    given = {"age": pa.array([Decimal("30.5")]), "job": pa.array(["clerk"]).dictionary_encode()}
+    url = "--url", str(service.client.base_url)
+    parquet.write_table(pa.table(given | beside), tmp_path / "loans.parquet")
+    result = predict(tmp_path, "loan", "loans.parquet", *url)
+    assert result.returncode == 0, result.stderr
+    answer = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert answer["nanoseconds"].startswith("2024-01-01 00:00:00.000000001")
+    assert answer["infinite"] == "-inf"
+    for name, cell in (("photo", b"PNG"), ("scores", [1, 2])):
+        parquet.write_table(pa.table(given | {name: [cell]}), tmp_path / "loans.parquet")
+        result = predict(tmp_path, "loan", "loans.parquet", *url)
+        held = f"column {name} holds {type(cell).__name__}, and one value a cell is read"
+        told = 2, "", f"Error: loans.parquet, {held}\n"
+        assert (result.returncode, result.stdout, result.stderr) == told

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from decimal import Decimal
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -112,10 +113,18 @@ class Pandas:
         return [{name: np.float64(value) for name, value in FLOWER.items()}] * 2
 
 
+class NAType:
+    """As pandas has what is missing among whole numbers: it equals nothing, and has no truth."""
+
+    def __bool__(self) -> bool:
+        raise TypeError
+
+
 VALUES = list(FLOWER.values())
 ROWS: dict[str, Any] = {
     "a dict": FLOWER,
     "NumPy's numbers": {name: np.float64(value) for name, value in FLOWER.items()},
+    "decimals": {name: Decimal(str(value)) for name, value in FLOWER.items()},
     "PyTorch's": {name: torch.tensor(value, dtype=torch.float64) for name, value in FLOWER.items()},
     "a dataclass": Cut(*VALUES),
     "a named tuple": Kept(*VALUES),
@@ -138,6 +147,7 @@ WRONG_ROWS: dict[str, Any] = {
     "too few": [VALUES[:3]],
     "infinity": FLOWER | {"petal_width": float("inf")},
     "an integer of too many digits": FLOWER | {"petal_width": 10**5000},
+    "an infinite decimal": FLOWER | {"petal_width": Decimal("-Infinity")},
     "an object": FLOWER | {"petal_width": object()},
     "columns of two lengths": {"sepal_length": [1.0], "sepal_width": [1.0, 2.0]},
     "columns and a value": {"sepal_length": [1.0], "sepal_width": 1.0},

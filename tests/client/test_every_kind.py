@@ -1,6 +1,7 @@
 """Whatever a program has in its hands is asked about, and answered by the class of its kind."""
 
 import sys
+from decimal import Decimal
 from subprocess import run
 from typing import Any
 
@@ -34,7 +35,7 @@ from abacus_client import (
     UnsupportedMediaType,
 )
 from tests.client.conftest import SEVEN
-from tests.client.given import FLOWER, PICTURES, ROWS, SEVERAL, WRONG_PICTURES, WRONG_ROWS
+from tests.client.given import FLOWER, PICTURES, ROWS, SEVERAL, WRONG_PICTURES, WRONG_ROWS, NAType
 from tests.client.schemas import flat, is_covered
 from tests.conftest import Digits
 from tests.endpoints.described import Document, answer_schema
@@ -103,6 +104,8 @@ def test_every_kind_of_table(asking: Client) -> None:
     flat = {"floor area (m²)": 80, "class": 1, "town": "Ulm", "rooms": float("nan")}
     prices = asking.predict("flat", flat, result=NumbersPrediction)
     assert isinstance(prices["price"], float)
+    for missing in (None, Decimal("NaN"), NAType()):
+        assert asking.predict("flat", flat | {"rooms": missing})["price"] == prices["price"]
     with pytest.raises(KeyError):
         prices["colour"]
     assert [answer["hours"] for answer in asking.predict("pass", hours=[1, 2.5])] == [1, 2.5]

@@ -402,6 +402,11 @@ ACCEPTED = {
     f"{CSV}, {JSON}": CSV,
     f"{CSV};q=0.2, {JSON};q=0.9": JSON,
     f"{CSV};q=0.9, {LINES};q=1.0": LINES,
+    f"{CSV};q=0.5, */*": JSON,
+    f"{CSV}, */*;q=0.1": CSV,
+    f"*/*, {CSV}": CSV,
+    f"application/*, {LINES};q=0.5": JSON,
+    f"{JSON};q=0.1, */*, {CSV};q=0.5": CSV,
     f"{CSV};q=0": JSON,
     f"{CSV};q=x": JSON,
     "Text/CSV ; q=1": CSV,
@@ -433,6 +438,14 @@ def test_many_are_answered_in_the_format_that_is_asked_for(
         assert lines == close_to([one | {"model": "iris", "version": 1} for one in expected])
     else:
         assert response.json()["predictions"] == close_to(expected)
+
+
+@pytest.mark.parametrize(("first", "second"), [(f"{CSV};q=0.1", LINES), (LINES, f"{CSV};q=0.1")])
+def test_what_is_accepted_may_stand_in_several_lines(client: httpx.Client, first: str, second: str) -> None:
+    fields = [("Accept", first), ("Content-Type", JSON), ("Accept", second)]
+    content = json.dumps(flower(FLOWERS[0]))
+    response = client.post("/predict/iris", content=content, headers=httpx.Headers(fields))
+    assert response.headers["content-type"] == LINES
 
 
 def test_one_row_is_answered_in_the_format_too(client: httpx.Client) -> None:

@@ -207,6 +207,17 @@ class AFewRows(nn.Module):
         return x.flatten(1)[:, :3]
 
 
+class Sparse(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(dim=(2, 3)).to_sparse()
+
+
+class Complex(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        spectrum: Tensor = torch.fft.fft(x.mean(dim=(2, 3)))
+        return spectrum
+
+
 class WholeNumbers(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -236,6 +247,8 @@ class FixedBatch(nn.Module):
         (WholeNumbers(), "fails on float32 [4, 3, 16, 16]: Expected tensor for argument #1 'indices'"),
         (Argmax(), "--output numbers"),
         (Sigmoids(), "do not sum to 1"),
+        (Sparse(), "complex, sparse or quantized numbers"),
+        (Complex(), "complex, sparse or quantized numbers"),
         (Infinite(), "no finite number"),
         (small_net(1), "--output binary"),
         (nn.Sequential(nn.Conv2d(3, 4, 20)), "Kernel size can't be greater"),

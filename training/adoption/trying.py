@@ -39,6 +39,7 @@ def tried(net: Archive, rows: Tensor) -> Tensor:
         if not torch.allclose(_answers(net, row)[0], several[at], atol=SAME, rtol=SAME):
             raise DataUnavailable(
                 "the module answers a row differently in a batch: is it in eval() mode when it is traced?"
+                " Nothing in it may go by all rows, as dynamic quantization does"
             )
     if isinstance(net, TableArchive):  # of pictures, as many as can be are tried whenever one is loaded
         _answers(net, few[:1].repeat(MOST_ROWS, 1))
@@ -91,15 +92,23 @@ def _answers(net: Archive, rows: Tensor) -> Tensor:
     try:
         with torch.inference_mode():
             raw: object = net.raw(rows)
-            answers = net(rows) if isinstance(raw, Tensor) else raw
+            answers = net(rows) if isinstance(raw, Tensor) and _is_plain(raw) else raw
     except FAULTS as error:
         raise DataUnavailable(f"the module fails on float32 {shape}: {reason(error)}") from error
     if not isinstance(answers, Tensor):
         raise DataUnavailable(
             f"the module answers a {type(answers).__name__}; wrap it so that it answers one tensor"
         )
+    if not _is_plain(answers):
+        raise DataUnavailable(
+            "the module answers complex, sparse or quantized numbers; wrap it so that it answers float32"
+        )
     if answers.dim() != 2 or len(answers) != len(rows) or not answers.shape[1]:
         raise DataUnavailable(
             f"the module answers {list(answers.shape)} to {shape}, not [{len(rows)}, outputs]"
         )
     return answers
+
+
+def _is_plain(answers: Tensor) -> bool:
+    return not (answers.is_complex() or answers.is_quantized or answers.layout != torch.strided)
