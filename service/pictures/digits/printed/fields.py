@@ -15,10 +15,10 @@ from service.pictures.digits.morphology import border, pixels_of
 SOLID = 0.6  # of the box around all ink is ink where there may be a plate, and of a plate's own box
 RECTANGULAR = 0.84  # likewise, is within the outline of a rectangle that is aslant; within a circle, 0.79
 LEAST_SIDE = 0.25  # of the picture's longest side, of a field
-# Of a field's longest side: what is smaller is a zero's dot; on a plate, where thin strokes fade, a gap.
-CONTENT, LEAST_ON_PLATE = 0.3, 0.2
+# Of a field's longest side: what is smaller is a zero's dot; on a plate a gap, or the sheet's grain.
+CONTENT, LEAST_ON_PLATE = 0.3, 0.1
 PLATE_CONTRAST = 40  # grey levels between a plate and what is around it
-PLATE_RECTANGULAR = 0.92  # so much of its box is a plate
+PLATE_RECTANGULAR = 0.88  # so much of its box is a plate, which may be aslant
 # The holes of a digit, each of which fills so much of its own box; but they are a 1 where they are so
 # narrow, and so many times as far from both sides as from what is above or below.
 MOST_HOLES, FILLED, NARROW, ASIDE = 2, 0.7, 0.5, 1.5
@@ -27,7 +27,7 @@ MOST_HOLES, FILLED, NARROW, ASIDE = 2, 0.7, 0.5, 1.5
 # of each side may be gaps, or more where its corners alone are drawn.
 SQUARE, STRAIGHT, SIDE_OF_BOX = 0.8, 0.025, 0.22
 MOST_GAPS, BETWEEN_CORNERS = 0.4, 0.7
-GROUP_SIDE = 56  # pixels, at which a plate is looked for
+GROUP_SIDE = 112  # pixels, at which a plate is looked for: strokes of a small digit are still there
 LEAST_LOOKED_AT = 8  # of these, of a picture's shorter side
 
 
