@@ -75,7 +75,7 @@ def array_of(value: Any) -> memoryview:
     try:
         return memoryview(value)
     except TypeError as error:
-        raise InputError(f"This is no picture: {type(value).__name__}.") from error
+        raise InputError(f"This is neither a picture nor an array: {type(value).__name__}.") from error
 
 
 def _read(file: Any) -> bytes:

@@ -27,6 +27,12 @@ class Record(Protocol):
     def model_dump(self) -> dict[str, Any]: ...
 
 
+class Series(Protocol):
+    """A row of a pandas frame: it is read by name, whatever the order of its values."""
+
+    def to_dict(self) -> dict[Any, Any]: ...
+
+
 class NamedTuple(Protocol):
     def _asdict(self) -> dict[str, Any]: ...
 
@@ -35,7 +41,7 @@ class Dataclass(Protocol):
     __dataclass_fields__: Any
 
 
-AnyRow = Mapping[str, Any] | Record | NamedTuple | Dataclass
+AnyRow = Mapping[str, Any] | Record | Series | NamedTuple | Dataclass
 
 
 def is_row(value: Any) -> bool:
@@ -44,6 +50,10 @@ def is_row(value: Any) -> bool:
         return not any(map(_is_column, value.values()))
     if hasattr(value, "columns"):
         return False
+    if hasattr(value, "to_dict"):
+        return True
+    if _own_names(value):
+        return not value.shape
     if hasattr(value, "__array__"):
         return array_of(value).ndim < 2
     return hasattr(value, "_asdict") or hasattr(value, "model_dump") or dataclasses.is_dataclass(value)
@@ -65,7 +75,7 @@ def rows_in(value: Any) -> Iterable[Any]:
 
 
 def row_of(record: Any, names: Sequence[str]) -> Row:
-    """Of a mapping, a pydantic model, a dataclass or a named tuple, or of as many numbers as `names`.
+    """Of what has names of its own, in whatever order, or of as many numbers as `names`.
 
     What is missing (NaN) is null. Raises InputError.
     """
@@ -80,14 +90,23 @@ def _fields(record: Any, names: Sequence[str]) -> Mapping[Any, Any]:
         return fields
     if hasattr(record, "model_dump"):
         return record.model_dump()  # type: ignore[no-any-return]
+    if hasattr(record, "to_dict"):
+        return record.to_dict()  # type: ignore[no-any-return]
     if dataclasses.is_dataclass(record) and not isinstance(record, type):
         return dataclasses.asdict(record)
     values = record.tolist() if hasattr(record, "tolist") else record
+    if _own_names(record):
+        return dict(zip(_own_names(record), values, strict=True))
     if not isinstance(values, list | tuple):
         raise InputError(f"This is no row of a table: {type(record).__name__}.")
     if len(values) != len(names):
         raise InputError(f"A row has {len(names)} values ({', '.join(names[:10])}), and not {len(values)}.")
     return dict(zip(names, values, strict=True))
+
+
+def _own_names(value: Any) -> Sequence[str]:
+    """Of a structured array of NumPy."""
+    return getattr(getattr(value, "dtype", None), "names", None) or ()
 
 
 def _value(name: str, value: Any) -> Any:

@@ -113,6 +113,24 @@ class Pandas:
         return [{name: np.float64(value) for name, value in FLOWER.items()}] * 2
 
 
+class Series:
+    """A row of it, as `iterrows` gives one, of a frame whose columns have another order."""
+
+    values = np.array(list(FLOWER.values())[::-1])
+
+    def to_dict(self) -> dict[str, np.float64]:
+        return dict(zip(reversed(FLOWER), self.values, strict=True))
+
+    def tolist(self) -> list[float]:
+        return list(self.values.tolist())
+
+    def __array__(self) -> Any:
+        return self.values
+
+
+STRUCTURED = np.array([tuple(FLOWER.values())[::-1]] * 2, [(name, "f8") for name in reversed(FLOWER)])
+
+
 class NAType:
     """As pandas has what is missing among whole numbers: it equals nothing, and has no truth."""
 
@@ -131,6 +149,8 @@ ROWS: dict[str, Any] = {
     "a model": Measured(**FLOWER),
     "an array": np.array(VALUES),
     "a tensor": torch.tensor(VALUES, dtype=torch.float64),
+    "a row of pandas": Series(),
+    "a row of a structured array": STRUCTURED[0],
 }
 SEVERAL: dict[str, Any] = {
     "dicts": [FLOWER, FLOWER],
@@ -142,6 +162,9 @@ SEVERAL: dict[str, Any] = {
     "as of Polars": Polars(),
     "as of PyArrow": PyArrow(),
     "as of pandas": Pandas(),
+    "rows of pandas": [Series(), Series()],
+    "a structured array": STRUCTURED,
+    "its rows": list(STRUCTURED),
 }
 WRONG_ROWS: dict[str, Any] = {
     "too few": [VALUES[:3]],
