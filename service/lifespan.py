@@ -65,14 +65,18 @@ async def lifespan(
     metrics: Metrics = app.state.metrics
     metrics.show(registry)
     unloaded = Unloaded(shared) if shared and settings.allow_repository_control else None
-    loader = Loader(
-        *(mirroring.store, endpoint_of, device, settings.precision),
-        *(trusted, settings.max_model_bytes, preloaded),
-    )
+    store, max_bytes = mirroring.store, settings.max_model_bytes
+    loader = Loader(store, endpoint_of, device, settings.precision, trusted, max_bytes, preloaded)
     placing = Placing(registry, metrics, settings.max_queued_batches, settings.canary_share)
     reloader = Reloader(
-        *(registry, loader, placing, metrics),
-        *(settings.load_timeout_s, settings.keep, settings.models, unloaded),
+        registry,
+        loader,
+        placing,
+        metrics,
+        settings.load_timeout_s,
+        settings.keep,
+        settings.models,
+        unloaded,
     )
     agreement = unloaded and Agreement(unloaded, reloader, registry, settings.load_timeout_s)
     repository = (agreement or reloader) if settings.allow_repository_control else None

@@ -65,7 +65,9 @@ class Canary:
             manifest = self.served.manifest
             logger.error(
                 "the canary %s/%d fails; the live version answers instead, each time: %r",
-                *(manifest.name, manifest.version, error),
+                manifest.name,
+                manifest.version,
+                error,
             )
 
 
