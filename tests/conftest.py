@@ -37,6 +37,7 @@ from training.data import Rows
 from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.digits.digit_recipe import IMAGES, PROBABILITIES
 from training.pass_recipe import train_pass
+from training.publishing.activation import Publication
 from training.publishing.publish import Candidate, publish
 
 ROOT = Path(__file__).parent.parent
@@ -158,7 +159,7 @@ def published(tmp_path_factory: pytest.TempPathFactory, digits: Digits) -> Path:
     """A store with one version of both models. Read it only: it serves the whole session."""
     root = tmp_path_factory.mktemp("artifacts")
     publish_digit(root, digits)
-    train_pass(ArtifactStore(root), QUIET, device=CPU)
+    train_pass(Publication(ArtifactStore(root)), QUIET, device=CPU)
     return root
 
 

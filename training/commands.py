@@ -33,7 +33,7 @@ from training.options import (
 )
 from training.pass_recipe import probability_at, train_pass
 from training.pictures import picture_command
-from training.preflight import checkpoint_in, device_of, store_at, store_in
+from training.preflight import checkpoint_in, device_of, publication, store_at, store_in
 from training.printing import print_result
 from training.publishing import convert_command
 from training.publishing.activation import Activation
@@ -76,21 +76,18 @@ def pass_(
     checkpoints: Checkpoints = None,
 ) -> None:
     """Logistic regression: hours studied → probability of passing."""
-    console, told = Console(), list[str]()
+    console = Console()
     checkpoint = checkpoint_in(checkpoints, resume, resume_if_any)
     with errors_explained(checkpoint):
-        key = SigningKey(sign) if sign else None
-        store = store_in(out, "pass", BYTES_NEEDED["pass"])
+        to, told = publication(out, "pass", BYTES_NEEDED["pass"], sign, activate)
         checkpoint.check("pass", required=checkpoints is not None)
         manifest, net = train_pass(
-            store,
+            to,
             console,
             csv=csv,
             epochs=epochs,
             seed=seed,
             device=device_of(device),
-            key=key,
-            activation=Activation(activate, told.append),
             checkpoint=checkpoint,
         )
     w, b = net.coefficients()
@@ -116,23 +113,19 @@ def digit(
     """Handwritten digits, from MNIST."""
     from training.digits.digit_training import train_digit
 
-    told = list[str]()
     checkpoint = checkpoint_in(checkpoints, resume, resume_if_any)
     with errors_explained(checkpoint), joined(launched()) as ranks:
-        key = SigningKey(sign) if sign and ranks.first else None
-        store = store_in(out, "digit", BYTES_NEEDED["digit"]) if ranks.first else store_at(out)
+        to, told = publication(out, "digit", BYTES_NEEDED["digit"], sign, activate, ranks)
         if ranks.first:
             checkpoint.check("digit", required=checkpoints is not None)
         manifest = train_digit(
             RECIPES[recipe.value],
-            store,
+            to,
             data,
             ranks.console(),
             epochs=epochs,
             seed=seed,
             device=device_of(device, ranks),
-            key=key,
-            activation=Activation(activate, told.append),
             checkpoint=checkpoint if ranks.first else None,
             ranks=ranks,
         )
@@ -152,16 +145,13 @@ def recalibrate(
     activate: Activate = None,
 ) -> None:
     """Publish the weights of a digit model again, its temperature and detector fitted anew."""
-    from training.digits.digit_publication import Publication
     from training.digits.digit_republication import recalibrate_digit
 
-    told, console = list[str](), Console()
+    console = Console()
     with errors_explained():
-        key = SigningKey(sign) if sign else None
-        store = store_in(out, "digit", BYTES_NEEDED["digit"])
-        number = version if version is not None else store.current("digit")
-        to = Publication(store, console, key, Activation(activate, told.append))
-        manifest = recalibrate_digit(number, data, to, refine=refine)
+        to, told = publication(out, "digit", BYTES_NEEDED["digit"], sign, activate)
+        number = version if version is not None else to.store.current("digit")
+        manifest = recalibrate_digit(number, data, to, console, refine=refine)
     print_result(console, manifest, told)
 
 

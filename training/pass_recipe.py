@@ -19,14 +19,12 @@ from torch.nn.functional import binary_cross_entropy
 
 from service.artifacts.interface import Column, Output, TableInput
 from service.artifacts.manifest import Manifest, Metric, TrainingRecord
-from service.artifacts.signatures import SigningKey
-from service.artifacts.store import ArtifactStore
 from training.data import Rows, lecture_hours, read_hours
 from training.evaluation.figures import loss_figure, pass_figure, png
 from training.fitting.checkpoint import Checkpoint, Settings
 from training.fitting.fit import Hyperparameters, Objective, Phase, fit
 from training.pass_net import PassNet
-from training.publishing.activation import IF_AS_GOOD, Activation
+from training.publishing.activation import Publication
 from training.publishing.publish import Candidate, publish
 from training.record import training_record
 
@@ -43,15 +41,13 @@ PROBABILITY = Output(kind="binary", labels=("passed",), threshold=DECISION_THRES
 
 
 def train_pass(
-    store: ArtifactStore,
+    to: Publication,
     console: Console,
     *,
     device: torch.device,
     csv: Path | None = None,
     epochs: int | None = None,
     seed: int = 0,
-    key: SigningKey | None = None,
-    activation: Activation = IF_AS_GOOD,
     checkpoint: Checkpoint | None = None,
 ) -> tuple[Manifest, PassNet]:
     """Fit and publish.
@@ -97,7 +93,7 @@ def train_pass(
             **{f"samples/{i}.json": f'{{"hours": {h}}}\n'.encode() for i, h in enumerate(CHECK_HOURS)},
         },
     )
-    manifest = publish(candidate, store, key, activation)
+    manifest = publish(candidate, *to)
     if checkpoint:
         checkpoint.discard()
     return manifest, net

@@ -12,6 +12,7 @@ from service import installing
 from service.artifacts.files import reason_of
 from service.artifacts.pointers import RESERVED, is_name
 from service.artifacts.remote.store import opened
+from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
 from service.engine.devices import resolve_device
 from service.option_types import CACHE, CACHE_BYTES, missing_extra, place_of
@@ -19,6 +20,7 @@ from service.terminal import fail
 from training.fitting.checkpoint import Checkpoint
 from training.fitting.ranks import ALONE, Ranks
 from training.options import CHECKPOINTS
+from training.publishing.activation import Activation, Publication
 from training.publishing.publish import check_publishable
 
 
@@ -55,6 +57,22 @@ def store_in(out: str, name: str, bytes_needed: int) -> ArtifactStore:
         code = 1 if error.errno in (ENOSPC, EDQUOT) else 2
         fail(f"--out {out} cannot be written: {reason_of(error)}", code)
     return store
+
+
+def publication(
+    out: str,
+    name: str,
+    bytes_needed: int,
+    sign: Path | None,
+    activate: bool | None,
+    ranks: Ranks = ALONE,
+) -> tuple[Publication, list[str]]:
+    """Of what the first of `ranks` makes; and the lines that will say what came of it."""
+    if not ranks.first:
+        return Publication(store_at(out)), []
+    key = SigningKey(sign) if sign else None
+    told: list[str] = []
+    return Publication(store_in(out, name, bytes_needed), key, Activation(activate, told.append)), told
 
 
 def device_of(choice: str, ranks: Ranks = ALONE) -> torch.device:

@@ -20,6 +20,7 @@ from tests.conftest import CPU, QUIET, ROOT, Digits, digit_candidate
 from training.commands import cli
 from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.pass_recipe import train_pass
+from training.publishing.activation import Publication
 from training.publishing.publish import publish
 
 
@@ -124,5 +125,6 @@ def test_keys_are_made_and_used_from_the_command_line(tmp_path: Path) -> None:
     assert "not overwritten" in again.stderr
     assert (tmp_path / "signing-key.pem").stat().st_mode & 0o077 == 0
     store = ArtifactStore(tmp_path / "artifacts")
-    train_pass(store, QUIET, device=CPU, epochs=1, key=SigningKey(tmp_path / "signing-key.pem"))
+    to = Publication(store, SigningKey(tmp_path / "signing-key.pem"))
+    train_pass(to, QUIET, device=CPU, epochs=1)
     assert load(store.folder("pass", 1), CPU, trusted=TrustedKeys(tmp_path / "trusted-key.pem"))

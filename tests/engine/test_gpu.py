@@ -13,6 +13,7 @@ from service.option_types import Precision
 from service.settings import Settings
 from tests.conftest import BASELINE, COMMITTED, CPU, QUIET, Digits, png, running
 from training.pass_recipe import train_pass
+from training.publishing.activation import Publication
 
 pytestmark = [
     pytest.mark.gpu,
@@ -53,7 +54,7 @@ async def test_the_service_answers_from_the_gpu_and_says_so(digits: Digits) -> N
 
 
 def test_what_is_trained_on_the_gpu_is_published_for_any_device(tmp_path: Path) -> None:
-    train_pass(ArtifactStore(tmp_path), QUIET, device=torch.device("cuda"))
+    train_pass(Publication(ArtifactStore(tmp_path)), QUIET, device=torch.device("cuda"))
     assert load(tmp_path / "pass" / "1", CPU).manifest.record.device == "cuda"
 
 

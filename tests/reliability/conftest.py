@@ -14,6 +14,7 @@ from service.artifacts.store import ArtifactStore
 from tests.conftest import Digits, digit_candidate
 from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.pass_recipe import train_pass
+from training.publishing.activation import Publication
 from training.publishing.publish import publish
 
 
@@ -102,5 +103,5 @@ def blockable(tmp_path_factory: pytest.TempPathFactory, digits: Digits) -> Path:
     torch.manual_seed(0)
     images_u8 = torch.from_numpy(digits.images_u8[:10]).unsqueeze(1)
     publish(digit_candidate(Blockable(), images_u8), ArtifactStore(root))
-    train_pass(ArtifactStore(root), Console(quiet=True), device=torch.device("cpu"))
+    train_pass(Publication(ArtifactStore(root)), Console(quiet=True), device=torch.device("cpu"))
     return root

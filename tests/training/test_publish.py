@@ -33,7 +33,7 @@ from training.commands import cli
 from training.digits.digit_nets import RejectingDigitNet, cnn
 from training.digits.digit_recipe import SCORED
 from training.pass_recipe import train_pass
-from training.publishing.activation import Activation
+from training.publishing.activation import Activation, Publication
 from training.publishing.proof import PublishFailed
 from training.publishing.publish import check_publishable, publish
 
@@ -258,9 +258,10 @@ def test_a_script_that_runs_again_in_the_fresh_process_fails_and_does_not_hang(t
     script.write_text(
         "import torch\nfrom rich.console import Console\n"
         "from service.artifacts.store import ArtifactStore\n"
+        "from training.publishing.activation import Publication\n"
         "from training.pass_recipe import train_pass\nfrom pathlib import Path\n"
         f"store = ArtifactStore(Path({str(tmp_path)!r}))\n"
-        "train_pass(store, Console(), device=torch.device('cpu'), epochs=5)\n"
+        "train_pass(Publication(store), Console(), device=torch.device('cpu'), epochs=5)\n"
     )
     command = [sys.executable, str(script)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -291,7 +292,7 @@ def test_a_killed_publish_leaves_nothing_visible_and_no_process(tmp_path: Path) 
     store = ArtifactStore(tmp_path)
     assert store.versions("pass") == []
     assert list(tmp_path.glob("pass/.staging-*")), "the kill came too late to prove anything"
-    manifest, _ = train_pass(store, QUIET, epochs=5, device=CPU)
+    manifest, _ = train_pass(Publication(store), QUIET, epochs=5, device=CPU)
     assert manifest.version == 1
     assert list(tmp_path.glob("pass/.staging-*")) == []
 

@@ -22,6 +22,7 @@ from service.engine.loading import load
 from tests.conftest import CPU, QUIET
 from training.commands import cli
 from training.data import DataUnavailable
+from training.publishing.activation import Publication
 from training.tabular.table_file import Table, read_table
 from training.tabular.table_net import Features, TableNet
 from training.tabular.table_recipe import fitted, train_table
@@ -196,7 +197,7 @@ def test_what_is_missing_has_its_rule_in_the_archive(tmp_path: Path) -> None:
     gaps = ",red,1\n,red,1\n3,,0\n2,,0\n"
     path = written(tmp_path, "size,colour,y\n" + rows + gaps)
     store = ArtifactStore(tmp_path / "artifacts")
-    train_table("gaps", store, read_table(path, "y", lambda _: None), "y", QUIET)
+    train_table("gaps", Publication(store), read_table(path, "y", lambda _: None), "y", QUIET)
     model = load(store.folder("gaps", 1), CPU)
     whole = model.predict(torch.tensor([[6.0, 1.0], [0.0, 1.0]]))
     assert whole[0].item() > 0.9 > 0.1 > whole[1].item()

@@ -43,6 +43,7 @@ from training.digits.mnist import load_mnist, split_validation
 from training.fitting.fit import Diverged, Hyperparameters, Phase, fit
 from training.pass_net import PassNet
 from training.pass_recipe import LECTURE, SUMMED_LOSS, start, train_pass
+from training.publishing.activation import Publication
 from training.publishing.publish import publish
 
 
@@ -276,8 +277,8 @@ def test_hours_of_any_size_that_a_float32_can_hold_are_trained_on(hours: tuple[f
 def test_the_lecture_s_records_as_a_csv_give_the_lecture_s_model(tmp_path: Path) -> None:
     (tmp_path / "records.csv").write_text("hours,passed\n1,0\n2,0\n3,1\n")
     store = ArtifactStore(tmp_path / "out")
-    own = train_pass(store, QUIET, device=CPU, csv=tmp_path / "records.csv")[1]
-    assert own.coefficients() == train_pass(store, QUIET, device=CPU)[1].coefficients()
+    own = train_pass(Publication(store), QUIET, device=CPU, csv=tmp_path / "records.csv")[1]
+    assert own.coefficients() == train_pass(Publication(store), QUIET, device=CPU)[1].coefficients()
 
 
 def write_mnist(root: Path, digits: Digits) -> None:

@@ -7,8 +7,6 @@ from typing import NamedTuple
 from rich.console import Console
 
 from service.artifacts.manifest import Manifest, Metric, TrainingRecord
-from service.artifacts.signatures import SigningKey
-from service.artifacts.store import ArtifactStore
 from training.data import Rows
 from training.digits import digit_nets as nets
 from training.digits.detector import REJECTOR, digit_quantization, fit_rejector, fit_threshold, hands
@@ -19,7 +17,7 @@ from training.evaluation.calibration import fit_temperature
 from training.evaluation.evaluate import Evaluation, evaluate
 from training.evaluation.figures import classifier_figures, samples
 from training.fitting.fit import Hyperparameters
-from training.publishing.activation import IF_AS_GOOD, Activation
+from training.publishing.activation import Publication
 from training.publishing.publish import Candidate, publish
 
 PROOF_ROWS = 1_000
@@ -46,15 +44,6 @@ class Split(NamedTuple):
         return cls(recipe.rows(train, console), own, validation, test, everything.sha256())
 
 
-class Publication(NamedTuple):
-    """Where to, and how."""
-
-    store: ArtifactStore
-    console: Console
-    key: SigningKey | None = None
-    activation: Activation = IF_AS_GOOD
-
-
 def calibrate_and_publish(
     net: nets.DigitNet,
     recipe: Recipe,
@@ -62,6 +51,7 @@ def calibrate_and_publish(
     split: Split,
     curves: bytes,
     to: Publication,
+    console: Console,
     rejector: Hyperparameters = REJECTOR,
 ) -> Manifest:
     """Fit what is fitted after the weights, read the test images, publish."""
@@ -69,7 +59,7 @@ def calibrate_and_publish(
     validation: Sequence[Rows] = ()
     if isinstance(net, nets.RejectingDigitNet):
         validation = hands(split.validation)
-        calibrated |= _rejecting(net, recipe, split.train, validation, rejector, to.console)
+        calibrated |= _rejecting(net, recipe, split.train, validation, rejector, console)
     record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **calibrated}})
     test = evaluate(net, split.test)
     metrics = _metrics("validation", evaluate(net, split.validation)) + _metrics("test", test)
@@ -89,7 +79,7 @@ def calibrate_and_publish(
         | samples(check_rows),
         quantization=digit_quantization(net, split.train, validation),
     )
-    return publish(candidate, to.store, to.key, to.activation)
+    return publish(candidate, *to)
 
 
 def _rejecting(

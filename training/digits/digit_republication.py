@@ -2,17 +2,22 @@
 
 from pathlib import Path
 
+from rich.console import Console
+
 from service.artifacts.manifest import ArtifactError, Manifest, TrainingRecord
 from service.artifacts.version_folder import read_further_files, read_manifest, read_model, title
 from training.digits import digit_nets as nets
-from training.digits.digit_publication import Publication, Split, calibrate_and_publish
+from training.digits.digit_publication import Split, calibrate_and_publish
 from training.digits.digit_recipe import RECIPES, Recipe, start
 from training.digits.refining import KEPT, REFINING, TAUGHT, refined
+from training.publishing.activation import Publication
 from training.publishing.archive import weights
 from training.record import git_commit, parameter_count
 
 
-def recalibrate_digit(version: int, data: Path, to: Publication, *, refine: bool = False) -> Manifest:
+def recalibrate_digit(
+    version: int, data: Path, to: Publication, console: Console, *, refine: bool = False
+) -> Manifest:
     """Publish the weights of a version again, with what is fitted after them fitted anew.
 
     With `refine` they first learn what today's recipe adds to MNIST.
@@ -29,13 +34,13 @@ def recalibrate_digit(version: int, data: Path, to: Publication, *, refine: bool
         "parameters": parameter_count(net),
     }
     curves = _curves(folder, version)
-    split = Split.load(data, recipe, to.console)
+    split = Split.load(data, recipe, console)
     if refine:
-        net = refined(net, recipe, split.train, split.own, to.console)
+        net = refined(net, recipe, split.train, split.own, console)
         again |= recipe.data() | {f"refining_{name}": value for name, value in REFINING.as_dict().items()}
         again |= {"refining_taught": TAUGHT, "refining_kept": KEPT}
     record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **again}})
-    return calibrate_and_publish(net, recipe, record, split, curves, to)
+    return calibrate_and_publish(net, recipe, record, split, curves, to, console)
 
 
 def network_of(model: bytes, manifest: Manifest) -> tuple[nets.RejectingDigitNet, Recipe, TrainingRecord]:

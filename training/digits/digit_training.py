@@ -8,11 +8,9 @@ import torch
 from rich.console import Console
 
 from service.artifacts.manifest import Manifest
-from service.artifacts.signatures import SigningKey
-from service.artifacts.store import ArtifactStore
 from training.digits import digit_nets as nets
 from training.digits.detector import REJECTOR
-from training.digits.digit_publication import Publication, Split, calibrate_and_publish, title
+from training.digits.digit_publication import Split, calibrate_and_publish, title
 from training.digits.digit_recipe import (
     CROSS_ENTROPY,
     Recipe,
@@ -25,21 +23,19 @@ from training.evaluation.figures import (
 from training.fitting.checkpoint import Checkpoint, Settings
 from training.fitting.fit import fit
 from training.fitting.ranks import ALONE, Ranks
-from training.publishing.activation import IF_AS_GOOD, Activation
+from training.publishing.activation import Publication
 from training.record import parameter_count, training_record
 
 
 def train_digit(
     recipe: Recipe,
-    store: ArtifactStore,
+    to: Publication,
     data: Path,
     console: Console,
     *,
     device: torch.device,
     epochs: int | None = None,
     seed: int = 0,
-    key: SigningKey | None = None,
-    activation: Activation = IF_AS_GOOD,
     checkpoint: Checkpoint | None = None,
     ranks: Ranks = ALONE,
 ) -> Manifest:
@@ -81,9 +77,8 @@ def train_digit(
 
     def published() -> Manifest:
         curves = png(curves_figure(history, title(record)))
-        to = Publication(store, console, key, activation)
         rejector = replace(REJECTOR, epochs=min(hp.epochs, REJECTOR.epochs))
-        manifest = calibrate_and_publish(fitted.cpu(), recipe, record, split, curves, to, rejector)
+        manifest = calibrate_and_publish(fitted.cpu(), recipe, record, split, curves, to, console, rejector)
         if checkpoint:
             checkpoint.discard()
         return manifest

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from service.artifacts.signatures import SigningKey
 from service.terminal import remark, say
 from training.data import Rows
 from training.failures import errors_explained
@@ -23,9 +22,8 @@ from training.options import (
     Seed,
     Sign,
 )
-from training.preflight import check_name, checkpoint_in, device_of, store_at, store_in
+from training.preflight import check_name, checkpoint_in, device_of, publication
 from training.printing import print_result
-from training.publishing.activation import Activation
 
 cli = typer.Typer()
 
@@ -70,13 +68,11 @@ def picture(
     from training.pictures.picture_recipe import SIZE
     from training.pictures.picture_training import train_picture
 
-    told = list[str]()
     checkpoint = checkpoint_in(checkpoints, resume, resume_if_any)
     check_name(name, " of pictures", NAMES_OF_OTHERS)
     with errors_explained(checkpoint), joined(launched()) as ranks:
         console = ranks.console()
-        key = SigningKey(sign) if sign and ranks.first else None
-        store = store_in(out, name, BYTES_NEEDED) if ranks.first else store_at(out)
+        to, told = publication(out, name, BYTES_NEEDED, sign, activate, ranks)
         if ranks.first:
             checkpoint.check(name, required=checkpoints is not None)
         with ranks.first_of_machine():
@@ -88,15 +84,13 @@ def picture(
             _tell_of(len(pictures.labels), pictures.uses(), pictures.skipped)
         manifest = train_picture(
             name,
-            store,
+            to,
             pictures,
             console,
             mirror=mirror,
             epochs=epochs,
             seed=seed,
             device=device_of(device, ranks),
-            key=key,
-            activation=Activation(activate, told.append),
             checkpoint=checkpoint if ranks.first else None,
             ranks=ranks,
         )

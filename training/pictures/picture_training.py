@@ -7,8 +7,6 @@ from rich.console import Console
 
 from service.artifacts.interface import Output, PictureInput
 from service.artifacts.manifest import Manifest, TrainingRecord
-from service.artifacts.signatures import SigningKey
-from service.artifacts.store import ArtifactStore
 from training.evaluation.calibration import fit_temperature
 from training.evaluation.evaluate import evaluate
 from training.evaluation.figures import classifier_figures, curves_figure, png, samples
@@ -28,7 +26,7 @@ from training.pictures.picture_recipe import (
     phases,
     start,
 )
-from training.publishing.activation import IF_AS_GOOD, Activation
+from training.publishing.activation import Publication
 from training.publishing.publish import Candidate, publish
 from training.record import parameter_count, training_record
 
@@ -38,7 +36,7 @@ PROOF_ROWS, MOST_CHECK_ROWS = 1_000, 20
 
 def train_picture(
     name: str,
-    store: ArtifactStore,
+    to: Publication,
     data: PictureData,
     console: Console,
     *,
@@ -46,8 +44,6 @@ def train_picture(
     epochs: int | None = None,
     mirror: bool = True,
     seed: int = 0,
-    key: SigningKey | None = None,
-    activation: Activation = IF_AS_GOOD,
     checkpoint: Checkpoint | None = None,
     ranks: Ranks = ALONE,
 ) -> Manifest:
@@ -83,7 +79,7 @@ def train_picture(
         candidate = _candidate(
             name, stored, record, data, png(curves_figure(history, f"{name} by {RECIPE}"))
         )
-        manifest = publish(candidate, store, key, activation)
+        manifest = publish(candidate, *to)
         if checkpoint:
             checkpoint.discard()
         return manifest

@@ -1,4 +1,4 @@
-"""Whether a version that was published becomes the live one, and the line that says why."""
+"""Where a version is published, whether it becomes the live one, and the line that says why."""
 
 import shlex
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from service.artifacts.manifest import Manifest
+from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
 from training.evaluation.comparison import should_go_live
 
@@ -41,6 +42,14 @@ class Activation(NamedTuple):
 
 
 IF_AS_GOOD = Activation()
+
+
+class Publication(NamedTuple):
+    """Where to, signed by what, and whether it becomes live."""
+
+    store: ArtifactStore
+    key: SigningKey | None = None
+    activation: Activation = IF_AS_GOOD
 
 
 def _how(new: Manifest, store: ArtifactStore) -> str:

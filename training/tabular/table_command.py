@@ -8,13 +8,11 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from service.artifacts.signatures import SigningKey
 from service.terminal import remark
 from training.failures import errors_explained
 from training.options import DEFAULT_OUT, Activate, Out, Seed, Sign
-from training.preflight import check_name, store_in
+from training.preflight import check_name, publication
 from training.printing import print_result
-from training.publishing.activation import Activation
 from training.tabular.table_file import read_table
 from training.tabular.table_recipe import train_table
 from training.tabular.table_target import DECISION_THRESHOLD
@@ -52,11 +50,10 @@ def table(
     activate: Activate = None,
 ) -> None:
     """Classes, yes or no, or a number, from the columns of a CSV file."""
-    console, told = Console(), list[str]()
+    console = Console()
     check_name(name)
     with errors_explained():
-        key = SigningKey(sign) if sign else None
-        store = store_in(out, name, BYTES_NEEDED)
+        to, told = publication(out, name, BYTES_NEEDED, sign, activate)
         with Progress(console=console, transient=True) as progress:
             size = 2 * csv.stat().st_size if csv.is_file() else None  # it is read twice
             reading = progress.add_task("reading", total=size)
@@ -68,7 +65,7 @@ def table(
             )
         manifest = train_table(
             name,
-            store,
+            to,
             rows,
             target,
             console,
@@ -77,7 +74,5 @@ def table(
             threshold=threshold,
             units=units,
             seed=seed,
-            key=key,
-            activation=Activation(activate, told.append),
         )
     print_result(console, manifest, told)

@@ -12,11 +12,9 @@ from torch import Tensor
 from service.artifacts.fitness import clashes
 from service.artifacts.interface import Output, TableInput
 from service.artifacts.manifest import Manifest, Metric, TrainingRecord
-from service.artifacts.signatures import SigningKey
-from service.artifacts.store import ArtifactStore
 from training.data import DataUnavailable, Rows
 from training.evaluation.calibration import calibration_error
-from training.publishing.activation import IF_AS_GOOD, Activation
+from training.publishing.activation import Publication
 from training.publishing.publish import Candidate, publish
 from training.record import training_record
 from training.tabular.table_file import Table
@@ -44,7 +42,7 @@ class Split(NamedTuple):
 
 def train_table(
     name: str,
-    store: ArtifactStore,
+    to: Publication,
     table: Table,
     target_name: str,
     console: Console,
@@ -54,8 +52,6 @@ def train_table(
     threshold: float = DECISION_THRESHOLD,
     units: str = "",
     seed: int = 0,
-    key: SigningKey | None = None,
-    activation: Activation = IF_AS_GOOD,
 ) -> Manifest:
     """Fit and publish. Raises DataUnavailable, PublishFailed or ArtifactError."""
     started = time.monotonic()
@@ -95,7 +91,7 @@ def train_table(
         proof_rows=rows[:PROOF_ROWS],
         files={"report/report.md": _card(name, table, target_name, record, metrics).encode()},
     )
-    return publish(candidate, store, key, activation)
+    return publish(candidate, *to)
 
 
 def split_rows(target: Target, generator: torch.Generator) -> Split:
