@@ -1,6 +1,7 @@
 """Which parts may together be a digit, and what a model reads of each such candidate."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -8,11 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.errors import BlankImage
+from service.pictures.digits.components import Box
 from service.pictures.digits.morphology import dilated, pixels_of
 from service.pictures.digits.preparation import Prepared, Shares, as_it_is, in_form, shares_of
 from service.pictures.numbers.cuts import pieces_of
 from service.pictures.numbers.parts import Line, Part, joined, lines_of
-from service.pictures.numbers.sheet import Sheet, sheet_of
+from service.pictures.numbers.sheet import Sheet, plate_of, sheet_of
 
 MOST_CANDIDATES = 512  # of a picture
 TOGETHER = 8  # pieces, at the most, are one digit
@@ -56,6 +58,27 @@ def numbers_in(picture: Image.Image) -> Numbers:
     picture.load()
     if digit := as_it_is(picture):
         return Numbers(digit.pixels, [alone(digit)])
+    if plate := plate_of(picture):
+        with suppress(BlankImage):
+            return _moved(_read(picture.crop(plate)), plate, picture)
+    return _read(picture)
+
+
+def _moved(numbers: Numbers, plate: Box, picture: Image.Image) -> Numbers:
+    """Where they are in the picture, if they were found on a plate in it."""
+    x, y, end_x, end_y = plate
+    width, height = end_x - x, end_y - y
+
+    def moved(box: Shares) -> Shares:
+        left, top, right, bottom = box
+        place = x + width * left, y + height * top, x + width * right, y + height * bottom
+        return shares_of(place, picture)
+
+    return Numbers(numbers.pixels, [one._replace(box=moved(one.box)) for one in numbers.candidates])
+
+
+def _read(picture: Image.Image) -> Numbers:
+    """Raises BlankImage."""
     sheet = sheet_of(picture)
     lines = lines_of(sheet.mask())
     taken = sheet.mask()

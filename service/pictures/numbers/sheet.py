@@ -7,11 +7,12 @@ import numpy as np
 from PIL import Image
 
 from service.errors import BlankImage
-from service.pictures.digits.components import Mask
+from service.pictures.digits.components import Box, Mask
 from service.pictures.digits.drawing import STROKE
-from service.pictures.digits.ground import find_ink, strongest, to_grey
+from service.pictures.digits.ground import at_work_size, find_ink, strongest, to_grey
 from service.pictures.digits.light import LEAST_CONTRAST
 from service.pictures.digits.morphology import pixels_of
+from service.pictures.digits.printed.fields import plate_in
 from service.pictures.digits.printed.rules import without_rules
 from service.pictures.digits.strokes import CLEAR_CONTRAST
 
@@ -45,6 +46,18 @@ def sheet_of(picture: Image.Image) -> Sheet:
     while _runs(pixels_of(ink) > STROKE * peak) > MOST_RUNS:
         ink = ink.reduce(2)
     return Sheet(ink, peak, (picture.width / ink.width, picture.height / ink.height))
+
+
+def plate_of(picture: Image.Image) -> Box | None:
+    """Where what they stand on lies on another ground, as a sheet on a desk, in pixels of the picture."""
+    work = to_grey(at_work_size(picture))
+    plate = plate_in(work)
+    if not plate:
+        return None
+    x, y = picture.width / work.width, picture.height / work.height
+    left, top, right, bottom = plate
+    end = min(picture.width, round(right * x)), min(picture.height, round(bottom * y))
+    return round(left * x), round(top * y), *end
 
 
 def enough_for(size: tuple[int, int]) -> tuple[int, int]:

@@ -67,6 +67,21 @@ def cover(
     return np.asarray(sheet) / 255
 
 
+def on_desk(sheet: Image.Image, turned: float, random: np.random.Generator) -> Image.Image:
+    """Grey, on grained wood, and near its middle; turned by so many degrees."""
+    width, height = (round(side * random.uniform(1.45, 1.95)) for side in sheet.size)
+    grain = np.clip(np.cumsum(random.normal(0, 2.5, height)), -25, 25)[:, None]
+    desk = random.uniform(50, 110) + grain + random.normal(0, 5, (height, width))
+    left, top = (
+        round((room - side) * random.uniform(0.4, 0.6))
+        for room, side in zip((width, height), sheet.size, strict=True)
+    )
+    paper = Image.new("L", sheet.size, 255).rotate(turned, Image.Resampling.BICUBIC, expand=True)
+    picture = Image.fromarray(desk.clip(0, 255).astype(np.uint8))
+    picture.paste(sheet.rotate(turned, Image.Resampling.BICUBIC, expand=True), (left, top), paper)
+    return picture
+
+
 def stroke(width: int, lines: list[list[tuple[int, int]]]) -> Image.Image:
     picture = Image.new("L", (280, 280), 255)
     for line in lines:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from service.endpoints.each import digits_among
 from service.engine.predictor import Predictor
@@ -18,7 +18,8 @@ from service.pictures.numbers.candidates import MOST_CANDIDATES, Numbers, number
 from service.pictures.numbers.parts import MOST_PARTS, lines_of
 from service.pictures.numbers.sheet import MOST_PIXELS, MOST_RUNS, sheet_of
 from tests.conftest import Digits
-from tests.pictures.numbers.drawn import in_a_comb, in_boxes, ink_of, on_paper, stacked
+from tests.pictures.digits.drawings import on_desk
+from tests.pictures.numbers.drawn import MARGIN, in_a_comb, in_boxes, ink_of, on_paper, stacked
 
 Random = np.random.Generator
 Draw = Callable[[list[NDArray[np.uint8]], Random], Image.Image]
@@ -72,6 +73,10 @@ def ruled(images_u8: list[NDArray[np.uint8]], random: Random) -> Image.Image:
     return sheet
 
 
+def on_a_desk(images_u8: list[NDArray[np.uint8]], random: Random) -> Image.Image:
+    return on_desk(on_paper(np.pad(ink_of(images_u8, 4, random), MARGIN)), 0, random)
+
+
 DRAWN: dict[str, tuple[int, Draw]] = {
     "with gaps": (11, lambda images, random: on_paper(ink_of(images, 4, random))),
     "light on dark": (11, lambda images, random: on_paper(ink_of(images, 4, random), dark=False)),
@@ -81,6 +86,7 @@ DRAWN: dict[str, tuple[int, Draw]] = {
     "overlapping": (8, lambda images, random: on_paper(ink_of(images, -1, random))),
     "slanted": (10, slanted),
     "in shade": (10, in_shade),
+    "on a sheet on a desk": (10, on_a_desk),
     "ruled, underlined": (10, ruled),
     "in boxes": (10, lambda images, random: in_boxes(images, 6, 4, random)),
     "in a grid": (10, lambda images, random: in_boxes(images, 0, 4, random)),
@@ -109,11 +115,14 @@ def test_lines_are_read_one_after_the_other(model: Predictor, digits: Digits) ->
         assert [numbers.candidates[place].line for place in places] == [0] * 5 + [1] * 5 + [2] * 5
 
 
-def test_boxes_are_where_the_digits_are(model: Predictor, digits: Digits) -> None:
+@pytest.mark.parametrize("desk", [0, 100])
+def test_boxes_are_where_the_digits_are(desk: int, model: Predictor, digits: Digits) -> None:
+    """`desk`: pixels of it around the sheet, as dark as the digits."""
     random = np.random.default_rng(0)
-    sheet = on_paper(ink_of(list(digits.images_u8[:4]), 6, random))
+    paper = on_paper(ink_of(list(digits.images_u8[:4]), 6, random))
+    sheet = ImageOps.expand(paper, desk, fill=20)
     _, numbers, places = read(model, sheet)
-    dark = np.asarray(sheet) < 128
+    dark = np.asarray(ImageOps.expand(paper, desk, fill=255)) < 128
     for place in places:
         left, top, right, bottom = (
             round(edge * side)
