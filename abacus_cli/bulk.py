@@ -88,7 +88,9 @@ class Bulk:
             task = progress.add_task(self._model, total=self._total)
             for outcome in self._ask(self._given()):
                 self._take(self._under_way.popleft(), outcome, progress.console)
-                progress.update(task, completed=self._answered + self._failed + self._remaining.skipped)
+                if not progress.disable:
+                    completed = self._answered + self._failed + self._remaining.skipped
+                    progress.update(task, completed=completed)
         self._output.finish()
 
     def _given(self) -> Iterator[Any]:

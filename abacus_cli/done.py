@@ -36,6 +36,8 @@ class Keys:
         number = _number(key)
         if number is None:
             self._names.add(key)
+        elif self._edges and number == self._edges[-1]:  # quicker, and most often so
+            self._edges[-1] += 1
         elif not self._has(number):
             for edge in (number, number + 1):
                 self._turn(edge)
