@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
@@ -20,6 +20,9 @@ from service.rollout.unloaded import SOCKETS, UNLOADED, socket_of
 _PREFIX = "abacus-metrics-"
 _STAGED = "abacus-staged-"
 _LOCK = ".lock"
+# What each worker counts in, and the bytes that are written of each before it is mapped: whoever first
+# wrote to a page for which the disk has no room would be ended by SIGBUS.
+_KINDS, _BYTES = ("counter", "histogram", "gauge_livesum", "gauge_max"), 1 << 20
 
 
 class FolderUnusable(Exception):
@@ -42,13 +45,22 @@ class MetricsFolder:
         self._left.append(pid)
 
     def hand_over(self, pid: int) -> None:
-        """Give a new worker the files of one that died. It must not have opened its own."""
+        """Give a new worker the files of one that died, or room for its own, which it must not have opened.
+
+        Raises OSError where there is no room.
+        """
         with suppress(OSError):  # a cleaner of temporary files may have taken it, and no worker would start
             self.path.mkdir(mode=0o700, exist_ok=True)
-        if not self._left:
-            return
-        for file in self.path.glob(f"*_{self._left.pop()}.db"):
-            file.rename(file.with_name(f"{file.name.rpartition('_')[0]}_{pid}.db"))
+        if self._left:
+            for file in self.path.glob(f"*_{self._left.pop()}.db"):
+                file.rename(file.with_name(f"{file.name.rpartition('_')[0]}_{pid}.db"))
+        self.allocate(pid, _KINDS)
+
+    def allocate(self, pid: int, kinds: Sequence[str]) -> None:
+        """Raises OSError."""
+        for kind in kinds:
+            with (self.path / f"{kind}_{pid}.db").open("ab") as file:
+                file.write(bytes(max(0, _BYTES - file.tell())))
 
 
 def check_sockets(folder: Path) -> None:
@@ -70,7 +82,12 @@ def metrics_folder(named: str | None) -> Iterator[MetricsFolder]:
     """`named` by the operator, who keeps it; or a temporary one, gone afterwards. Raises FolderUnusable."""
     path, lock = _operators(Path(named)) if named else _temporary()
     try:
-        yield MetricsFolder(path)
+        folder = MetricsFolder(path)
+        try:
+            folder.allocate(os.getpid(), ["counter"])  # of workers that ended
+        except OSError as error:
+            raise FolderUnusable(f"{path} has no room for metrics: {error.strerror}.") from error
+        yield folder
     finally:
         if not named:
             shutil.rmtree(path, ignore_errors=True)
@@ -102,6 +119,12 @@ def _temporary() -> tuple[Path, int]:
             staged = Path(mkdtemp(prefix=_STAGED, dir=base))
             lock = _hold(staged)
             assert lock is not None
+            try:
+                MetricsFolder(staged).allocate(os.getpid(), _KINDS)
+            except OSError:  # it is full
+                shutil.rmtree(staged, ignore_errors=True)
+                os.close(lock)
+                continue
             return staged.rename(base / staged.name.replace(_STAGED, _PREFIX)), lock
     raise FolderUnusable(
         "No folder for the metrics of several workers can be written: set PROMETHEUS_MULTIPROC_DIR to one."

@@ -129,8 +129,14 @@ class Supervisor:
             return
         assert process.pid is not None
         ours.setblocking(False)
-        self._workers.append(Worker(process, process.pid, ours))
-        self._folder.hand_over(process.pid)
+        worker = Worker(process, process.pid, ours)
+        self._workers.append(worker)
+        try:
+            self._folder.hand_over(worker.pid)
+        except OSError as error:
+            logger.error("worker %d has no room for its metrics: %s", worker.pid, error)
+            worker.kill()
+            return
         with suppress(OSError):
             ours.send(bytes([Stage.SERVE]))
 

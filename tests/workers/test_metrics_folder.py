@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -34,7 +35,8 @@ def test_a_successor_takes_over_the_counts_and_not_the_rows_under_way(tmp_path: 
     folder.bury(1)
     folder.hand_over(2)
     folder.hand_over(3)
-    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
+    counted = {file.name: file.read_text().strip("\0") for file in tmp_path.iterdir()}
+    assert {name: of for name, of in counted.items() if of} == {
         "counter_2.db": "counter_1.db",
         "histogram_2.db": "histogram_1.db",
         "counter_11.db": "counter_11.db",
@@ -103,3 +105,32 @@ def test_a_file_system_without_locks_is_no_place(temporary: Path, monkeypatch: p
     monkeypatch.setattr(fcntl, "flock", refused)
     with pytest.raises(FolderUnusable), metrics_folder(str(temporary)):
         pass
+
+
+def test_there_is_room_for_what_a_worker_will_count(tmp_path: Path) -> None:
+    folder = MetricsFolder(tmp_path)
+    folder.hand_over(1)
+    files = {file.name: file.stat() for file in tmp_path.iterdir()}
+    assert set(files) == {f"{kind}_1.db" for kind in ("counter", "histogram", "gauge_livesum", "gauge_max")}
+    assert all(512 * stat.st_blocks >= stat.st_size > 0 for stat in files.values())
+    folder.bury(1)
+    folder.hand_over(2)
+    assert {file.name: file.stat().st_size for file in tmp_path.iterdir()} == {
+        name.replace("_1", "_2"): stat.st_size for name, stat in files.items()
+    }
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_without_room_no_worker_is_started(named: bool, tmp_path: Path) -> None:
+    def no_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    environment = os.environ | ({"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)} if named else {})
+    command = [sys.executable, "-m", "service", "--port", "0", "--workers", "2"]
+    ended = subprocess.run(
+        command, cwd=ROOT, env=environment, preexec_fn=no_room, capture_output=True, text=True
+    )
+    told = " ".join(ended.stderr.replace("│", " ").split())
+    assert ended.returncode == 2
+    assert "Traceback" not in told
+    assert ("has no room for metrics" if named else "set PROMETHEUS_MULTIPROC_DIR") in told
