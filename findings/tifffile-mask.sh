@@ -6,8 +6,8 @@
 # when it reads, so its own round trip is right, and Pillow, OpenCV and libvips, which obey it, see the mask inverted. imageio
 # writes with tifffile and reads bytes with Pillow: its own round trip inverts. Nothing is raised or warned; that the
 # photometric interpretation follows from the type is documented, and not that it is this one.
-# Why it matters: in a mask nothing tells what is object and what is ground. A net that is trained on such masks learns the
-# background, and the share of pixels that agree falls to what it should have missed.
+# Why it matters: nothing in a mask tells object from ground. A net that is trained on such masks learns the background, and one that
+# is judged by them is marked wrong where it is right.
 set -euo pipefail
 
 folder=$(mktemp -d)
