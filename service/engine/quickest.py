@@ -15,9 +15,9 @@ from service.engine.devices import Runner
 # long: a large net would not be ready for seconds, and long batches tell enough at once.
 FUSED_ROWS, TIMED_CALLS, TIMED_LARGE_CALLS, ENOUGH_S = 16, 12, 5, 0.05
 
-# What takes so long computes, rather than waits for its operations to be called: larger batches, which
-# are the most of what timing takes, are computed the same way.
-LONG_S = 0.03
+# Where timing a size takes so much processor time a way, larger batches, which would be the most of it,
+# are computed as that size is. By the clock any call may take long on a busy machine.
+LONG_S = 0.075
 
 # One that takes so many times as long as the quickest in its first calls is called no more: of the cnn in
 # float32, 64 rows take 10 ms a call.
@@ -36,7 +36,7 @@ class Timing(NamedTuple):
 
 
 def timed(ways: Sequence[Runner], row: Tensor, sizes: Sequence[int]) -> tuple[Timing, ...]:
-    """What every way takes in the best of some calls, for each size up to one that takes LONG_S.
+    """What every way takes in the best of some calls, for each size up to one that is long to time.
 
     What is laid out for batches takes up to twice as long for a row alone, and which is the best differs
     from processor to processor. `row`: [1, ...]. `sizes`: ascending.
@@ -45,8 +45,9 @@ def timed(ways: Sequence[Runner], row: Tensor, sizes: Sequence[int]) -> tuple[Ti
     for size in sizes:
         batch = row.repeat(size, *[1] * (row.dim() - 1))
         calls = TIMED_CALLS if size < FUSED_ROWS else TIMED_LARGE_CALLS
+        began = time.thread_time()
         timings.append(Timing(size, in_turn(ways, batch, calls)))
-        if min(timings[-1].seconds) > LONG_S:
+        if time.thread_time() - began > LONG_S * len(ways):
             break
     return tuple(timings)
 
