@@ -1,8 +1,8 @@
 """Errors as RFC 9457 problem details, in answers and in the OpenAPI document."""
 
 import http
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import to_json
@@ -10,6 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from service.errors import SHOWN_ERRORS, FieldError, InvalidInput, ServiceError
+
+T = TypeVar("T")
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -117,10 +119,15 @@ def shortened(text: str, longest: int = LONGEST_NAME) -> str:
     return text if len(text) <= longest else text[:longest] + "…"
 
 
-def some_of(words: Sequence[str], most: int) -> str:
+def quoted(name: str) -> str:
+    """`shortened`, as a word of a sentence."""
+    return repr(shortened(name))
+
+
+def some_of(items: Sequence[T], most: int, told: Callable[[T], str] = str) -> str:
     """The first of them, and how many more there are."""
-    others = len(words) - most
-    return ", ".join(words[:most]) + (f" and {others:,} more" if others > 0 else "")
+    others = len(items) - most
+    return ", ".join(map(told, items[:most])) + (f" and {others:,} more" if others > 0 else "")
 
 
 def error_responses(*errors: type[ServiceError], path: str = "") -> dict[int | str, dict[str, Any]]:

@@ -27,7 +27,7 @@ from service.artifacts.interface import Column
 from service.endpoints.documents import BYTES_A_VALUE, PIECE, Form, Size, parsed, read, reading, validating
 from service.endpoints.records import records
 from service.errors import FieldError, InvalidInput
-from service.problems import Findings, found_in, invalid_payload, shortened, some_of
+from service.problems import Findings, found_in, invalid_payload, quoted, some_of
 from service.serving.steps import Steps
 
 MAX_ROWS = 10_000
@@ -168,7 +168,7 @@ class Columns:
 def _value_of(column: Column) -> Any:
     if column.categories:
         known, booleans = frozenset(column.categories), _booleans(column.categories)
-        told = some_of([repr(shortened(c)) for c in column.categories], MAX_NAMED)
+        told = some_of(column.categories, MAX_NAMED, quoted)
 
         def check(value: Any) -> Any:
             if isinstance(value, bool):

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from service.artifacts.manifest import Manifest
 from service.errors import InvalidRequest
-from service.problems import shortened, some_of
+from service.problems import quoted, some_of
 from service.protocol.documents import Wanted
 from service.protocol.interface import ODD, TensorSpec, outputs_of
 from service.protocol.requests import MOST_REPEATED, Inference
@@ -83,13 +83,12 @@ def _placed(manifest: Manifest) -> Iterator[tuple[TensorSpec, int]]:
 
 def _chosen(wanted: Wanted, named: dict[str, tuple[TensorSpec, int]], otherwise: bool) -> Chosen:
     if wanted.name not in named:
-        there = some_of([repr(shortened(known)) for known in named], 20)
-        raise InvalidRequest(f"There is no output {shortened(wanted.name)!r}; the model gives {there}.")
+        there = some_of(list(named), 20, quoted)
+        raise InvalidRequest(f"There is no output {quoted(wanted.name)}; the model gives {there}.")
     spec, at = named[wanted.name]
     binary, classes = wanted.binary, wanted.classification
     if classes and not spec.labels:
-        name = shortened(wanted.name)
-        raise InvalidRequest(f"Output {name!r}: there are no classes to be told of it.")
+        raise InvalidRequest(f"Output {quoted(wanted.name)}: there are no classes to be told of it.")
     return Chosen(spec, at, otherwise if binary is None else binary, min(classes, len(spec.labels)))
 
 

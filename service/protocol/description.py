@@ -60,7 +60,7 @@ def _description(manifest: Manifest) -> str:
 
 
 def _told(specs: list[TensorSpec]) -> str:
-    return some_of([f"`{spec.name}` {spec.datatype} {spec.shape}" for spec in specs], 20)
+    return some_of(specs, 20, lambda spec: f"`{spec.name}` {spec.datatype} {spec.shape}")
 
 
 def _parameter(name: str, said: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from service.artifacts.interface import Column
 from service.endpoints.columns import Columns
 from service.endpoints.table import TableEndpoint
 from service.errors import FieldError, InvalidRequest
-from service.problems import Findings, invalid_payload, shortened, some_of
+from service.problems import Findings, invalid_payload, quoted, some_of
 from service.protocol.requests import Given
 from service.protocol.tensors import BOOL, Array, Tensor, wrong
 from service.serving.job import Rows
@@ -95,8 +95,8 @@ def _categories(places: Sequence[Any], column: Column, found: Findings) -> list[
 
 
 def _unknown(name: str, columns: Columns) -> InvalidRequest:
-    told = some_of([repr(shortened(known)) for known in columns.names], 10)
+    told = some_of(columns.names, 10, quoted)
     return InvalidRequest(
-        f"There is no input {shortened(name)!r}; the model takes a tensor for each of the columns {told},"
+        f"There is no input {quoted(name)}; the model takes a tensor for each of the columns {told},"
         f" or one of the shape [N, {len(columns.names)}] of all."
     )

@@ -95,6 +95,7 @@ class Metrics:
     def __init__(self, folder: str | None = None) -> None:
         self._folder = folder
         self._own = CollectorRegistry()
+        self._counted_in = None if folder else self._own
         self._models: Models | None = None
         self._labelled: list[tuple[frozenset[str], MetricWrapperBase, _lru_cache_wrapper[Any]]] = []
         self.requests = self._of(
@@ -149,13 +150,12 @@ class Metrics:
         self.reloads = self._of(
             Counter, "abacus_reloads", "Versions taken up or refused while serving.", ("model", "outcome")
         )
-        registry = None if folder else self._own
         self.api_keys_read_failures = Counter(
             "abacus_api_keys_read_failures",
             "Looks at the file of API keys that failed; the last good keys stay.",
-            registry=registry,
+            registry=self._counted_in,
         )
-        worker_restarts(registry)
+        worker_restarts(self._counted_in)
         self._live_versions = LiveVersions(lambda: self._models)
         self._own.register(self._live_versions)
 
@@ -166,7 +166,7 @@ class Metrics:
 
         One lookup in a dictionary a time, where its own takes a lock and makes strings of its arguments.
         """
-        metric = kind(name, told, labels, registry=None if self._folder else self._own, **options)
+        metric = kind(name, told, labels, registry=self._counted_in, **options)
         by_values = cache(metric.labels)
         self._labelled.append((frozenset(labels), metric, by_values))
         return by_values

@@ -138,6 +138,12 @@ def box_around(rows: Ints, columns: Ints) -> Box:
     return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
 
 
+def scaled_box(box: Box, x: float, y: float, size: tuple[int, int]) -> Box:
+    """So many times as far from the corner, in whole pixels, within a picture of that size."""
+    left, top, right, bottom = box
+    return round(left * x), round(top * y), min(size[0], round(right * x)), min(size[1], round(bottom * y))
+
+
 def box_of(mask: Mask) -> Box:
     """Around all that is set, of which there is some."""
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))

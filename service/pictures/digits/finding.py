@@ -5,7 +5,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from service.errors import BlankImage
-from service.pictures.digits.components import Box, box_of
+from service.pictures.digits.components import Box, box_of, scaled_box
 from service.pictures.digits.drawing import CLOSER_SIDE, Drawing, drawing_of, longest
 from service.pictures.digits.ground import at_work_size, find_ink, to_grey
 from service.pictures.digits.light import LEAST_CONTRAST
@@ -121,14 +121,12 @@ def _look_within(
     if not field or around == MOST_FIELDS:
         return None
     x, y = coarse * picture.width / work.width, coarse * picture.height / work.height
-    left, top, right, bottom = field
-    start = round(left * x), round(top * y)
-    end = min(picture.width, round(right * x)), min(picture.height, round(bottom * y))
+    part = scaled_box(field, x, y, picture.size)
     try:
-        digit = _look(picture.crop((*start, *end)), around + 1)
+        digit = _look(picture.crop(part), around + 1)
     except BlankImage:
         return None
-    return _moved(digit, *start)
+    return _moved(digit, *part[:2])
 
 
 def _of_smaller(digit: FoundDigit, x: float, y: float) -> FoundDigit:

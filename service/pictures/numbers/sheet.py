@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from service.errors import BlankImage
-from service.pictures.digits.components import Box, Mask
+from service.pictures.digits.components import Box, Mask, scaled_box
 from service.pictures.digits.drawing import STROKE
 from service.pictures.digits.ground import at_work_size, find_ink, strongest, to_grey
 from service.pictures.digits.light import LEAST_CONTRAST
@@ -52,12 +52,8 @@ def plate_of(picture: Image.Image) -> Box | None:
     """Where what they stand on lies on another ground, as a sheet on a desk, in pixels of the picture."""
     work = to_grey(at_work_size(picture))
     plate = plate_in(work)
-    if not plate:
-        return None
-    x, y = picture.width / work.width, picture.height / work.height
-    left, top, right, bottom = plate
-    end = min(picture.width, round(right * x)), min(picture.height, round(bottom * y))
-    return round(left * x), round(top * y), *end
+    scale = picture.width / work.width, picture.height / work.height
+    return scaled_box(plate, *scale, picture.size) if plate else None
 
 
 def enough_for(size: tuple[int, int]) -> tuple[int, int]:
