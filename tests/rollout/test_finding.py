@@ -264,4 +264,4 @@ def test_it_is_so_over_http_with_two_workers(root: Path, published: Path) -> Non
         assert answers() == {200}
         shutil.rmtree(root / "digit")
         wait_for(lambda: answers() == {404}, WITHIN_S)
-        assert 'model="digit"' not in service.client.get("/metrics").text
+        wait_for(lambda: 'model="digit"' not in service.client.get("/metrics").text, WITHIN_S)
