@@ -54,7 +54,7 @@ test-rollout: $(INSTALLED)  ## Services behind HAProxy and nginx: published into
 	$(BIN)/pytest tests/reliability/test_balanced.py --long $(ARGS)
 
 test-ray: $(INSTALLED)  ## A cluster of two Ray nodes here: scaled, killed, published into and rolled out under load (minutes); ends in a table
-	$(PIP) --editable .[ray]
+	$(PIP) --editable .[ray] 'ray[data]'
 	$(BIN)/pytest tests/reliability/test_ray*.py --long $(ARGS)
 
 test-costs: $(INSTALLED)  ## What a million predictions cost in processor seconds by each way of docs/scale.md (9 minutes); ends in a table

@@ -47,7 +47,7 @@ class Reader:
     def answer(self, given: Sequence[Any]) -> list[Result]:
         """What each is answered: where one is wrong, each is asked alone. Raises as `load` does.
 
-        `given`: paths of pictures, or rows.
+        `given`: pictures, or paths of them; or rows.
         """
         try:
             results = self._reads.results(given)
@@ -76,18 +76,18 @@ class Pictures:
         self._predictor = predictor
         self._max_pixels = max_pixels
 
-    def results(self, paths: Sequence[str]) -> Results:
-        for some in chunks(paths, MAX_BATCH_ROWS):
-            read = [self._read(path) for path in some]
+    def results(self, given: Sequence[str | bytes]) -> Results:
+        for some in chunks(given, MAX_BATCH_ROWS):
+            read = [self._read(one) for one in some]
             findings = [one for one in read if isinstance(one, Finding)]
             found = iter(self._found(findings) if findings else ())
             for one in read:
                 yield one if isinstance(one, str) else next(found)
 
-    def _read(self, path: str) -> Finding | str:
+    def _read(self, given: str | bytes) -> Finding | str:
         """What the model reads of a picture, or why there is nothing."""
         try:
-            data = Path(path).read_bytes()
+            data = given if isinstance(given, bytes) else Path(given).read_bytes()
             (picture,) = open_pictures([Upload(FILE, data)], self._max_pixels)
             return find(picture, fit_of(self._endpoint.input))
         except (OSError, ServiceError) as error:

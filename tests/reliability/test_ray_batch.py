@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 import torch
+from pyarrow import parquet
 
 from benchmarks.process import cpu_seconds
 from tests.cli.asking import predict
@@ -113,6 +114,29 @@ def test_a_command_that_cannot_go_on_says_why(tmp_path: Path, digits: Digits) ->
         assert 0 < begun < 100_000
         assert read(ray, tmp_path / "hours.csv", out, model="pass") == 0
     assert [one["row"] for one in lines_of(out)] == list(range(1, 100_001))
+
+
+def test_the_actor_is_a_step_of_ray_data(tmp_path: Path, digits: Digits) -> None:
+    """As docs/scale.md has it, of folders: the answers are those of the command."""
+    folder = pictures(tmp_path, digits, PICTURES)
+    (folder / "none.png").write_bytes(b"no picture")
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "scale.md").read_text(), re.DOTALL)
+    for url, path in (("models", COMMITTED), ("scans", folder), ("answers", tmp_path / "answers")):
+        code = code.replace(f"s3://{url}", str(path))
+    (tmp_path / "pipeline.py").write_text(code.replace("concurrency=4", "concurrency=1"))
+    read_out = tmp_path / "read.jsonl"
+    with cluster() as ray:
+        environment = ray.environment | {"PYTHONPATH": str(ROOT)}
+        subprocess.run([BIN / "python", tmp_path / "pipeline.py"], cwd=ROOT, env=environment, check=True)
+        assert read(ray, folder, read_out) == 1
+    rows = parquet.read_table(tmp_path / "answers").to_pylist()
+    found = {Path(row["path"]).name: json.loads(row["answer"]) for row in rows}
+    expected = {Path(path).name: one for path, one in answers(read_out).items()}
+    assert found.keys() == expected.keys()
+    assert found.pop("none.png") == expected.pop("none.png")["error"]
+    assert {name: one["digit"] for name, one in found.items()} == {
+        name: one["digit"] for name, one in expected.items()
+    }
 
 
 def test_memory_does_not_grow_with_rows(tmp_path: Path, long: bool, figure: Report) -> None:
