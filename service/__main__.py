@@ -38,7 +38,7 @@ from service.workers.start_method import check_start_method
 
 FOLDER_ANSWERS_S = 5.0
 
-_PLAIN = (str, bool, int, float, Path)  # that an option is read as
+_PLAIN = (str, bool, int, float)  # that an option is read as; of a path, "" would become "."
 
 _UNUSABLE = (
     SettingsUnusable,
@@ -192,9 +192,15 @@ def _check(settings: Settings) -> None:
             " models are published into; one that is empty will do, to publish into it later."
         )
     check_start_method(settings)
-    if settings.api_keys_file:
-        KeyFile(settings.api_keys_file)
-    trusted_by(settings)
+    try:
+        if settings.api_keys_file:
+            KeyFile(settings.api_keys_file)
+    except KeysUnreadable as error:
+        raise typer.BadParameter(f"--api-keys-file {error}") from error
+    try:
+        trusted_by(settings)
+    except KeyUnusable as error:
+        raise typer.BadParameter(f"--trusted-keys {error}") from error
     if settings.traces != "off" and not find_spec("opentelemetry.sdk"):
         raise typer.BadParameter(f"--traces needs the extra: {installing('tracing')}")
     if settings.grpc_port is not None and not all(map(find_spec, ("grpc_tools", "grpc_reflection"))):

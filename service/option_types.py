@@ -66,6 +66,12 @@ def missing_extra(url: str) -> str | None:
     return None if find_spec("fsspec") and find_spec(DRIVERS[scheme]) else scheme
 
 
+def _named(value: Any) -> Any:
+    if value == "":  # a Path would make the current folder of it
+        raise ValueError("must be a path; leave the setting out for none")
+    return value
+
+
 def _split(value: Any) -> Any:
     return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
@@ -100,6 +106,7 @@ def _model(value: str) -> str:
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Place = Annotated[Path | str, BeforeValidator(place_of)]
+NamedPath = Annotated[Path, BeforeValidator(_named)]
 Device = Annotated[str, AfterValidator(_device)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
 

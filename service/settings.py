@@ -15,6 +15,7 @@ from service.option_types import (
     Device,
     LogFormat,
     LogLevel,
+    NamedPath,
     Names,
     Origins,
     Paths,
@@ -42,7 +43,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
     host: str = Field(
-        "127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 for every interface."
+        "127.0.0.1",
+        min_length=1,
+        description="Address to listen on; 0.0.0.0 for every interface, :: for IPv6 as well.",
     )
     port: Port = Field(8000, description="TCP port; 0 takes a free one.")
     grpc_port: Port | None = Field(
@@ -54,7 +57,7 @@ class Settings(BaseSettings):
         description="Folder of published models, or where they are kept as objects, such as"
         " s3://bucket/models, which needs the extra s3 (gs, az).",
     )
-    artifacts_cache: Path = Field(CACHE, description="Folder of what is served of a store of objects.")
+    artifacts_cache: NamedPath = Field(CACHE, description="Folder of what is served of a store of objects.")
     artifacts_cache_bytes: int = Field(
         CACHE_BYTES,
         ge=1,
@@ -178,7 +181,7 @@ class Settings(BaseSettings):
     max_pending_bytes: int = Field(
         256 * 1024 * 1024, ge=1, le=MOST, description="Bytes of all bodies under way; then 429."
     )
-    api_keys_file: Path | None = Field(
+    api_keys_file: NamedPath | None = Field(
         None,
         description="File of API keys, made by `python -m service key`; without it all may call.",
     )
@@ -191,7 +194,7 @@ class Settings(BaseSettings):
     root_path: Prefix = Field(
         "", description="Path under which a proxy shows the service, such as /abacus."
     )
-    trusted_keys: Path | None = Field(
+    trusted_keys: NamedPath | None = Field(
         None, description="PEM file of public keys; then only artifacts that one of them signed are served."
     )
     max_body_bytes: int = Field(
@@ -245,6 +248,7 @@ def _blamed(error: ValidationError, options: dict[str, Any]) -> Iterator[str]:
     for item in error.errors():
         name = str(item["loc"][0])
         value = options.get(name, os.environ.get(variable(name), item["input"]))
-        where = f"--{name.replace('_', '-')} {value}" if name in options else f"{variable(name)}={value!r}"
+        shown = "''" if value == "" else value
+        where = f"--{name.replace('_', '-')} {shown}" if name in options else f"{variable(name)}={value!r}"
         message = item["msg"].removeprefix("Value error, ")
         yield f"{where}: {message[0].lower()}{message[1:]}"

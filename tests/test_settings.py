@@ -3,6 +3,8 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 from pydantic import ValidationError
@@ -12,6 +14,7 @@ from service.settings import Settings, SettingsUnusable, read_settings, unknown_
 from tests.conftest import ROOT, served
 
 FIELDS = Settings.model_fields
+PATHS = [name for name, kind in get_type_hints(Settings).items() if Path in (kind, *get_args(kind))]
 
 
 def test_the_environment_is_read_and_checked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +52,9 @@ def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str
         ),
         (("--root-path", "abacus"), {}, "--root-path abacus: must be"),
         (("--models", "digit,Pass"), {}, "must be names of models, such as digit,pass, not 'Pass'"),
+        (("--api-keys-file", ""), {}, "--api-keys-file '': must be a path; leave the setting out for none"),
+        (("--api-keys-file", "/nonexistent"), {}, "--api-keys-file /nonexistent cannot be read: No such"),
+        ((), {"SERVICE_TRUSTED_KEYS": "/"}, "--trusted-keys / cannot be read: it is a folder"),
         (("--keep", "0"), {}, "--keep 0: input should be greater than or equal to 1"),
         (("--canary-share", "nan"), {}, "--canary-share nan: input should be"),
         (("--artifacts", "/nonexistent"), {}, "/nonexistent is no folder that can be read"),
@@ -136,11 +142,11 @@ def test_more_threads_than_a_machine_can_have_are_refused() -> None:
         read_settings(threads=100_000_000)
 
 
-@pytest.mark.parametrize("field", ["host", "artifacts"])
-def test_a_variable_that_is_empty_is_no_address_and_no_folder(
+@pytest.mark.parametrize("field", ["host", *PATHS])
+def test_a_variable_that_is_empty_is_no_address_and_no_path(
     monkeypatch: pytest.MonkeyPatch, field: str
 ) -> None:
-    """The empty host would be every interface."""
+    """The empty host would be every interface, and the empty path the current folder."""
     monkeypatch.setenv(variable(field), "")
     with pytest.raises(SettingsUnusable, match=variable(field)):
         read_settings()

@@ -27,7 +27,7 @@ def bind(host: str, port: int, shared: bool = False) -> list[socket.socket]:
         if not port and bound:
             address = (address[0], bound[0].getsockname()[1], *address[2:])
         try:
-            bound.append(_bound(family, address, shared))
+            bound.append(_bound(family, address, shared, alone=len(found) == 1))
         except OSError as error:
             refused = f"cannot listen on {written(address[0], address[1])}: {error.strerror}"
             if error.errno not in _NOT_HERE:
@@ -81,15 +81,15 @@ def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, Address
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))  # type: ignore[misc]
 
 
-def _bound(family: socket.AddressFamily, address: Address, shared: bool) -> socket.socket:
-    """Raises OSError."""
+def _bound(family: socket.AddressFamily, address: Address, shared: bool, alone: bool) -> socket.socket:
+    """`alone`, `::` takes the interfaces of IPv4 as well, as it does for gRPC. Raises OSError."""
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not alone)
         listener.bind(address)
         # Linux lets two bind it that both are set so, as long as neither listens.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)

@@ -52,6 +52,20 @@ def test_ipv6_is_written_in_brackets() -> None:
             bind("::1", port)
 
 
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize(("host", "clients"), [("::", ["127.0.0.1", "::1"]), ("0.0.0.0", ["127.0.0.1"])])
+def test_every_interface_of_ipv6_is_every_one_of_ipv4_too(host: str, clients: list[str]) -> None:
+    """As gRPC has it, beside which it would otherwise be another service to some."""
+    (listener,) = bind(host, 0)
+    with listener:
+        listener.listen()
+        port = listener.getsockname()[1]
+        for client in clients:
+            socket.create_connection((client, port), timeout=5).close()
+            with pytest.raises(AddressUnusable, match="Address already in use"):
+                bind(client, port)
+
+
 @pytest.mark.parametrize(
     ("host", "reason"),
     [
