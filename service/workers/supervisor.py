@@ -82,9 +82,10 @@ class Supervisor:
                     # Time in which we did not run ourselves, as a machine that sleeps, is nobody's silence.
                     now = time.monotonic()
                     elapsed, before = min(now - before, 2 * TICK_S), now
-                    self._obey(signals)
+                    # Signals come last: who has said meanwhile that it is ready may hold requests.
                     for worker in tuple(self._workers):
                         self._look_after(worker, elapsed)
+                    self._obey(signals)
                     bury_strangers({worker.pid for worker in self._workers})
             finally:
                 self._launcher.end()

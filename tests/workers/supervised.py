@@ -1,6 +1,6 @@
 """`python -m tests.workers.supervised WAY FOLDER`: the real supervisor, over two workers that do one thing.
 
-Each worker writes its number (0, 1, …, in the order of their start) to stderr when it does it.
+Each worker writes its number (0, 1, …, in the order of their start) to stderr with what it does.
 """
 
 import logging
@@ -20,8 +20,8 @@ LIMITS = Limits(start_s=60, silence_s=60, drain_s=0, stop_s=1, margin_s=60)
 # Only where the limit is what is looked at: on a busy machine anybody may be late.
 SHORT = {
     "slow-start": LIMITS._replace(start_s=8),
-    "hangs": LIMITS._replace(silence_s=3),
-    "sleeps": LIMITS._replace(silence_s=3),
+    "hangs": LIMITS._replace(silence_s=6),
+    "sleeps": LIMITS._replace(silence_s=4),
     "deaf": LIMITS._replace(margin_s=4),
 }
 
@@ -36,15 +36,19 @@ def work(link: socket.socket, way: str, number: int) -> None:
     if way == "broken":
         sys.exit(3)
     if way == "slow-start":
-        time.sleep(2.5 if number != 1 else 60)
+        time.sleep(1 if number != 1 else 600)
+    if way == "ready-late":
+        say(f"worker {number} begins")
+        time.sleep(1)
     link.send(READY)
+    say(f"worker {number} is there")
     if way == "hangs" and number == 1:
-        time.sleep(60)
+        time.sleep(600)
     if way == "fails-later" and spoilt:
         time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGKILL)
     if way == "deaf" and spoilt:
-        time.sleep(60)
+        time.sleep(600)
     link.settimeout(0.5)
     while True:
         try:
@@ -52,9 +56,13 @@ def work(link: socket.socket, way: str, number: int) -> None:
         except TimeoutError:
             link.send(ALIVE)
             continue
-        print("worker", number, "told", list(told), file=sys.stderr, flush=True)
+        say(f"worker {number} told {list(told)}")
         if not told or told[-1] >= (Stage.LEAVE if way == "waits" else Stage.DRAIN):
             return
+
+
+def say(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
 
 
 def main(way: str, folder: str) -> int:
@@ -65,9 +73,6 @@ def main(way: str, folder: str) -> int:
         nonlocal started
         started += 1
         return link, way, started - 1
-
-    def say(what: str) -> None:
-        print(what, file=sys.stderr, flush=True)
 
     return Supervisor(
         Spawning(work, arguments),

@@ -43,7 +43,7 @@ class Supervised(NamedTuple):
         return len(re.findall(pattern, self.log.read_text())) >= times
 
     def ends(self) -> int:
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=120)
 
     def workers(self) -> list[psutil.Process]:
         return workers_of(psutil.Process(self.process.pid))
@@ -77,11 +77,11 @@ def _supervising(folder: Path) -> Iterator[Supervise]:
 
 
 def test_a_slow_start_is_no_hang_but_has_its_time(supervise: Supervise) -> None:
-    """The first takes longer to start than it may be silent; the second, the control, takes too long."""
+    """The first has its time; the second, the control, takes longer than that."""
     supervised = supervise("slow-start")
     wait_for(lambda: supervised.says("is ready after", 2))
     log = supervised.log.read_text()
-    assert re.search(r"worker \d+ was not ready for 8 s: it is killed", log)
+    assert re.search(r"worker \d+ was not ready for \d+ s: it is killed", log)
     assert re.search(r"worker \d+ was ended by SIGKILL before it was ready", log)
     assert log.count("restart\n") == 1
 
@@ -105,7 +105,8 @@ def test_a_machine_that_slept_kills_nobody(supervise: Supervise) -> None:
         supervised.process.wait(timeout=5)  # longer than the silence that is allowed
     for process in everybody:
         process.resume()
-    wait_for(lambda: all(process.is_running() for process in everybody))
+    with pytest.raises(subprocess.TimeoutExpired):
+        supervised.process.wait(timeout=1)  # time to kill them
     supervised.process.send_signal(signal.SIGTERM)
     assert supervised.ends() == 0
     assert "it is killed" not in supervised.log.read_text()
@@ -152,6 +153,18 @@ def test_a_second_sigterm_skips_the_wait(supervise: Supervise) -> None:
     assert supervised.process.poll() is None
     supervised.process.send_signal(signal.SIGTERM)
     assert supervised.ends() == 0
+
+
+def test_who_is_ready_just_before_a_signal_is_told_and_not_killed(supervise: Supervise) -> None:
+    """It may hold requests. The signal and its word are both there when the supervisor looks."""
+    supervised = supervise("ready-late")
+    wait_for(lambda: supervised.says(r"worker \d begins", 2))
+    supervised.process.send_signal(signal.SIGSTOP)
+    wait_for(lambda: supervised.says(r"worker \d is there", 2))
+    supervised.process.send_signal(signal.SIGTERM)
+    supervised.process.send_signal(signal.SIGCONT)
+    assert supervised.ends() == 0
+    assert supervised.says(r"told \[1\]", 2)
 
 
 def test_a_worker_that_does_not_stop_is_killed_and_that_is_no_success(supervise: Supervise) -> None:
