@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import re
 import shutil
 import socket
@@ -182,11 +183,19 @@ T = TypeVar("T")
 
 
 def free_ports(count: int) -> list[int]:
+    """Of those that the system gives to nobody by itself, and of this process's own: they stay free."""
+    given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = range(given - 10_000 + own, given, 16)
+    found: list[int] = []
     with ExitStack() as stack:
-        listeners = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for listener in listeners:
-            listener.bind(("127.0.0.1", 0))
-        return [listener.getsockname()[1] for listener in listeners]
+        for port in random.sample(ports, len(ports)):
+            with suppress(OSError):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                found.append(port)
+            if len(found) == count:
+                return found
+    pytest.fail("no port is free")
 
 
 @pytest.fixture
@@ -198,7 +207,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def wait_for(condition: Callable[[], T | None], within_s: float = 60) -> T:
+def wait_for(condition: Callable[[], T | None], within_s: float = 120) -> T:
     """What `condition` returns once it holds; fails when it does not in time."""
     deadline = time.monotonic() + within_s
     while not (held := condition()):
@@ -207,7 +216,7 @@ def wait_for(condition: Callable[[], T | None], within_s: float = 60) -> T:
     return held
 
 
-async def until(condition: Callable[[], Awaitable[bool]], within_s: float = 60) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], within_s: float = 120) -> None:
     """Likewise, on the event loop."""
     deadline = time.monotonic() + within_s
     while not await condition():
@@ -295,6 +304,12 @@ def workers_of(supervisor: psutil.Process) -> list[psutil.Process]:
             if "spawn_main" in " ".join(child.cmdline()) and child.name() != "abacus-nursery":
                 workers.append(child)
     return workers
+
+
+def both_workers(service: Served) -> list[psutil.Process]:
+    """As soon as there are two: one may answer before the other has its name."""
+    supervisor = psutil.Process(service.process.pid)
+    return wait_for(lambda: found if len(found := workers_of(supervisor)) == 2 else None)
 
 
 def png(image: NDArray[np.uint8] | Image.Image, image_format: str = "PNG", **options: Any) -> bytes:

@@ -39,7 +39,7 @@ def through_nginx(below_a_path: httpx.Client, tmp_path: Path) -> Iterator[httpx.
     server = server.replace("listen 80;", f"listen 127.0.0.1:{port};")
     with (
         running_nginx(server, port, tmp_path),
-        httpx.Client(base_url=f"http://127.0.0.1:{port}") as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
     ):
         yield client
 

@@ -66,7 +66,7 @@ def test_haproxy_answers_problems_and_shows_its_figures_to_this_machine_alone(tm
         stderr=subprocess.DEVNULL,
     )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{front}") as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{front}", timeout=60) as client:
             response = wait_for(lambda: _answer(client, "mine"))
             assert response.status_code == 503
             assert response.headers["content-type"] == "application/problem+json"

@@ -34,7 +34,7 @@ def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         env={"COLUMNS": "300", "PATH": "", "NO_COLOR": "1", **environment},
     )
 

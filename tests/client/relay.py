@@ -39,7 +39,7 @@ def relaying(service: str) -> Iterator[Relay]:
     first: list[bytes] = []
     heard: list[Heard] = []
     lock = threading.Lock()
-    with httpx.Client(base_url=service) as client:
+    with httpx.Client(base_url=service, timeout=60) as client:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"

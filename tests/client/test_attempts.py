@@ -29,6 +29,7 @@ from abacus_client.retrying import Attempts, retry_after_s
 from service.http.keys import add_key
 from tests.client.conftest import SEVEN
 from tests.client.relay import CUT, DROP, Relay, refusal
+from tests.conftest import free_ports
 from tests.connections.watched import watched
 
 NOW = "0"
@@ -128,9 +129,7 @@ def test_retry_after_is_seconds_or_a_date() -> None:
 
 def test_a_service_that_is_not_there_yet(address: str) -> None:
     """Its port is refused, until it listens."""
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
+    (port,) = free_ports(1)
     with Client(f"http://127.0.0.1:{port}", retries=0) as client, pytest.raises(NoAnswer):
         client.models()
     service = socket.socket()

@@ -15,7 +15,7 @@ import pytest
 
 from service.connections import sharing
 from service.connections.sharing import MANY, Counts, SharedListeners
-from tests.conftest import served, wait_for, workers_of
+from tests.conftest import both_workers, served, wait_for
 
 CONNECTIONS = 16
 
@@ -179,7 +179,7 @@ async def test_closed_while_it_leaves_others_alone_it_stays_closed(
 def test_workers_share_what_comes_at_once(published: Path) -> None:
     """Of so many that one worker took before, mostly all."""
     with served("--artifacts", str(published), "--workers", "2") as service:
-        workers = workers_of(psutil.Process(service.process.pid))
+        workers = both_workers(service)
         address = service.client.base_url.host, service.client.base_url.port or 80
         service.client.close()
 

@@ -177,7 +177,7 @@ def test_a_key_behind_the_content_opens_nothing(published: Path, tmp_path: Path)
 
 def test_blanks_around_a_value_are_no_part_of_it(service: Watched) -> None:
     blank = b"Content-Length: \t %d \t \r\n" % len(HOURS)
-    ours = b"X-Request-Timeout-Ms:  1000 \t\r\nX-Request-ID:  mine \r\nHost: \t x \r\n"
+    ours = b"X-Request-Timeout-Ms:  60000 \t\r\nX-Request-ID:  mine \r\nHost: \t x \r\n"
     head = post(ours, b"Content-Type: application/json \t\r\n", blank, body=b"")
     for pieces in ([head + HOURS + NEXT], [head, HOURS + NEXT]):
         answer, following = ask(service, *pieces)

@@ -28,7 +28,7 @@ from tests.connections.watched import Watched, watched
 from tests.endpoints.tiny_models import IRIS, publish_iris
 
 PAUSE_S = 0.03  # longer than the fast path waits for a body
-SILENCE_S = 20.0
+SILENCE_S = 60.0
 LAST = b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-Request-ID: last\r\n\r\n"
 BATCH = 16  # at once
 SHORT = 60  # batches

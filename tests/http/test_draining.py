@@ -55,18 +55,29 @@ def unready(client: httpx.Client) -> httpx.Response | None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_it_is_not_ready_at_once_and_answers_for_the_grace(published: Path, workers: int) -> None:
-    options = ("--artifacts", str(published), "--drain-s", "2", "--workers", str(workers))
+def test_it_is_not_ready_at_once_and_answers_until_a_second_signal(published: Path, workers: int) -> None:
+    options = ("--artifacts", str(published), "--drain-s", "600", "--workers", str(workers))
     with served(*options) as service:
         assert service.client.get("/health/ready").status_code == 200
-        asked = time.monotonic()
         service.process.send_signal(signal.SIGTERM)
         response = wait_for(lambda: unready(service.client))
         assert response.status_code == 503
         assert response.json()["errors"] == [{"field": "service", "message": "stopping"}]
         assert service.client.post("/predict/pass", json={"hours": 4}).status_code == 200
+        service.client.close()
+        service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(timeout=120) == 0
-        assert time.monotonic() - asked >= 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_grace_ends(published: Path, workers: int) -> None:
+    """How long that takes is told, not what is answered meanwhile: on a busy machine it may be nothing."""
+    options = ("--artifacts", str(published), "--drain-s", "1", "--workers", str(workers))
+    with served(*options) as service:
+        asked = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(timeout=120) == 0
+        assert time.monotonic() - asked >= 1
 
 
 def test_it_keeps_no_connection_meanwhile(published: Path) -> None:
@@ -86,15 +97,6 @@ def test_it_keeps_no_connection_meanwhile(published: Path) -> None:
         service.process.send_signal(signal.SIGTERM)
         wait_for(lambda: unready(service.client))
         assert asked(service.client) == ["close", "close", "close"]
-
-
-def test_a_second_signal_does_not_wait(published: Path) -> None:
-    with served("--artifacts", str(published), "--drain-s", "600") as service:
-        service.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: unready(service.client))
-        service.client.close()
-        service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(timeout=120) == 0
 
 
 def test_a_second_interrupt_cuts_off_what_is_in_flight(published: Path) -> None:

@@ -72,7 +72,7 @@ def test_keys_that_are_added_at_once_are_all_there(file: Path) -> None:
     )
     command = [sys.executable, "-c", code, str(file)]
     adding = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(8)]
-    made = [key for process in adding for key in process.communicate(timeout=60)[0].split()]
+    made = [key for process in adding for key in process.communicate(timeout=240)[0].split()]
     assert len(made) == 160
     assert lost(file, made) == 0
     file.write_text("".join(file.read_text().splitlines(keepends=True)[1:]))
@@ -101,7 +101,7 @@ def test_a_file_that_is_a_mount_point_takes_a_key(file: Path, tmp_path: Path) ->
     mounted.touch()
     script = 'mount --bind "$1" "$2" || exit 77; exec "$3" -m service key a --file "$2"'
     command = ["unshare", "-rm", "sh", "-c", script, "sh", str(file), str(mounted), sys.executable]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
     if result.returncode == 77 or "unshare" in result.stderr:
         pytest.skip("this machine lets no test mount")
     assert result.returncode == 0, result.stderr

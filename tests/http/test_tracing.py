@@ -1,6 +1,5 @@
 """Traces: the caller's is continued, each stage is a span of it, and the log names it."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from service.app import create_app
 from service.http import tracing
 from service.settings import Settings
-from tests.conftest import running, served
+from tests.conftest import running, served, wait_for
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 HEADERS = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
@@ -47,13 +46,11 @@ def test_spans_go_to_the_console_and_the_log_has_the_trace_s_id(published: Path)
     options = ("--artifacts", str(published), "--traces", "console", "--access-log")
     with served(*options) as service:
         service.client.post("/predict/pass", json={"hours": 4}, headers=HEADERS)
-        time.sleep(0.2)
-        assert f"trace_id={TRACE}" in service.log.read_text()
+        wait_for(lambda: f"trace_id={TRACE}" in service.log.read_text())
 
 
 def test_without_traces_the_caller_s_id_is_logged_nevertheless(published: Path) -> None:
     with served("--artifacts", str(published), "--access-log") as service:
         answer = service.client.post("/predict/pass", json={"hours": 4}, headers=HEADERS)
         assert "traceparent" not in answer.headers
-        time.sleep(0.2)
-        assert f"trace_id={TRACE}" in service.log.read_text()
+        wait_for(lambda: f"trace_id={TRACE}" in service.log.read_text())

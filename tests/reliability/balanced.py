@@ -41,7 +41,7 @@ def haproxy(ports: Sequence[int], folder: Path, text: str = HAPROXY) -> Iterator
     with (
         _running(["haproxy", "-db", "-f", str(file)], folder / "haproxy.log", front),
         httpx.Client(base_url=f"http://127.0.0.1:{front}", timeout=60) as client,
-        httpx.Client(base_url=f"http://127.0.0.1:{watching}") as watched,
+        httpx.Client(base_url=f"http://127.0.0.1:{watching}", timeout=60) as watched,
     ):
         yield Balancer(client, watched)
 

@@ -97,7 +97,7 @@ def test_memory_over_requests(
 
 def wait_until_live(port: int, version: int) -> None:
     url = f"http://127.0.0.1:{port}/models/digit"
-    wait_for(lambda: httpx.get(url).json()["version"] == version)
+    wait_for(lambda: httpx.get(url, timeout=60).json()["version"] == version)
 
 
 def test_memory_over_reloads(published: Path, tmp_path: Path, figure: Report) -> None:

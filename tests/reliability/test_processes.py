@@ -11,7 +11,17 @@ import httpx
 import psutil
 import pytest
 
-from tests.conftest import Digits, loads, metric_sum, png, sent, served, wait_for, workers_of
+from tests.conftest import (
+    Digits,
+    both_workers,
+    loads,
+    metric_sum,
+    png,
+    sent,
+    served,
+    wait_for,
+    workers_of,
+)
 from tests.reliability.conftest import white_square
 from tests.reliability.load import ask_all, asking
 
@@ -25,13 +35,14 @@ def test_a_stop_with_40_in_flight(
 ) -> None:
     """Every picture blocks the device, so that all forty are in flight when the signal comes."""
     requests = 40
-    with served("--artifacts", str(blockable), "--workers", str(workers)) as service:
+    options = ("--workers", str(workers), "--stop-s", "300")
+    with served("--artifacts", str(blockable), *options) as service:
         url = f"{service.client.base_url}/predict/digit"
         picture = png(white_square().numpy())
 
         def ask() -> int:
             try:
-                return httpx.post(url, files={"file": picture}, timeout=120).status_code
+                return httpx.post(url, files={"file": picture}, timeout=300).status_code
             except httpx.HTTPError:
                 return 0
 
@@ -43,7 +54,7 @@ def test_a_stop_with_40_in_flight(
                 for child in psutil.Process(service.process.pid).children():
                     child.kill()
             service.process.send_signal(number)
-            code = service.process.wait(timeout=120)
+            code = service.process.wait(timeout=300)
             answered = sum(answer.result() == 200 for answer in answers)
     if number == signal.SIGKILL:
         assert answered < requests
@@ -112,10 +123,11 @@ def test_metrics_against_the_client_s_own_count(
         return client.post("/predict/digit", files={"file": picture}).status_code
 
     with served("--artifacts", str(published), "--workers", "2") as service:
+        workers = both_workers(service)
         answers = Counter(ask_all(service.client.base_url, clients, requests, ask))
-        time.sleep(0.2)  # an answer is counted just after it was sent
+        # An answer is counted just after it was sent.
+        wait_for(lambda: answered(service.client).total() >= answers.total())
         counted = answered(service.client)
-        workers = workers_of(psutil.Process(service.process.pid))
         without = []
         for worker in workers:
             figures = Path(worker.environ()["PROMETHEUS_MULTIPROC_DIR"]) / f"counter_{worker.pid}.db"

@@ -55,7 +55,7 @@ def test_trainings_that_are_ended_early(tmp_path: Path, long: bool, figure: Repo
         assert process.stdout.readline().startswith("mini-batch")
         time.sleep(moments.uniform(0, 0.05))
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=240)
         assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
         assert ("--resume goes on from there" in errors) == (number != signal.SIGKILL)
         assert "Traceback" not in errors

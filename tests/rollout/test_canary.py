@@ -21,7 +21,7 @@ from service.rpc.messages import message, protocol
 from tests.conftest import Digits, Served, metric_sum, png, publish_copy, publish_digit, served, wait_for
 from training.digits.digit_nets import DigitNet, softmax_mlp
 
-WITHIN_S = 30
+WITHIN_S = 60
 SHARE = 0.25
 IDS = [f"request-{number}" for number in range(120)]
 FEW = IDS[:20]

@@ -18,12 +18,23 @@ from service.artifacts.store import ArtifactStore
 from service.endpoints.table import TableEndpoint
 from service.engine import predictor
 from service.engine.loading import Artifact
+from service.serving import body
 from service.serving.loading import Loader, Ready
 from service.settings import Settings
-from tests.conftest import Digits, Served, png, publish_copy, publish_digit, running, served, wait_for
+from tests.conftest import (
+    Digits,
+    Served,
+    png,
+    publish_copy,
+    publish_digit,
+    running,
+    served,
+    until,
+    wait_for,
+)
 from training.digits.digit_nets import DigitNet, softmax_mlp
 
-TAKEN_UP_WITHIN_S = 10  # the promise is 2 s, on a machine with nothing else to do
+TAKEN_UP_WITHIN_S = 60  # the promise is 2 s, on a machine with nothing else to do
 
 
 @pytest.fixture
@@ -136,13 +147,17 @@ async def test_a_load_that_fails_unexpectedly_does_not_end_the_looking(
             return prepare(loader, artifact)
 
         monkeypatch.setattr(Loader, "prepare", fail)
-        for version in (2, 3):
+        for version, live in ((2, 1), (3, 3)):
             publish_copy(store)
-            await asyncio.sleep(1)
-            info = (await client.get("/models/digit")).json()
-            assert info["available"][-1] == version
-            assert info["version"] == (1 if version == 2 else 3)
-            assert (info["refused"] is None) == (version == 3)
+
+            async def taken_up_or_refused(version: int = version, live: int = live) -> bool:
+                info = (await client.get("/models/digit")).json()
+                assert info["version"] in (1, live)
+                if info["available"][-1] != version or (info["refused"] is None) != (version == 3):
+                    return False
+                return bool(info["version"] == live)
+
+            await until(taken_up_or_refused)
 
 
 async def test_who_sends_slowly_is_answered_by_the_version_that_it_came_to(
@@ -150,18 +165,24 @@ async def test_who_sends_slowly_is_answered_by_the_version_that_it_came_to(
 ) -> None:
     """Nobody else asks the replaced version, which has a thread: it is there until the request is over."""
     monkeypatch.setattr(predictor, "QUICK_S", 0)
+    monkeypatch.setattr(body, "PATIENCE_S", 60)
     picture = png(digits.images_u8[0])
-    settings = Settings(artifacts=store.root, reload_s=0.05, request_timeout_s=20)
+    settings = Settings(artifacts=store.root, reload_s=0.05)
     async with running(create_app(settings)) as client:
 
         def replaced() -> int:
             return sum(thread.name == "inference" for thread in threading.enumerate())
 
+        async def is_replaced() -> bool:
+            return bool((await client.get("/models/digit")).json()["version"] == 2)
+
+        async def has_ended() -> bool:
+            return replaced() == threads
+
         async def slowly() -> AsyncIterator[bytes]:
             yield picture[:100]
             publish_copy(store)
-            while (await client.get("/models/digit")).json()["version"] != 2:
-                await asyncio.sleep(0.02)
+            await until(is_replaced)
             await asyncio.sleep(0.5)
             yield picture[100:]
 
@@ -171,11 +192,7 @@ async def test_who_sends_slowly_is_answered_by_the_version_that_it_came_to(
         assert (answer.status_code, answer.json()["version"]) == (200, 1)
         after = await client.post("/predict/digit", content=picture, headers=headers)
         assert after.json()["version"] == 2
-        for _ in range(500):
-            if replaced() == threads:
-                break
-            await asyncio.sleep(0.02)
-        assert replaced() == threads  # and then it is closed
+        await until(has_ended)  # and then it is closed
 
 
 def test_a_pointer_to_nothing_changes_nothing(service: Served, served_store: ArtifactStore) -> None:

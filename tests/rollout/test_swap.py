@@ -61,8 +61,9 @@ def is_live(client: httpx.AsyncClient, version: int) -> Callable[[], Awaitable[b
 
 
 async def test_who_sends_slowly_is_answered_with_the_columns_that_it_came_with(
-    store: ArtifactStore,
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("service.serving.body.PATIENCE_S", 60)
     body = json.dumps({"a": 1, "b": 2}).encode()
     headers = {"Content-Type": "application/json"}
     async with running(app_of(store)) as client:

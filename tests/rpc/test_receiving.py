@@ -52,7 +52,7 @@ def held_up(channel: Any, until: Event) -> Any:
     messages = protocol()[0]
 
     def late() -> Iterator[Any]:
-        until.wait(60)
+        until.wait(300)
         yield hours(*SMALL)
 
     method = channel.stream_unary(
@@ -60,7 +60,7 @@ def held_up(channel: Any, until: Event) -> Any:
         request_serializer=messages.ModelInferRequest.SerializeToString,
         response_deserializer=messages.ModelInferResponse.FromString,
     )
-    return method.future(late(), timeout=60)
+    return method.future(late(), timeout=300)
 
 
 def resident_bytes(service: Served) -> int:
@@ -72,7 +72,7 @@ def resident_bytes(service: Served) -> int:
 
 def code_of(call: Any) -> Any:
     try:
-        call.result(60)
+        call.result(300)
     except grpc.RpcError as error:
         return error.code()
     return CODES.OK
@@ -87,7 +87,7 @@ def test_what_waits_for_its_turn_is_not_in_memory(service: Served, channel: Any)
 
     wait_for(has_no_room)
     before = resident_bytes(service)
-    waiting = [stub(channel).ModelInfer.future(hours(*TOO_MANY), timeout=60) for _ in range(WAITING)]
+    waiting = [stub(channel).ModelInfer.future(hours(*TOO_MANY), timeout=300) for _ in range(WAITING)]
     with pytest.raises(grpc.FutureTimeoutError):  # time to send what they may
         waiting[-1].result(3)
     assert [code_of(call) for call in waiting if call.done()] == []

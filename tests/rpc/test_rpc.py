@@ -62,7 +62,7 @@ def rpc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rpc]:
         with grpc.insecure_channel(address, (("grpc.max_send_message_length", -1),)) as channel:
             yield Rpc(service, channel, address, key)
         service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(60) == 0
+        assert service.process.wait(120) == 0
 
 
 def inference(model: str, *inputs: Any, **more: Any) -> Any:
@@ -231,10 +231,14 @@ def test_too_much_at_once_is_told_when_to_come_again(rpc: Rpc, digits: Digits) -
         except grpc.RpcError as error:
             return error
 
-    with ThreadPoolExecutor(40) as pool:
-        answers = list(pool.map(ask, range(80)))
-    errors = [answer for answer in answers if isinstance(answer, grpc.RpcError)]
-    assert 0 < len(errors) < len(answers)
+    def some_are_refused() -> list[grpc.RpcError] | None:
+        with ThreadPoolExecutor(40) as pool:
+            answers = list(pool.map(ask, range(80)))
+        errors = [answer for answer in answers if isinstance(answer, grpc.RpcError)]
+        assert len(errors) < len(answers)
+        return errors
+
+    errors = wait_for(some_are_refused)  # on a busy machine they may come one after the other
     for error in errors:
         assert error.code() == CODES.RESOURCE_EXHAUSTED
         assert int(dict(error.trailing_metadata())["retry-after"]) >= 1

@@ -34,7 +34,7 @@ class Recorder(Predictor):
         self.free.set()
 
     def answer(self, rows: Tensor) -> Outputs:
-        assert self.free.wait(10)
+        assert self.free.wait(60)
         self.batches.append(len(rows))
         self.rows.append(rows.squeeze(1).tolist())
         if (rows == 666).any():
@@ -163,7 +163,8 @@ async def test_a_cancelled_request_is_not_computed(model: Recorder) -> None:
     with batching(model) as batcher:
         model.free.clear()
         first = ask(batcher, 1.0)
-        await asyncio.sleep(0.05)
+        while not batcher.busy_since:
+            await asyncio.sleep(0.01)
         gone = ask(batcher, 1.0, 2.0, 3.0, 4.0, 5.0)
         last = ask(batcher, 2.0)
         await asyncio.sleep(0.05)

@@ -192,5 +192,5 @@ def test_every_signal_has_its_exit_code_also_before_torch_is_there(number: signa
     assert process.stdout
     assert process.stdout.readline() == "ready ?\n", "also where the terminal has no such character"
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=240)
     assert (process.returncode, errors.count("\n")) == (128 + number, 1)

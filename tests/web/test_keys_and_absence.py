@@ -67,7 +67,7 @@ def test_a_service_that_is_gone_is_told_in_words(page: Page, guarded: Guarded) -
     page.goto("/")
     expect(page.get_by_label("The answer as JSON")).to_contain_text('"passed"')
     guarded.service.process.terminate()
-    guarded.service.process.wait(timeout=60)
+    guarded.service.process.wait(timeout=120)
     page.get_by_label("hours", exact=True).fill("31")
     expect(page.locator(".fault")).to_contain_text("The service does not answer.")
     expect(page.get_by_text("No answer")).to_be_visible()

@@ -50,6 +50,13 @@ def nursery(service: Served) -> psutil.Process:
     return next(child for child in supervisor(service).children() if child.name() == "abacus-nursery")
 
 
+def is_zombie(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def says(service: Served, what: str, times: int = 1) -> bool:
     return service.log.read_text().count(what) >= times
 
@@ -85,7 +92,7 @@ def test_what_is_loaded_is_there_once(service: Served) -> None:
 def test_no_two_throw_the_same_dice(service: Served) -> None:
     """Ids of requests are such: copies that went on from one state would give the same."""
     url = f"{service.client.base_url}/health/live"
-    ids = [httpx.get(url).headers["X-Request-ID"] for _ in range(60)]
+    ids = [httpx.get(url, timeout=60).headers["X-Request-ID"] for _ in range(60)]
     assert len(set(ids)) == 60
 
 
@@ -100,7 +107,7 @@ def test_a_dead_worker_s_place_is_taken_by_a_copy_and_nothing_of_it_is_left(
     wait_for(lambda: says(service, READY, before + 1))
     assert says(service, f"worker {victim.pid} was ended by SIGKILL")
     wait_for(lambda: not any(orphan.is_running() for orphan in orphans))
-    assert psutil.STATUS_ZOMBIE not in {child.status() for child in supervisor(service).children()}
+    wait_for(lambda: not any(map(is_zombie, supervisor(service).children())))
     assert len(workers_of(supervisor(service))) == 2
     for _ in range(6):
         probabilities(service, png(digits.images_u8[0]))
@@ -131,9 +138,8 @@ def test_what_was_published_since_is_served_by_all_and_by_those_that_come(
     service.process.send_signal(signal.SIGHUP)  # they share it from now on
     wait_for(lambda: says(service, READY, ready_before + 2))
     wait_for(lambda: not any(worker.is_running() for worker in outdated))
-    assert {httpx.get(f"{service.client.base_url}/models/digit").json()["version"] for _ in range(9)} == {
-        version
-    }
+    url = f"{service.client.base_url}/models/digit"
+    assert {httpx.get(url, timeout=60).json()["version"] for _ in range(9)} == {version}
 
 
 def test_what_has_threads_has_them_in_each_worker(
@@ -168,7 +174,7 @@ def test_the_quickest_way_on_several_threads_is_found_by_a_copy() -> None:
     """What workers go by that compute on two; whoever they are copies of has one, before and after."""
     code, environment = CHOOSE.format(folder=str(BASELINE)), {"OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
     assert done.stdout.split() == ["65", "1", "1"], done.stderr
 
 
@@ -196,12 +202,12 @@ def test_a_model_that_is_never_ready_keeps_no_other_from_being_served(tmp_path: 
         shutil.copytree(folder, tmp_path / name / "1")
         (tmp_path / name / CURRENT_FILE).write_text("1\n")
     endless(tmp_path / "digit" / "1")
-    with served("--artifacts", str(tmp_path), "--workers", "2", "--load-timeout-s", "1") as service:
+    with served("--artifacts", str(tmp_path), "--workers", "2", "--load-timeout-s", "2") as service:
         assert says(service, "was not ready for")
         assert says(service, "while it loaded digit/1")
         assert service.client.post("/predict/pass", json={"hours": 4}).status_code == 200
         refused = service.client.get("/models/digit").json()["refused"]
-        assert "was not ready within 1 s" in json.dumps(refused)
+        assert "was not ready within 2 s" in json.dumps(refused)
         nursery(service)
 
 
@@ -209,7 +215,7 @@ def test_where_threads_run_already_nothing_is_copied(published: Path, tmp_path: 
     (tmp_path / "sitecustomize.py").write_text(THREAD)
     options, environment = ("--artifacts", str(published), "--workers", "2"), {"PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-m", "service", "--port", "0", *options, "--start-method", "fork"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 3
     assert "--start-method fork: 2 threads run in the process that is to be copied" in done.stderr
     assert "Traceback" not in done.stderr
@@ -221,7 +227,7 @@ def test_where_threads_run_already_nothing_is_copied(published: Path, tmp_path: 
 def test_a_gpu_and_copies_exclude_each_other() -> None:
     command = [sys.executable, "-m", "service", "--workers", "2", "--device", "cuda"]
     done = subprocess.run(
-        [*command, "--start-method", "fork"], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [*command, "--start-method", "fork"], cwd=ROOT, capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 2
     assert "exclude each other" in re.sub(r"[│\s]+", " ", done.stderr)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, wait_for
+from tests.conftest import ROOT, free_ports, wait_for
 from tests.workers.slow_import import slow_import
 
 
@@ -46,8 +46,7 @@ def test_of_two_that_start_at_once_one_ends_before_anything_is_loaded(
     tmp_path: Path, path: dict[str, str]
 ) -> None:
     slow, reached = slow_import(tmp_path, "torch", 60)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+    port = str(*free_ports(1))
     first = start(path | slow, "--port", port)
     wait_for(reached.exists)
     code, log = ended(start(path | slow, "--port", port))

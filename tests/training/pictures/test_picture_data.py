@@ -138,7 +138,7 @@ def test_an_interruption_does_not_wait_for_all_files(
 
     def slowly(file: PictureFile, fit: Fit) -> str:
         begun.append(file.path)
-        time.sleep(0.01)
+        time.sleep(0.05)
         return f"not read at {fit.width}"
 
     def interrupted(results: Iterator[str], *_: object, **__: object) -> Iterator[str]:
