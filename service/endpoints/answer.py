@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from service.artifacts.cells import as_text
 from service.endpoints.endpoint import Decoded
 from service.serving.admission import Admission
+from service.serving.body import media_ranges
 from service.serving.call import Admitted, Call, ServedBy
 from service.serving.job import Answer
 from service.serving.steps import OnMore, Steps, taken
@@ -32,7 +33,6 @@ _ASKED_AS: dict[str, Format] = {
 }
 # What most clients send, for which no list need be read.
 _USUAL = frozenset({b"*/*", b"application/json", b"application/json, text/plain, */*"})
-_MOST_ACCEPTED = 32  # of the types that a client lists
 
 PIECE_BYTES = 64 * 1024  # of a large one
 
@@ -91,9 +91,7 @@ def accepted(accept: bytes | None) -> Format:
     if accept is None or accept in _USUAL:
         return "json"
     weights, anything = dict[Format, float](), 0.0
-    for item in accept.decode("latin-1").lower().split(",")[:_MOST_ACCEPTED]:
-        media_type, *parameters = (part.strip() for part in item.split(";"))
-        weight = _weight(parameters)
+    for media_type, _, weight in media_ranges(accept.decode("latin-1")):
         if asked := _ASKED_AS.get(media_type):
             weights[asked] = max(weight, weights.get(asked, 0.0))
         elif media_type in ("*/*", "application/*"):
@@ -101,16 +99,6 @@ def accepted(accept: bytes | None) -> Format:
     weights.setdefault("json", anything)  # behind what is named with the same weight
     best = max(weights, key=weights.__getitem__)
     return best if weights[best] > 0 else "json"
-
-
-def _weight(parameters: list[str]) -> float:
-    for parameter in parameters:
-        if parameter.startswith("q="):
-            try:
-                return float(parameter[2:])
-            except ValueError:
-                return 0.0
-    return 1.0
 
 
 async def response(call: Call, decoded: Decoded, answer: Answer) -> Response:

@@ -50,10 +50,11 @@ async def ready(backend: BackendDep) -> Ready:
     tags=["health"],
     summary="Counts and durations, for Prometheus",
     response_class=PlainTextResponse,
+    responses={200: {"content": {"application/openmetrics-text": {"schema": {"type": "string"}}}}},
 )
 async def metrics(request: Request, backend: BackendDep) -> Response:
     """Of all workers together, in the exposition format that `Accept` asks for."""
-    text, content_type = backend.metrics.render(request.headers.get("accept", ""))
+    text, content_type = backend.metrics.render(", ".join(request.headers.getlist("accept")))
     return Response(text, headers={"Content-Type": content_type})
 
 

@@ -12,12 +12,11 @@ from functools import _lru_cache_wrapper, cache
 from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.samples import Sample
 
-from service.serving.exposition import ROUTES, LiveVersions, Models, Shown
+from service.serving.exposition import ROUTES, LiveVersions, Models, Shown, form_of
 
 SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 T = TypeVar("T")
@@ -193,8 +192,8 @@ class Metrics:
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The text to answer and its content type, in the exposition format that `accept` asks for."""
-        encode, content_type = choose_encoder(accept)
-        return self._of_all_workers(encode), content_type
+        form = form_of(accept)
+        return self._of_all_workers(form.write), form.content_type
 
     def samples(self) -> list[Sample]:
         """What is shown, one by one."""

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parsed_as_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parsed_as_text
 
 from tests.conftest import Digits, png, served, wait_for
 
@@ -13,7 +14,7 @@ from tests.conftest import Digits, png, served, wait_for
 def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(text)
+        for family in parsed_as_text(text)
         for sample in family.samples
     }
 
@@ -60,11 +61,43 @@ def test_counts_equal_the_client_s_own(published: Path, digits: Digits, workers:
         assert 'route="unmatched"' in text
 
 
-def test_openmetrics_is_answered_where_it_is_asked_for(committed_server: httpx.Client) -> None:
-    accept = "application/openmetrics-text; version=1.0.0"
+OPENMETRICS = "application/openmetrics-text"
+PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        (PROMETHEUS, OPENMETRICS),
+        (f"{OPENMETRICS}; version=1.0.0", OPENMETRICS),
+        ('Application/OpenMetrics-Text; version="1.0.0"', OPENMETRICS),
+        (f"{OPENMETRICS}, */*", OPENMETRICS),
+        (f"{OPENMETRICS};q=0.1, text/plain", "text/plain"),
+        (f"{OPENMETRICS};q=0, text/plain;q=0.5", "text/plain"),
+        (f"{OPENMETRICS};version=9.9.9", "text/plain"),  # which is not there to be answered
+        (f"{OPENMETRICS};version=newest", "text/plain"),
+        ("text/plain;version=newest", "text/plain"),
+        ("text/plain;version=1.0.0", "text/plain"),
+        ("*/*", "text/plain"),
+        ("text/html, ;;, =", "text/plain"),
+    ],
+)
+def test_the_exposition_is_the_one_that_is_asked_for(
+    committed_server: httpx.Client, accept: str, expected: str
+) -> None:
     response = committed_server.get("/metrics", headers={"Accept": accept})
-    assert response.headers["Content-Type"].startswith("application/openmetrics-text")
-    assert response.text.endswith("# EOF\n")
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].partition(";")[0] == expected
+    assert response.text.endswith("# EOF\n") is (expected == OPENMETRICS)
+    read = parsed_as_openmetrics if expected == OPENMETRICS else parsed_as_text
+    families = [family.name for family in read(response.text)]
+    assert "abacus_model" in families or "abacus_model_info" in families
+    document = committed_server.get("/openapi.json").json()
+    assert expected in document["paths"]["/metrics"]["get"]["responses"]["200"]["content"]
 
 
 def test_the_log_is_json_where_wanted_with_one_line_a_request(published: Path) -> None:
