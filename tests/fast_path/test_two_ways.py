@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -26,6 +26,7 @@ from service.http.keys import add_key
 from tests.conftest import Digits, png
 from tests.connections.watched import Watched, watched
 from tests.endpoints.tiny_models import IRIS, publish_iris
+from tests.generated import steady
 
 PAUSE_S = 0.03  # longer than the fast path waits for a body
 SILENCE_S = 60.0
@@ -468,14 +469,7 @@ def check(ways: tuple[Watched, Watched], asked: st.SearchStrategy[Request], batc
     """Ask so many; the statuses that were seen. Fails at the first that is not answered alike."""
     seen: Counter[int] = Counter()
 
-    @settings(
-        max_examples=batches,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @steady(max_examples=batches, phases=[Phase.generate])
     @given(st.lists(asked, min_size=BATCH, max_size=BATCH, unique_by=lambda request: request.wire))
     def batch(several: list[Request]) -> None:
         for request, found in outcomes(ways, several):

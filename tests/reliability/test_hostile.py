@@ -10,7 +10,7 @@ import httpx
 import psutil
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given
 from hypothesis import strategies as st
 from PIL import Image
 from schemathesis.checks import not_a_server_error
@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from service.app import create_app
 from service.settings import Settings
 from tests.conftest import Served, png, served
+from tests.generated import steady
 from tests.reliability.hostile import BOUNDARY, JSON, bodies, pictures
 from tests.reliability.load import ask_all
 
@@ -104,14 +105,7 @@ PAYLOADS = st.one_of(
 
 
 def generated(cases: int) -> Any:
-    return settings(
-        max_examples=cases,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    return steady(max_examples=cases, phases=[Phase.generate])
 
 
 def test_generated_payloads_and_uploads(service: Served, long: bool, figure: Report) -> None:

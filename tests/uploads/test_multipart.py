@@ -7,6 +7,7 @@ from python_multipart.multipart import MultipartParser
 
 from service.errors import InvalidInput
 from service.uploads.multipart import HELD_BYTES, FileForm, usual_files
+from tests.generated import steady
 
 BOUNDARY = "b"
 DISPOSITION = b'Content-Disposition: form-data; name="file"'
@@ -141,6 +142,7 @@ PIECES = st.sampled_from(
 )
 
 
+@steady()
 @given(st.one_of(st.lists(PIECES, max_size=12), st.lists(PIECES, max_size=4).map(lambda p: [USUAL, *p])))
 def test_a_form_reads_the_same_with_and_without_the_parser(pieces: list[bytes]) -> None:
     form = b"".join(pieces)

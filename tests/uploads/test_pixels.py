@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from service.errors import InvalidInput
 from service.serving.steps import taken
 from service.uploads import pixels
+from tests.generated import steady
 
 GREY, COLOUR = (1, 4, 3), (3, 4, 5)
 RANDOM = np.random.default_rng(3)
@@ -122,6 +123,7 @@ def test_whether_a_list_is_wanted_is_told() -> None:
 NUMBERS = st.lists(st.sampled_from(["0", "7", "255", "256", " 1", "1 ", "1 1", "", "00", "-1", "[", "]"]))
 
 
+@steady()
 @given(st.lists(NUMBERS, max_size=4))
 def test_nothing_is_read_that_json_does_not_mean(lists: list[list[str]]) -> None:
     """What is read is what Python's own reader reads."""
@@ -134,6 +136,7 @@ def test_nothing_is_read_that_json_does_not_mean(lists: list[list[str]]) -> None
     assert np.array_equal(rows.ravel(), np.ravel(json.loads(text)))
 
 
+@steady()
 @given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.integers(1, 4))
 def test_whatever_json_means_is_read(channels: int, height: int, width: int, several: int) -> None:
     row_shape = (1 if channels < 3 else 3, height, width)
