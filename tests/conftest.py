@@ -6,6 +6,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -245,7 +246,11 @@ def served(*options: str, module: str = "service", **environment: str) -> Iterat
                 yield Served(client, process, log)
         finally:
             process.terminate()
-            process.wait(timeout=120)
+            try:
+                process.wait(timeout=120)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
 
 
 def address_in(log: Path, process: subprocess.Popen[bytes]) -> str:

@@ -28,7 +28,8 @@ def ask(service: Served) -> int:
     """One picture that blocks the device for seconds; 0 where the connection breaks."""
     url = f"{service.client.base_url}/predict/digit"
     try:
-        return httpx.post(url, files={"file": png(white_square().numpy())}, timeout=120).status_code
+        files = {"file": png(white_square().numpy())}
+        return httpx.post(url, files=files, timeout=120, verify=False).status_code
     except httpx.HTTPError:
         return 0
 

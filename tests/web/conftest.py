@@ -49,8 +49,8 @@ def tab(browser: Browser, client: httpx.Client, errors: bool = False, **options:
     """
     context = browser.new_context(base_url=str(client.base_url), **options)
     page = context.new_page()
-    page.set_default_timeout(30_000)
-    expect.set_options(timeout=30_000)
+    page.set_default_timeout(120_000)
+    expect.set_options(timeout=120_000)
     said: list[str] = []
     page.on("console", lambda message: said.append(_line(message)))
     page.on("pageerror", lambda error: said.append(str(error)))
