@@ -1,8 +1,9 @@
 """Signals while the service, or a command, is only being imported: seconds on a busy machine.
 
-And while a process is started, which is to hear none.
+And while a process is started, which is to hear none; and when all is over.
 """
 
+import atexit
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,11 @@ INTERRUPTED = b"Error: interrupted\n"
 
 
 def stop_at_once() -> None:
-    """A stop meanwhile is a stop like any other; what other signals are to ask for, it is not to end."""
+    """A stop meanwhile is a stop like any other; what other signals are to ask for, it is not to end.
+
+    When all has ended in order, neither does: the exit code is to say so.
+    """
+    atexit.register(_hear_nothing)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda *_: os._exit(0))
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
@@ -57,6 +62,12 @@ def blocked(*numbers: signal.Signals) -> Iterator[None]:
 def _handle(number: signal.Signals, handler: Callable[[int, FrameType | None], None]) -> None:
     if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
         signal.signal(number, handler)
+
+
+def _hear_nothing() -> None:
+    """Python makes signals deadly again before its end, which takes a moment; but not those it ignores."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _end(number: int, _: FrameType | None) -> None:

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import sent, served, wait_for
+from tests.workers.slow_import import slow_end
 
 
 def slow_picture() -> bytes:
@@ -117,3 +118,17 @@ def test_a_second_interrupt_cuts_off_what_is_in_flight(published: Path) -> None:
             service.process.send_signal(signal.SIGINT)
             assert service.process.wait(timeout=120) == 0
             assert "Traceback" not in service.log.read_text()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_signals_that_come_when_all_is_over_change_nothing(
+    published: Path, tmp_path: Path, workers: int
+) -> None:
+    """Python has taken its handlers away by then."""
+    slow, ends = slow_end(tmp_path, 2)
+    with served("--artifacts", str(published), "--workers", str(workers), **slow) as service:
+        service.process.send_signal(signal.SIGTERM)
+        wait_for(ends(service.process.pid).exists)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            service.process.send_signal(number)
+        assert service.process.wait(timeout=120) == 0

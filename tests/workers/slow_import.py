@@ -1,5 +1,6 @@
-"""A machine on which the import of one module takes long: what belongs into a `sitecustomize.py`."""
+"""A machine on which the import of one module, or the end of Python, takes long: a `sitecustomize.py`."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 _CODE = """
@@ -31,3 +32,21 @@ def slow_import(
     code = _CODE.format(module=module, reached=str(reached), seconds=seconds, drops=drops)
     (folder / "sitecustomize.py").write_text(code)
     return {"PYTHONPATH": str(folder)}, reached
+
+
+_END = """
+import os, sys, time
+
+class Slow:
+    def __del__(self, touch=os.open, flags=os.O_CREAT, pid=os.getpid, sleep=time.sleep):
+        touch(f"{folder}/ends-{{pid()}}", flags)
+        sleep({seconds!r})
+
+sys.slow = Slow()
+"""
+
+
+def slow_end(folder: Path, seconds: float) -> tuple[dict[str, str], Callable[[int], Path]]:
+    """The environment of a process for which this holds, and what is there once one of that number ends."""
+    (folder / "sitecustomize.py").write_text(_END.format(folder=folder, seconds=seconds))
+    return {"PYTHONPATH": str(folder)}, lambda pid: folder / f"ends-{pid}"
