@@ -4,9 +4,11 @@ import csv
 import io
 import math
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -17,6 +19,8 @@ STDIN = "-"
 TOO_MANY = "more fields than the header has"
 PARQUET = ".parquet"
 BLOCK_ROWS = 8192  # of Parquet, held at a time
+
+_TIME = re.compile(r"(\S+) ([\d:]+)(?:\.0+)?(\.\d+)?(?:([+-]\d\d)(\d\d))?")  # as Arrow writes it
 
 Record = dict[str, Any]
 
@@ -138,13 +142,25 @@ class _NoOneValue(Exception):
 
 
 def _cells(column: Any) -> list[Any]:
-    """A time that `datetime` cannot hold, of nanoseconds or after the year 9999, as Arrow writes it."""
+    """A time that `datetime` cannot hold, of nanoseconds or after the year 9999, is the text of one."""
     import pyarrow
 
+    if column.type == pyarrow.time64("ns"):  # to_pylist cuts them off where pandas is installed
+        return column.cast(pyarrow.string()).to_pylist()  # type: ignore[no-any-return]
     try:
         return column.to_pylist()  # type: ignore[no-any-return]
     except (ValueError, OverflowError):
-        return column.cast(pyarrow.string()).to_pylist()  # type: ignore[no-any-return]
+        text = column.cast(pyarrow.string()).to_pylist()
+        return [one and _iso(one) for one in text] if pyarrow.types.is_timestamp(column.type) else text
+
+
+def _iso(time: str) -> str:
+    """As `datetime` writes it: Arrow has a blank for the T, a fraction of 0, and no colon in an offset."""
+    found = _TIME.fullmatch(time.replace("Z", "+0000"))
+    if not found:
+        return time
+    day, clock, fraction, hours, minutes = found.groups("")
+    return f"{day}T{clock}{fraction}{hours}{minutes and ':'}{minutes}"
 
 
 def _value(name: str, value: Any) -> Any:
@@ -154,4 +170,4 @@ def _value(name: str, value: Any) -> Any:
         return value
     if isinstance(value, Iterable):
         raise _NoOneValue(f"{name} holds {type(value).__name__}")
-    return str(value)
+    return value.isoformat() if isinstance(value, datetime) else str(value)

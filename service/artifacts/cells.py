@@ -11,7 +11,9 @@ _NUMBER = re.compile(r"[+-](\d[\d.,]*|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def as_text(value: Any) -> Any:
-    """A cell as it is written: text that is a formula as text, anything else as it is."""
+    """A cell as it is written: text that is a formula as text, booleans as in JSON, others as they are."""
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"'{value}" if isinstance(value, str) and _is_marked(value) else value
 
 

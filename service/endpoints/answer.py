@@ -165,9 +165,9 @@ def _table(results: list[dict[str, Any]], served_by: ServedBy, with_names: bool)
     for result in results:
         flat = dict(_flat("", {**result, **served_by}))
         if with_names:
-            writer.writerow(map(_cell, flat))
+            writer.writerow(map(as_text, flat))
             with_names = False
-        writer.writerow([_cell(value) for value in flat.values()])
+        writer.writerow([as_text(value) for value in flat.values()])
     return text.getvalue().encode()
 
 
@@ -178,12 +178,6 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _flat(f"{prefix}.{key}" if prefix else str(key), item)
     else:
         yield prefix, value
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return as_text(value)
 
 
 def recorded(call: Admitted, decode_s: float, answer: Answer) -> bytes:

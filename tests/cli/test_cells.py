@@ -1,5 +1,6 @@
 """What a cell of a table says is the same to the service, which reads CSV, and to the command."""
 
+import csv
 import json
 import math
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.asking import predict
+from tests.cli.asking import predict, rows_in
 from tests.conftest import Served, served
 from tests.endpoints.tiny_models import publish_loan, publish_member
 
@@ -69,6 +70,17 @@ def test_a_column_that_may_be_missing_may_be_missing(service: Served, tmp_path: 
     assert result.stderr == "Error: - has no column age, which loan takes\n"
 
 
+def test_a_cell_is_written_as_the_service_writes_it(service: Served, tmp_path: Path) -> None:
+    table = "age,job,income,town\n30,clerk,2,Ulm\n"
+    url = "--url", str(service.client.base_url)
+    assert predict(tmp_path, "loan", *url, "--out", "answers.csv", given=table).returncode == 0
+    asked = service.client.post("/predict/loan", content=table, headers=CSV | {"Accept": "text/csv"})
+    (theirs,) = csv.DictReader(asked.text.splitlines())
+    (ours,) = rows_in(tmp_path / "answers.csv")
+    assert theirs["extrapolating"] in ("true", "false")
+    assert {name: ours[name] for name in theirs} == theirs
+
+
 def test_booleans_of_parquet_are_the_categories_of_their_name(service: Served, tmp_path: Path) -> None:
     pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     rows = [{"pandas": True, "r": False}, {"pandas": False, "r": None}]
@@ -85,7 +97,11 @@ def test_cells_of_parquet_that_python_has_no_value_for(service: Served, tmp_path
     pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     beside = {
         "nanoseconds": pa.array([1_704_067_200_000_000_001], pa.timestamp("ns")),
-        "far": pa.array([10 * 253_402_300_800], pa.timestamp("s")),
+        "there": pa.array([1_704_067_200_000_000_001], pa.timestamp("ns", "Europe/Berlin")),
+        "utc": pa.array([1_704_067_200], pa.timestamp("s", "UTC")),
+        "day": pa.array([19_723], pa.date32()),
+        "clock": pa.array([1], pa.time64("ns")),
+        "far": pa.array([253_402_300_800], pa.timestamp("s")),
         "took": pa.array([1], pa.duration("ns")),
         "infinite": pa.array([-math.inf]),
     }
@@ -95,8 +111,15 @@ def test_cells_of_parquet_that_python_has_no_value_for(service: Served, tmp_path
     result = predict(tmp_path, "loan", "loans.parquet", *url)
     assert result.returncode == 0, result.stderr
     answer = json.loads(result.stdout, parse_constant=pytest.fail)
-    assert answer["nanoseconds"].startswith("2024-01-01 00:00:00.000000001")
-    assert answer["infinite"] == "-inf"
+    assert {name: answer[name] for name in beside if name != "took"} == {
+        "nanoseconds": "2024-01-01T00:00:00.000000001",
+        "there": "2024-01-01T01:00:00.000000001+01:00",
+        "utc": "2024-01-01T00:00:00+00:00",
+        "day": "2024-01-01",
+        "clock": "00:00:00.000000001",
+        "far": "10000-01-01T00:00:00",
+        "infinite": "-inf",
+    }
     for name, cell in (("photo", b"PNG"), ("scores", [1, 2])):
         parquet.write_table(pa.table(given | {name: [cell]}), tmp_path / "loans.parquet")
         result = predict(tmp_path, "loan", "loans.parquet", *url)
