@@ -170,6 +170,15 @@ def test_broad_excepts_stand_at_their_borders() -> None:
     assert sorted(broad) == ["calls", "calls", "errors", "middleware"]  # of fast_path, and of rpc
 
 
+def test_no_clock_runs_over_generated_cases_and_they_are_the_same_each_time() -> None:
+    """A busy machine is no fault of the code, and one test that fails now and then keeps all work out."""
+    by_test = re.compile(r"^( *)@given\(", re.M)
+    steadied = re.compile(r"^( *)@(?:steady|generated)\(.*\)(?:  #.*)?\n\1@given\(", re.M)
+    for path in ROOT.glob("tests/**/*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert len(by_test.findall(text)) == len(steadied.findall(text)), f"{path.name}: tests/generated.py"
+
+
 def test_no_page_has_both_sides_of_a_merge() -> None:
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         assert not re.search(r"^(<{7}|>{7}) ", page.read_text(encoding="utf-8"), re.M), page
