@@ -144,6 +144,26 @@ def test_the_shipped_models_are_signed_and_then_served_as_documented(tmp_path: P
         assert answer.json()["digit"] == 7
 
 
+@pytest.mark.parametrize(
+    "command", [("verify", "digit"), ("activate", "digit", "2"), ("label", "digit", "2", "stable")]
+)
+def test_trusted_keys_of_the_environment_are_heeded(
+    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """Otherwise a version would be live that every service refuses."""
+    private, public = make_keys()
+    ours, trusted = tmp_path / "ours.pem", tmp_path / "trusted.pem"
+    ours.write_bytes(private)
+    trusted.write_bytes(make_keys()[1])
+    assert sign(store, "digit", "--all", "--key", str(ours)).exit_code == 0
+    monkeypatch.setenv("SERVICE_TRUSTED_KEYS", str(trusted))
+    refused = models(store, *command)
+    assert (refused.exit_code, "is not signed by a trusted key" in refused.stderr) == (1, True)
+    assert (store.current("digit"), store.labels("digit")) == (1, {})
+    trusted.write_bytes(public)
+    assert models(store, *command).exit_code == 0
+
+
 def test_only_what_is_fit_is_signed_and_no_signature_replaced_unasked(
     store: ArtifactStore, tmp_path: Path
 ) -> None:

@@ -127,6 +127,7 @@ async def test_a_table_is_served_by_its_columns(tmp_path: Path, out: Path) -> No
     command = ("publish", str(file), "--kind", "table", "--name", "area", "--out", str(out))
     result = run(*command, "--columns", "width,height", "--output", "numbers")
     assert result.exit_code == 0, result.output
+    assert "its output is called 0; --labels FILE names it otherwise" in result.output
     async with running(create_app(Settings(artifacts=out))) as client:
         answer: httpx.Response = await client.post("/predict/area", json={"width": 1, "height": 2})
     with torch.inference_mode():

@@ -135,7 +135,8 @@ def _labels(said: Adopted, outputs: int, tell: Callable[[str], object]) -> tuple
     if not said.labels:
         if said.output == "binary":
             return ("positive",)
-        tell(f"its {outputs} outputs have numbers for names; --labels FILE gives them others")
+        told = f"its {outputs} outputs have numbers for names" if outputs > 1 else "its output is called 0"
+        tell(f"{told}; --labels FILE names it otherwise")
         return tuple(map(str, range(outputs)))
     if len(said.labels) != outputs:
         raise DataUnavailable(f"there are {len(said.labels)} labels for {outputs} outputs")
