@@ -13,6 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service import __version__
 from service.artifacts.signatures import TrustedKeys, trusted_by
 from service.endpoints import dispatch
+from service.fast_path import asgi
+from service.fast_path.paths import paths_of
 from service.http import page, reference
 from service.http.auth import ApiKeys
 from service.http.keys import KeyFile
@@ -89,7 +91,7 @@ class Abacus(FastAPI):
             scope["path"] = _below(self._prefix, scope["path"])
         if scope["type"] == "http" and (answer := self._asks_a_model(scope)):
             scope["app"] = self
-            await answer(scope, receive, send)
+            await asgi.answer(paths_of(self), answer, scope, receive, send)
             return
         await super().__call__(scope, receive, send)
 

@@ -11,7 +11,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from starlette.types import Scope
 
@@ -27,18 +27,22 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# The answer: the fields of its head, and its body. Or None: the request is left to ASGI.
-Written = tuple[bytes, bytes]
-OnDone = Callable[[Written | None], None]
-
 # Of outputs: what is written at once takes a fraction of a millisecond.
 MOST_VALUES = 1024
 
-_FIELDS = b"%bcontent-length: %d\r\nserver-timing: %b\r\nx-request-id: %b\r\n"
+
+class Reply(NamedTuple):
+    """An answer, 200: its body, and what its head says beside the length."""
+
+    content_type: bytes
+    server_timing: bytes
+    body: bytes
+    more_fields: Sequence[tuple[bytes, bytes]] = ()
 
 
-# What is told of an answer: the lines of its head that speak of the body, the body, and its Server-Timing.
-Reply = tuple[bytes, bytes, bytes]
+# The answer, and the request's id. Or None: the request is left to ASGI.
+Written = tuple[Reply, bytes]
+OnDone = Callable[[Written | None], None]
 
 
 class FastCall(Admitted, ABC):
@@ -121,10 +125,10 @@ class FastCall(Admitted, ABC):
             self._leave_to_asgi()
 
     def _written(self, answer: Answer) -> Written:
-        fields, body, timing = self._reply(answer)
+        reply = self._reply(answer)
         request_id = self._name()
         self._ledger.record_soon(self._entry(200))
-        return _FIELDS % (fields, len(body), timing, request_id.encode()), body
+        return reply, request_id.encode()
 
     def _leave_to_asgi(self) -> None:
         self._end()

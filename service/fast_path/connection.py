@@ -11,11 +11,13 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from service.connections.connection import MAX_HEAD_BYTES
 from service.connections.head import MAX_FIELDS, is_authority
 from service.connections.pacing import PacedConnection
-from service.fast_path.calls import FastCall, Written
-from service.fast_path.paths import FastPath, FastPaths, paths_of
+from service.fast_path.calls import FastCall, Reply, Written
+from service.fast_path.paths import LEFT, FastPath, FastPaths, has_a_plain_head, paths_of
 from service.uploads.multipart import HELD_BYTES
 
 PATIENCE_S = 0.02  # how long a body is waited for
+
+_FIELDS = b"content-type: %b\r\ncontent-length: %d\r\nserver-timing: %b\r\nx-request-id: %b\r\n"
 
 
 class FastCycle:
@@ -113,12 +115,11 @@ class FastPathConnection(PacedConnection):
         """Whether there is nothing in it that has to be refused, or needs more than an answer."""
         fields = self._fields = dict(self.headers)
         return (
-            len(fields) == len(self.headers) <= MAX_FIELDS
+            has_a_plain_head(self.headers, fields)
+            and len(fields) <= MAX_FIELDS
             and (fields.get(b"host") == self._host or self._is_host(fields.get(b"host")))
             # Any other version is kept alive only where it asks for that.
             and (b"connection" not in fields or self.parser.get_http_version() == "1.1")
-            and (b"content-length" in fields or fields.get(b"transfer-encoding") == b"chunked")
-            and not (b"content-encoding" in fields or b"expect" in fields)
             and self._may_have <= MAX_HEAD_BYTES
         )
 
@@ -173,13 +174,15 @@ class FastPathConnection(PacedConnection):
             self._patience = None
         return body
 
-    def answer(self, fields: bytes, body: bytes, keep_alive: bool) -> None:
-        """200, with these fields in its head beside the server's own."""
+    def answer(self, reply: Reply, request_id: bytes, keep_alive: bool) -> None:
         if keep_alive and not (self._deaf and self._says_no_more()):
             last = self._last_fields
         else:
             self._deaf, last = True, b"connection: close\r\n\r\n"
-        self.transport.write(b"".join((self._status(), fields, last, body)))
+        content_type, timing, body, more = reply
+        fields = _FIELDS % (content_type, len(body), timing, request_id)
+        lines = [b"%b: %b\r\n" % field for field in more]
+        self.transport.write(b"".join((self._status(), fields, *lines, last, body)))
         self.on_response_complete()
 
     def _status(self) -> bytes:
@@ -215,6 +218,7 @@ class FastPathConnection(PacedConnection):
             keep_alive=not self._says_no_more() and (replaced.keep_alive if replaced else True),
             on_response=self.on_response_complete,
         )
+        scope["state"][LEFT] = True
         cycle.body += body
         cycle.more_body = not complete
         cycle.message_event.set()

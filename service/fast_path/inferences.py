@@ -51,5 +51,4 @@ class InferCall(FastCall):
         timing = recorded(self, self._decode_s, answer)
         written = taken(writing(inference, told, answer.manifest))
         body, media_type, fields = taken(replying(written, self._headers.get(b"accept-encoding")))
-        lines = b"".join([b"%b: %b\r\n" % field for field in fields])
-        return b"content-type: %b\r\n%b" % (media_type, lines), body, timing
+        return Reply(media_type, timing, body, fields)

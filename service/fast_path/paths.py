@@ -20,6 +20,9 @@ from service.protocol import infer
 from service.request_id import request_id_of
 from service.serving.exposition import PROTOCOL_ROUTE
 
+# In the state of a request that a connection has left to ASGI: it is tried once.
+LEFT = "left"
+
 _KINDS = (
     (dispatch.target_of, route_of, PredictCall),
     (infer.target_of, PROTOCOL_ROUTE.format, InferCall),
@@ -58,6 +61,15 @@ class FastPaths(dict[bytes, "FastPath"]):
         except ServiceError:
             return False
         return True
+
+
+def has_a_plain_head(headers: Sequence[tuple[bytes, bytes]], fields: Mapping[bytes, bytes]) -> bool:
+    """Whether the body is all that has to be understood. `fields`: the `headers`, by name."""
+    return (
+        len(fields) == len(headers)
+        and (b"content-length" in fields or fields.get(b"transfer-encoding") == b"chunked")
+        and not (b"content-encoding" in fields or b"expect" in fields)
+    )
 
 
 class FastPath:

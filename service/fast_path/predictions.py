@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from service.endpoints.answer import respond
+from service.endpoints.answer import MEDIA_TYPES, respond
 from service.endpoints.endpoint import Decoded, Endpoint
 from service.fast_path.calls import FastCall, Reply
 from service.serving.job import Answer, Rows
-
-_JSON = b"content-type: application/json\r\n"
 
 
 class PredictCall(FastCall):
@@ -27,4 +25,4 @@ class PredictCall(FastCall):
 
     def _reply(self, answer: Answer) -> Reply:
         body, timing = respond(self, self._decoded, answer)
-        return _JSON, body, timing
+        return Reply(MEDIA_TYPES["json"], timing, body)

@@ -100,14 +100,8 @@ class Body:
         self._admitted = 0
 
     def abandoned(self) -> bool:
-        """Whether the client has gone, asked without waiting: a message would be there at once."""
-        waiting = cast(Coroutine[Any, Any, Message], self._receive())
-        try:
-            waiting.send(None)
-        except StopIteration as message:
-            return bool(message.value["type"] == "http.disconnect")
-        waiting.close()
-        return False
+        """Whether the client has gone."""
+        return has_gone(self._receive)
 
     def stalls(self, now: float) -> bool:
         """Whether too little of it has come, lately. `now`: in the event loop's time."""
@@ -124,6 +118,17 @@ class Body:
         self._limit(size)
         self._pending.admit(more, size)
         self._admitted = size
+
+
+def has_gone(receive: Receive) -> bool:
+    """Whether a client has gone all of whose request has come: there would be a message at once."""
+    waiting = cast(Coroutine[Any, Any, Message], receive())
+    try:
+        waiting.send(None)
+    except StopIteration as message:
+        return bool(message.value["type"] == "http.disconnect")
+    waiting.close()
+    return False
 
 
 def _whole(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:

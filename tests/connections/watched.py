@@ -33,7 +33,8 @@ class Watched(NamedTuple):
 
 
 @contextmanager
-def watched(published: Path, **settings: Any) -> Iterator[Watched]:
+def watched(published: Path, http: str | None = None, **settings: Any) -> Iterator[Watched]:
+    """`http`: uvicorn's protocol of that name, in place of our connection."""
     app = create_app(Settings(artifacts=published, **settings))
     by_asgi: list[str] = []
     usual = Abacus.__call__
@@ -48,7 +49,7 @@ def watched(published: Path, **settings: Any) -> Iterator[Watched]:
         config = uvicorn.Config(
             app,
             port=0,
-            http=cast(type[Protocol], connection),
+            http=cast(type[Protocol], http or connection),
             timeout_keep_alive=1,
             log_config=None,
             proxy_headers=False,

@@ -1,4 +1,7 @@
-"""Generated spellings of requests: one answer, whole and in pieces, with the fast path and without it."""
+"""Generated spellings of requests: one answer, whole and in pieces, by each of three ways.
+
+From the connection directly, from ASGI directly, and by the usual way alone.
+"""
 
 import asyncio
 import base64
@@ -9,7 +12,7 @@ import shutil
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -20,8 +23,11 @@ import pytest
 from hypothesis import Phase, given
 from hypothesis import strategies as st
 from PIL import Image
+from starlette.responses import Response
 
 from service.connections.connection import Connection
+from service.fast_path.asgi import Direct
+from service.fast_path.paths import paths_of
 from service.http.keys import add_key
 from tests.conftest import Digits, png
 from tests.connections.watched import Watched, watched
@@ -61,17 +67,29 @@ class Reply(NamedTuple):
 Outcome = tuple[Reply | str, ...]
 
 
+class Ways(NamedTuple):
+    direct: Watched
+    direct_by_asgi: Watched
+    usual: Watched
+
+
 @contextmanager
-def both_ways(published: Path, keys: Path) -> Iterator[tuple[Watched, Watched]]:
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        watched(published, api_keys_file=keys, open_paths="/health,/models") as direct,
-        watched(published, api_keys_file=keys, open_paths="/health,/models") as usual,
-    ):
+def each_way(published: Path, keys: Path) -> Iterator[Ways]:
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         # Hypothesis refuses to go on where the module's own state changes while it draws.
         patch.setattr("service.request_id.random", random.Random())
-        usual.app.state.fast_paths = None
-        yield direct, usual
+        ways = Ways(
+            *(
+                stack.enter_context(watched(published, api_keys_file=keys, open_paths="/health,/models"))
+                for _ in Ways._fields
+            )
+        )
+        ways.usual.app.state.fast_paths = None
+        patch.setattr(
+            "service.fast_path.connection.paths_of",
+            lambda app: None if app is ways.direct_by_asgi.app else paths_of(app),
+        )
+        yield ways
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +112,9 @@ def with_table(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture(scope="module")
-def ways(with_table: Path, key_file: Path, key: str) -> Iterator[tuple[Watched, Watched]]:
+def ways(with_table: Path, key_file: Path, key: str) -> Iterator[Ways]:
     del key  # it is in the file
-    with both_ways(with_table, key_file) as ways:
+    with each_way(with_table, key_file) as ways:
         yield ways
 
 
@@ -372,8 +390,8 @@ def matrices() -> dict[bytes, int]:
     return {document + data: len(document) for document, data in documents}
 
 
-def outcomes(ways: tuple[Watched, Watched], asked: list[Request]) -> list[tuple[Request, list[Outcome]]]:
-    """Of each request: with the fast path, whole and in pieces, and without it."""
+def outcomes(ways: Ways, asked: list[Request]) -> list[tuple[Request, list[Outcome]]]:
+    """Of each request: by each way, whole and in pieces."""
 
     async def compare(request: Request) -> tuple[Request, list[Outcome]]:
         whole = [request.wire + LAST]
@@ -465,7 +483,7 @@ def _document(content_type: str, body: bytes) -> Any:
     return document
 
 
-def check(ways: tuple[Watched, Watched], asked: st.SearchStrategy[Request], batches: int) -> Counter[int]:
+def check(ways: Ways, asked: st.SearchStrategy[Request], batches: int) -> Counter[int]:
     """Ask so many; the statuses that were seen. Fails at the first that is not answered alike."""
     seen: Counter[int] = Counter()
 
@@ -483,20 +501,36 @@ def check(ways: tuple[Watched, Watched], asked: st.SearchStrategy[Request], batc
 
 
 def test_every_spelling_has_one_answer(
-    ways: tuple[Watched, Watched], digits: Digits, key: str, request: pytest.FixtureRequest
+    ways: Ways,
+    digits: Digits,
+    key: str,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     batches = 2_000 if request.config.getoption("--long") else SHORT
-    direct, usual = ways
+    direct, direct_by_asgi, usual = ways
     direct.by_asgi.clear()
+    went_directly = 0
+    answered = Direct.answered
+
+    async def counted(*arguments: Any) -> Response | None:
+        nonlocal went_directly
+        response = await answered(*arguments)
+        went_directly += response is not None
+        return response
+
+    monkeypatch.setattr(Direct, "answered", counted)
     seen = check(ways, requests(png(digits.images_u8[0]), key), batches)
     assert seen.total() > batches * BATCH * 0.99
     assert {200, 400, 401, 405, 411, 415, 417, 422, 431, 505} <= seen.keys()
     assert seen[200] > seen.total() / 10
     assert len(usual.by_asgi) > len(direct.by_asgi) + 0.05 * seen.total()
+    assert len(direct_by_asgi.by_asgi) == len(usual.by_asgi)
+    assert went_directly > 0.05 * seen.total()
 
 
 def test_a_form_of_any_media_type_would_be_found(
-    ways: tuple[Watched, Watched], digits: Digits, key: str, monkeypatch: pytest.MonkeyPatch
+    ways: Ways, digits: Digits, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: read directly, a form is one under any media type that has a boundary."""
     monkeypatch.setattr("service.uploads.requests._is_form", lambda _: True)
@@ -505,7 +539,7 @@ def test_a_form_of_any_media_type_would_be_found(
 
 
 def test_fields_behind_the_content_would_be_found(
-    ways: tuple[Watched, Watched], digits: Digits, key: str, monkeypatch: pytest.MonkeyPatch
+    ways: Ways, digits: Digits, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: they count when they come together with the head."""
 
