@@ -1,5 +1,7 @@
-"""The fast path: how small requests are answered without ASGI, which makes it quicker and nothing else.
+"""The fast path: how small requests are answered by plain calls, which makes it quicker and nothing else.
 
-To do without it, delete this folder and `tests/fast_path`, and let `server.connection` make a
-`PacedConnection`.
+A connection of ours needs no ASGI for it (`connection`); what other servers bring takes it, too (`asgi`).
+
+To do without it, delete this folder and `tests/fast_path`, let `server.connection` make a
+`PacedConnection`, and `app` call itself what answers a model's requests.
 """
