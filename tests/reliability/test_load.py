@@ -1,65 +1,75 @@
 """Too much, or too late: exactly those fail that have to."""
 
 import socket
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import pytest
 
-from tests.conftest import Digits, Served, metric_sum, png, served
-from tests.reliability.conftest import white_square
+from tests.conftest import Digits, Served, metric_sum, png, served, wait_for
+from tests.reliability.heartbeat import HELD, PLANTED
 from tests.reliability.load import ask_all, statuses, whole_request
+from tests.reliability.test_cost import HEART
 
 Report = Callable[[str, str, str], None]
 
-pytestmark = pytest.mark.alone  # the device must be blocked for as long as all clients take to come
 
-BLOCKING, BLOCKING_LONG = png(white_square().numpy()), png(white_square(20).numpy())
+class Holdable(NamedTuple):
+    """A service that computes nothing while `file` is there."""
+
+    served: Served
+    file: Path
+
+    def metric(self, prefix: str) -> float:
+        return metric_sum(self.served.client.get("/metrics").text, prefix)
+
+    @contextmanager
+    def held(self, picture: bytes) -> Iterator[None]:
+        """Its device is occupied by this picture until the block ends, which then is answered."""
+        self.file.touch()
+        url = f"{self.served.client.base_url}/predict/digit"
+        with ThreadPoolExecutor(1) as pool:
+            held = pool.submit(httpx.post, url, files={"file": picture}, timeout=300, verify=False)
+            try:
+                wait_for(lambda: self.waiting() == 1)
+                yield
+            finally:
+                self.file.unlink()
+            assert held.result().status_code == 200
+
+    def waiting(self) -> float:
+        return self.metric('abacus_queue_rows{model="digit"}')
 
 
 @pytest.fixture(scope="module")
-def service(blockable: Path) -> Iterator[Served]:
-    with served(
-        "--artifacts", str(blockable), "--max-queued-batches", "2", "--batch-timeout-s", "600"
-    ) as running:
-        yield running
+def service(blockable: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Holdable]:
+    file = tmp_path_factory.mktemp("held") / "held"
+    options = ("--artifacts", str(blockable), "--max-queued-batches", "2", "--batch-timeout-s", "600")
+    with served(*options, module=HEART, **{PLANTED: "held", HELD: str(file)}) as running:
+        yield Holdable(running, file)
 
 
 def post(client: httpx.Client, picture: bytes) -> httpx.Response:
     return client.post("/predict/digit", files={"file": picture})
 
 
-def metric(client: httpx.Client, prefix: str) -> float:
-    return metric_sum(client.get("/metrics").text, prefix)
-
-
-def block(service: Served, pool: ThreadPoolExecutor, picture: bytes = BLOCKING) -> Future[httpx.Response]:
-    """Occupy the device for seconds, and return once it is."""
-    url = f"{service.client.base_url}/predict/digit"
-    blocking = pool.submit(httpx.post, url, files={"file": picture}, timeout=120)
-    while metric(service.client, 'abacus_queue_rows{model="digit"}') < 1:
-        assert not blocking.done()
-        time.sleep(0.005)
-    return blocking
-
-
-def test_more_than_fits(service: Served, digits: Digits, figure: Report) -> None:
+def test_more_than_fits(service: Holdable, digits: Digits, figure: Report) -> None:
     places, more = 128, 200
-    picture = png(digits.images_u8[0])
+    picture, url = png(digits.images_u8[0]), service.served.client.base_url
+    clients = places - 1 + more
     with ThreadPoolExecutor(1) as pool:
-        blocking = block(service, pool, BLOCKING_LONG)  # as long as all these clients take to connect
-        responses = ask_all(
-            service.client.base_url, places - 1 + more, places - 1 + more, lambda c, _: post(c, picture)
-        )
-        assert blocking.result().status_code == 200
+        with service.held(picture):
+            asking = pool.submit(ask_all, url, clients, clients, lambda c, _: post(c, picture))
+            wait_for(lambda: service.metric('abacus_rejections_total{reason="overloaded"') >= more)
+        responses = asking.result()
     refused = [response for response in responses if response.status_code == 429]
     with_wait = sum(int(response.headers["Retry-After"]) >= 1 for response in refused)
-    again = ask_all(service.client.base_url, 16, len(refused), lambda c, _: post(c, picture))
+    again = ask_all(url, 16, len(refused), lambda c, _: post(c, picture))
     figure(
         f"{places} places, {places + more} at once on a blocked device",
         f"exactly {more} × 429, each with Retry-After, then all succeed",
@@ -72,26 +82,28 @@ def test_more_than_fits(service: Served, digits: Digits, figure: Report) -> None
 
 @pytest.mark.parametrize("timeout_ms", [100, 60_000], ids=["100 ms", "control"])
 def test_a_hundred_milliseconds_to_live(
-    service: Served, digits: Digits, figure: Report, timeout_ms: int
+    service: Holdable, digits: Digits, figure: Report, timeout_ms: int
 ) -> None:
     """The control has time enough, and its rows are seen to be computed."""
-    picture = png(digits.images_u8[0])
-    before = metric(service.client, 'abacus_batch_rows_sum{model="digit"')
+    picture, url = png(digits.images_u8[0]), service.served.client.base_url
+    before = service.metric('abacus_batch_rows_sum{model="digit"')
     with ThreadPoolExecutor(1) as pool:
-        blocking = block(service, pool)
-        answers = Counter(at_once(service.client.base_url, picture, timeout_ms, 50))
-        early = not blocking.done()
-        assert blocking.result().status_code == 200
-    rows = metric(service.client, 'abacus_batch_rows_sum{model="digit"') - before - 1
+        with service.held(picture):
+            asking = pool.submit(at_once, url, picture, timeout_ms, 50)
+            if timeout_ms > 100:
+                wait_for(lambda: service.waiting() == 51)
+            else:
+                asking.result()
+        answers = Counter(asking.result())
+    rows = service.metric('abacus_batch_rows_sum{model="digit"') - before - 1
     if timeout_ms > 100:
         assert (answers, rows) == ({200: 50}, 50)
         return
     figure(
-        "50 requests with 100 ms to live behind a 2 s job",
+        "50 requests with 100 ms to live behind a job that does not end",
         "50 × 504, 0 rows computed for them",
         f"{dict(answers)}, {rows:.0f} rows",
     )
-    assert early
     assert (answers, rows) == ({504: 50}, 0)
 
 
