@@ -420,7 +420,7 @@ async def outcome(service: Watched, pieces: list[bytes]) -> Outcome:
     except (ConnectionError, asyncio.IncompleteReadError) as error:
         return (repr(error),)
     finally:
-        writer.close()
+        writer.transport.abort()  # closing would wait for what was refused before it had come
 
 
 async def _send(writer: asyncio.StreamWriter, pieces: list[bytes]) -> None:
