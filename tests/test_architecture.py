@@ -20,6 +20,7 @@ ROOMS = (
     "option_types",
     "settings",
     "request_id",
+    "media_ranges",
     "problems",
     "artifacts",
     "engine",

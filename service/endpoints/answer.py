@@ -13,8 +13,8 @@ from starlette.types import Receive, Scope, Send
 
 from service.artifacts.cells import as_text
 from service.endpoints.endpoint import Decoded
+from service.media_ranges import media_ranges
 from service.serving.admission import Admission
-from service.serving.body import media_ranges
 from service.serving.call import Admitted, Call, ServedBy
 from service.serving.job import Answer
 from service.serving.steps import OnMore, Steps, taken

@@ -5,7 +5,7 @@ so that large ones are refused first, and has to come at some rate, so that none
 """
 
 import math
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, cast
 
 from starlette.requests import ClientDisconnect
@@ -15,7 +15,6 @@ from service.errors import LengthRequired, PayloadTooLarge, UnsupportedCoding
 from service.serving.admission import Admission
 
 _LISTS = (b"accept", b"accept-encoding", b"content-encoding")  # in one line or several (RFC 9110, 5.3)
-_MOST_ACCEPTED = 32  # of the types that a client lists
 _MOST_DIGITS = 18  # of a length that is compared; Python refuses to read very long ones
 
 # A body that is still to come has to bring so many bytes in every so many seconds, or the rest of it.
@@ -148,18 +147,6 @@ def _coding(named: bytes, known: Sequence[str]) -> str:
     if known:
         read = f"one coding is read: {' or '.join(known)}"
     raise UnsupportedCoding(f"The content is encoded ({names}); {read}.", known)
-
-
-def media_ranges(accept: str) -> Iterator[tuple[str, dict[str, str], float]]:
-    """What a client takes: media types, their parameters and their weights (RFC 9110, section 12.5.1)."""
-    for item in accept.lower().split(",")[:_MOST_ACCEPTED]:
-        media_type, *parts = (part.strip() for part in item.split(";"))
-        named = (part.partition("=") for part in parts)
-        parameters = {name: value.strip('"') for name, _, value in named}
-        try:
-            yield media_type, parameters, float(parameters.pop("q", 1))
-        except ValueError:
-            yield media_type, parameters, 0.0
 
 
 def media_type_of(content_type: str) -> str:

@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, 
 from prometheus_client.registry import Collector
 
 from service.artifacts.manifest import Manifest
-from service.serving.body import media_ranges
+from service.media_ranges import media_ranges
 
 # Of one model each, whose name stands in it.
 ROUTE, PROTOCOL_ROUTE = "/predict/{}", "/v2/models/{}/infer"
