@@ -141,17 +141,23 @@ def recalibrate(
     refine: Annotated[
         bool, typer.Option("--refine", help="First teach the weights what today's recipe adds to MNIST.")
     ] = False,
+    teacher: Annotated[
+        list[int] | None,
+        typer.Option(help="With --refine: a version that teaches them, too; repeatable."),
+    ] = None,
     sign: Sign = None,
     activate: Activate = None,
 ) -> None:
     """Publish the weights of a digit model again, its temperature and detector fitted anew."""
     from training.digits.digit_republication import recalibrate_digit
 
+    if teacher and not refine:
+        raise typer.BadParameter("--teacher is for --refine")
     console = Console()
     with errors_explained():
         to, told = publication(out, "digit", BYTES_NEEDED["digit"], sign, activate)
         number = version if version is not None else to.store.current("digit")
-        manifest = recalibrate_digit(number, data, to, console, refine=refine)
+        manifest = recalibrate_digit(number, data, to, console, refine=refine, teachers=teacher or ())
     print_result(console, manifest, told)
 
 

@@ -26,6 +26,7 @@ BEND_KNOTS = 5
 STROKE_SHARE, THICKER, THINNER = 0.35, 0.8, 0.5
 BLUR_SHARE = 0.25
 COARSE_SHARE = 0.3
+DISTORTED_SHARE = 0.6  # where not all are
 COARSE_INK, COARSE_FRAME = (5.5, 12.0), (22.0, 36.0)  # sides, in its own and in MNIST's pixels
 GAMMA_SHARE, GAMMA = 0.3, (0.6, 1.5)
 
@@ -55,6 +56,12 @@ def distort_as_prepared(images_u8: Tensor) -> Tensor:
     blurred = avg_pool2d(avg_pool2d(images, 3, 1, 1), 3, 1, 1)
     images = images.lerp(blurred, _sometimes(images, BLUR_SHARE))
     return _with_other_gamma(coarsened(images))
+
+
+def distort_most(images: Tensor) -> Tensor:
+    """The first images of a batch `distort_as_prepared`, the rest `coarsened`."""
+    most = int(len(images) * DISTORTED_SHARE)
+    return torch.cat([distort_as_prepared(images[:most]), coarsened(images[most:])])
 
 
 def _with_other_strokes(images: Tensor) -> Tensor:

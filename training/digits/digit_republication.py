@@ -1,5 +1,6 @@
 """The weights of a published digit net once more: what is fitted after them anew, or refined before."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -9,36 +10,43 @@ from service.artifacts.version_folder import read_further_files, read_manifest, 
 from training.digits import digit_nets as nets
 from training.digits.digit_publication import Split, calibrate_and_publish
 from training.digits.digit_recipe import RECIPES, Recipe, start
-from training.digits.refining import KEPT, REFINING, TAUGHT, refined
+from training.digits.refining import OTHERS_TAUGHT, REFINING, TAUGHT, TEMPERATURE, refined
 from training.publishing.activation import Publication
-from training.publishing.archive import weights
+from training.publishing.archive import network, weights
 from training.record import git_commit, parameter_count
 
 
 def recalibrate_digit(
-    version: int, data: Path, to: Publication, console: Console, *, refine: bool = False
+    version: int,
+    data: Path,
+    to: Publication,
+    console: Console,
+    *,
+    refine: bool = False,
+    teachers: Sequence[int] = (),
 ) -> Manifest:
     """Publish the weights of a version again, with what is fitted after them fitted anew.
 
-    With `refine` they first learn what today's recipe adds to MNIST.
+    With `refine` they first learn what today's recipe adds to MNIST, taught by themselves and by other
+    versions, the `teachers`.
     Raises ArtifactError, DataUnavailable, Diverged or PublishFailed.
     """
     folder = to.store.folder("digit", version)
-    manifest = read_manifest(folder)
-    if manifest.format != "torchscript":
-        raise ArtifactError(f"{title(folder)} is {manifest.format}: take the version it was converted from")
-    net, recipe, record = network_of(read_model(folder, manifest), manifest)
+    manifest, model = _torchscript(folder)
+    net, recipe, record = network_of(model, manifest)
     again: dict[str, str | int | float] = {
         "weights_of_version": version,
         "calibrated_at_commit": git_commit() or "unknown",
         "parameters": parameter_count(net),
     }
     curves = _curves(folder, version)
+    others = [network(_torchscript(to.store.folder("digit", teacher))[1]) for teacher in teachers]
     split = Split.load(data, recipe, console)
     if refine:
-        net = refined(net, recipe, split.train, split.own, console)
+        net = refined(net, others, split.train, split.own, console)
         again |= recipe.data() | {f"refining_{name}": value for name, value in REFINING.as_dict().items()}
-        again |= {"refining_taught": TAUGHT, "refining_kept": KEPT}
+        again |= {"refining_taught": TAUGHT, "refining_others_taught": OTHERS_TAUGHT}
+        again |= {"refining_temperature": TEMPERATURE, "refining_teachers": ", ".join(map(str, teachers))}
     record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **again}})
     return calibrate_and_publish(net, recipe, record, split, curves, to, console)
 
@@ -61,6 +69,14 @@ def network_of(model: bytes, manifest: Manifest) -> tuple[nets.RejectingDigitNet
         raise ArtifactError(f"{of} is a net of another form than today's {recipe.name}")
     net.load_state_dict(own | found)
     return net.eval(), recipe, record
+
+
+def _torchscript(folder: Path) -> tuple[Manifest, bytes]:
+    """A version and its archive. Raises ArtifactError."""
+    manifest = read_manifest(folder)
+    if manifest.format != "torchscript":
+        raise ArtifactError(f"{title(folder)} is {manifest.format}: take the version it was converted from")
+    return manifest, read_model(folder, manifest)
 
 
 def _curves(folder: Path, version: int) -> bytes:
