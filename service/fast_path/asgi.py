@@ -84,7 +84,7 @@ class Direct:
 
 
 def _path_of(paths: FastPaths | None, scope: Scope) -> FastPath | None:
-    if paths is None or scope["method"] != "POST" or scope["query_string"]:
+    if paths is None or scope["method"] != "POST" or scope.get("query_string"):
         return None
     if LEFT in scope.setdefault("state", {}):
         return None

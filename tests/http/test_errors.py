@@ -166,7 +166,7 @@ async def test_499_where_whoever_called_the_application_gives_up(published: Path
     scope = {"type": "http", "method": "POST", "path": "/predict/pass", "headers": headers, "client": None}
     async with running(app) as client:
         call = asyncio.create_task(app(scope, receive, send))
-        await asked.wait()
+        await asyncio.wait_for(asked.wait(), 120)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
