@@ -197,7 +197,7 @@ def test_a_worker_that_is_started_later_knows_of_it(workers: Served) -> None:
     done_everywhere(workers, "unload")
     dies, stays = pids(workers)
     os.kill(dies, signal.SIGKILL)
-    wait_for(lambda: len(pids(workers)) == 2 and dies not in pids(workers))
+    wait_for(lambda: len(now := pids(workers)) == 2 and dies not in now)
     assert by_each(workers) == dict.fromkeys(pids(workers), 503)
     done_everywhere(workers, "load")
     assert by_each(workers) == dict.fromkeys(pids(workers), 200)
