@@ -179,7 +179,7 @@ def _is_readable(folder: Path) -> bool:
 def _check(settings: Settings) -> None:
     """Fail now and not in every worker.
 
-    Raises CannotLaunch, DeviceUnavailable, KeysUnreadable or KeyUnusable.
+    Raises CannotLaunch, DeviceUnavailable or typer.BadParameter.
     """
     if isinstance(settings.artifacts, str):
         if extra := missing_extra(settings.artifacts):

@@ -68,8 +68,7 @@ class Settings(BaseSettings):
         5, gt=0, le=MOST_SECONDS, description="Seconds between looks into a store of objects."
     )
     models: Names = Field(
-        (),
-        description="Models to serve, comma-separated; all must be there. By default all there are.",
+        (), description="Models to serve, comma-separated; all must be there. By default all there are."
     )
     keep: int = Field(
         1,
@@ -87,8 +86,7 @@ class Settings(BaseSettings):
         description="Share of the requests to a model that its version labelled canary answers.",
     )
     device: Device = Field(
-        "auto",
-        description="auto, cpu, cuda or cuda:N. auto takes a GPU when there is one.",
+        "auto", description="auto, cpu, cuda or cuda:N. auto takes a GPU when there is one."
     )
     workers: int = Field(1, ge=1, le=MOST_PROCESSES, description="Server processes that share the port.")
     start_method: StartMethod = Field(
@@ -115,8 +113,7 @@ class Settings(BaseSettings):
     )
     log_level: LogLevel = Field("info", description="debug, info, warning or error.")
     traces: Traces = Field(
-        "off",
-        description="off, console or otlp (OTEL_EXPORTER_OTLP_ENDPOINT); needs the extra tracing.",
+        "off", description="off, console or otlp (OTEL_EXPORTER_OTLP_ENDPOINT); needs the extra tracing."
     )
     reload_s: float = Field(
         0.5, gt=0, le=MOST_SECONDS, description="Seconds between looks for a new live version."
@@ -182,8 +179,7 @@ class Settings(BaseSettings):
         256 * 1024 * 1024, ge=1, le=MOST, description="Bytes of all bodies under way; then 429."
     )
     api_keys_file: NamedPath | None = Field(
-        None,
-        description="File of API keys, made by `python -m service key`; without it all may call.",
+        None, description="File of API keys, made by `python -m service key`; without it all may call."
     )
     open_paths: Paths = Field(
         (),

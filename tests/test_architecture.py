@@ -20,7 +20,6 @@ ROOMS = (
     "option_types",
     "settings",
     "request_id",
-    "media_ranges",
     "problems",
     "artifacts",
     "engine",

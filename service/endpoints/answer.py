@@ -13,7 +13,6 @@ from starlette.types import Receive, Scope, Send
 
 from service.artifacts.cells import as_text
 from service.endpoints.endpoint import Decoded
-from service.media_ranges import media_ranges
 from service.serving.admission import Admission
 from service.serving.call import Admitted, Call, ServedBy
 from service.serving.job import Answer
@@ -31,6 +30,7 @@ _ASKED_AS: dict[str, Format] = {
     "application/jsonl": "ndjson",
     "text/csv": "csv",
 }
+_MOST_RANGES = 32  # of what a client lists in `Accept`
 # What most clients send, for which no list need be read.
 _USUAL = frozenset({b"*/*", b"application/json", b"application/json, text/plain, */*"})
 
@@ -99,6 +99,18 @@ def accepted(accept: bytes | None) -> Format:
     weights.setdefault("json", anything)  # behind what is named with the same weight
     best = max(weights, key=weights.__getitem__)
     return best if weights[best] > 0 else "json"
+
+
+def media_ranges(accept: str) -> Iterator[tuple[str, dict[str, str], float]]:
+    """Media types, their parameters and their weights (RFC 9110, section 12.5.1)."""
+    for item in accept.lower().split(",")[:_MOST_RANGES]:
+        media_type, *parts = (part.strip() for part in item.split(";"))
+        named = (part.partition("=") for part in parts)
+        parameters = {name: value.strip('"') for name, _, value in named}
+        try:
+            yield media_type, parameters, float(parameters.pop("q", 1))
+        except ValueError:
+            yield media_type, parameters, 0.0
 
 
 async def response(call: Call, decoded: Decoded, answer: Answer) -> Response:

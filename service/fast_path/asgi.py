@@ -24,9 +24,9 @@ async def answer(
     paths: FastPaths | None, usual: ASGIApp, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Answer directly; or else by the `usual` way, which meets the request as if it had just come."""
-    fields = dict(scope["headers"])
-    path = _path_of(paths, scope) if has_a_plain_head(scope["headers"], fields) else None
-    if path is None:
+    path = _path_of(paths, scope)
+    fields = dict(scope["headers"]) if path else {}
+    if not path or not has_a_plain_head(scope["headers"], fields):
         await usual(scope, receive, send)
         return
     message, again = _first_of(receive)

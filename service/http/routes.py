@@ -8,6 +8,7 @@ from service.endpoints import dispatch
 from service.endpoints.dispatch import PREFIX, BackendDep
 from service.endpoints.schemas import Engine, Live, ModelInfo, Models, Ready, WayTaken
 from service.errors import NotLive, NotReady
+from service.http.exposition_form import form_of
 from service.problems import error_responses
 from service.serving.health import check_live, check_ready
 from service.serving.registry import Registry
@@ -54,8 +55,8 @@ async def ready(backend: BackendDep) -> Ready:
 )
 async def metrics(request: Request, backend: BackendDep) -> Response:
     """Of all workers together, in the exposition format that `Accept` asks for."""
-    text, content_type = backend.metrics.render(", ".join(request.headers.getlist("accept")))
-    return Response(text, headers={"Content-Type": content_type})
+    form = form_of(", ".join(request.headers.getlist("accept")))
+    return Response(backend.metrics.of_all_workers(form.write), headers={"Content-Type": form.content_type})
 
 
 @router.get("/models", tags=["models"], summary="Every model of this service")

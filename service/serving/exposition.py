@@ -2,47 +2,18 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
-from prometheus_client import generate_latest, openmetrics
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from service.artifacts.manifest import Manifest
-from service.media_ranges import media_ranges
 
 # Of one model each, whose name stands in it.
 ROUTE, PROTOCOL_ROUTE = "/predict/{}", "/v2/models/{}/infer"
 RPC_ROUTE = "/inference.GRPCInferenceService/ModelInfer/{}"
 ROUTES = (ROUTE, PROTOCOL_ROUTE, RPC_ROUTE)
 _NAMED = re.compile("|".join(route.replace("{}", "([^/{]+)") for route in ROUTES))
-
-
-class Form(NamedTuple):
-    """How figures are written, and its content type."""
-
-    write: Callable[[Any], bytes]
-    content_type: str
-
-
-TEXT = Form(generate_latest, CONTENT_TYPE_PLAIN_0_0_4)
-OPENMETRICS = Form(openmetrics.exposition.generate_latest, openmetrics.exposition.CONTENT_TYPE_LATEST)
-
-
-def form_of(accept: str) -> Form:
-    """OpenMetrics, where it is named and nothing else is preferred; otherwise text, which all can read.
-
-    prometheus_client's own choice passes over weights, and says any version that it is asked for.
-    """
-    open_weight = text_weight = 0.0
-    for media_type, parameters, weight in media_ranges(accept):
-        if media_type == "application/openmetrics-text":
-            version = parameters.get("version", "1.0.0")
-            open_weight = max(open_weight, weight if version == "1.0.0" else 0.0)
-        elif media_type in ("text/plain", "text/*", "*/*"):
-            text_weight = max(text_weight, weight)
-    return OPENMETRICS if open_weight and open_weight >= text_weight else TEXT
 
 
 def model_of(route: str) -> str | None:

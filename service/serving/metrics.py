@@ -16,7 +16,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.samples import Sample
 
-from service.serving.exposition import ROUTES, LiveVersions, Models, Shown, form_of
+from service.serving.exposition import ROUTES, LiveVersions, Models, Shown
 
 SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 T = TypeVar("T")
@@ -190,18 +190,13 @@ class Metrics:
                     metric.remove_by_labels(named)
             by_values.cache_clear()
 
-    def render(self, accept: str) -> tuple[bytes, str]:
-        """The text to answer and its content type, in the exposition format that `accept` asks for."""
-        form = form_of(accept)
-        return self._of_all_workers(form.write), form.content_type
-
     def samples(self) -> list[Sample]:
         """What is shown, one by one."""
-        return self._of_all_workers(
+        return self.of_all_workers(
             lambda shown: [sample for metric in shown.collect() for sample in metric.samples]
         )
 
-    def _of_all_workers(self, read: Callable[[Any], T]) -> T:
+    def of_all_workers(self, read: Callable[[Any], T]) -> T:
         """What is `read` of all that is shown."""
         registry = self._own
         if self._folder:
