@@ -57,7 +57,8 @@ class Predictor:
     def answer(self, rows: Tensor) -> NDArray[np.float32]:
         """Answer a batch.
 
-        `rows`: [N, *manifest.input.row_shape] of `manifest.input.dtype`, on the CPU.
+        `rows`: [N, *manifest.input.row_shape] of `manifest.input.dtype`, on the CPU; the model may write
+        to them.
         Returns the outputs, [N, *manifest.output.row_shape]: a copy, for a model may answer with memory
         that it writes to again.
         Raises InferenceFailed when the model fails, or its answer has another shape or is not finite.

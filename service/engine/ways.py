@@ -86,7 +86,7 @@ def _computes(run: Runner, row: Tensor) -> bool:
     """Whether oneDNN can do what was handed to it: some pooling it cannot, which its first call says."""
     try:
         with torch.inference_mode():
-            run(row)
+            run(row.clone())
     except MODEL_FAULTS:
         return False
     return True

@@ -177,7 +177,8 @@ class Batcher:
     def _infer(self, batch: Sequence[Part]) -> list[Outputs | ServiceError]:
         """One result for each part. A batch that fails is run again part by part: only the guilty fail."""
         alone = len(batch) == 1
-        rows = torch.from_numpy(batch[0].rows if alone else np.concatenate([part.rows for part in batch]))
+        # A copy also of one part: a model may write to its rows, of which more may be said afterwards.
+        rows = torch.from_numpy(np.concatenate([part.rows for part in batch]))
         started = self.busy_since = time.perf_counter()
         outputs = outcome(self._predictor.answer, rows)
         self.busy_since = 0.0

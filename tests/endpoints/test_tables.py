@@ -19,6 +19,7 @@ from tests.endpoints.tiny_models import (
     SIGNS,
     publish_house,
     publish_iris,
+    publish_level,
     publish_loan,
     publish_member,
     publish_petal,
@@ -41,6 +42,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         publish_house,
         publish_member,
         publish_petal,
+        publish_level,
         publish_sign,
         publish_sum,
     ):
@@ -218,6 +220,14 @@ def test_the_ends_of_the_training_are_within_it(client: httpx.Client) -> None:
     # A range that was written by hand is no float32.
     assert answered(client, "iris", flower([4.3, 4.4, 6.9, 0.1]))["extrapolating"] is False
     assert answered(client, "iris", flower([4.3, 4.4, 6.9, 0.09999999]))["extrapolating"] is True
+
+
+def test_what_a_model_does_to_its_rows_is_its_own_affair(client: httpx.Client) -> None:
+    for values in ([-4.0], [0.5], [-4.0, 0.5, 9.0]):
+        table = answered(client, "level", {"level": values})["predictions"]
+        assert [row["price"] for row in table] == [1 + min(max(value, 0), 1) for value in values]
+        assert [row["extrapolating"] for row in table] == [not 0 <= value <= 1 for value in values]
+    assert answered(client, "level", {"level": -4.0})["extrapolating"] is True
 
 
 WRONG_ROWS: list[tuple[str, Any, str]] = [

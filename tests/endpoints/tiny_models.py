@@ -58,6 +58,9 @@ PETAL = TableInput(
     )
 )
 
+# Of what its net writes to.
+LEVEL = TableInput(columns=(Column(name="level", training_minimum=0, training_maximum=1),))
+
 COLOURED = PictureInput(height=4, width=6, channels=3, resize="crop")
 COLOURS = Output(kind="classes", labels=("red", "green", "blue"))
 
@@ -75,6 +78,13 @@ class TableNet(nn.Module):
         if self.kind == "classes":
             return torch.softmax(outputs, 1)
         return torch.sigmoid(outputs) if self.kind == "binary" else outputs
+
+
+class InPlaceNet(nn.Module):
+    """Computes in the memory of its rows, as `nn.ReLU(inplace=True)` does that comes first."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return rows.clamp_(0, 1).add_(1).repeat(1, 2)
 
 
 class ColourNet(nn.Module):
@@ -135,6 +145,10 @@ def publish_sign(root: Path) -> Manifest:
     rows = TableInput(columns=tuple(Column(name=f"of {label}") for label in SIGNS.labels))
     net = nn.Softmax(1)
     return _publish(root, "sign", "table", net, rows, SIGNS, torch.eye(4))
+
+
+def publish_level(root: Path) -> Manifest:
+    return _publish(root, "level", "table", InPlaceNet(), LEVEL, PRICES, torch.tensor([[0.25], [-4.0]]))
 
 
 def publish_sum(root: Path) -> Manifest:

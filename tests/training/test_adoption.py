@@ -405,6 +405,26 @@ def test_a_net_that_answers_fewer_rows_than_are_computed_at_once_is_told(
     assert not out.exists()
 
 
+class ReadsRows(nn.Module):
+    """Of its input what it has made of it in place."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sub_(0.5).mul_(3).relu_()
+
+
+@pytest.mark.parametrize("trace", [False, True])
+def test_a_net_that_writes_to_its_input_answers_as_it_does_elsewhere(
+    tmp_path: Path, out: Path, trace: bool
+) -> None:
+    rows = torch.rand(4, 2)
+    file = saved(tmp_path / "net.pt", ReadsRows(), rows.clone() if trace else None)
+    command = ("publish", str(file), "--kind", "table", "--name", "net", "--out", str(out))
+    result = run(*command, "--columns", "a,b", "--output", "numbers")
+    assert result.exit_code == 0, result.output
+    predictor = load(ArtifactStore(out).folder("net", 1), CPU)
+    torch.testing.assert_close(predictor.predict(rows.clone()), ((rows - 0.5) * 3).relu())
+
+
 def test_a_wrong_number_of_labels_is_told(tmp_path: Path, out: Path) -> None:
     (tmp_path / "labels.txt").write_text("a\nb\n")
     labels = ("--labels", str(tmp_path / "labels.txt"))

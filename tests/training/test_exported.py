@@ -28,7 +28,7 @@ PROGRAM, WEIGHTS = "net/models/model.json", "net/data/weights/model_weights_conf
 Change = Callable[[dict[str, Any]], object]
 
 
-def exported(path: Path, module: nn.Module, *example: Tensor, open_sizes: Any = None) -> Path:
+def exported(path: Path, module: nn.Module, *example: Tensor | float, open_sizes: Any = None) -> Path:
     """Any number of rows, unless `open_sizes` says what else is."""
     shapes = tuple({0: AUTO} for _ in example) if open_sizes is None else open_sizes
     torch.export.save(torch.export.export(module.eval(), example, dynamic_shapes=shapes), path)
@@ -185,6 +185,11 @@ class Pair(nn.Module):
         return x + y
 
 
+class Scaled(nn.Module):
+    def forward(self, x: Tensor, factor: float) -> Tensor:
+        return x * factor
+
+
 class Twice(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return x, x + 1
@@ -206,7 +211,8 @@ LINEAR = nn.Linear(4, 3)
         ),
         (Looks(), [torch.rand(4, 4)], None, "is right for some sizes of its input alone"),
         (Chooses(), [torch.rand(4, 4)], None, "calls 'torch.ops.higher_order.cond'"),
-        (Pair(), [torch.rand(3, 4)] * 2, None, "reads 2 inputs"),
+        (Pair(), [torch.rand(3, 4)] * 2, None, "reads 2 inputs; pictures, or rows of a table, are one"),
+        (Scaled(), [torch.rand(3, 4), 0.5], ({0: AUTO}, None), "reads 2 inputs; pictures, or rows"),
         (Twice(), [torch.rand(3, 4)], None, "answers 2 values"),
         (
             nn.Embedding(4, 3),
@@ -223,7 +229,7 @@ LINEAR = nn.Linear(4, 3)
     ],
 )
 def test_what_cannot_be_served_is_one_line(
-    tmp_path: Path, module: nn.Module, example: list[Tensor], open_sizes: Any, words: str
+    tmp_path: Path, module: nn.Module, example: list[Tensor | float], open_sizes: Any, words: str
 ) -> None:
     file = exported(tmp_path / "net.pt2", module, *example, open_sizes=open_sizes)
     done = table(file, tmp_path / "models")

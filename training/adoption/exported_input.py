@@ -39,14 +39,18 @@ def row_read(program: Program) -> tuple[str, Row]:
 
     Raises ExportUnusable unless it reads one tensor, f32 [N, …], of any N.
     """
-    specs = [
-        spec["user_input"]["arg"]
+    given = [
+        given.get("arg", {})
         for spec in program.graph_module.signature.input_specs
-        if "user_input" in spec
+        for kind, given in spec.items()
+        if kind in ("user_input", "constant_input")  # which is a number, a flag or a text
     ]
-    if len(specs) != 1 or "as_tensor" not in specs[0]:
-        raise ExportUnusable(f"reads {len(specs)} inputs; pictures, or rows of a table, are one tensor")
-    name = str(specs[0]["as_tensor"]["name"])
+    if len(given) != 1 or "as_tensor" not in given[0]:
+        raise ExportUnusable(
+            f"reads {len(given)} inputs; pictures, or rows of a table, are one tensor: wrap it so that it"
+            " makes its own of them"
+        )
+    name = str(given[0]["as_tensor"]["name"])
     meta: Meta = program.graph_module.graph.tensor_values[name]
     if meta.dtype != _FLOAT32:
         dtype = str(DTYPES.get(meta.dtype, "another dtype")).removeprefix("torch.")

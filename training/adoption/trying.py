@@ -91,8 +91,8 @@ def _answers(net: Archive, rows: Tensor) -> Tensor:
     shape = list(rows.shape)
     try:
         with torch.inference_mode():
-            raw: object = net.raw(rows)
-            answers = net(rows) if isinstance(raw, Tensor) and _is_plain(raw) else raw
+            raw: object = net.raw(rows.clone())  # it may write to them
+            answers = net(rows.clone()) if isinstance(raw, Tensor) and _is_plain(raw) else raw
     except FAULTS as error:
         raise DataUnavailable(f"the module fails on float32 {shape}: {reason(error)}") from error
     if not isinstance(answers, Tensor):

@@ -71,7 +71,7 @@ def int8_form(with_: Comparing, how: Quantization, script: Callable[[nn.Module],
     except (ArtifactError, PublishFailed, *MODEL_FAULTS) as error:
         raise CannotQuantize(reason(error)) from error
     with torch.inference_mode():
-        exact = net(rows)
+        exact = net(rows.clone())
     difference = (answers - exact).abs().max().item()
     changed = (decisions(answers, output) != decisions(exact, output)).any(1).double().mean().item()
     if not MARGIN * difference <= MAX_FORM_TOLERANCE:

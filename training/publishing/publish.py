@@ -199,7 +199,7 @@ def _manifest(
     candidate: Candidate, net: nn.Module, version: int, model: bytes, forms: Sequence[Form]
 ) -> Manifest:
     with torch.inference_mode():
-        answers = net(candidate.check_rows)
+        answers = net(candidate.check_rows.clone())  # it may write to them
     return Manifest(
         name=candidate.name,
         version=version,
