@@ -3,11 +3,11 @@
 import sys
 
 from service.starting import interrupted_at_once, interrupted_in_order, stop_at_once, will_serve
+from service.streams import open_output
 
 if __name__ == "__main__":
     interrupted_at_once()
 
-import io
 import os
 from collections.abc import Callable
 from typing import NamedTuple
@@ -112,9 +112,7 @@ def main() -> None:
     interrupted_at_once()
     if not sys.stderr:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - to the end
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # what a terminal of another encoding does not have
+    open_output()
     words = sys.argv[1:]
     if words == ["--version"]:
         print(f"abacus {__version__}")

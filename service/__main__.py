@@ -1,6 +1,5 @@
 """`python -m service` serves; `models`, `key` and `--explain-engine` are for its operators."""
 
-import io
 import os
 import sys
 
@@ -30,6 +29,7 @@ from service.errors import DeviceUnavailable
 from service.http.keys import KeyFile, KeysUnreadable, add_key
 from service.option_types import missing_extra
 from service.settings import Settings, SettingsUnusable, read_settings, variable
+from service.streams import open_output
 from service.terminal import fail, say
 from service.workers.launching import CannotLaunch
 from service.workers.metrics_folder import FolderUnusable
@@ -212,8 +212,7 @@ def _check(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # what a terminal of another encoding does not have
+    open_output()
     if not will_serve(sys.argv[1:]):
         interrupted_in_order()
     cli()

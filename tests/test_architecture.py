@@ -16,6 +16,7 @@ FILES = sorted(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/**/*.
 # From the lowest to the highest: a folder, or a file of `service` itself, imports from those before it.
 ROOMS = (
     "starting",
+    "streams",
     "errors",
     "option_types",
     "settings",
@@ -53,7 +54,10 @@ WEB_FILES = {  # what ASGI calls
     *(f"endpoints/{name}" for name in ("dispatch", "answer", "endpoint", "table", "picture", "digit")),
     *(f"protocol/{name}" for name in ("infer", "routes")),
 }
-SHARED_WITH_TRAINING = {"starting", "errors", "option_types", "artifacts", "engine", "pictures", "terminal"}
+SHARED_WITH_TRAINING = {
+    *("starting", "streams", "errors", "option_types"),
+    *("artifacts", "engine", "pictures", "terminal"),
+}
 MOST_FILES = 15
 
 SECTIONS = ("The life of a request", "The life of a version", "Layers")  # of docs/architecture.md

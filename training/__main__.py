@@ -11,19 +11,17 @@ from service.starting import interrupted_at_once
 if __name__ == "__main__":
     interrupted_at_once(signal.SIGTERM, signal.SIGHUP)
 
-import io
 import sys
 
 from service import installing
+from service.streams import open_output
 from training.fitting.interruption import SIGNALS, Interrupted, interruptible
 
 
 def main(words: list[str] | None = None, program: str | None = None) -> None:
     """`words`: those of the command line. `program`: how it was called, where it was not so."""
     interrupted_at_once(*SIGNALS)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # what a terminal of another encoding does not have
+    open_output()
     try:
         from training.commands import cli
 

@@ -23,6 +23,8 @@ _LOCK = ".lock"
 # What each worker counts in, and the bytes that are written of each before it is mapped: whoever first
 # wrote to a page for which the disk has no room would be ended by SIGBUS.
 _KINDS, _BYTES = ("counter", "histogram", "gauge_livesum", "gauge_max"), 1 << 20
+# How a file begins of which nothing is read: with how many of its bytes are used.
+_NONE_USED = bytes(8)
 
 
 class FolderUnusable(Exception):
@@ -39,7 +41,8 @@ class MetricsFolder:
     def bury(self, pid: int) -> None:
         """A worker has died: what it held is gone, what it counted waits for its successor."""
         for gauge in self.path.glob(f"gauge_live*_{pid}.db"):
-            gauge.unlink(missing_ok=True)
+            with suppress(OSError), gauge.open("r+b") as file:
+                file.write(_NONE_USED)  # its room is the successor's: others might take it on a full disk
         socket_of(self.path, pid).unlink(missing_ok=True)
         file_of(self.path, pid).unlink(missing_ok=True)
         self._left.append(pid)

@@ -27,6 +27,7 @@ from service.artifacts.version_folder import read_manifest, write_manifest
 from service.engine.loading import load
 from service.engine.tensors import decode_tensor
 from tests.conftest import BASELINE, COMMITTED, CPU, QUIET, ROOT, Digits, digit_candidate, publish_digit
+from tests.disks import small_disk
 from tests.training.test_checkpoint import no_file_larger_than
 from training import commands
 from training.commands import cli
@@ -171,24 +172,12 @@ def test_what_cannot_be_written_leaves_nothing_behind(
     assert sorted(path.name for path in (store.root / "digit").iterdir()) == ["1", "current"]
 
 
-def mounted(folder: Path, size: str) -> bool:
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    try:
-        return subprocess.run(command, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        return False
-
-
 def test_a_full_disk_is_one_line_and_the_training_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disk = tmp_path / "disk"
-    if not mounted(disk, "2m"):
-        pytest.skip("nothing can be mounted here")
     runs = tmp_path / "runs"
-    options = ["pass", "--epochs", "5", "--out", str(disk), "--checkpoints", str(runs)]
-    try:
+    with small_disk(tmp_path / "disk", "2m") as disk:
+        options = ["pass", "--epochs", "5", "--out", str(disk), "--checkpoints", str(runs)]
         (disk / "ballast").write_bytes(bytes(1_500_000))
         refused = CliRunner().invoke(cli, options)
         assert (refused.exit_code, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
@@ -204,8 +193,6 @@ def test_a_full_disk_is_one_line_and_the_training_is_kept(
         resumed = CliRunner().invoke(cli, [*options, "--resume"])
         assert resumed.exit_code == 0, resumed.stderr
         assert (ArtifactStore(disk).current("pass"), list(runs.iterdir())) == (1, [])
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")

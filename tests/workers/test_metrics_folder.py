@@ -10,10 +10,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from prometheus_client.mmap_dict import MmapedDict
 
 from service.workers import metrics_folder as module
 from service.workers.metrics_folder import FolderUnusable, MetricsFolder, metrics_folder
 from tests.conftest import ROOT
+from tests.disks import fill, small_disk
 
 LEAVE = (
     "import os; from service.workers.metrics_folder import metrics_folder\n"
@@ -27,19 +29,31 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def read_in(folder: Path) -> dict[str, set[str]]:
+    """What Prometheus is told of, by file."""
+    read = MmapedDict.read_all_values_from_file
+    return {
+        file.name: {key for key, *_ in read(file)}  # type: ignore[no-untyped-call]
+        for file in folder.iterdir()
+    }
+
+
 def test_a_successor_takes_over_the_counts_and_not_the_rows_under_way(tmp_path: Path) -> None:
     folder = MetricsFolder(tmp_path)
     for name in ("counter_1.db", "histogram_1.db", "gauge_livesum_1.db", "counter_11.db"):
-        (tmp_path / name).write_text(name)
+        values = MmapedDict(str(tmp_path / name))  # type: ignore[no-untyped-call]
+        values.write_value(name, 1, 0)  # type: ignore[no-untyped-call]
+        values.close()  # type: ignore[no-untyped-call]
     folder.hand_over(5)
     folder.bury(1)
+    counted = {name for name, of in read_in(tmp_path).items() if of}
+    assert counted == {"counter_1.db", "histogram_1.db", "counter_11.db"}
     folder.hand_over(2)
     folder.hand_over(3)
-    counted = {file.name: file.read_text().strip("\0") for file in tmp_path.iterdir()}
-    assert {name: of for name, of in counted.items() if of} == {
-        "counter_2.db": "counter_1.db",
-        "histogram_2.db": "histogram_1.db",
-        "counter_11.db": "counter_11.db",
+    assert {name: of for name, of in read_in(tmp_path).items() if of} == {
+        "counter_2.db": {"counter_1.db"},
+        "histogram_2.db": {"histogram_1.db"},
+        "counter_11.db": {"counter_11.db"},
     }
 
 
@@ -118,6 +132,19 @@ def test_there_is_room_for_what_a_worker_will_count(tmp_path: Path) -> None:
     assert {file.name: file.stat().st_size for file in tmp_path.iterdir()} == {
         name.replace("_1", "_2"): stat.st_size for name, stat in files.items()
     }
+
+
+def test_a_successor_has_the_room_of_who_died_on_a_disk_that_is_full(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "6m") as disk:
+        folder = MetricsFolder(disk / "metrics")
+        folder.hand_over(1)
+        fill(disk)
+        for died in (1, 2):
+            folder.bury(died)
+            fill(disk)
+            folder.hand_over(died + 1)
+        with pytest.raises(OSError, match="No space left"):
+            folder.hand_over(4)
 
 
 @pytest.mark.parametrize("named", [False, True])
