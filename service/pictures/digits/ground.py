@@ -8,9 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
-from service.pictures.digits.light import GROUND_SIDE, LEAST_CONTRAST, out_of_the_light
+from service.pictures.digits.light import (
+    GROUND_SIDE,
+    LEAST_CONTRAST,
+    WIDEST_AT_BORDER,
+    WIDEST_STROKE,
+    out_of_the_light,
+)
 from service.pictures.digits.morphology import border, pixels_of
-from service.pictures.digits.polarity import filling_is_light, lesser_is_light, narrow_is_light
+from service.pictures.digits.polarity import filling_is_light, lesser_of, narrow_is_light
 
 WORK_SIDE = 140  # pixels: the longest side at which ink is found
 
@@ -94,12 +100,14 @@ def find_ink(work: Image.Image) -> Ink:
     histogram = _Histogram.of(work)
     if histogram.is_even():  # lines may run between the pixels looked at
         histogram = _Histogram.of(work, 1)
-    ink_is_light, filling = _clear_polarity(histogram), None
+    ink_is_light, filling, widest = _clear_polarity(histogram), None, WIDEST_STROKE
     if ink_is_light is None or len({*_corners(work), histogram.commonest()}) > 1:
         filling = filling_is_light(work)
     if filling is not None:
         ink_is_light = filling
-    elif ink_is_light is None and (ink_is_light := lesser_is_light(work)) is None:
+    elif ink_is_light is None and (lesser := lesser_of(work)):
+        ink_is_light, widest = lesser.is_light, WIDEST_AT_BORDER if lesser.is_wide else WIDEST_STROKE
+    elif ink_is_light is None:
         ink_is_light = narrow_is_light(work)
     if ink_is_light:
         histogram = histogram.inverted()
@@ -107,7 +115,7 @@ def find_ink(work: Image.Image) -> Ink:
     if flat is None and filling is not None:
         flat = histogram.commonest_light()
     if flat is None or (filling is None and _in_shadow(work, histogram, flat, ink_is_light)):
-        ink = out_of_the_light(ImageChops.invert(work) if ink_is_light else work)
+        ink = out_of_the_light(ImageChops.invert(work) if ink_is_light else work, widest)
         return Ink(ink, ink_is_light, strongest(ink, 1))
     ink = mapped(work, _below(flat, ink_is_light))
     peak = max(0, flat - histogram.quantile(INK_SHARE))

@@ -14,15 +14,15 @@ EDGE_STEP = 0.15  # of its lightest level: a ground that changes by so much from
 LEAST_CONTRAST = 16  # grey levels; ink that stands out by less is noise
 
 
-def out_of_the_light(work: Image.Image) -> Image.Image:
-    """How far each pixel is darker than the ground around it."""
+def out_of_the_light(work: Image.Image, widest: int = WIDEST_STROKE) -> Image.Image:
+    """How far each pixel is darker than the ground around it. `widest`: stroke, of GROUND_SIDE."""
     small = work.resize(scaled_size(work.size, GROUND_SIDE / max(work.size)), Image.Resampling.BOX)
-    coarse = _ground(pixels_of(small))
+    coarse = _ground(pixels_of(small), widest)
     smooth = Image.fromarray(coarse).filter(ImageFilter.GaussianBlur(1))
     ground = smooth.resize(work.size, Image.Resampling.BILINEAR)
     if _has_edge(coarse):
         # Beside a hard edge what is smooth is lighter than the shadow, which would be ink.
-        sharp = _ground(pixels_of(work), max(work.size) / GROUND_SIDE)
+        sharp = _ground(pixels_of(work), widest, max(work.size) / GROUND_SIDE)
         ground = ImageChops.darker(ground, Image.fromarray(sharp))
     # Ink takes away a share of the light that falls on its place: in a shadow it stands out by less.
     light = np.asarray(ground, dtype=np.float32)
@@ -32,14 +32,14 @@ def out_of_the_light(work: Image.Image) -> Image.Image:
     return Image.fromarray((share * light.max()).astype(np.uint8))
 
 
-def _ground(grey: Pixels, scale: float = 1.0) -> Pixels:
+def _ground(grey: Pixels, widest: int, scale: float = 1.0) -> Pixels:
     """The ground without the dark ink: a grey closing, wider than any stroke. `scale`: over GROUND_SIDE.
 
     It follows shadows, gradients and vignettes, and does not follow strokes. Where ink touches the
     border there is no ground beyond it, so the border is continued outwards, closed along itself by a
     wider filter first.
     """
-    widest, along = round(scale * WIDEST_STROKE), round(scale * WIDEST_AT_BORDER)
+    widest, along = round(scale * widest), round(scale * WIDEST_AT_BORDER)
     rim = _without_lines(grey, round(scale * LINE_WIDTH))
     for line in border(rim):
         line[:] = closed(continued(line[None], along - 1), along)[0]

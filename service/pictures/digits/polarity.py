@@ -4,10 +4,13 @@ Strokes are narrow; shadows, lights and sheets are wide. So the top-hats of math
 (Serra 1982): a grey opening takes away what is light and narrow, a closing fills what is dark and narrow.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from PIL import Image
 
 from service.pictures.digits.components import Mask, box_of, components_of
+from service.pictures.digits.light import WIDEST_STROKE
 from service.pictures.digits.morphology import Pixels, border, closed, continued, opened, pixels_of
 
 SIDE = 32  # pixels, at which a picture is looked at
@@ -31,7 +34,8 @@ MARGIN = 16  # one in so many pixels from the sides may be ground
 # Two levels that explain so much of the variance are those of ink and ground. Ink is the lesser, of so much
 # of the picture at the most; unless what is not narrow of it has more than that of the border, as a shadow
 # has, or so much of the ground is, the other way, farther from its median than that, over how far ink is.
-EXPLAINED, LESSER_SHARE, LINES, BORDER_SHARE, STRAY, FAR = 0.75, 0.45, 3, 0.05, 0.005, 0.4
+EXPLAINED, LESSER_SHARE, LINES, BORDER_SHARE, STRAY, FAR = 0.75, 0.45, 3, 0.08, 0.005, 0.5
+WIDE = WIDEST_STROKE - 2  # with its edges, a stroke fills the windows by which the ground is found
 
 
 def filling_is_light(picture: Image.Image) -> bool | None:
@@ -69,11 +73,17 @@ def _fills(mask: Mask) -> bool:
     return not has_holes or float(np.concatenate(border(ink_u8)).mean()) <= SHEET_SHARE
 
 
-def lesser_is_light(picture: Image.Image) -> bool | None:
-    """Whether the lesser of two clear levels is light; None where none is clearly ink.
+class Lesser(NamedTuple):
+    """Which of two clear levels it is; `is_wide`: some of its strokes hide the ground from its model."""
+
+    is_light: bool
+    is_wide: bool
+
+
+def lesser_of(picture: Image.Image) -> Lesser | None:
+    """None where none is clearly ink. `picture`: L, any size.
 
     Strokes may then be wider than what is left of the ground within and beside them.
-    `picture`: L, any size.
     """
     grey = pixels_of(picture)[::2, ::2]
     level, explained = _otsu(grey)
@@ -88,7 +98,9 @@ def lesser_is_light(picture: Image.Image) -> bool | None:
     small = pixels_of(picture.resize((SIDE, SIDE), Image.Resampling.BOX))
     lesser = np.where((small > level) == is_light, np.uint8(255), np.uint8(0))
     of_border = float((np.concatenate(border(opened(lesser, LINES))) > 0).mean())
-    return is_light if of_border <= BORDER_SHARE else None
+    if of_border > BORDER_SHARE:
+        return None
+    return Lesser(is_light, bool(opened(lesser, WIDE).any()))
 
 
 def _otsu(grey: Pixels) -> tuple[int, float]:

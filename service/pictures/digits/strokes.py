@@ -25,9 +25,9 @@ Weights = NDArray[np.float64]  # of components
 GROUP_SIDE = 56  # the longest side, in pixels, up to which pixels are grouped into strokes
 SPECK_SHARE = 0.04  # of the ink of the largest stroke; what has less is dropped
 
-# What touches the border and is so near to a digit, over the longest side of both, is a stroke of it; but
-# where both are wider than high, what stands beside it is the next digit.
-NEAR, BESIDE = 0.13, 1.05
+# What touches the border and is so near to a digit, over the longest side of both, is a stroke of it: the
+# latter where it is the larger part. But where both are wider than high, what stands beside it is the next.
+NEAR, NEAR_OF_LARGER, BESIDE = 0.13, 0.35, 1.05
 FREE_SHARE = 0.1  # of the ink of the largest stroke has what stands free of the border, or it is no digit
 # Width over length of what touches three borders and is the edge of a table, and of what fills a corner.
 EDGE, CORNER = 0.25, 0.5
@@ -180,7 +180,8 @@ def _is_part(stroke: Mask, digit: Mask) -> bool:
     fills_corner = max(along[:2]) >= ALONG * (bottom - top) and max(along[2:]) >= ALONG * (right - left)
     if (narrow >= CORNER and fills_corner) or (narrow <= EDGE and np.count_nonzero(along) >= 3):
         return False
-    return bool((dilated(digit, max(1, round(NEAR * max(width, height)))) & stroke).any())
+    near = NEAR_OF_LARGER if np.count_nonzero(stroke) > np.count_nonzero(digit) else NEAR
+    return bool((dilated(digit, max(1, round(near * max(width, height)))) & stroke).any())
 
 
 def with_usual_strokes(ink: Image.Image) -> Image.Image:

@@ -77,6 +77,18 @@ def test_strokes_along_the_border_of_what_is_cut_off_at_the_ink_stay(
     assert without_cell_lines(ink, 255) is ink
 
 
+@pytest.mark.parametrize("side", SIDES)
+def test_a_single_line_at_the_left_goes_though_the_digit_reaches_the_right(side: int) -> None:
+    """As far from the line as strokes of one digit may be."""
+    sheet = Image.new("L", (side, side), 200)
+    drawing = ImageDraw.Draw(sheet)
+    drawing.line((0.04 * side, 0, 0.08 * side, side), fill=60, width=round(0.06 * side))
+    drawing.arc([side * edge for edge in (0.3, 0.1, 1.05, 0.9)], 20, 340, fill=60, width=round(0.08 * side))
+    for picture in (sheet, ImageOps.invert(sheet)):
+        left, *_ = prepare(picture).box
+        assert left == pytest.approx(0.3, abs=0.04)
+
+
 def test_lines_alone_stay_for_what_tells_that_there_is_no_digit() -> None:
     empty = np.zeros((28, 28), dtype=np.uint8)
     for side in SIDES:

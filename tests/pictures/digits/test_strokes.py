@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
-from tests.pictures.digits.drawings import SEVEN, assert_mnist_form, prepared, stroke
+from tests.pictures.digits.drawings import SEVEN, assert_mnist_form, paper, prepared, stroke
 
 
 def test_a_single_stroke_is_no_rule() -> None:
@@ -47,3 +47,21 @@ def test_pencil_and_marker_come_near_mnist_s_stroke(width: int) -> None:
     assert_mnist_form(pixels)
     share = (pixels > 127).mean()
     assert 0.05 < share < 0.22  # MNIST's sevens: 0.06 to 0.17
+
+
+@pytest.mark.parametrize("side", [56, 100, 140, 280, 640])
+@pytest.mark.parametrize("body", [0.32, 0.4, 0.5])
+def test_strokes_wider_than_a_pen_s_are_ink_throughout_in_uneven_light(body: float, side: int) -> None:
+    """A 6 whose hole is filled, as with a thick brush, is what it is on even paper without grain."""
+    ink, random = Image.new("L", (side, side)), np.random.default_rng(side)
+    drawing = ImageDraw.Draw(ink)
+    left, top = 0.5 - body / 2, 0.85 - body
+    drawing.ellipse([side * edge for edge in (left, top, left + body, 0.85)], fill=255)
+    stem = [(side * x, side * y) for x, y in ((left + 0.1, 0.85 - body / 2), (0.55, 0.12))]
+    drawing.line(stem, fill=255, width=round(0.15 * side))
+    covered = np.asarray(ink) / 255
+    light = np.linspace(1, 0.8, side)[:, None] * np.linspace(0.9, 1, side)
+    grainy = 200 + random.normal(0, 4, covered.shape)
+    even, uneven = paper(covered, 255, 0), paper(covered, grainy, 70, light)
+    for picture in (uneven, ImageOps.invert(uneven)):
+        assert np.abs(prepared(picture).astype(int) - prepared(even)).mean() < 8

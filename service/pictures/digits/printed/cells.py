@@ -14,6 +14,7 @@ LINE_LEVEL, DIGIT_LEVEL = 0.15, 0.4
 # Of a side: how far from the border a line runs, how far it strays from upright, how wide it is with its
 # fringe; of its length, how much is ink, and how much is within the picture.
 RING, SLANT, WIDEST, COVER, WITHIN = 0.15, 0.05, 0.12, 0.9, 0.6
+LEFT = 2  # in the order in which borders are looked at: no digit has a stroke there that stands apart
 LOOKED_AT = 48  # of the rows that a line runs through
 FRINGE = 2  # pixels on either side of a line
 # A stroke lies along a line where there is so many times the usual ink across it, which so many of its rows
@@ -146,7 +147,7 @@ def _is_digit(on_ink: Mask, lines: list[Line | None]) -> bool:
         for side, line in enumerate(lines)
         if line and not lines[side ^ 1] and _reaches(turned[side ^ 1])
     ]
-    alone = sum(line is not None for line in lines) == 1
+    alone = sum(line is not None for line in lines) == 1 and not lines[LEFT]
     return not (strokes if alone else any(strokes))
 
 
