@@ -129,10 +129,21 @@ def identity(root: Path) -> tuple[int, int]:
 def write_durably(path: Path, data: bytes) -> None:
     """Write a whole file and wait until it is on the disk. A link in its place is not followed."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    with open(os.open(path, flags, 0o666), "wb") as file:
+    with naming(path), open(os.open(path, flags, 0o666), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """What goes wrong with a file that is open, such as a disk that is full, names it too."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def sync_directory(folder: Path) -> None:

@@ -9,7 +9,7 @@ from threading import Event, Thread
 
 from service.artifacts.files import reason_of
 from service.artifacts.remote.mirror import Mirror
-from service.artifacts.remote.objects import Objects
+from service.artifacts.remote.objects import Objects, StoreUnreachable
 from service.artifacts.store import ArtifactStore
 from service.errors import outcome
 from service.settings import Settings
@@ -73,8 +73,10 @@ class Mirroring:
         """Say what is wrong in the log, once, and when it is over."""
         if found is None:
             return
-        if isinstance(found, OSError):
-            news = reason_of(found)
+        if isinstance(found, StoreUnreachable):
+            news = str(found.strerror)
+        elif isinstance(found, OSError):
+            news = f"the cache of the store cannot be written: {reason_of(found)}"
         else:
             news = str(found) if isinstance(found, Exception) else "; ".join(found)
         if news and news != self._told:

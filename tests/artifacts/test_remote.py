@@ -20,6 +20,7 @@ from service.artifacts.signatures import SigningKey, TrustedKeys, make_keys, sig
 from service.artifacts.version_folder import read_model
 from service.commands import cli
 from tests.conftest import served
+from tests.disks import fill, small_disk
 from tests.reliability.object_server import BUCKET, object_server
 from training.publishing.publish import check_publishable
 
@@ -212,6 +213,51 @@ def test_the_cache_is_bounded_and_keeps_what_is_live(made: Made, source: Path, t
         f"digit/1 is not brought: the cache of archives lacks {len(model)} bytes for it"
     ]
     assert tight.store.current("digit") == 3
+
+
+class Counted(MemoryFileSystem):  # type: ignore[misc]
+    """How often archives were read."""
+
+    cachable = False
+    reads = 0
+
+    def cat_file(self, path: str, *arguments: Any, **options: Any) -> Any:
+        self.reads += path.endswith(MODEL_FILE)
+        return super().cat_file(path, *arguments, **options)
+
+
+def test_what_the_disk_has_no_room_for_is_not_downloaded(made: Made, source: Path, tmp_path: Path) -> None:
+    filesystem, objects = made(Counted)
+
+    def publish(version: int, size: int = 1_000_000) -> None:
+        folder = tmp_path / str(version)
+        folder.mkdir()
+        shutil.copy(source / MANIFEST_FILE, folder)
+        (folder / MODEL_FILE).write_bytes(bytes([version]) * size)
+        copy(objects, folder, version, sha256=sha256(folder), size_bytes=size)
+
+    with small_disk(tmp_path / "disk", "3m") as disk:
+        mirror = Mirror(objects, disk)
+        publish(1)
+        assert mirror.follow() == []
+        publish(2, 1000)
+        assert mirror.follow() == []
+        (disk / "ballast").write_bytes(bytes(1_500_000))
+        publish(3)  # in the place of the first, which nothing names any longer
+        assert (mirror.follow(), mirror.store.versions("digit")) == ([], [2, 3])
+        publish(4)
+        (disk / "ballast").write_bytes(bytes(1_700_000))
+        read = filesystem.reads
+        for _ in range(2):
+            (told,) = mirror.follow() or ()
+            assert "digit/4 is not brought: the cache of archives lacks " in told
+        assert (filesystem.reads, mirror.store.current("digit")) == (read, 3)
+        fill(disk)
+        with pytest.raises(OSError, match=rf"No space left on device: '{disk}/"):
+            mirror.follow()
+        assert (filesystem.reads, mirror.store.current("digit")) == (read, 3)
+        (disk / "ballast").unlink()
+        assert (mirror.follow(), mirror.store.current("digit")) == ([], 4)
 
 
 def test_what_cannot_be_compared_is_not_overwritten(made: Made, source: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,10 +36,14 @@ class Blobs:
         return there
 
     def lacks(self, size: int, sha256: str) -> int:
-        """How many bytes are too many, were it brought."""
+        """How many bytes are too many, were it brought: for what is allowed, or for the disk.
+
+        Raises OSError.
+        """
         if (self._folder / sha256).exists():
             return 0
-        return max(0, self._bytes() + size - self._at_most)
+        free = shutil.disk_usage(self._folder.parent).free
+        return max(0, self._bytes() + size - self._at_most, size - free)
 
     def sweep(self) -> None:
         """Take away what no version links to, and what a process left that was killed."""

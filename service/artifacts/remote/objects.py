@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from service.artifacts.files import naming
 from service.artifacts.manifest import printable
 from service.artifacts.remote.conditions import OVER_WHAT_WAS_SEEN
 from service.errors import outcome
@@ -102,7 +103,9 @@ class Objects:
                 end = min(size, start + _CHUNK_BYTES)
                 piece: bytes = self._call("cat_file", self._path(path), start=start, end=end)
                 digest.update(piece)
-                file.write(piece)
+                with naming(to):
+                    file.write(piece)
+                    file.flush()
         return digest.hexdigest()
 
     def seen(self, path: str) -> Seen:
