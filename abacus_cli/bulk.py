@@ -40,9 +40,10 @@ class Stopped(Exception):
 
 def reason(error: Exception) -> str:
     """In one line, with the first thing that is wrong where the service names it."""
-    fields = getattr(error, "errors", ())
-    named = f"{fields[0].field}: {fields[0].message}" if fields else ""
-    return printable(f"{error}" if named in f"{error}" else f"{error} {named}", MOST_SHOWN)
+    fields: Any = getattr(error, "errors", ())
+    told = not fields or fields[0].message in f"{error}"
+    named = "" if told else f" {fields[0].field}: {fields[0].message}"
+    return printable(f"{error}{named}", MOST_SHOWN)
 
 
 class Bulk:

@@ -10,6 +10,7 @@ from abacus_cli.table_files import (
     STDIN,
     TOO_MANY,
     InputUnusable,
+    is_one_of,
     is_table,
     rows_of,
     standard_input,
@@ -18,6 +19,7 @@ from abacus_cli.table_files import (
 from abacus_client import Manifest
 from abacus_client.catalogue import Column
 from service.artifacts.interface import read_cell
+from service.pictures.folders import files_in
 
 
 class Asked(NamedTuple):
@@ -94,14 +96,20 @@ def _pictures_of(manifest: Manifest, word: str, written: Collection[Path]) -> It
 
 
 def _named(word: str, written: Collection[Path]) -> Iterator[str]:
-    """A file as it is, there or not; of a folder what is in it and is neither hidden nor `written`."""
+    """A file as it is, there or not; of a folder what is in it and is neither hidden nor `written`.
+
+    Raises InputUnusable.
+    """
     if word == STDIN:
         yield from (line for text in standard_input() if (line := text.rstrip("\r\n")))
     elif Path(word).is_dir():
-        for path in sorted(Path(word).rglob("*")):
-            hidden = any(part.startswith(".") for part in path.relative_to(word).parts)
-            own = any(path.name == one.name and path.samefile(one) for one in written if one.exists())
-            if not hidden and not own and path.is_file():
+        try:
+            found = files_in(Path(word))
+        except OSError as error:
+            raise InputUnusable(f"{error.filename} cannot be read: {error.strerror}") from error
+        own = {path.name: str(path) for path in written}
+        for path in found:
+            if not (path.name in own and is_one_of(path, [own[path.name]])):
                 yield str(path)
     else:
         yield word

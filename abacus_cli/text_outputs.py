@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import SpooledTemporaryFile, gettempdir
@@ -15,6 +16,7 @@ from service.artifacts.cells import as_text, from_text
 
 ENDS_IN_CELL = "unexpected end of data"  # as csv says it
 STRANGE = "is none of this command: name another --out"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 HELD_BYTES = 1_000_000  # what is more is held in a temporary file
 
 
@@ -105,12 +107,15 @@ class Csv:
                 f"{self._file.path} lacks {', '.join(strange[:5])}, which an answer has: name another --out"
             )
         line = io.StringIO(newline="")
-        csv.writer(line, lineterminator="\n").writerow(as_text(row.get(name)) for name in self._columns)
-        self._file.append(line.getvalue())
+        csv.writer(line).writerow(as_text(row.get(name)) for name in self._columns)
+        # With another end, a carriage return in a cell would have no quotes.
+        self._file.append(line.getvalue().removesuffix("\r\n") + "\n")
 
 
 def line_of(row: Row) -> str:
-    return json.dumps(row, ensure_ascii=False) + "\n"
+    """JSON in UTF-8, whatever bytes a path has: those that are none are `\\udc80` to `\\udcff`."""
+    line = json.dumps(row, ensure_ascii=False)
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", line) + "\n"
 
 
 def _row_in(line: str) -> Any:

@@ -13,6 +13,7 @@ from torch import Tensor
 from service.artifacts.interface import Column, PictureInput
 from service.errors import ServiceError
 from service.pictures.fitting import Fit
+from service.pictures.folders import files_in
 from service.pictures.images import Upload, find, open_pictures, rows_of
 from training.data import DataUnavailable
 from training.tabular.table_file import read_table
@@ -35,7 +36,10 @@ def pictures_in(folder: Path, reads: PictureInput) -> Examples:
     fit = Fit(reads.height, reads.width, reads.channels, reads.resize, reads.resize_to or 0)
     if not folder.is_dir():
         raise DataUnavailable(f"{folder} is no folder of pictures")
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    try:
+        files = files_in(folder)
+    except OSError as error:
+        raise DataUnavailable(f"{error.filename} cannot be read: {error.strerror}") from error
     rows, labels = list[bytes](), list[str]()
     if len(files) > MOST_PICTURES:  # of every class some, not the first classes alone
         files = sorted(random.Random(0).sample(files, MOST_PICTURES))

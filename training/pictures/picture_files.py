@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
+from service.pictures.folders import files_in, is_hidden
 from training.data import DataUnavailable
 
 Split = Literal["train", "validation", "test"]
@@ -62,12 +63,13 @@ def picture_files(data: Path) -> list[PictureFile]:
 
 
 def _of_folder(folder: Path) -> Iterator[PictureFile]:
-    for path in folder.rglob("*"):
-        if path.suffix.lower() == ".zip" and path.parent == folder and path.is_file():
+    for path in files_in(folder):
+        if path.suffix.lower() == ".zip" and path.parent == folder:
             yield from _of_zip(path, SPLITS.get(path.stem.lower()))
-        elif path.suffix.lower() in SUFFIXES and path.is_file():
+        elif path.suffix.lower() in SUFFIXES:
             inside = PurePosixPath(*path.relative_to(folder).parts)
-            yield from _picture(inside, None, path.stat().st_size, path.read_bytes)
+            size = path.stat().st_size if path.exists() else 0
+            yield from _picture(inside, None, size, path.read_bytes)
 
 
 def _of_zip(path: Path, split: Split | None) -> Iterator[PictureFile]:
@@ -86,7 +88,7 @@ def _picture(
 ) -> Iterator[PictureFile]:
     """Nothing where it lies in no class's folder, or is what systems leave beside files."""
     above = inside.parts[:-1]
-    if any(part.startswith((".", "__MACOSX")) for part in inside.parts):
+    if any(map(is_hidden, inside.parts)):
         return
     if not above or above[-1].lower() in SPLITS:
         return

@@ -83,6 +83,19 @@ def test_what_systems_leave_beside_pictures_is_no_picture(tmp_path: Path) -> Non
     assert (data.sha256(), data.skipped) == (expected, ())
 
 
+def test_links_are_what_they_lead_to(tmp_path: Path) -> None:
+    folder = write(tmp_path / "flowers")
+    expected = loaded(folder).sha256()
+    (folder / "red").rename(tmp_path / "red")
+    (folder / "red").symlink_to(tmp_path / "red")
+    assert loaded(folder).sha256() == expected
+    (folder / "red" / "gone.png").symlink_to("nowhere.png")
+    data = loaded(folder)
+    assert data.sha256() == expected
+    (skipped,) = data.skipped
+    assert skipped.startswith("red/gone.png: ")
+
+
 def test_pictures_of_any_kind_become_rows(tmp_path: Path) -> None:
     folder = write(tmp_path)
     grey = Image.fromarray(np.full((40, 60), 77, np.uint8))
