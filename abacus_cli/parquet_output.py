@@ -56,6 +56,8 @@ class Parquet:
             raise OutputUnusable(
                 f"{self._path} cannot be written: {error}; {self._beside} has all"
             ) from error
+        finally:
+            staged.unlink(missing_ok=True)
         self._lines.finish()
         self._beside.unlink()
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.asking import ENVIRONMENT, rows_in
 from tests.conftest import ROOT
+from tests.disks import fill, small_disk
 
 try:
     from pyarrow import parquet
@@ -92,6 +93,25 @@ def test_numbers_that_parquet_has_no_type_for_are_text(ask: Any, tmp_path: Path)
     assert result.returncode == 0, result.stderr
     rows = parquet.read_table(tmp_path / "o.parquet").to_pylist()
     assert [(row["row"], row["id"]) for row in rows] == [(1, "7"), (2, f"{2**64 - 1}")]
+
+
+@pytest.mark.skipif(parquet is None, reason="pyarrow is not installed")
+def test_of_parquet_that_a_full_disk_does_not_take_nothing_is_left_but_the_answers(
+    ask: Any, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        (disk / "room").write_bytes(bytes(4096))  # for the answers alone
+        fill(disk)
+        (disk / "room").unlink()
+        full = ask("pass", given=HOURS, out="disk/o.parquet")
+        assert (full.returncode, full.stderr.count("\n")) == (2, 1)
+        assert "No space left" in full.stderr
+        assert full.stderr.endswith("disk/o.parquet.jsonl has all\n")
+        assert {path.name for path in disk.iterdir()} == {"ballast", "o.parquet.jsonl"}
+        (disk / "ballast").unlink()
+        done = ask("pass", given=HOURS, out="disk/o.parquet")
+        assert done.stderr == "0 answered in disk/o.parquet, 0 failed, 3 skipped\n"
+        assert [path.name for path in disk.iterdir()] == ["o.parquet"]
 
 
 @pytest.mark.parametrize("how", ["as a word", "by another path", "as standard input"])
