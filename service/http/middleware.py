@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import InternalError, ServiceError
+from service.http.trace_context import trace_id_in
 from service.problems import problem_response
 from service.request_id import request_id_of
 from service.serving.call import Abandoned, Prediction
@@ -21,7 +21,6 @@ from service.serving.metrics import Metrics
 
 logger = logging.getLogger("service.access")
 
-_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 CLIENT_CLOSED_REQUEST = 499
 
 
@@ -58,7 +57,8 @@ class Ledger:
     def _record_all(self, requests: Sequence[Entry]) -> None:
         groups: dict[tuple[str, str, int, str | None], list[Entry]] = defaultdict(list)
         for entry in requests:
-            groups[entry.scope["method"], _route(entry.scope), entry.status, entry.reason].append(entry)
+            route = route_of(entry.scope) or "unmatched"
+            groups[entry.scope["method"], route, entry.status, entry.reason].append(entry)
         for (method, route, status, reason), group in groups.items():
             self._metrics.requests(method, route, status).inc(len(group))
             self._metrics.seconds(route).observe_all([entry.seconds for entry in group])
@@ -82,7 +82,7 @@ class Ledger:
 
 def _log(entry: Entry) -> None:
     state = entry.scope["state"]
-    trace_id = state.get("trace_id") or _trace_id(entry.scope)
+    trace_id = state.get("trace_id") or trace_id_in(entry.scope["headers"])
     served_by, stages, _ = state.get("prediction", ({}, {}, 0))
     logger.info(
         "request",
@@ -148,17 +148,9 @@ class RequestContext:
             self._ledger.record(Entry(scope, status, reason, time.perf_counter() - started))
 
 
-def _route(scope: Scope) -> str:
+def route_of(scope: Scope) -> str | None:
     """The path as it is declared, so that what clients make up does not fill the metrics."""
     if known := scope["state"].get("route"):
         return str(known)
     route = scope.get("route")
-    return str(route.path) if route else "unmatched"
-
-
-def _trace_id(scope: Scope) -> str | None:
-    """The id of the caller's trace (W3C Trace Context)."""
-    for name, value in scope["headers"]:
-        if name == b"traceparent" and (match := _TRACEPARENT.fullmatch(value)):
-            return str(match[1], "ascii")
-    return None
+    return str(route.path) if route else None

@@ -15,6 +15,8 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.http.middleware import route_of
+from service.http.trace_context import trace_fields
 from service.option_types import Traces
 
 
@@ -28,11 +30,11 @@ class Spans:
     @contextmanager
     def around(self, scope: Scope, name: str, attributes: Mapping[str, str]) -> Iterator[Span]:
         """The span of one request, whose state is left with what was done, and with the trace's id."""
-        headers = {str(k, "latin-1"): str(v, "latin-1") for k, v in scope["headers"]}
-        context = self._propagator.extract(headers)
+        context = self._propagator.extract(trace_fields(scope["headers"]))
         with self._tracer.start_as_current_span(name, context, SpanKind.SERVER, attributes) as span:
             state = scope.setdefault("state", {})
-            state["trace_id"] = f"{span.get_span_context().trace_id:032x}"
+            if span.get_span_context().is_valid:
+                state["trace_id"] = f"{span.get_span_context().trace_id:032x}"
             yield span
             prediction = state.get("prediction")
             if prediction:
@@ -61,23 +63,29 @@ class Tracing:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name = f"{scope['method']} {scope['path']}"
-        attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
-        with self._spans.around(scope, name, attributes) as span:
+        method = scope["method"]
+        attributes = {"http.request.method": method, "url.path": scope["path"]}
+        with self._spans.around(scope, method, attributes) as span:
 
             async def send_with_trace(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     _set_status(span, message["status"])
-                    field = (b"traceparent", traceparent(span).encode())
-                    message["headers"] = [*message["headers"], field]
+                    ours = [(b"traceparent", parent.encode()) for parent in traceparents(span)]
+                    message["headers"] = [*message["headers"], *ours]
                 await send(message)
 
             await self._app(scope, receive, send_with_trace)
+            if route := route_of(scope):
+                span.update_name(f"{method} {route}")
+                span.set_attribute("http.route", route)
 
 
 def make_provider(traces: Traces) -> TracerProvider:
     """`otlp` reads OpenTelemetry's own environment, such as OTEL_EXPORTER_OTLP_ENDPOINT."""
-    provider = TracerProvider(resource=Resource.create({"service.name": "abacus"}))
+    resource = Resource.create()
+    if str(resource.attributes["service.name"]).startswith("unknown_service"):
+        resource = resource.merge(Resource({"service.name": "abacus"}))
+    provider = TracerProvider(resource=resource)
     provider.add_span_processor(BatchSpanProcessor(_exporter(traces)))
     return provider
 
@@ -93,6 +101,7 @@ def _exporter(traces: Traces) -> SpanExporter:
 def _set_status(span: Span, status: int) -> None:
     span.set_attribute("http.response.status_code", status)
     if status >= 500:
+        span.set_attribute("error.type", str(status))
         span.set_status(StatusCode.ERROR)
 
 
@@ -104,7 +113,9 @@ def set_code(span: Span, code: str, is_error: bool) -> None:
         span.set_status(StatusCode.ERROR)
 
 
-def traceparent(span: Span) -> str:
-    """The header by which others continue this trace."""
+def traceparents(span: Span) -> list[str]:
+    """The header by which others continue this trace; none where OpenTelemetry's SDK is disabled."""
     context = span.get_span_context()
-    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+    if not context.is_valid:
+        return []
+    return [f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"]

@@ -157,10 +157,10 @@ def _end(span: Span | None, told: Any) -> list[tuple[str, str]]:
     """Note how the call ended. Returns the metadata by which others continue its trace."""
     if span is None:
         return []
-    from service.http.tracing import set_code, traceparent
+    from service.http.tracing import set_code, traceparents
 
     set_code(span, _code(told).name, is_error=_code(told) in _OURS)
-    return [("traceparent", traceparent(span))]
+    return [("traceparent", parent) for parent in traceparents(span)]
 
 
 def _scope(context: Exchange, path: str) -> Scope:
