@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import stat
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +24,7 @@ _LOCK = ".lock"
 # What each worker counts in, and the bytes that are written of each before it is mapped: whoever first
 # wrote to a page for which the disk has no room would be ended by SIGBUS.
 _KINDS, _BYTES = ("counter", "histogram", "gauge_livesum", "gauge_max"), 1 << 20
-# How a file begins of which nothing is read: with how many of its bytes are used.
+_USED = struct.Struct("i")  # how a file begins: with how many of its bytes are used
 _NONE_USED = bytes(8)
 
 
@@ -58,6 +59,18 @@ class MetricsFolder:
             for file in self.path.glob(f"*_{self._left.pop()}.db"):
                 file.rename(file.with_name(f"{file.name.rpartition('_')[0]}_{pid}.db"))
         self.allocate(pid, _KINDS)
+
+    def keep_ahead(self) -> None:
+        """Give a file that is half full as much room again, while there is some: new versions add to it.
+
+        Who counts in it would only make it longer, and be ended once there is no room behind that.
+        """
+        for path in self.path.glob("*_*.db"):
+            with suppress(OSError, struct.error), path.open("r+b") as file:
+                (used,) = _USED.unpack(file.read(_USED.size))
+                size = file.seek(0, os.SEEK_END)
+                if used > size // 2 and shutil.disk_usage(path).free > size:
+                    file.write(bytes(size))
 
     def allocate(self, pid: int, kinds: Sequence[str]) -> None:
         """Raises OSError."""

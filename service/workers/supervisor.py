@@ -87,6 +87,7 @@ class Supervisor:
                         self._look_after(worker, elapsed)
                     self._obey(signals)
                     bury_strangers({worker.pid for worker in self._workers})
+                    self._folder.keep_ahead()
             finally:
                 self._launcher.end()
                 for worker in self._workers:

@@ -134,6 +134,38 @@ def test_there_is_room_for_what_a_worker_will_count(tmp_path: Path) -> None:
     }
 
 
+def test_there_is_room_ahead_of_what_is_counted(tmp_path: Path) -> None:
+    """In time: prometheus_client makes a file longer without taking room for it."""
+    folder = MetricsFolder(tmp_path)
+    folder.hand_over(1)
+    path = tmp_path / "histogram_1.db"
+    values = MmapedDict(str(path))  # type: ignore[no-untyped-call]
+    names = [f"{number:06}{'x' * 1000}" for number in range(3000)]
+    for number, name in enumerate(names):
+        values.write_value(name, number, 0)  # type: ignore[no-untyped-call]
+        folder.keep_ahead()
+        assert 512 * path.stat().st_blocks >= path.stat().st_size
+    values.close()  # type: ignore[no-untyped-call]
+    assert read_in(tmp_path)[path.name] == set(names)
+    sizes = {file.name: file.stat().st_size >> 20 for file in tmp_path.iterdir()}
+    assert sizes == {"counter_1.db": 1, "gauge_livesum_1.db": 1, "gauge_max_1.db": 1, path.name: 8}
+
+
+def test_what_has_no_room_is_left_as_it_is(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "6m") as disk:
+        folder = MetricsFolder(disk)
+        folder.hand_over(1)
+        path = disk / "counter_1.db"
+        with path.open("r+b") as file:
+            file.write((600_000).to_bytes(4, "little"))
+        fill(disk)
+        folder.keep_ahead()
+        assert path.stat().st_size == 1 << 20
+        (disk / "ballast").unlink()
+        folder.keep_ahead()
+        assert path.stat().st_size == 1 << 21
+
+
 def test_a_successor_has_the_room_of_who_died_on_a_disk_that_is_full(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "6m") as disk:
         folder = MetricsFolder(disk / "metrics")
