@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import current_thread, main_thread
 
 
 def open_output() -> None:
@@ -32,6 +33,8 @@ def _taken() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if current_thread() is not main_thread():  # as of spans: it is no command that ends there
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where the rest goes, which is written on the way out
         if isinstance(error, BrokenPipeError):  # whoever read it has enough
             raise SystemExit(1) from error

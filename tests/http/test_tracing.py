@@ -1,8 +1,13 @@
 """Traces: the caller's is continued, each stage is a span of it, and the log names it."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
+import httpx
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -12,7 +17,7 @@ from opentelemetry.trace import SpanKind
 from service.app import create_app
 from service.http import tracing
 from service.settings import Settings
-from tests.conftest import running, served, wait_for
+from tests.conftest import ROOT, free_ports, running, served, wait_for
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 HEADERS = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
@@ -141,6 +146,29 @@ def test_spans_go_to_the_console_and_the_log_has_the_trace_s_id(published: Path)
     with served(*options) as service:
         service.client.post("/predict/pass", json={"hours": 4}, headers=HEADERS)
         wait_for(lambda: f"trace_id={TRACE}" in service.log.read_text())
+
+
+def test_spans_that_nobody_takes_end_nothing(published: Path) -> None:
+    command = [sys.executable, "-m", "service", "--artifacts", str(published), "--traces", "console"]
+    (port,) = free_ports(1)
+    environment = os.environ | {"OTEL_BSP_SCHEDULE_DELAY": "50"}
+    with (
+        open("/dev/full", "w") as full,
+        NamedTemporaryFile("r") as log,
+        subprocess.Popen(
+            [*command, "--port", str(port)], cwd=ROOT, env=environment, stdout=full, stderr=log.fileno()
+        ) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        try:
+            wait_for(lambda: "Uvicorn running" in Path(log.name).read_text())
+            for _ in range(2):
+                assert client.post("/predict/pass", json={"hours": 4}).status_code == 200
+                wait_for(lambda: "No space left on device" in Path(log.name).read_text())
+            assert "standard output cannot be written" not in Path(log.name).read_text()
+        finally:
+            process.terminate()
+            assert process.wait() == 0
 
 
 @pytest.mark.parametrize(
