@@ -47,7 +47,12 @@ def recalibrate_digit(
         again |= recipe.data() | {f"refining_{name}": value for name, value in REFINING.as_dict().items()}
         again |= {"refining_taught": TAUGHT, "refining_others_taught": OTHERS_TAUGHT}
         again |= {"refining_temperature": TEMPERATURE, "refining_teachers": ", ".join(map(str, teachers))}
-    record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **again}})
+    before = {
+        name: value
+        for name, value in record.hyperparameters.items()
+        if not (refine and name.startswith("refining_"))  # of how the weights were refined last
+    }
+    record = record.model_copy(update={"hyperparameters": before | again})
     return calibrate_and_publish(net, recipe, record, split, curves, to, console)
 
 
