@@ -2,19 +2,23 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from rich.console import Console
 
-from service.artifacts.manifest import ArtifactError
+from service.artifacts.manifest import ArtifactError, TrainingRecord
+from service.artifacts.store import ArtifactStore
 from service.artifacts.version_folder import read_manifest, read_model
 from service.engine.ways import torchscript_accepted
 from tests.conftest import COMMITTED, Digits, mnist_rows
-from training.digits import refining
+from training.digits import digit_republication, refining
 from training.digits.digit_nets import RejectingDigitNet
+from training.digits.digit_publication import Split
 from training.digits.digit_recipe import CNN, start
-from training.digits.digit_republication import network_of
+from training.digits.digit_republication import network_of, recalibrate_digit
+from training.publishing.activation import Publication
 from training.publishing.archive import network
 
 COMMITTED_DIGITS = sorted(path.parent for path in COMMITTED.glob("digit/*/model.pt"))
@@ -84,3 +88,30 @@ def test_a_net_of_another_form_is_told() -> None:
     other = (COMMITTED / "object" / "4" / "model.pt").read_bytes()
     with pytest.raises(ArtifactError, match="another form"):
         network_of(other, manifest)
+
+
+@pytest.mark.parametrize("refine", [False, True])
+def test_the_record_tells_of_the_last_refining_alone(
+    refine: bool, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without what takes hours: what is learnt, and what is fitted and published afterwards."""
+    rows, recorded = mnist_rows(digits), list[TrainingRecord]()
+    folder = COMMITTED_DIGITS[-1]
+    manifest = read_manifest(folder)
+    assert manifest.training
+    before = {**manifest.training.hyperparameters, "refining_of_old": 1}
+    record = manifest.training.model_copy(update={"hyperparameters": before})
+
+    def publish(*given: Any) -> None:
+        recorded.extend(one for one in given if isinstance(one, TrainingRecord))
+
+    monkeypatch.setattr(Split, "load", lambda *_: Split(rows, len(rows.inputs), rows, rows, ""))
+    monkeypatch.setattr(digit_republication, "network_of", lambda *_: (untrained(), CNN, record))
+    monkeypatch.setattr(digit_republication, "refined", lambda net, *_: net)
+    monkeypatch.setattr(digit_republication, "calibrate_and_publish", publish)
+    to = Publication(ArtifactStore(COMMITTED))
+    recalibrate_digit(manifest.version, Path(), to, Console(quiet=True), refine=refine)
+    (told,) = recorded
+    assert ("refining_of_old" in told.hyperparameters) is not refine
+    assert told.hyperparameters["refining_epochs"] == refining.REFINING.epochs
+    assert told.hyperparameters["epochs"] == before["epochs"]
