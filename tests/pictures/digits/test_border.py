@@ -38,8 +38,10 @@ def as_sent(cover: Image.Image, number: int) -> Image.Image:
 def test_the_larger_of_two_strokes_may_touch_the_border(
     gap: int, edge: int, digits: Digits, model: Predictor
 ) -> None:
-    pictures = [as_sent(in_two(image_u8, edge, gap), n) for n, image_u8 in enumerate(digits.images_u8[:40])]
-    assert right_answers(model, pictures, digits.labels) >= len(pictures) - 3
+    pictures = [
+        as_sent(in_two(image_u8, edge, gap), n) for n, image_u8 in enumerate(digits.images_u8[:200])
+    ]
+    assert right_answers(model, pictures, digits.labels) >= 0.925 * len(pictures)
 
 
 FOUR = [[(80, 30), (50, 150), (150, 150)], [(175, 60), (170, 280)]]
