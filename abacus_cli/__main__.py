@@ -2,8 +2,13 @@
 
 import sys
 
-from service.starting import interrupted_at_once, interrupted_in_order, stop_at_once, will_serve
-from service.streams import open_output
+from service.starting import (
+    interrupted_at_once,
+    interrupted_in_order,
+    open_output,
+    stop_at_once,
+    will_serve,
+)
 
 if __name__ == "__main__":
     interrupted_at_once()

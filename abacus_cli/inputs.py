@@ -107,9 +107,8 @@ def _named(word: str, written: Collection[Path]) -> Iterator[str]:
             found = files_in(Path(word))
         except OSError as error:
             raise InputUnusable(f"{error.filename} cannot be read: {error.strerror}") from error
-        own = {path.name: str(path) for path in written}
         for path in found:
-            if not (path.name in own and is_one_of(path, [own[path.name]])):
+            if not is_one_of(path, [str(one) for one in written if one.name == path.name]):
                 yield str(path)
     else:
         yield word

@@ -3,7 +3,13 @@
 import os
 import sys
 
-from service.starting import interrupted_at_once, interrupted_in_order, stop_at_once, will_serve
+from service.starting import (
+    interrupted_at_once,
+    interrupted_in_order,
+    open_output,
+    stop_at_once,
+    will_serve,
+)
 
 if __name__ == "__main__":
     if will_serve(sys.argv[1:]):
@@ -29,7 +35,6 @@ from service.errors import DeviceUnavailable
 from service.http.keys import KeyFile, KeysUnreadable, add_key
 from service.option_types import missing_extra
 from service.settings import Settings, SettingsUnusable, read_settings, variable
-from service.streams import open_output
 from service.terminal import fail, say
 from service.workers.launching import CannotLaunch
 from service.workers.metrics_folder import FolderUnusable

@@ -1,13 +1,18 @@
-"""Signals while the service, or a command, is only being imported: seconds on a busy machine.
+"""What a process needs before it does anything: its signals and its standard output.
 
-And while a process is started, which is to hear none; and when all is over.
+Signals while the service, or a command, is only being imported, which takes seconds on a busy machine;
+while a process is started, which is to hear none; and when all is over. Standard output whatever others
+make it: a full disk, a terminal of few characters.
 """
 
 import atexit
+import io
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from threading import current_thread, main_thread
 from types import FrameType
 
 INTERRUPTED = b"Error: interrupted\n"
@@ -59,6 +64,16 @@ def blocked(*numbers: signal.Signals) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def open_output() -> None:
+    """From here on what standard output does not encode is replaced. Where it cannot be written, a line
+    says why, and the command ends in order.
+    """
+    given = sys.stdout
+    if isinstance(given, io.TextIOWrapper) and not isinstance(given, _Output):
+        # By the line: what was only written at the end would be lost without exit code or word.
+        sys.stdout = _Output(given.buffer, given.encoding, "replace", line_buffering=True)
+
+
 def _handle(number: signal.Signals, handler: Callable[[int, FrameType | None], None]) -> None:
     if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
         signal.signal(number, handler)
@@ -78,3 +93,27 @@ def _end(number: int, _: FrameType | None) -> None:
 def _say(_number: int, _frame: FrameType | None) -> None:
     os.write(2, INTERRUPTED)
     raise KeyboardInterrupt
+
+
+class _Output(io.TextIOWrapper):
+    def write(self, text: str) -> int:
+        with _taken():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with _taken():
+            super().flush()
+
+
+@contextmanager
+def _taken() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if current_thread() is not main_thread():  # as of spans: it is no command that ends there
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where the rest goes, which is written on the way out
+        if isinstance(error, BrokenPipeError):  # whoever read it has enough
+            raise SystemExit(1) from error
+        sys.stderr.write(f"Error: standard output cannot be written: {error.strerror}\n")
+        raise SystemExit(2) from error

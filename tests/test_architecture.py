@@ -16,7 +16,6 @@ FILES = sorted(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/**/*.
 # From the lowest to the highest: a folder, or a file of `service` itself, imports from those before it.
 ROOMS = (
     "starting",
-    "streams",
     "errors",
     "option_types",
     "settings",
@@ -55,7 +54,7 @@ WEB_FILES = {  # what ASGI calls
     *(f"protocol/{name}" for name in ("infer", "routes")),
 }
 SHARED_WITH_TRAINING = {
-    *("starting", "streams", "errors", "option_types"),
+    *("starting", "errors", "option_types"),
     *("artifacts", "engine", "pictures", "terminal"),
 }
 MOST_FILES = 15

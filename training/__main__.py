@@ -6,7 +6,7 @@ and a process that only verifies an archive, which runs this file again, starts 
 
 import signal
 
-from service.starting import interrupted_at_once
+from service.starting import interrupted_at_once, open_output
 
 if __name__ == "__main__":
     interrupted_at_once(signal.SIGTERM, signal.SIGHUP)
@@ -14,7 +14,6 @@ if __name__ == "__main__":
 import sys
 
 from service import installing
-from service.streams import open_output
 from training.fitting.interruption import SIGNALS, Interrupted, interruptible
 
 

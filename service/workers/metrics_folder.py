@@ -25,7 +25,6 @@ _LOCK = ".lock"
 # wrote to a page for which the disk has no room would be ended by SIGBUS.
 _KINDS, _BYTES = ("counter", "histogram", "gauge_livesum", "gauge_max"), 1 << 20
 _USED = struct.Struct("i")  # how a file begins: with how many of its bytes are used
-_NONE_USED = bytes(8)
 
 
 class FolderUnusable(Exception):
@@ -43,7 +42,8 @@ class MetricsFolder:
         """A worker has died: what it held is gone, what it counted waits for its successor."""
         for gauge in self.path.glob(f"gauge_live*_{pid}.db"):
             with suppress(OSError), gauge.open("r+b") as file:
-                file.write(_NONE_USED)  # its room is the successor's: others might take it on a full disk
+                # Its room is the successor's: others might take it on a full disk.
+                file.write(_USED.pack(0))
         socket_of(self.path, pid).unlink(missing_ok=True)
         file_of(self.path, pid).unlink(missing_ok=True)
         self._left.append(pid)

@@ -8,13 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
-from service.pictures.digits.light import (
-    GROUND_SIDE,
-    LEAST_CONTRAST,
-    WIDEST_AT_BORDER,
-    WIDEST_STROKE,
-    out_of_the_light,
-)
+from service.pictures.digits.light import GROUND_SIDE, LEAST_CONTRAST, WIDEST_STROKE, out_of_the_light
 from service.pictures.digits.morphology import border, pixels_of
 from service.pictures.digits.polarity import filling_is_light, lesser_of, narrow_is_light
 
@@ -106,7 +100,7 @@ def find_ink(work: Image.Image) -> Ink:
     if filling is not None:
         ink_is_light = filling
     elif ink_is_light is None and (lesser := lesser_of(work)):
-        ink_is_light, widest = lesser.is_light, WIDEST_AT_BORDER if lesser.is_wide else WIDEST_STROKE
+        ink_is_light, widest = lesser
     elif ink_is_light is None:
         ink_is_light = narrow_is_light(work)
     if ink_is_light:

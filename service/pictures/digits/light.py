@@ -14,7 +14,7 @@ EDGE_STEP = 0.15  # of its lightest level: a ground that changes by so much from
 LEAST_CONTRAST = 16  # grey levels; ink that stands out by less is noise
 
 
-def out_of_the_light(work: Image.Image, widest: int = WIDEST_STROKE) -> Image.Image:
+def out_of_the_light(work: Image.Image, widest: int) -> Image.Image:
     """How far each pixel is darker than the ground around it. `widest`: stroke, of GROUND_SIDE."""
     small = work.resize(scaled_size(work.size, GROUND_SIDE / max(work.size)), Image.Resampling.BOX)
     coarse = _ground(pixels_of(small), widest)

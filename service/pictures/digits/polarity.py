@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from service.pictures.digits.components import Mask, box_of, components_of
-from service.pictures.digits.light import WIDEST_STROKE
+from service.pictures.digits.light import WIDEST_AT_BORDER, WIDEST_STROKE
 from service.pictures.digits.morphology import Pixels, border, closed, continued, opened, pixels_of
 
 SIDE = 32  # pixels, at which a picture is looked at
@@ -74,10 +74,10 @@ def _fills(mask: Mask) -> bool:
 
 
 class Lesser(NamedTuple):
-    """Which of two clear levels it is; `is_wide`: some of its strokes hide the ground from its model."""
+    """Which of two clear levels it is; `widest`: stroke that the ground is to be found without."""
 
     is_light: bool
-    is_wide: bool
+    widest: int
 
 
 def lesser_of(picture: Image.Image) -> Lesser | None:
@@ -100,7 +100,7 @@ def lesser_of(picture: Image.Image) -> Lesser | None:
     of_border = float((np.concatenate(border(opened(lesser, LINES))) > 0).mean())
     if of_border > BORDER_SHARE:
         return None
-    return Lesser(is_light, bool(opened(lesser, WIDE).any()))
+    return Lesser(is_light, WIDEST_AT_BORDER if opened(lesser, WIDE).any() else WIDEST_STROKE)
 
 
 def _otsu(grey: Pixels) -> tuple[int, float]:
