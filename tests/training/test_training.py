@@ -207,11 +207,28 @@ def test_a_share_of_a_batch_comes_with_few_pixels_and_prepared(digits: Digits) -
     assert (coarse.diff(dim=3).abs().amax((1, 2, 3)) < 255).all()  # blurred, as pixels are large
 
 
+def test_a_broader_pen_adds_up_to_so_many_pixels_on_every_side() -> None:
+    torch.manual_seed(0)
+    dots = torch.zeros(200, 1, 28, 28, dtype=torch.uint8)
+    dots[:, :, 14, 14] = 255
+    most = torch.tensor([1, 3]).repeat(100)
+    thick = augment.thickened(dots, most)
+    assert (thick.shape, thick.dtype) == (dots.shape, torch.float32)
+    assert (thick[:, 0, 14, 14] == 255).all()
+    sides = (thick[:, 0, 14] > 0).sum(1)
+    assert set(sides[most == 1].tolist()) == {3}
+    assert set(sides[most == 3].tolist()) == {3, 5, 7}
+    assert (thick[:, 0, 14, 13] >= 255 * augment.LEAST_THICKER).all()
+    assert augment.thickened(dots[:0], most[:0]).shape == (0, 1, 28, 28)
+
+
 def test_what_tells_what_is_no_digit_learns_digits_beside_things_and_on_few_pixels(digits: Digits) -> None:
     rows = mnist_rows(digits).take(torch.arange(40))
     learnt = CNN.digits(rows, QUIET)
-    assert (learnt.shape, learnt.dtype) == ((40 + 4 + 8, 1, 28, 28), torch.uint8)
+    assert (learnt.shape, learnt.dtype) == ((40 + 4 + 8 + 8, 1, 28, 28), torch.uint8)
     assert torch.equal(learnt[:40], rows.inputs)
+    ink = learnt.double().mean((1, 2, 3))
+    assert ink[-8:].mean() > 1.2 * ink[-16:-8].mean(), "the last are by a broad pen"
     for _ in range(2):  # whatever torch has drawn before, and what it draws next is left as it was
         state = torch.random.get_rng_state()
         assert torch.equal(learnt, CNN.digits(rows, QUIET))

@@ -24,6 +24,7 @@ BEND_KNOTS = 5
 
 # What preparation leaves of the way in which a digit came: shares of the images, and how far at the most.
 STROKE_SHARE, THICKER, THINNER = 0.35, 0.8, 0.5
+LEAST_THICKER = 0.5  # of a pixel, where strokes are thickened by several
 BLUR_SHARE = 0.25
 COARSE_SHARE = 0.3
 DISTORTED_SHARE = 0.6  # where not all are
@@ -71,6 +72,20 @@ def _with_other_strokes(images: Tensor) -> Tensor:
     thicker = images.lerp(dilated, THICKER * amount)
     thinner = images.lerp(eroded, THINNER * amount)
     return torch.where(_sometimes(images, 0.5) > 0, thicker, thinner)
+
+
+def thickened(images: Tensor, most: Tensor) -> Tensor:
+    """As if written by a broader pen: 1 to `most i64 [N]` times by a pixel on every side, or part of it.
+
+    `[N, 1, 28, 28]`, 0 to 255 → f32, the same shape.
+    """
+    images = images.to(torch.float32)
+    times = (torch.rand(len(images)) * most).long() + 1
+    while (times > 0).any():
+        amount = torch.empty(len(images)).uniform_(LEAST_THICKER, 1) * (times > 0)
+        images = images.lerp(max_pool2d(images, 3, 1, 1), amount.view(-1, 1, 1, 1))
+        times -= 1
+    return images
 
 
 def coarsened(images: Tensor) -> Tensor:

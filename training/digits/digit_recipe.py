@@ -36,6 +36,7 @@ def _logits(net: nn.Module, images: Tensor) -> Tensor:
 
 CROSS_ENTROPY = Objective(forward=_logits, loss=cross_entropy)
 SCORE_THRESHOLD = 0.5  # the net's threshold is fitted so
+MOST_THICKER, MOST_THICKER_OF_ONE = 2, 3  # pixels on every side: a 1 has nothing that closes
 
 IMAGES = PictureInput(height=28, width=28, channels=1, resize="mnist", polarity="light-on-dark")
 PROBABILITIES = Output(kind="classes", labels=tuple("0123456789"))
@@ -51,7 +52,8 @@ class Recipe:
     """A network and how to train it: on which rows beside MNIST's, and how its images are distorted.
 
     With `negatives`, it learns afterwards what is no digit, from so many pictures a row.
-    `beside` and `few_pixels`: likewise, of digits with something beside them, and on few pixels.
+    `beside`, `few_pixels` and `thick`: likewise, of digits with something beside them, on few pixels, and
+    on few pixels by a broad pen.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Recipe:
     negatives: float = 0.0
     beside: float = 0.0
     few_pixels: float = 0.0
+    thick: float = 0.0
     extend: Callable[[Rows, Console], Rows] | None = None
     augment: Callable[[Tensor], Tensor] | None = None
     augment_refining: Callable[[Tensor], Tensor] | None = None
@@ -86,13 +89,19 @@ class Recipe:
     def digits(self, rows: Rows, console: Console) -> Tensor:
         """What it learns afterwards to tell from what is no digit, `images_u8 [N, 1, 28, 28]`."""
         digits_u8 = rows.inputs
-        beside, few = (round(share * len(digits_u8)) for share in (self.beside, self.few_pixels))
+        beside, few, thick = (
+            round(share * len(digits_u8)) for share in (self.beside, self.few_pixels, self.thick)
+        )
         beside_u8 = digits_with_something_beside(digits_u8, beside, 0, console)
         with torch.random.fork_rng([]):
             torch.manual_seed(0)
-            chosen = digits_u8[torch.randperm(len(digits_u8))[:few]]
-            few_u8 = augment.on_few_pixels(chosen).round().to(torch.uint8)
-        return torch.cat([digits_u8, beside_u8, few_u8])
+            chosen = torch.randperm(len(digits_u8))[:few]
+            few_u8 = augment.on_few_pixels(digits_u8[chosen]).round().to(torch.uint8)
+            chosen = torch.randperm(len(digits_u8))[:thick]
+            most = torch.where(rows.targets[chosen] == 1, MOST_THICKER_OF_ONE, MOST_THICKER)
+            broad = augment.thickened(digits_u8[chosen], most)
+            thick_u8 = augment.on_few_pixels(broad).round().to(torch.uint8)
+        return torch.cat([digits_u8, beside_u8, few_u8, thick_u8])
 
     def no_digits(self, digits: Rows, console: Console) -> Tensor:
         """What it learns to tell from these, `images_u8 [N, 1, 28, 28]`."""
@@ -112,7 +121,12 @@ class Recipe:
 
     def shares(self) -> dict[str, float]:
         """Of MNIST's rows and those beside them: what it learns from afterwards, for the manifest."""
-        return {"negatives": self.negatives, "beside": self.beside, "few_pixels": self.few_pixels}
+        return {
+            "negatives": self.negatives,
+            "beside": self.beside,
+            "few_pixels": self.few_pixels,
+            "thick": self.thick,
+        }
 
 
 SOFTMAX_MLP = Recipe(
@@ -151,6 +165,7 @@ CNN = Recipe(
     negatives=3.35,
     beside=0.1,
     few_pixels=0.2,
+    thick=0.2,
     extend=styles.with_other_styles,
     augment=augment.distort_as_prepared,
     augment_refining=augment.coarsened,
