@@ -80,17 +80,14 @@ def test_the_last_layer_and_what_is_named_stay_in_float(digits: Digits) -> None:
     assert in_int8 == ["body.3", "body.5", "body.7"]
 
 
-def test_the_threshold_is_fitted_to_what_int8_answers(digits: Digits) -> None:
+def test_int8_calls_about_as_many_no_digit_as_float32_does(digits: Digits) -> None:
     torch.manual_seed(0)
     net, rows = RejectingDigitNet(cnn()).eval(), mnist_rows(digits)
     train, validation = rows.take(torch.arange(200)), rows.take(torch.arange(200, 500))
     fit_threshold(net, hands(validation))
-    before = net.threshold.clone()
-    form = quantized(net, digit_quantization(net, train, hands(validation)))
-    assert torch.equal(net.threshold, before)
-    assert not torch.equal(form.get_buffer("threshold"), before)
+    form = quantized(net, digit_quantization(net, train))
+    assert torch.equal(form.get_buffer("threshold"), net.threshold)
     with torch.inference_mode():
-        answers = form(validation.inputs)
-    right = answers[:, :10].argmax(1) == validation.targets
-    assert right.any()
-    assert (answers[right, 10] > 0.5).double().mean() <= 0.01 + 1 / right.sum()
+        called = [(answering(validation.inputs)[:, 10] > 0.5).sum().item() for answering in (net, form)]
+    assert called[0] > 0
+    assert abs(called[0] - called[1]) <= 3

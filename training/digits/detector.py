@@ -30,7 +30,7 @@ REJECTOR = Hyperparameters(
     bfloat16=True,
 )
 FALSE_ALARMS = 0.01  # share of digits, of whatever hand, that may be called no digit
-CALIBRATION_ROWS = 4_000  # of the int8 form, whose scores differ by half as much again with 1,000
+CALIBRATION_ROWS = 2_000  # of the int8 form, whose scores differ no less with more
 # The rejector's linear layers are few operations, and in int8 a score of 0.4 was one of 0.5.
 IN_FLOAT = ("body.head", "both", "rejector.4")
 
@@ -78,29 +78,21 @@ def hands(validation: Rows) -> tuple[Rows, Rows]:
     return validation, both.take(torch.arange(len(validation.inputs), len(both.inputs)))
 
 
-def fit_threshold(net: nn.Module, validation: Sequence[Rows]) -> float:
+def fit_threshold(net: RejectingDigitNet, validation: Sequence[Rows]) -> float:
     """Set the log-odds from which an image is called no digit to the least that few enough digits reach.
 
-    Few enough of those of each of the `hands`, and only what is read rightly counts. `net`: a
-    RejectingDigitNet, or another form of one, whose threshold is buffer `threshold`.
+    Few enough of those of each of the `hands`, and only what is read rightly counts.
     """
-    threshold = net.get_buffer("threshold")
-    threshold.zero_()
-    threshold.fill_(max(_quantile(net, digits) for digits in validation))
-    return threshold.item()
+    net.threshold.zero_()
+    net.threshold.fill_(max(_quantile(net, digits) for digits in validation))
+    return net.threshold.item()
 
 
-def digit_quantization(net: nn.Module, train: Rows, validation: Sequence[Rows]) -> Quantization:
-    """From which score on a picture is no digit is fitted to what the int8 form answers to the `hands`."""
+def digit_quantization(net: nn.Module, train: Rows) -> Quantization:
+    """How its int8 form is made."""
     order = torch.randperm(len(train.inputs), generator=torch.Generator().manual_seed(0))
     rows = train.inputs[order[:CALIBRATION_ROWS]]
-    if not isinstance(net, RejectingDigitNet):
-        return Quantization(rows)
-    return Quantization(rows, in_float=IN_FLOAT, refit=lambda form: _refit(form, validation))
-
-
-def _refit(form: nn.Module, validation: Sequence[Rows]) -> None:
-    fit_threshold(form, validation)
+    return Quantization(rows, in_float=IN_FLOAT if isinstance(net, RejectingDigitNet) else ())
 
 
 def _quantile(net: nn.Module, digits: Rows) -> float:

@@ -1,6 +1,5 @@
 """What is fitted after the weights of a digit net, its report, and its publication."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,10 +55,8 @@ def calibrate_and_publish(
 ) -> Manifest:
     """Fit what is fitted after the weights, read the test images, publish."""
     calibrated = {"temperature": fit_temperature(net, split.validation)}
-    validation: Sequence[Rows] = ()
     if isinstance(net, nets.RejectingDigitNet):
-        validation = hands(split.validation)
-        calibrated |= _rejecting(net, recipe, split.train, validation, rejector, console)
+        calibrated |= _rejecting(net, recipe, split, rejector, console)
     record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **calibrated}})
     test = evaluate(net, split.test)
     metrics = _metrics("validation", evaluate(net, split.validation)) + _metrics("test", test)
@@ -77,7 +74,7 @@ def calibrate_and_publish(
         files={"report/report.md": model_card(record, metrics).encode(), "report/curves.png": curves}
         | classifier_figures(test, split.test.inputs, title(record))
         | samples(check_rows),
-        quantization=digit_quantization(net, split.train, validation),
+        quantization=digit_quantization(net, split.train),
     )
     return publish(candidate, *to)
 
@@ -85,15 +82,15 @@ def calibrate_and_publish(
 def _rejecting(
     net: nets.RejectingDigitNet,
     recipe: Recipe,
-    train: Rows,
-    validation: Sequence[Rows],
+    split: Split,
     hp: Hyperparameters,
     console: Console,
 ) -> dict[str, float]:
     """Fit how the net rejects what is no digit; what was fitted, for the manifest."""
     console.print("Learning what is no digit:")
+    train = split.train
     fit_rejector(net, recipe.digits(train, console), recipe.no_digits(train, console), console, hp)
-    threshold = fit_threshold(net, validation)
+    threshold = fit_threshold(net, hands(split.validation))
     return {"threshold": threshold, "rejector_epochs": hp.epochs, **recipe.shares()}
 
 

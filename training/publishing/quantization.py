@@ -7,7 +7,6 @@ the network is published without it. Weights have one scale a channel (Krishnamo
 
 import copy
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -25,22 +24,17 @@ class CannotQuantize(Exception):
     """There is no int8 form of this network here. The message says why."""
 
 
-def _nothing(_: nn.Module) -> None:
-    """Nothing has to be fitted anew."""
-
-
 @dataclass(frozen=True)
 class Quantization:
     """How the int8 form of a network is made.
 
     `rows`: some hundreds of training rows, on which the ranges of what layers find are measured.
     `in_float`: names of submodules that stay as they are, in one piece; so does the last layer, from which
-    the answers follow. `refit` is given the form, to fit anew what depends on what its layers find.
+    the answers follow.
     """
 
     rows: Tensor
     in_float: tuple[str, ...] = ()
-    refit: Callable[[nn.Module], None] = _nothing
 
 
 def quantized(net: nn.Module, how: Quantization) -> nn.Module:
@@ -63,7 +57,6 @@ def quantized(net: nn.Module, how: Quantization) -> nn.Module:
         raise CannotQuantize(f"torch {torch.__version__} has no torch.ao.quantization") from error
     except (RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise CannotQuantize(" ".join(str(error).split())) from error
-    how.refit(form)
     return form.eval()
 
 
