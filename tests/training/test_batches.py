@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,18 @@ def test_they_are_the_same_however_many_processes_augment(
         assert torch.equal(one.rows.targets, other.rows.targets)
     drawn(monkeypatch, 1)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more than this machine has cores
+@pytest.mark.parametrize(("cores", "processes"), [(1, 0), (2, 2), (3, 2), (6, 3), (64, 4)])
+def test_two_cores_have_two_processes_and_more_have_half_as_many(
+    monkeypatch: pytest.MonkeyPatch, cores: int, processes: int
+) -> None:
+    monkeypatch.setattr(batches, "usable_cpus", lambda: cores)
+    others = set(active_children())
+    with Batches(ROWS, 64, moved, workers=4) as both:
+        next(iter(both))
+        assert len(set(active_children()) - others) == processes
 
 
 def test_every_epoch_has_every_row_once_in_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
