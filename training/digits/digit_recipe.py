@@ -96,12 +96,11 @@ class Recipe:
         with torch.random.fork_rng([]):
             torch.manual_seed(0)
             chosen = torch.randperm(len(digits_u8))[:few]
-            few_u8 = augment.on_few_pixels(digits_u8[chosen]).round().to(torch.uint8)
+            thin = augment.on_few_pixels(digits_u8[chosen])
             chosen = torch.randperm(len(digits_u8))[:thick]
             most = torch.where(rows.targets[chosen] == 1, MOST_THICKER_OF_ONE, MOST_THICKER)
-            broad = augment.thickened(digits_u8[chosen], most)
-            thick_u8 = augment.on_few_pixels(broad).round().to(torch.uint8)
-        return torch.cat([digits_u8, beside_u8, few_u8, thick_u8])
+            broad = augment.on_few_pixels(augment.thickened(digits_u8[chosen], most))
+        return torch.cat([digits_u8, beside_u8, torch.cat([thin, broad]).to(torch.uint8)])
 
     def no_digits(self, digits: Rows, console: Console) -> Tensor:
         """What it learns to tell from these, `images_u8 [N, 1, 28, 28]`."""

@@ -28,7 +28,7 @@ class CannotQuantize(Exception):
 class Quantization:
     """How the int8 form of a network is made.
 
-    `rows`: some hundreds of training rows, on which the ranges of what layers find are measured.
+    `rows`: a thousand training rows or more, on which the ranges of what layers find are measured.
     `in_float`: names of submodules that stay as they are, in one piece; so does the last layer, from which
     the answers follow.
     """
