@@ -134,21 +134,27 @@ def test_questions_under_way_are_not_waited_for_by_whoever_asks_twice(
     assert (process.returncode, errors) == (130, "Error: interrupted\n")
 
 
+# One that is long would hear of a signal that comes just before it when it is over.
+NAPS = """
+def naps():
+    for _ in range(600):
+        time.sleep(0.1)
+"""
 DROPS = """
 class Dropping:
     def __del__(self):
         print("ready", flush=True)
-        time.sleep(60)
+        naps()
 
 def cli(*_, **__):
     Dropping()
-    time.sleep(60)
+    naps()
 """
 ANOTHER = """
 def cli(*_, **__):
     try:
         print("ready", flush=True)
-        time.sleep(60)
+        naps()
     except BaseException:
         raise ImportError("cannot load module more than once per process") from None
 """
@@ -157,7 +163,7 @@ def cli(*_, **__):
 @pytest.mark.parametrize("what", [DROPS, ANOTHER])
 def test_a_training_hears_what_is_dropped_on_its_way_or_made_another(what: str) -> None:
     code = "import sys, time, types; sys.modules['training.commands'] = commands = types.ModuleType('c')\n"
-    code += what + "commands.cli = cli\nfrom training.__main__ import main; main()"
+    code += NAPS + what + "commands.cli = cli\nfrom training.__main__ import main; main()"
     with subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=ROOT,

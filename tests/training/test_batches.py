@@ -14,12 +14,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, wait_for
 from tests.training.pictures.conftest import write
 from training.data import Rows
 from training.fitting import batches
 from training.fitting.batches import Batch, Batches
-from training.fitting.interruption import Interrupted, deferred, interruptible
+from training.fitting.interruption import SIGNALS, Interrupted, deferred, interruptible
 from training.fitting.ranks import Ranks
 
 ROWS = Rows(torch.arange(1000.0)[:, None], torch.arange(1000))
@@ -184,6 +184,32 @@ def test_a_signal_for_all_of_its_processes_interrupts_a_training(
     assert training.returncode == 128 + signal.SIGTERM, errors
     assert "Error: interrupted; " in errors
     assert "Traceback" not in errors
+
+
+def test_a_signal_for_its_worker_alone_is_not_heard(
+    under_way: tuple[subprocess.Popen[str], int], tmp_path: Path
+) -> None:
+    _, worker = under_way
+    for number in SIGNALS:
+        os.kill(worker, number)
+    (checkpoint,) = (tmp_path / "runs").glob("object-*.pt")
+    before = checkpoint.stat().st_mtime_ns
+    wait_for(lambda: checkpoint.stat().st_mtime_ns > before)
+    assert is_running(worker)
+
+
+def test_a_signal_that_comes_while_a_batch_is_made_is_heard_afterwards() -> None:
+    """What it raised within would leave locks held that the end of the workers waits for."""
+    made = []
+
+    def signalled(rows: Tensor) -> Tensor:
+        os.kill(os.getpid(), signal.SIGTERM)
+        made.append(len(rows))
+        return rows
+
+    with interruptible(), Batches(ROWS, 4, signalled) as batches, pytest.raises(Interrupted):
+        next(iter(batches))
+    assert made == [4]
 
 
 def test_a_signal_that_comes_while_workers_are_ended_is_heard_afterwards() -> None:

@@ -178,7 +178,8 @@ def no_file_larger_than(limit: int) -> Iterator[None]:
 def test_every_signal_has_its_exit_code_also_before_torch_is_there(number: signal.Signals) -> None:
     code = (
         "import sys, time, types; sys.modules['training.commands'] = commands = types.ModuleType('c')\n"
-        "commands.cli = lambda *_, **__: print('ready \u2192', flush=True) or time.sleep(60)\n"
+        "naps = lambda: [time.sleep(0.1) for _ in range(600)]\n"  # a long one may not hear of a signal
+        "commands.cli = lambda *_, **__: print('ready \u2192', flush=True) or naps()\n"
         "from training.__main__ import main; main()"
     )
     process = subprocess.Popen(

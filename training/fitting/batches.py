@@ -1,6 +1,7 @@
 """The batches of a fit, augmented in processes of their own while the net learns from those before."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing import parent_process
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from service.engine.cpus import usable_cpus
 from training.data import Rows
-from training.fitting.interruption import deferred
+from training.fitting.interruption import SIGNALS, deferred
 from training.fitting.ranks import ALONE, Ranks
 
 Augment = Callable[[Tensor], Tensor]
@@ -63,7 +64,15 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         assert self._loader is not None
-        for inputs, targets, weight in self._loader:
+        # Raised within, it may leave a lock of torch's held, for which the end of the workers would wait.
+        with deferred():
+            loaded = iter(self._loader)
+        while True:
+            with deferred():
+                item = next(loaded, None)
+            if item is None:
+                return
+            inputs, targets, weight = item
             if self._workers:
                 # Copied, as torch lays out in memory what is its own: bits may depend on that.
                 yield Batch(Rows(torch.tensor(inputs), torch.tensor(targets)), weight)
@@ -114,7 +123,10 @@ class _Augmented(Dataset[tuple[Tensor, Tensor, float]]):
 
 
 def _bound_to_its_parent(_worker: int) -> None:
-    """A worker ends with its parent, however that ends, and not by what a terminal tells all processes."""
+    """A worker ends with its parent, however that ends, or when that says so; not by what all are told.
+
+    Then it might be told in the middle of a batch, for the rest of which its parent would wait.
+    """
     os.setpgrp()
     parent = parent_process()
     assert parent
@@ -123,6 +135,14 @@ def _bound_to_its_parent(_worker: int) -> None:
         parent.join()
         os._exit(1)
 
+    def hear() -> None:
+        while signal.sigwaitinfo(SIGNALS).si_pid != parent.pid:
+            pass
+        os._exit(1)
+
+    if hasattr(signal, "sigwaitinfo"):  # not on macOS
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # of all threads that are started from here on
+        Thread(target=hear, daemon=True).start()
     Thread(target=follow, daemon=True).start()
 
 
