@@ -34,6 +34,7 @@ from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
 from service.engine.loading import load
 from service.engine.predictor import Predictor
+from service.rollout import asking
 from service.settings import Settings
 from training.data import Rows
 from training.digits.digit_nets import DigitNet, softmax_mlp
@@ -50,6 +51,10 @@ OLDER_DIGIT_VERSION = str(
 )
 BASELINE = ROOT / "benchmarks" / "artifacts" / "digit" / "1"  # softmax-mlp, with a manifest of version 1
 CPU = torch.device("cpu")
+
+asking.STORE_ANSWERS_S = 60.0  # in this process: a machine that pauses is no store that does not answer
+
+_given: set[int] = set()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -184,10 +189,13 @@ T = TypeVar("T")
 
 
 def free_ports(count: int) -> list[int]:
-    """Of those that the system gives to nobody by itself, and of this process's own: they stay free."""
+    """Of those that the system gives to nobody by itself, and of this process's own: they stay free.
+
+    A port is given once: it may be bound later.
+    """
     given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    ports = range(given - 10_000 + own, given, 16)
+    ports = [port for port in range(given - 10_000 + own, given, 16) if port not in _given]
     found: list[int] = []
     with ExitStack() as stack:
         for port in random.sample(ports, len(ports)):
@@ -195,8 +203,15 @@ def free_ports(count: int) -> list[int]:
                 stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
                 found.append(port)
             if len(found) == count:
+                _given.update(found)
                 return found
     pytest.fail("no port is free")
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body is waited for: clients send it apart from its head, on a busy machine much later."""
+    monkeypatch.setattr("service.fast_path.connection.PATIENCE_S", 60.0)
 
 
 @pytest.fixture

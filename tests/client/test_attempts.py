@@ -171,7 +171,8 @@ async def test_nobody_answers_in_time_in_an_event_loop() -> None:
                 await client.predict("pass", {"hours": 4}, timeout=0.1)
 
 
-def test_the_service_is_told_of_the_time(address: str) -> None:
+def test_the_service_is_told_of_the_time(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("abacus_client.retrying.GRACE_S", 60.0)
     with Client(address) as client:
         client.predict("digit", SEVEN)
         with pytest.raises((DeadlineExceeded, RequestTimeout)) as late:  # or before the body had come

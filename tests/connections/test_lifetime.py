@@ -20,7 +20,7 @@ ASK = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 @pytest.fixture(scope="module")
 def service(published: Path) -> Iterator[Watched]:
     """It keeps idle connections for a second, and one more."""
-    with watched(published) as service:
+    with watched(published, keep_alive_s=1) as service:
         yield service
 
 

@@ -293,7 +293,8 @@ def test_the_fields_of_a_head_are_counted(service: Watched, whole: bool) -> None
     assert [reply.status for reply in ask(service, as_many)] == [200, 200]
 
 
-def test_fields_behind_the_content_are_bounded(service: Watched) -> None:
+def test_fields_behind_the_content_are_bounded(service: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.connections.lifetime.LINGER_S", 60)
     head = post(HOST, JSON, b"Transfer-Encoding: chunked\r\n", body=b"0\r\n")
     pieces = [head, *(40 * [b"X: " + 4000 * b"x" + b"\r\n"])]
     assert [reply.status for reply in ask(service, *pieces)] == [431]

@@ -33,7 +33,9 @@ class Watched(NamedTuple):
 
 
 @contextmanager
-def watched(published: Path, http: str | None = None, **settings: Any) -> Iterator[Watched]:
+def watched(
+    published: Path, http: str | None = None, keep_alive_s: int = 60, **settings: Any
+) -> Iterator[Watched]:
     """`http`: uvicorn's protocol of that name, in place of our connection."""
     app = create_app(Settings(artifacts=published, **settings))
     by_asgi: list[str] = []
@@ -50,7 +52,7 @@ def watched(published: Path, http: str | None = None, **settings: Any) -> Iterat
             app,
             port=0,
             http=cast(type[Protocol], http or connection),
-            timeout_keep_alive=1,
+            timeout_keep_alive=keep_alive_s,
             log_config=None,
             proxy_headers=False,
         )
@@ -59,7 +61,7 @@ def watched(published: Path, http: str | None = None, **settings: Any) -> Iterat
         thread.start()
         wait_for(lambda: server.started)
         port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
             yield Watched(client, by_asgi, app, server)
         server.should_exit = True
         thread.join(30)
@@ -77,7 +79,7 @@ def asked(hours: float, *fields: str) -> bytes:
 
 def connect(service: Watched) -> socket.socket:
     url = service.client.base_url
-    return socket.create_connection((url.host, url.port or 80), timeout=30)
+    return socket.create_connection((url.host, url.port or 80), timeout=120)
 
 
 def answers(connection: socket.socket, count: int) -> list[tuple[int, dict[str, Any]]]:

@@ -251,7 +251,7 @@ async def test_light_pictures_are_read_together(
     light, heavy = png(seven(100)), png(seven(300), compress_level=0)
     await processes.find([Upload("file", light)] * 24, "me", DIGIT)
     assert together[0] == pool.TOGETHER
-    assert sum(together) == 24
+    assert sum(together) >= 24, "what is begun too late is read again"
     together.clear()
     await processes.find([Upload("file", heavy)] * 6, "me", DIGIT)
     assert together == [1] * 6

@@ -472,6 +472,7 @@ def test_a_formula_of_a_spreadsheet_is_text_in_a_table_and_a_number_is_one(clien
     assert names == ["'@in", "'=SUM(A1)", "-1", "'+x", "plain", "extrapolating", "model", "version"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_what_was_read_is_answered_by_the_direct_way(service: Watched) -> None:
     service.by_asgi.clear()
     for values in FLOWERS:

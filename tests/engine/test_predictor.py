@@ -251,7 +251,8 @@ def test_each_batch_size_takes_the_quickest_way() -> None:
     assert [call(torch.zeros(n, 1)).item() for n in (1, 2, 9, 64, 500)] == [2, 1, 1, 1, 1]
 
 
-def test_what_is_far_behind_is_called_twice_and_no_more() -> None:
+def test_what_is_far_behind_is_called_twice_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.engine.quickest.ENOUGH_S", 60)
     calls = [0, 0]
 
     def call(way: int, slow: bool) -> Callable[[Tensor], Tensor]:

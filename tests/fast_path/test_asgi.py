@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope
 from service.app import create_app
 from service.serving.call import Call
 from service.settings import Settings
-from tests.conftest import Digits, metric_sum, png, running
+from tests.conftest import Digits, metric_sum, png, running, wait_for
 from tests.connections.watched import JSON, answers, asked, connect, head, watched
 from tests.protocol.wire import tensor
 
@@ -73,9 +73,11 @@ def test_what_a_plain_uvicorn_has_whole_goes_directly(
 def test_a_body_that_is_late_is_not_waited_for(published: Path, usual: list[str]) -> None:
     with watched(published, http="httptools") as service, closing(connect(service)) as connection:
         request = asked(4)
-        for piece in (request[: -len(HOURS)], request[-len(HOURS) : -5], request[-5:]):
-            connection.sendall(piece)
+        connection.sendall(request[: -len(HOURS)])
+        wait_for(lambda: service.by_asgi)
+        for piece in (request[-len(HOURS) : -5], request[-5:]):
             time.sleep(0.05)
+            connection.sendall(piece)
         status, document = answers(connection, 1)[0]
     assert (status, document["hours"]) == (200, 4)
     assert usual == ["/predict/pass"]

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.alone  # requests are sent at the end of a second, to t
 @pytest.fixture(scope="module")
 def service(published: Path) -> Iterator[Watched]:
     """It keeps idle connections for a second, and one more."""
-    with watched(published) as service:
+    with watched(published, keep_alive_s=1) as service:
         yield service
 
 

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -53,7 +54,8 @@ def test_a_stop_with_40_in_flight(
             service.client.close()
             if number == signal.SIGKILL:
                 for child in psutil.Process(service.process.pid).children():
-                    child.kill()
+                    with suppress(psutil.NoSuchProcess):
+                        child.kill()
             service.process.send_signal(number)
             code = service.process.wait(timeout=300)
             answered = sum(answer.result() == 200 for answer in answers)

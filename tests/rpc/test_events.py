@@ -140,8 +140,10 @@ async def test_a_message_that_is_too_large_is_not_read() -> None:
 async def test_a_call_that_is_given_up_is_cancelled(timeout_s: float | None) -> None:
     hung = Hung()
     async with serving(Hangs=hung) as (_, channel):
-        call = channel.unary_unary("/test/Hangs")(b"", timeout=timeout_s)
-        await asyncio.wait_for(hung.begun.wait(), 60)
+        while not hung.begun.is_set():  # its time may be over before it is there
+            call = channel.unary_unary("/test/Hangs")(b"", timeout=timeout_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(hung.begun.wait(), timeout_s or 60)
         if timeout_s is None:
             call.cancel()
         await asyncio.wait_for(hung.cancelled.wait(), 60)

@@ -86,6 +86,7 @@ def test_answers_in_steps_are_as_those_at_once(service: Watched) -> None:
     assert values == 3 * list(alone["probabilities"].values())
 
 
+@pytest.mark.usefixtures("patient")
 def test_what_takes_long_to_write_is_left_to_asgi(service: Watched) -> None:
     service.by_asgi.clear()
     asked(service.client, 2, "application/json")

@@ -216,21 +216,23 @@ def test_a_body_that_stalls_is_408(published: Path, monkeypatch: pytest.MonkeyPa
     with serving(published) as port:
         for drop, until_s in ((b"x", 0.1), (LEAST_BYTES * b"x", 2)):
             with socket.create_connection(("127.0.0.1", port), timeout=60) as slow:
-                began = time.monotonic()
+                began, longest_s = time.monotonic(), 0.0
                 slow.sendall(HEAD % 10_000_000)
                 slow.settimeout(0.1)
                 answer = b""
                 while not answer and time.monotonic() - began < 60:
-                    if time.monotonic() - began < until_s:
+                    now = time.monotonic()
+                    if now - began < until_s:
                         slow.sendall(drop)  # as fast as it has to be, at the least
                     with suppress(TimeoutError):
                         answer = slow.recv(65536)
+                    longest_s = max(longest_s, time.monotonic() - now)
                 slow.settimeout(60)
                 while b"}" not in answer and (more := slow.recv(65536)):  # head and body may come apart
                     answer += more
             assert answer.startswith(b"HTTP/1.1 408 ")
             assert b"too slowly" in answer
-            assert time.monotonic() - began > until_s
+            assert time.monotonic() - began > until_s or longest_s > 1, "unless the machine stood still"
 
 
 def test_small_ones_find_room_beside_large_ones() -> None:

@@ -42,8 +42,9 @@ while True:
 
 
 BY_A_WORKER = """
-from training.fitting import batches
+from training.fitting import batches, checkpoint
 from training.pictures import picture_training
+checkpoint.SHARE_OF_TIME = 1e9  # every epoch is kept
 batches.usable_cpus = lambda: 2
 phases = picture_training.phases
 picture_training.phases = lambda *how: [phase._replace(workers=1) for phase in phases(*how)]

@@ -6,9 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from socket import socket
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from typer.testing import CliRunner
 
 from service.artifacts.store import ArtifactStore
 from service.artifacts.version_folder import read_manifest, read_model
-from tests.conftest import ROOT
+from tests.conftest import ROOT, free_ports
 from tests.training import by_ranks
 from tests.training.pictures.conftest import write
 from training.commands import cli
@@ -27,15 +26,14 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 LIMIT_S = 240
+LONGER = ("--epochs", "40")  # than it takes to look at it
 Weights = dict[str, torch.Tensor]
 
 by_torchrun = pytest.mark.ranks
 
 
 def torchrun(*words: str, processes: int = 2) -> list[str]:
-    with closing(socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     several = ["--nproc-per-node", str(processes), "--master-port", str(port)]
     return [*TORCHRUN, *several, *words]
 
@@ -132,7 +130,7 @@ def test_what_lost_a_process_goes_on_and_ends_as_if_nothing_had_been(
     tmp_path: Path, colours: Path, killed: int
 ) -> None:
     folder = tmp_path / "killed"
-    with started(torchrun(*training(colours, folder))) as process:
+    with started(torchrun(*training(colours, folder, *LONGER))) as process:
         wait_for(lambda: any((folder / "runs").glob("object-*.pt")))
         os.kill(rank_of(process.pid, killed), signal.SIGKILL)
         _, errors = process.communicate(timeout=LIMIT_S)
@@ -140,10 +138,10 @@ def test_what_lost_a_process_goes_on_and_ends_as_if_nothing_had_been(
     assert "Error: another process of this training has ended" in errors
     assert ("the same command with --resume goes on from there" in errors) == (killed == 1)
     assert not (folder / "object" / "1").exists()
-    done = run(torchrun(*training(colours, folder, "--resume-if-any")))
+    done = run(torchrun(*training(colours, folder, *LONGER, "--resume-if-any")))
     assert done.returncode == 0, done.stderr
     assert ": going on after epoch" in done.stderr
-    done = run(torchrun(*training(colours, tmp_path / "never", "--resume-if-any")))
+    done = run(torchrun(*training(colours, tmp_path / "never", *LONGER, "--resume-if-any")))
     assert done.returncode == 0, done.stderr
     assert same(published(folder), published(tmp_path / "never"))
 
@@ -152,7 +150,7 @@ def test_what_lost_a_process_goes_on_and_ends_as_if_nothing_had_been(
 def test_a_node_that_is_lost_is_joined_again(tmp_path: Path, colours: Path) -> None:
     """Two torchruns, each as on a machine of its own; it ends as if the node had never been lost."""
     folder = tmp_path / "lost"
-    words = training(colours, folder, "--resume-if-any")
+    words = training(colours, folder, *LONGER, "--resume-if-any")
     with both(words) as (first, second):
         wait_for(lambda: any((folder / "runs").glob("object-*.pt")))
         lost = children(second.pid)
@@ -166,7 +164,7 @@ def test_a_node_that_is_lost_is_joined_again(tmp_path: Path, colours: Path) -> N
     assert [process.returncode for process in again] == [0, 0]
     assert ": going on after epoch" in ends[0][1]
     assert ["object/1 is live" in output for output, _ in ends] == [True, False]
-    done = run(torchrun(*training(colours, tmp_path / "never")))
+    done = run(torchrun(*training(colours, tmp_path / "never", *LONGER)))
     assert done.returncode == 0, done.stderr
     assert same(published(folder), published(tmp_path / "never"))
 
@@ -183,13 +181,13 @@ def both(words: list[str]) -> Iterator[tuple[subprocess.Popen[str], subprocess.P
 
 @by_torchrun
 def test_one_goes_on_with_what_two_began(tmp_path: Path, colours: Path) -> None:
-    with started(torchrun(*training(colours, tmp_path))) as process:
+    with started(torchrun(*training(colours, tmp_path, *LONGER))) as process:
         wait_for(lambda: any((tmp_path / "runs").glob("object-*.pt")))
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=LIMIT_S)
     assert "Error: " in errors
     assert "the same command with --resume goes on from there" in errors
-    done = run([sys.executable, *training(colours, tmp_path, "--resume")])
+    done = run([sys.executable, *training(colours, tmp_path, *LONGER, "--resume")])
     assert done.returncode == 0, done.stderr
     assert "Warning: 2 processes then and 1 now" in done.stdout
 

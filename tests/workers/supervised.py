@@ -19,9 +19,9 @@ from service.workers.supervisor import Limits, Supervisor
 LIMITS = Limits(start_s=60, silence_s=60, drain_s=0, stop_s=1, margin_s=60)
 # Only where the limit is what is looked at: on a busy machine anybody may be late.
 SHORT = {
-    "slow-start": LIMITS._replace(start_s=8),
-    "hangs": LIMITS._replace(silence_s=6),
-    "sleeps": LIMITS._replace(silence_s=4),
+    "slow-start": LIMITS._replace(start_s=12),
+    "hangs": LIMITS._replace(silence_s=10),
+    "sleeps": LIMITS._replace(silence_s=8),
     "deaf": LIMITS._replace(margin_s=4),
 }
 

@@ -175,7 +175,10 @@ def test_the_quickest_way_on_several_threads_is_found_by_a_copy() -> None:
     code, environment = CHOOSE.format(folder=str(BASELINE)), {"OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
-    assert done.stdout.split() == ["65", "1", "1"], done.stderr
+    assert done.returncode == 0, done.stderr
+    ways, *threads = map(int, done.stdout.split())
+    assert ways > 1, "how many depends on what else the machine does"
+    assert threads == [1, 1]
 
 
 class Endless(nn.Module):
@@ -202,12 +205,12 @@ def test_a_model_that_is_never_ready_keeps_no_other_from_being_served(tmp_path: 
         shutil.copytree(folder, tmp_path / name / "1")
         (tmp_path / name / CURRENT_FILE).write_text("1\n")
     endless(tmp_path / "digit" / "1")
-    with served("--artifacts", str(tmp_path), "--workers", "2", "--load-timeout-s", "2") as service:
+    with served("--artifacts", str(tmp_path), "--workers", "2", "--load-timeout-s", "6") as service:
         assert says(service, "was not ready for")
         assert says(service, "while it loaded digit/1")
         assert service.client.post("/predict/pass", json={"hours": 4}).status_code == 200
         refused = service.client.get("/models/digit").json()["refused"]
-        assert "was not ready within 2 s" in json.dumps(refused)
+        assert "was not ready within 6 s" in json.dumps(refused)
         nursery(service)
 
 

@@ -19,7 +19,7 @@ from training.fitting.fit import Hyperparameters, Objective, Phase, batched, fit
 from training.publishing.quantization import Quantization
 
 REJECTOR = Hyperparameters(
-    epochs=6,
+    epochs=10,
     batch_size=512,
     learning_rate=0.05,
     momentum=0.9,
