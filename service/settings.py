@@ -105,7 +105,7 @@ class Settings(BaseSettings):
         "auto",
         description="auto, float32, bfloat16 or float16. auto computes in float32, or in int8 where the"
         " archive holds it, the check passes and it is quicker; float32 never does. Half precision moves"
-        " probabilities by up to 0.02.",
+        " probabilities by up to 0.05.",
     )
     access_log: bool = Field(False, description="One line in the log for every request.")
     log_format: LogFormat = Field(

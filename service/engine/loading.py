@@ -25,8 +25,9 @@ from service.engine.ways import Way, Ways, exact_ways, log_missing, other_forms,
 from service.errors import InferenceFailed
 from service.option_types import Precision
 
-# How far probabilities may be from training's when they are computed in half precision.
-HALF_TOLERANCE = 0.02
+# How far probabilities may be from training's when they are computed in half precision: twice what was seen
+# on MNIST's 10,000 test images (0.026 and 0.028 in bfloat16, for two versions of the default model).
+HALF_TOLERANCE = 0.05
 
 CPU = torch.device("cpu")
 

@@ -134,7 +134,7 @@ def test_questions_under_way_are_not_waited_for_by_whoever_asks_twice(
     assert (process.returncode, errors) == (130, "Error: interrupted\n")
 
 
-# One that is long would hear of a signal that comes just before it when it is over.
+# In one long sleep a signal that came just before it is heard when it is over.
 NAPS = """
 def naps():
     for _ in range(600):
