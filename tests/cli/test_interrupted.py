@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.conftest import COMMITTED, ROOT, wait_for
-from tests.workers.slow_import import slow_import
+from tests.workers.slow_import import NAPS, slow_import
 
 COMMANDS = {
     "abacus predict": ("-m", "abacus_cli", "predict", "pass", "-"),
@@ -134,27 +134,21 @@ def test_questions_under_way_are_not_waited_for_by_whoever_asks_twice(
     assert (process.returncode, errors) == (130, "Error: interrupted\n")
 
 
-# In one long sleep a signal that came just before it is heard when it is over.
-NAPS = """
-def naps():
-    for _ in range(600):
-        time.sleep(0.1)
-"""
 DROPS = """
 class Dropping:
     def __del__(self):
         print("ready", flush=True)
-        naps()
+        naps(60)
 
 def cli(*_, **__):
     Dropping()
-    naps()
+    naps(60)
 """
 ANOTHER = """
 def cli(*_, **__):
     try:
         print("ready", flush=True)
-        naps()
+        naps(60)
     except BaseException:
         raise ImportError("cannot load module more than once per process") from None
 """
@@ -162,7 +156,7 @@ def cli(*_, **__):
 
 @pytest.mark.parametrize("what", [DROPS, ANOTHER])
 def test_a_training_hears_what_is_dropped_on_its_way_or_made_another(what: str) -> None:
-    code = "import sys, time, types; sys.modules['training.commands'] = commands = types.ModuleType('c')\n"
+    code = "import sys, types; sys.modules['training.commands'] = commands = types.ModuleType('c')\n"
     code += NAPS + what + "commands.cli = cli\nfrom training.__main__ import main; main()"
     with subprocess.Popen(
         [sys.executable, "-c", code],

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from tests.conftest import QUIET, ROOT, Digits, mnist_rows
+from tests.workers.slow_import import NAPS
 from training.digits.digit_recipe import CROSS_ENTROPY, RECIPES, Recipe, start
 from training.fitting import checkpoint as checkpoint_module
 from training.fitting.checkpoint import Checkpoint, CheckpointUnusable, Settings
@@ -177,9 +178,8 @@ def no_file_larger_than(limit: int) -> Iterator[None]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_every_signal_has_its_exit_code_also_before_torch_is_there(number: signal.Signals) -> None:
     code = (
-        "import sys, time, types; sys.modules['training.commands'] = commands = types.ModuleType('c')\n"
-        "naps = lambda: [time.sleep(0.1) for _ in range(600)]\n"  # a long one may not hear of a signal
-        "commands.cli = lambda *_, **__: print('ready \u2192', flush=True) or naps()\n"
+        f"{NAPS}import sys, types\nsys.modules['training.commands'] = commands = types.ModuleType('c')\n"
+        "commands.cli = lambda *_, **__: print('ready \u2192', flush=True) or naps(60)\n"
         "from training.__main__ import main; main()"
     )
     process = subprocess.Popen(

@@ -3,12 +3,17 @@
 from collections.abc import Callable
 from pathlib import Path
 
-_CODE = """
-import pathlib, sys, time
+# Not one long sleep: of a signal that comes just before a call that blocks Python hears when it is over.
+NAPS = """
+import time
 
-def naps(seconds):  # of a signal that comes just before a call that blocks Python hears when it is over
+def naps(seconds):
     for _ in range(round(10 * seconds)):
         time.sleep(0.1)
+"""
+
+_CODE = """
+import pathlib, sys
 
 class Slow:
     def find_spec(self, name, path=None, target=None):
@@ -33,7 +38,7 @@ def slow_import(
     `drops`: what is raised meanwhile, as C code does.
     """
     reached = folder / "reached"
-    code = _CODE.format(module=module, reached=str(reached), seconds=seconds, drops=drops)
+    code = NAPS + _CODE.format(module=module, reached=str(reached), seconds=seconds, drops=drops)
     (folder / "sitecustomize.py").write_text(code)
     return {"PYTHONPATH": str(folder)}, reached
 
