@@ -102,7 +102,7 @@ package: $(INSTALLED)  ## Build the wheel and the source distribution into dist/
 test-page: $(INSTALLED)  ## The page in full, in a Chromium: every kind of model, screen and theme, and what axe-core finds
 	$(BIN)/pytest tests/web -m '' $(ARGS)
 
-train: $(INSTALLED)  ## Train both models and publish them into artifacts/; live unless the live ones are better
+train: $(INSTALLED)  ## Train pass and digit and publish them into artifacts/; live unless the live ones are better
 	$(BIN)/python -m training pass $(ARGS)
 	$(BIN)/python -m training digit --data $(DATA) $(ARGS)
 

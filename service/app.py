@@ -16,7 +16,7 @@ from service.endpoints import dispatch
 from service.fast_path import asgi
 from service.fast_path.paths import paths_of
 from service.http import page, reference
-from service.http.auth import ApiKeys
+from service.http.auth import ApiKeys, OpenPaths
 from service.http.keys import KeyFile
 from service.http.methods import Methods
 from service.http.middleware import Ledger, RequestContext
@@ -68,7 +68,7 @@ class Abacus(FastAPI):
 
         def surrounded(app: ASGIApp) -> ASGIApp:
             if keys:
-                app = ApiKeys(app, keys, settings.open_paths)
+                app = ApiKeys(app, keys, OpenPaths(settings.open_paths))
             app = noted(app)
             return CrossOrigin(app, settings.cors_origins, noted) if settings.cors_origins else app
 
@@ -129,7 +129,7 @@ def create_app(
     app.include_router(routes.router)
     app.include_router(reference.router)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.openapi = Description(app, needs_key=keys is not None)  # type: ignore[method-assign]
+    app.openapi = Description(app, OpenPaths(settings.open_paths) if keys else None)  # type: ignore[method-assign]
     return app
 
 

@@ -183,7 +183,7 @@ class Settings(BaseSettings):
     )
     open_paths: Paths = Field(
         (),
-        description="Paths that need no key beside /health and the page, such as"
+        description="Paths that need no key beside health and the page, each with all below it, such as"
         " /metrics,/docs,/openapi.json.",
     )
     cors_origins: Origins = Field((), description="Origins whose pages may call, comma-separated; or *.")

@@ -1,5 +1,7 @@
 """Who may call: whoever shows an API key."""
 
+from collections.abc import Iterable
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import Unauthorized
@@ -8,7 +10,7 @@ from service.http.page import FILES
 
 # Where a key is typed in there is none yet; the page's own files tell nothing of the models.
 _PAGE = "/"
-_OPEN = ("/health/", "/v2/health/", FILES)
+_OPEN = ("/health", "/v2/health", FILES)
 
 
 def check(keys: KeyFile, scope: Scope) -> None:
@@ -22,21 +24,28 @@ def check(keys: KeyFile, scope: Scope) -> None:
     scope["state"]["caller"] = name
 
 
+class OpenPaths:
+    """Those that need no key: of health and the page, and `others`; each with all that lies below it."""
+
+    def __init__(self, others: Iterable[str] = ()) -> None:
+        self._below = tuple(f"{path.rstrip('/')}/" for path in (*_OPEN, *others))
+
+    def __contains__(self, path: str) -> bool:
+        return path == _PAGE or f"{path}/".startswith(self._below)
+
+
 class ApiKeys:
     """Lets those pass who show a key, as `Authorization: Bearer` or `X-API-Key`; all to open paths."""
 
-    def __init__(self, app: ASGIApp, keys: KeyFile, open_paths: tuple[str, ...] = ()) -> None:
+    def __init__(self, app: ASGIApp, keys: KeyFile, open_paths: OpenPaths) -> None:
         self._app = app
         self._keys = keys
-        self._open = _OPEN + open_paths
+        self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self._is_open(scope["path"]):
+        if scope["type"] == "http" and scope["path"] not in self._open_paths:
             check(self._keys, scope)
         await self._app(scope, receive, send)
-
-    def _is_open(self, path: str) -> bool:
-        return path == _PAGE or path.startswith(self._open)
 
 
 def _presented(scope: Scope) -> str | None:

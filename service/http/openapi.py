@@ -11,6 +11,7 @@ from service import errors
 from service.endpoints import dispatch
 from service.endpoints.answer import Format, written
 from service.endpoints.endpoint import Endpoint, Operation
+from service.http.auth import OpenPaths
 from service.problems import Problem, ProtocolProblem, error_responses
 from service.protocol.description import inference_paths
 from service.serving.call import Backend
@@ -62,9 +63,10 @@ _HEADERS = (REQUEST_ID, TIMEOUT)
 class Description:
     """Made anew when what is live has changed. Our errors are Problems; FastAPI's own never occur."""
 
-    def __init__(self, app: FastAPI, needs_key: bool) -> None:
+    def __init__(self, app: FastAPI, open_paths: OpenPaths | None) -> None:
+        """`open_paths`: where all others need a key; None: no path does."""
         self._app = app
-        self._needs_key = needs_key
+        self._open_paths = open_paths
         self._generate = app.openapi
         self._live: list[Endpoint] | None = None
         self._document: dict[str, Any] = {}
@@ -89,28 +91,24 @@ class Description:
             schemas.pop(unused, None)
         components["schemas"] = schemas
         document["components"] = components
-        return self._with_keys(document) if self._needs_key else document
+        return document if self._open_paths is None else _with_keys(document, self._open_paths)
 
-    def _with_keys(self, document: dict[str, Any]) -> dict[str, Any]:
-        document["components"]["securitySchemes"] = {
-            "bearer": {"type": "http", "scheme": "bearer"},
-            "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+
+def _with_keys(document: dict[str, Any], open_paths: OpenPaths) -> dict[str, Any]:
+    document["components"]["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    }
+    document["security"] = [{"bearer": []}, {"key": []}]
+    for path, operations in document["paths"].items():
+        refused = error_responses(errors.Unauthorized, path=path)
+        document["paths"][path] = {
+            method: {**operation, "security": []}
+            if path in open_paths
+            else {**operation, "responses": {**operation["responses"], **refused}}
+            for method, operation in operations.items()
         }
-        document["security"] = [{"bearer": []}, {"key": []}]
-        document["paths"] = {
-            path: {
-                method: {
-                    **operation,
-                    "responses": {
-                        **operation["responses"],
-                        **error_responses(errors.Unauthorized, path=path),
-                    },
-                }
-                for method, operation in operations.items()
-            }
-            for path, operations in document["paths"].items()
-        }
-        return document
+    return document
 
 
 def _paths_of(general: dict[str, Any]) -> dict[str, Any]:

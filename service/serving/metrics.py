@@ -147,7 +147,10 @@ class Metrics:
             Counter, "abacus_rejections", "Requests not served, by reason.", ("route", "reason")
         )
         self.reloads = self._of(
-            Counter, "abacus_reloads", "Versions taken up or refused while serving.", ("model", "outcome")
+            Counter,
+            "abacus_reloads",
+            "Versions that became live or were refused, at the start too.",
+            ("model", "outcome"),
         )
         self.api_keys_read_failures = Counter(
             "abacus_api_keys_read_failures",

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from service.app import create_app
+from service.http.auth import OpenPaths
 from service.http.keys import add_key
 from service.settings import Settings
 from tests.conftest import ROOT, Served, metric_sum, running, served, wait_for
@@ -84,12 +85,26 @@ def _failures(service: Served) -> float:
 
 async def test_openapi_says_that_a_key_is_needed(published: Path, tmp_path: Path) -> None:
     add_key(tmp_path / "keys", "someone")
-    app = create_app(Settings(artifacts=published, api_keys_file=tmp_path / "keys"))
+    open_paths = ("/models",)
+    app = create_app(Settings(artifacts=published, api_keys_file=tmp_path / "keys", open_paths=open_paths))
     async with running(app):
         document = app.openapi()
     assert set(document["components"]["securitySchemes"]) == {"bearer", "key"}
     assert "401" in document["paths"]["/predict/pass"]["post"]["responses"]
+    for path in ("/health/live", "/v2/health/ready", "/models"):
+        assert document["paths"][path]["get"]["security"] == []
+        assert "401" not in document["paths"][path]["get"]["responses"]
+    assert "security" not in document["paths"]["/metrics"]["get"]
     assert "security" not in create_app(Settings()).openapi()
+
+
+@pytest.mark.parametrize("opened", ["/predict/pass", "/predict/pass/"])
+def test_a_path_is_open_with_what_lies_below_it_and_nothing_else(opened: str) -> None:
+    paths = OpenPaths((opened,))
+    for path in ("/predict/pass", "/predict/pass/", "/predict/pass/versions/1", "/", "/health/live"):
+        assert path in paths
+    for path in ("/predict/passed", "/predict", "/predict/digit", "/healthy", "/docs", "//", ""):
+        assert path not in paths
 
 
 async def test_other_origins_are_refused_unless_set(published: Path) -> None:
