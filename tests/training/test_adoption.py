@@ -21,6 +21,7 @@ from service.engine.loading import load
 from service.engine.ways import torchscript_accepted
 from service.settings import Settings
 from tests.conftest import CPU, ROOT, Digits, png, running
+from training.adoption.examples import rows_in
 from training.adoption.trying import what_answers_are
 from training.adoption.wrapping import TableArchive
 from training.commands import cli
@@ -161,6 +162,19 @@ def test_logits_that_look_like_probabilities_are_told_from_them(
     rows = torch.tensor([[1.0, 7.0], [3.0, 7.0]])
     answers = load(ArtifactStore(out).folder("net", 1), CPU).predict(rows)
     torch.testing.assert_close(answers, (0.01 * rows[:, :1] + 0.5).sigmoid())
+
+
+def test_columns_that_are_not_asked_for_may_hold_anything(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"  # as a data frame is written, with the numbers of its rows
+    notes = "".join(f"{i},note {i},{1234567 + i},7,{i}\n" for i in range(1_001))
+    path.write_text(f",note,y,b,a\n{notes}1001,{'x' * 201},0.25,7,1\n")
+    columns, (rows, labels) = rows_in(path, "y", ["a", "b"])
+    assert [column.name for column in columns] == ["a", "b"]
+    assert rows[[0, 2, -1]].tolist() == [[0, 7], [2, 7], [1, 7]]
+    assert labels
+    assert (labels[1], labels[-1]) == ("1234568", "0.25")
+    path.write_text(",b,a\n0,7,1\n1,7,2\n")
+    assert [column.name for column in rows_in(path, None).columns] == ["b", "a"]
 
 
 class Argmax(nn.Module):
@@ -374,6 +388,10 @@ WRONG_TABLES = [
     (("--check", "empty.csv"), "no rows"),
     (("--check", "missing.csv", "--target", "y"), "no column 'y'"),
     (("--check", "missing.csv", "--columns", "b,c"), "no column 'c'"),
+    (("--check", "many.csv"), "line 2, column a: 't0' is no number, and there are more than 1,000"),
+    (("--check", "many.csv", "--columns", "b", "--target", "a"), "column a: 't0' is no number"),
+    (("--check", "long.csv"), "column a: a text has more than 200 characters"),
+    (("--check", "nameless.csv"), "has no column that has a name"),
 ]
 
 
@@ -385,6 +403,9 @@ def test_and_of_tables(
     Path("missing.csv").write_text("a,b\n1,2\n,3\n")
     Path("text.csv").write_text("a,b\nx,2\ny,3\n")
     Path("empty.csv").write_text("a,b\n")
+    Path("many.csv").write_text("a,b\n" + "".join(f"t{i},2\n" for i in range(1_001)))
+    Path("long.csv").write_text(f"a,b\n{'x' * 201},2\n")
+    Path("nameless.csv").write_text(",\n1,2\n")
     Path("model.txt").write_text("model\n")
     file = saved(tmp_path / "net.pt", nn.Linear(2, 1))
     command = ("publish", str(file), "--kind", "table", "--name", "net", "--out", str(out))

@@ -164,6 +164,14 @@ def test_answers_are_finite_whatever_is_asked(output: str) -> None:
     assert not (features(torch.from_numpy(rows)).abs() > 10).any()
 
 
+def test_a_name_that_no_file_can_have_is_explained(tmp_path: Path) -> None:
+    long = str(tmp_path / ("x" * 300))
+    result = CliRunner().invoke(
+        cli, ["table", "--csv", long, "--target", "y", "--out", str(tmp_path / "out")]
+    )
+    assert (result.exit_code, "cannot be read: File name too long" in result.output) == (2, True)
+
+
 def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes("größe,y\n1,0\n2,1\n".encode("latin-1"))

@@ -34,9 +34,9 @@ def pictures_in(folder: Path, reads: PictureInput) -> Examples:
     Raises DataUnavailable.
     """
     fit = Fit(reads.height, reads.width, reads.channels, reads.resize, reads.resize_to or 0)
-    if not folder.is_dir():
-        raise DataUnavailable(f"{folder} is no folder of pictures")
     try:
+        if not folder.is_dir():
+            raise DataUnavailable(f"{folder} is no folder of pictures")
         files = files_in(folder)
     except OSError as error:
         raise DataUnavailable(f"{error.filename} cannot be read: {error.strerror}") from error
@@ -75,13 +75,15 @@ class TableExamples(NamedTuple):
 def rows_in(path: Path, target: str | None, names: Sequence[str] = ()) -> TableExamples:
     """The rows of a CSV of numbers: its columns `names`, in that order, or all but `target`, the answer.
 
+    Of `names`, what else is in the file may be anything; of all, a column that has no name is left out.
     Their range is not that of the training, which is not known. Raises DataUnavailable.
     """
-    table = read_table(path, None, lambda _: None)
+    answer = [target] if target else []
+    table = read_table(path, None, lambda _: None, only=[*names, *answer] if names else ())
     at = {column.name: i for i, column in enumerate(table.columns)}
     wanted = list(names) or [name for name in at if name != target]
-    if missing := [name for name in (*wanted, *([target] if target else [])) if name not in at]:
-        raise DataUnavailable(f"{path} has no column {missing[0]!r:.60}; it has {', '.join(at):.200}")
+    if target and target not in at:
+        raise DataUnavailable(f"{path} has no column {target!r:.60}; it has {', '.join(at):.200}")
     for column in (table.columns[at[name]] for name in wanted):
         if column.categories:
             raise DataUnavailable(
@@ -102,7 +104,7 @@ def _texts(column: Column, values: NDArray[np.float32]) -> list[str]:
     """The cells of a column, as they were written; what is missing is "". Of numbers, the shortest form."""
     if column.categories:
         return ["" if np.isnan(value) else column.categories[int(value)] for value in values]
-    return ["" if np.isnan(value) else f"{value:g}" for value in values]
+    return ["" if np.isnan(value) else np.format_float_positional(value, trim="-") for value in values]
 
 
 def drawn_rows(columns: int) -> Examples:

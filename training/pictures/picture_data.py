@@ -1,6 +1,7 @@
 """Folders of pictures as rows: decoded once, brought to one size, and split."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -59,7 +60,7 @@ class PictureData(NamedTuple):
 
 def load_pictures(data: Path, size: int, console: Console) -> PictureData:
     """A folder or .zip of pictures, or where torchvision keeps CIFAR-10. Raises DataUnavailable."""
-    if (data / CIFAR10.base_folder).is_dir():
+    if os.path.isdir(data / CIFAR10.base_folder):  # Path's raises where one may not look
         return load_cifar10(data, size, download=False)
     files, fit = picture_files(data), Fit(size, size, 3, "crop")
     with ThreadPoolExecutor(DECODING_THREADS) as threads:

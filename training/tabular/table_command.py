@@ -1,5 +1,6 @@
 """The command `table`."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -55,7 +56,7 @@ def table(
     with errors_explained():
         to, told = publication(out, name, BYTES_NEEDED, sign, activate)
         with Progress(console=console, transient=True) as progress:
-            size = 2 * csv.stat().st_size if csv.is_file() else None  # it is read twice
+            size = 2 * csv.stat().st_size if os.path.isfile(csv) else None  # it is read twice
             reading = progress.add_task("reading", total=size)
             rows = read_table(
                 csv,

@@ -3,30 +3,25 @@
 So no more of it is in memory than a few bytes a value, however large it is.
 """
 
-import csv
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.artifacts.interface import MAX_CATEGORIES, MAX_COLUMNS, MISSING, Column
-from training.data import LARGEST, NUMBER, DataUnavailable, lines
+from service.artifacts.interface import MAX_CATEGORIES, MISSING, Column
+from training.data import LARGEST, NUMBER, DataUnavailable
+from training.tabular.table_rows import LONGEST_TEXT, Read, Shape
 
-SEPARATORS = ",;\t|"
-LONGEST_LINE = 1_000_000  # characters
-MAX_ROWS = 10_000_000
 # A column of text with more values than this, most of them there but once, says who a row is, not what.
 FEW_VALUES, MOSTLY = 20, 0.5
 # One of which more are numbers is meant to be of numbers.
 NUMBERS = 0.9
-LONGEST_TEXT = 200  # of a category or a label, which a manifest holds
 
 Told = Callable[[str], object]
-Read = Callable[[int], object]  # is told how many bytes have been read
 
 
 class _Seen:
@@ -65,115 +60,53 @@ class Table(NamedTuple):
     target_is_numeric: bool
 
 
-def read_table(path: Path, target: str | None, tell: Told, progress: Read = lambda _: None) -> Table:
-    """`target`: None where nothing is to be learned: then no column is left out.
+def read_table(
+    path: Path,
+    target: str | None,
+    tell: Told,
+    progress: Read = lambda _: None,
+    only: Collection[str] = (),
+) -> Table:
+    """`target`: None where nothing is to be learned: then `only` are kept, or all columns that have a name.
 
     `tell` hears what is left out, and why. Raises DataUnavailable, naming the line and the column.
     """
-    if path.exists() and not path.is_file():
-        raise DataUnavailable(f"{path} is no file; it is read more than once, so save it as one")
     try:
-        shape = _Shape.of(path)
-        if target is not None and target not in shape.header:
-            raise DataUnavailable(
-                f"{path} has no column {target!r:.60}; it has {', '.join(shape.header):.200}"
-            )
-        seen = [_Seen() for _ in shape.header]
+        if path.exists() and not path.is_file():
+            raise DataUnavailable(f"{path} is no file; it is read more than once, so save it as one")
+        shape = Shape.of(path)
+        for name in (*only, *([target] if target is not None else [])):
+            if name not in shape.header:
+                there = ", ".join(shape.header)
+                raise DataUnavailable(f"{path} has no column {name!r:.60}; it has {there:.200}")
+        seen = {at: _Seen() for at, name in enumerate(shape.header) if not only or name in only}
         at_target = None if target is None else shape.header.index(target)
         for line, row in shape.rows(path, progress):
             if at_target is not None and row[at_target].lower() in MISSING:
                 continue
-            for column, text in zip(seen, row, strict=True):
-                column.see(line, text, shape.decimal_comma)
+            for at, column in seen.items():
+                column.see(line, row[at], shape.decimal_comma)
         return _read_values(path, shape, seen, target, tell, progress)
     except OSError as error:
         raise DataUnavailable(f"{path} cannot be read: {error.strerror}") from error
 
 
-class _Shape(NamedTuple):
-    """How a file is written."""
-
-    header: tuple[str, ...]
-    separator: str
-
-    @property
-    def decimal_comma(self) -> bool:
-        return self.separator != ","
-
-    @classmethod
-    def of(cls, path: Path) -> "_Shape":
-        """The separator that makes most columns of the first line is the file's."""
-        problem = f"{path} is empty: its first line has to name the columns"
-        headers = dict[str, list[str]]()
-        for separator in SEPARATORS:
-            try:
-                _, headers[separator] = next(_records(path, separator), (1, []))
-            except DataUnavailable as error:  # of quotes that close where another separator stands
-                problem = str(error)
-        if not any(headers.values()):
-            raise DataUnavailable(problem)
-        separator = max(headers, key=lambda one: len(headers[one]))
-        _check_header(path, headers[separator])
-        return cls(tuple(headers[separator]), separator)
-
-    def rows(self, path: Path, progress: Read) -> Iterator[tuple[int, list[str]]]:
-        """The rows, each with the number of its line; cells without the blanks around them."""
-        for count, (line, row) in enumerate(_records(path, self.separator, progress)):
-            if not count:
-                continue
-            if count > MAX_ROWS:
-                raise DataUnavailable(f"{path} has more than {MAX_ROWS:,} rows")
-            if len(row) != len(self.header):
-                raise DataUnavailable(
-                    f"{path}, line {line}: {len(row)} cells for {len(self.header)} columns"
-                )
-            yield line, row
-
-
-def _records(
-    path: Path, separator: str, progress: Read = lambda _: None
-) -> Iterator[tuple[int, list[str]]]:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(_lines(path, file, progress), delimiter=separator, strict=True)
-        try:
-            for row in reader:
-                if len(row) > 1 or (row and row[0].strip()):
-                    yield reader.line_num, [text.strip() for text in row]
-        except csv.Error as error:
-            raise DataUnavailable(f"{path}, line {reader.line_num}: not a CSV: {error}") from error
-
-
-def _lines(path: Path, file: TextIO, progress: Read) -> Iterator[str]:
-    for line in lines(path, file, LONGEST_LINE):
-        progress(len(line))
-        yield line
-
-
-def _check_header(path: Path, header: Sequence[str]) -> None:
-    twice = [name for name, times in Counter(header).items() if times > 1 and name]
-    wrong = [name for name in header if not name.isprintable() or len(name) > LONGEST_TEXT]
-    if twice or wrong:
-        problem = "is there twice" if twice else "has a name that cannot be sent"
-        raise DataUnavailable(f"{path}, line 1: the column {(twice or wrong)[0]!r:.60} {problem}")
-    if len(header) > MAX_COLUMNS:
-        raise DataUnavailable(f"{path} has {len(header):,} columns; at most {MAX_COLUMNS:,} are read")
-
-
 def _read_values(
     path: Path,
-    shape: _Shape,
-    seen: Sequence[_Seen],
+    shape: Shape,
+    seen: Mapping[int, _Seen],
     target: str | None,
     tell: Told,
     progress: Read,
 ) -> Table:
     kept = [
-        (at, name)
-        for at, (name, column) in enumerate(zip(shape.header, seen, strict=True))
-        if name != target and (target is None or _is_kept(path, name, column, tell))
+        (at, shape.header[at])
+        for at, column in seen.items()
+        if _is_kept(path, shape.header[at], column, target, tell)
     ]
     if not kept:
-        raise DataUnavailable(f"{path} has no column that could say anything of {target!r:.60}")
+        what = "has a name" if target is None else f"could say anything of {target!r:.60}"
+        raise DataUnavailable(f"{path} has no column that {what}")
     categories = {at: sorted(seen[at].texts) for at, _ in kept if not seen[at].numbers}
     places = {at: {text: float(i) for i, text in enumerate(texts)} for at, texts in categories.items()}
     at_target = None if target is None else shape.header.index(target)
@@ -208,16 +141,48 @@ def _read_values(
     return Table(columns, table, targets, at_target is not None and seen[at_target].numbers)
 
 
-def _is_kept(path: Path, name: str, column: _Seen, tell: Told) -> bool:
-    """Raises DataUnavailable for a column of numbers with a text among them, which would be lost."""
-    why = ""
+def _is_kept(path: Path, name: str, column: _Seen, target: str | None, tell: Told) -> bool:
+    """Raises DataUnavailable for one that is needed, and of which something would be lost."""
+    if target is None:
+        if name:
+            _check_texts(path, name, column)
+        return bool(name)
+    if name == target:
+        return False
+    why = _useless(path, name, column)
+    if why:
+        tell(f"the column {name} is left out: {why}")
+    return not why
+
+
+def _check_texts(path: Path, name: str, column: _Seen) -> None:
+    """Raises DataUnavailable for texts that are no categories."""
+    if not column.first_text:
+        return
+    line, text = column.first_text
+    if len(column.texts) > MAX_CATEGORIES:
+        raise DataUnavailable(
+            f"{path}, line {line}, column {name}: {text!r:.60} is no number, and there are more than"
+            f" {MAX_CATEGORIES:,} different texts"
+        )
+    if max(map(len, column.texts)) > LONGEST_TEXT:
+        raise DataUnavailable(
+            f"{path}, column {name}: a text has more than {LONGEST_TEXT} characters, which is no category"
+        )
+
+
+def _useless(path: Path, name: str, column: _Seen) -> str:
+    """Why nothing is learned from a column, if so.
+
+    Raises DataUnavailable for one of numbers with a text among them, which would be lost.
+    """
     if not name:
-        why = "it has no name, as row numbers have not"
-    elif not column.texts:
-        why = "it is empty"
-    elif len(column.texts) == 1 and not column.missing:
-        why = "it holds the same in every row"
-    elif column.first_text:
+        return "it has no name, as row numbers have not"
+    if not column.texts:
+        return "it is empty"
+    if len(column.texts) == 1 and not column.missing:
+        return "it holds the same in every row"
+    if column.first_text:
         many = len(column.texts) > max(FEW_VALUES, MOSTLY * column.count)
         if many or len(column.texts) > MAX_CATEGORIES:
             if column.numeric > NUMBERS * column.count:
@@ -226,12 +191,10 @@ def _is_kept(path: Path, name: str, column: _Seen, tell: Told) -> bool:
                     f"{path}, line {line}, column {name}: {text!r:.60} is no number, as the others of"
                     " the column are; correct it, or leave the cell empty"
                 )
-            why = "a text that nearly every row has another of says nothing"
-        elif max(map(len, column.texts)) > LONGEST_TEXT:
-            why = f"a category has at most {LONGEST_TEXT} characters"
-    if why:
-        tell(f"the column {name} is left out: {why}")
-    return not why
+            return "a text that nearly every row has another of says nothing"
+        if max(map(len, column.texts)) > LONGEST_TEXT:
+            return f"a category has at most {LONGEST_TEXT} characters"
+    return ""
 
 
 def _column(name: str, values: NDArray[np.float32], categories: tuple[str, ...]) -> Column:

@@ -10,7 +10,8 @@ from torch import Tensor
 from service.artifacts.interface import MAX_LABELS, Output
 from service.artifacts.manifest import printable
 from training.data import NUMBER, DataUnavailable
-from training.tabular.table_file import LONGEST_TEXT, Table
+from training.tabular.table_file import Table
+from training.tabular.table_rows import LONGEST_TEXT
 
 # Whole numbers of so few values are names of classes, unless it is said that they are numbers.
 FEW_CLASSES = 20

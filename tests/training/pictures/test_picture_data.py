@@ -208,9 +208,14 @@ def mostly_damaged(folder: Path) -> Path:
     return folder
 
 
+def no_name(folder: Path) -> Path:
+    return folder / ("x" * 300)
+
+
 REFUSED = {
     nothing: "neither a folder nor a .zip",
     no_zip: "neither a folder nor a .zip",
+    no_name: "cannot be read: File name too long",
     broken_zip_inside: "no .zip that can be read",
     loose: "no pictures in subfolders",
     one_class: "1 classes (red)",
