@@ -5,13 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from service.engine.predictor import Predictor
-from tests.conftest import ROOT, Digits
+from tests.conftest import ROOT, Digits, png
 from training.digits.drawn import fonts
 from training.digits.held_out import displays, non_digits, signs
 from training.digits.held_out.sources import SOURCES, Source
-from training.digits.robustness import read
+from training.digits.robustness import REFUSED, Robustness, digits_of, examine_other_digits, read
 from training.fitting.fit import batched
 
 DIGITS = 16
@@ -29,6 +31,21 @@ def test_a_source_draws_the_digit_by_its_seed(digits: Digits, model: Predictor, 
     assert files[:4] == drawn(0)[:4] != drawn(1)[:4]
     predicted = batched(model.predict, read(files))[:, :10].argmax(1).numpy()
     assert (predicted == digits.labels[:DIGITS]).mean() >= LEAST_RIGHT
+
+
+def test_what_is_refused_is_wrong_whatever_was_drawn(digits: Digits) -> None:
+    prepared = read([png(np.zeros((28, 28), np.uint8)), png(digits.images_u8[0])])
+    assert digits_of(torch.eye(11)[[3, 3]], prepared).tolist() == [REFUSED, 3]
+
+
+def test_of_other_digits_those_as_they_are_say_how_many_are_called_none() -> None:
+    found, scores = Robustness(20), iter((0.0, 1.0, 1.0, 1.0))
+
+    def predict(prepared: Tensor) -> Tensor:
+        return torch.cat([torch.zeros(len(prepared), 10), torch.full((len(prepared), 1), next(scores))], 1)
+
+    examine_other_digits(found, predict, 0.5)
+    assert (found.other_digits_flagged, found.other_digits_n) == (0.0, 20)
 
 
 def test_every_bar_is_of_something_that_is_drawn(digits: Digits) -> None:

@@ -32,6 +32,8 @@ MOST_PER_KIND = 300  # of what is no digit
 MOST_PER_SOURCE = 1_000
 EXAMPLES = 8
 MAX_PIXELS = 25_000_000
+REFUSED = -1  # instead of a digit
+AS_THEY_ARE = "as they are, 8×8"
 
 
 @dataclass
@@ -89,7 +91,7 @@ def examine(predict: Predict, test: Rows, digits_per_cell: int, score_threshold:
             source.draw(*digit, random) for digit in zip(images_u8[:n], labels[:n].tolist(), strict=True)
         ]
         found.sources[name] = _examine_source(found, name, predict, files, labels[:n], score_threshold)
-    _examine_other_digits(found, predict, score_threshold)
+    examine_other_digits(found, predict, score_threshold)
     _examine_non_digits(found, predict, test, score_threshold)
     return found
 
@@ -104,7 +106,7 @@ def _examine_files(
 ) -> float:
     """The accuracy; and examples are added to those of that name."""
     prepared = read(files)
-    predicted = predict(prepared)[:, :10].argmax(1).numpy()
+    predicted = digits_of(predict(prepared), prepared)
     return _accuracy(found, name, files, labels, prepared, predicted, examples)
 
 
@@ -116,11 +118,10 @@ def _examine_source(
     labels: Pixels,
     score_threshold: float,
 ) -> tuple[float, float]:
-    """The accuracy, and how many of what is right are called no digit; what is refused counts as wrong."""
+    """The accuracy, and how many of what is right are called no digit."""
     prepared = read(files)
     answers = predict(prepared)
-    seen = (prepared.flatten(1).amax(1) > 0).numpy()
-    predicted = np.where(seen, answers[:, :10].argmax(1).numpy(), -1)
+    predicted = digits_of(answers, prepared)
     right = _accuracy(found, name, files, labels, prepared, predicted, EXAMPLES)
     flagged = (answers[:, 10] > score_threshold).numpy()[predicted == labels]
     return right, float(flagged.mean()) if len(flagged) else 0.0
@@ -140,9 +141,20 @@ def _accuracy(
     wrong, right = np.flatnonzero(predicted != labels), np.flatnonzero(predicted == labels)
     wrong = np.roll(wrong, -len(shown))  # so that not all cells of a factor show the same digit
     for chosen in np.concatenate([wrong, right])[:examples]:
-        title = f"{labels[chosen]} → {predicted[chosen]}" if chosen in wrong else f"{labels[chosen]}"
+        found_to_be = "refused" if predicted[chosen] == REFUSED else predicted[chosen]
+        title = f"{labels[chosen]} → {found_to_be}" if chosen in wrong else f"{labels[chosen]}"
         shown.append((files[chosen], prepared[chosen, 0].numpy(), title))
     return float((predicted == labels).mean())
+
+
+def digits_of(answers: Tensor, prepared: Tensor) -> NDArray[np.int64]:
+    """The likeliest of each, i64 [N]; REFUSED, which is right of none, where `read` gave black."""
+    return torch.where(seen(prepared), answers[:, :10].argmax(1), REFUSED).numpy()
+
+
+def seen(prepared: Tensor) -> Tensor:
+    """Which of what `read` gave the service would not have refused, bool [N]."""
+    return prepared.flatten(1).amax(1) > 0
 
 
 def read(files: Iterable[bytes]) -> Tensor:
@@ -156,13 +168,14 @@ def read(files: Iterable[bytes]) -> Tensor:
     return torch.from_numpy(np.concatenate(rows))
 
 
-def _examine_other_digits(found: Robustness, predict: Predict, score_threshold: float) -> None:
+def examine_other_digits(found: Robustness, predict: Predict, score_threshold: float) -> None:
+    """Of scikit-learn's digits, in several ways: `other_digits` of `found`."""
     digits, n = load_digits(), found.digits_per_cell
     images, labels = digits.images[:n], digits.target[:n]
     pictures = [Image.fromarray((image * 15.9375).astype(np.uint8)) for image in images]
     found.other_digits_n = len(labels)
     ways: dict[str, Callable[[Image.Image], Image.Image]] = {
-        "as they are, 8×8": lambda picture: picture,
+        AS_THEY_ARE: lambda picture: picture,
         "turned over": ImageOps.invert,
         "enlarged": lambda picture: picture.resize((160, 160), Image.Resampling.BICUBIC),
         "enlarged, turned over, with a border": lambda picture: ImageOps.expand(
@@ -170,9 +183,10 @@ def _examine_other_digits(found: Robustness, predict: Predict, score_threshold: 
         ),
     }
     for way, change in ways.items():
-        answers = predict(read(png(change(picture)) for picture in pictures))
-        found.other_digits[way] = float((answers[:, :10].argmax(1).numpy() == labels).mean())
-        if not found.other_digits_flagged:
+        prepared = read(png(change(picture)) for picture in pictures)
+        answers = predict(prepared)
+        found.other_digits[way] = float((digits_of(answers, prepared) == labels).mean())
+        if way == AS_THEY_ARE:
             found.other_digits_flagged = float((answers[:, 10] > score_threshold).double().mean())
 
 
@@ -183,9 +197,8 @@ def _examine_non_digits(found: Robustness, predict: Predict, test: Rows, score_t
         random = np.random.default_rng(0)
         files = [png(draw(random)) for _ in range(found.non_digits_per_kind)]
         prepared = read(files)
-        seen = prepared.flatten(1).amax(1) > 0  # what is blank is refused: that, too, is no wrong answer
         answers = predict(prepared)
-        score = torch.where(seen, answers[:, 10], 1.0)
+        score = torch.where(seen(prepared), answers[:, 10], 1.0)  # to refuse it is no wrong answer, too
         found.flagged[kind] = float((score > score_threshold).double().mean())
         of_others.append(score)
         predicted = answers[:, :10].argmax(1)
