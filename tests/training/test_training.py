@@ -357,6 +357,7 @@ def test_the_cnn_is_evaluated_and_published_again(tmp_path: Path, digits: Digits
     card = (out / "digit" / "2" / "report" / "report.md").read_text()
     for heading in ("Model details", "Intended use", "Caveats", "Robustness", "no digit", "elsewhere"):
         assert heading in card
+    assert "a threshold of 0.8% false alarms" in card
     for picture in re.findall(r"\]\((\w+\.png)\)", card):
         assert (out / "digit" / "2" / "report" / picture).is_file()
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from service.artifacts.manifest import Metric, TrainingRecord
+from training.digits.detector import FALSE_ALARMS
 from training.digits.held_out.non_digits import BARS
 from training.digits.held_out.sources import SOURCES
 from training.digits.robustness import Robustness
@@ -40,15 +41,16 @@ some of its digits were trained on once more, redrawn in such ways.
 ## Metrics
 
 Accuracy; negative log-likelihood; expected calibration error over 15 bins of equal mass (Guo et al.
-2017); share of pictures that are called no digit at a threshold of 1 % false alarms on validation
-images and on these in other styles; area under the ROC curve.
+2017); share of pictures that are called no digit at a threshold of {FALSE_ALARMS:.1%} false alarms on
+validation images and on these in other styles; area under the ROC curve.
 
 ## Training and evaluation data
 
 MNIST (LeCun, Cortes, Burges): 55,000 images to train on, 5,000 to choose the epoch, the temperature and
-the threshold with, 10,000 to test on. Digest of the training data: `{record.data_sha256}`. Not trained
-on: scikit-learn's digits (UCI Optical Recognition of Handwritten Digits, 43 writers) and everything
-that is no digit.
+the threshold with, 10,000 to test on. Digest of the training data: `{record.data_sha256}`. Where
+`negatives` stands above, what is no digit was learned from so many pictures a digit, drawn by a program
+with other fonts, signs and generators than those that it is evaluated on. Not trained on: scikit-learn's
+digits (UCI Optical Recognition of Handwritten Digits, 43 writers).
 
 ## Quantitative analyses
 
