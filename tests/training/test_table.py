@@ -25,7 +25,7 @@ from training.data import DataUnavailable
 from training.publishing.activation import Publication
 from training.tabular.table_file import Table, read_table
 from training.tabular.table_net import Features, TableNet
-from training.tabular.table_recipe import fitted, train_table
+from training.tabular.table_recipe import fitted, split_rows, train_table, with_ranges
 from training.tabular.table_target import Target, target_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -50,7 +50,7 @@ def test_columns_are_found_in_their_values(tmp_path: Path) -> None:
     told: list[str] = []
     table = read_table(written(tmp_path, many), "grade", told.append)
     assert table.columns == (
-        Column(name="size", training_minimum=0, training_maximum=29, optional=True),
+        Column(name="size", optional=True),
         Column(name="colour", dtype="category", categories=("blue", "red"), optional=True),
     )
     np.testing.assert_array_equal(table.values[:4], [[1.5, 1], [2, 0], [np.nan, 1], [4, np.nan]])
@@ -211,6 +211,22 @@ def test_what_is_missing_has_its_rule_in_the_archive(tmp_path: Path) -> None:
     assert whole[0].item() > 0.9 > 0.1 > whole[1].item()
     without = model.predict(torch.tensor([[float("nan"), 1.0], [6.0, float("nan")]]))
     assert without.isfinite().all()
+
+
+def test_what_is_tested_on_is_the_same_for_all_seeds_and_beside_the_ranges(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{i % 2},{'' if i else 5}\n" for i in range(40))
+    table = read_table(written(tmp_path, "x,y,z\n" + rows), "y", lambda _: None)
+    split = split_rows(target_of(table, "y", "auto", None, 0.5, ""))
+    ranges = with_ranges(table, split.train[split.train > 0])
+    assert ranges[1] == table.columns[1] == Column(name="z", optional=True)
+    fitted_to = table.values[split.train.numpy(), 0]
+    assert (ranges[0].training_minimum, ranges[0].training_maximum) == (1, fitted_to.max())
+    store = ArtifactStore(tmp_path / "artifacts")
+    for seed in (0, 1):
+        train_table("seeds", Publication(store), table, "y", QUIET, seed=seed)
+    first, second = (read_manifest(store.folder("seeds", number)) for number in (1, 2))
+    assert first.input == second.input
+    assert first.record.data_sha256 == second.record.data_sha256
 
 
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "diabetes"])

@@ -201,10 +201,7 @@ def _column(name: str, values: NDArray[np.float32], categories: tuple[str, ...])
     optional = bool(np.isnan(values).any())
     if categories:
         return Column(name=name, dtype="category", categories=categories, optional=optional)
-    if np.isnan(values).all():
-        return Column(name=name, optional=optional)
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    return Column(name=name, training_minimum=low, training_maximum=high, optional=optional)
+    return Column(name=name, optional=optional)
 
 
 def _number(text: str, decimal_comma: bool) -> float | None:

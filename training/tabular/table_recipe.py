@@ -4,15 +4,16 @@ import time
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
 from service.artifacts.fitness import clashes
-from service.artifacts.interface import Output, TableInput
+from service.artifacts.interface import Column, Output, TableInput
 from service.artifacts.manifest import Manifest, Metric, TrainingRecord
-from training.data import DataUnavailable, Rows
+from training.data import SPLIT_SEED, DataUnavailable, Rows
 from training.evaluation.calibration import calibration_error
 from training.publishing.activation import Publication
 from training.publishing.publish import Candidate, publish
@@ -61,7 +62,8 @@ def train_table(
     if twice := clashes(table.columns, target.output):
         raise DataUnavailable(twice[0])
     generator = torch.Generator().manual_seed(seed)
-    split = split_rows(target, generator)
+    split = split_rows(target)
+    table = table._replace(columns=with_ranges(table, split.train))
     with Progress(console=console, transient=True) as progress:
         penalties = progress.add_task("penalties", total=len(PENALTIES) + 1)
         net, penalty = fitted(table, target, split.train, generator, lambda: progress.advance(penalties))
@@ -94,8 +96,12 @@ def train_table(
     return publish(candidate, *to)
 
 
-def split_rows(target: Target, generator: torch.Generator) -> Split:
-    """A share of the rows, and of every class of several rows, is kept to test on."""
+def split_rows(target: Target) -> Split:
+    """A share of the rows, and of every class of several rows, is kept to test on.
+
+    It is the same whatever the seed of the training, so that versions are compared on the same rows.
+    """
+    generator = torch.Generator().manual_seed(SPLIT_SEED)
     order = torch.randperm(len(target.values), generator=generator)
     if target.output.kind == "numbers":
         count = max(1, round(TEST_SHARE * len(order)))
@@ -106,6 +112,22 @@ def split_rows(target: Target, generator: torch.Generator) -> Split:
         count = max(1, round(TEST_SHARE * len(rows))) if len(rows) > 1 else 0
         test[rows[:count]] = True
     return Split(order[~test[order]], order[test[order]])
+
+
+def with_ranges(table: Table, train: Tensor) -> tuple[Column, ...]:
+    """The columns, those of numbers with the least and the largest that is fitted to."""
+    low, high = (
+        function.reduce(table.values[train.numpy()], axis=0, initial=np.nan)
+        for function in (np.fmin, np.fmax)
+    )
+    return tuple(
+        column
+        if column.categories or np.isnan(low[at])
+        else column.model_copy(
+            update={"training_minimum": float(low[at]), "training_maximum": float(high[at])}
+        )
+        for at, column in enumerate(table.columns)
+    )
 
 
 def fitted(
@@ -194,10 +216,12 @@ that is missing is taken for the mean of the training rows, and a category for n
 {columns}
 
 Trained by `{record.recipe}` with seed {record.seed} in {record.seconds:g} s; digest of the data
-`{record.data_sha256}`. Rows to test on were drawn by the seed and never fitted to. Outside the ranges above
-it extrapolates.
+`{record.data_sha256}`. Rows to test on are the same whatever the seed, and were never fitted to.
+Outside the ranges above it extrapolates.
 """
 
 
 def _said(categories: Sequence[str], low: float | None, high: float | None) -> str:
-    return ", ".join(categories[:10]) if categories else f"{low:g} to {high:g}"
+    if low is None or high is None:
+        return ", ".join(categories[:10])
+    return f"{low:g} to {high:g}"
