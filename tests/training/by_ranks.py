@@ -1,11 +1,13 @@
 """What torchrun runs in `test_ranks.py`: small fits, of which the first rank writes what came of them."""
 
 import sys
+import time
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import torch
 from rich.console import Console
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from training.data import Rows
 from training.digits import digit_recipe
@@ -73,6 +75,9 @@ def main() -> None:
             "pictures": ranks.of_all(pictures(ranks)),
             "random": ranks.of_all(torch.rand(3)),
         }
+        # Who does not wait so long ends with an error, and torchrun with it.
+        distributed.set_timeout(timedelta(seconds=1), distributed.group.WORLD)
+        ranks.by_first(lambda: time.sleep(2), long=True)
         if ranks.first:
             torch.save(found, sys.argv[1])
 

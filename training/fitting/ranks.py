@@ -4,7 +4,8 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -16,6 +17,7 @@ T = TypeVar("T")
 Forward = Callable[[Tensor], Tensor]
 
 NUMBERS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
+PATIENCE = timedelta(days=30)  # torch's own is half an hour, and drawing what is no digit takes longer
 
 
 class LaunchUnusable(Exception):
@@ -27,13 +29,15 @@ class Ranks:
     """A process among those that fit a model. `local`: among those on its machine.
 
     A method that waits for the others has to be called by all of them, in the same order. Where one has
-    ended, the rest end with an error of `torch.distributed`; see `is_of_a_lost_rank`.
+    ended, the rest end with an error of `torch.distributed`; see `is_of_a_lost_rank`. `patient`: the group
+    in which one that is still at work is waited for; in the other one that falls silent is missed sooner.
     """
 
     rank: int = 0
     size: int = 1
     local: int = 0
     local_size: int = 1
+    patient: distributed.ProcessGroup | None = None
 
     @property
     def first(self) -> bool:
@@ -59,22 +63,23 @@ class Ranks:
             raise LaunchUnusable(f"{self.local_size} processes on a machine with {gpus} GPUs")
         return f"cuda:{self.local}"
 
-    def by_first(self, work: Callable[[], T]) -> T:
-        """What `work` gives on the first rank, on all of them; the rest wait for it."""
+    def by_first(self, work: Callable[[], T], *, long: bool = False) -> T:
+        """What `work` gives on the first rank, on all of them; the rest wait for it, days where `long`."""
         if self.size == 1:
             return work()
         given = [work() if self.first else None]
-        distributed.broadcast_object_list(given, device=torch.device("cpu"))
+        group = self.patient if long else None
+        distributed.broadcast_object_list(given, device=torch.device("cpu"), group=group)
         return given[0]  # type: ignore[return-value]
 
     @contextmanager
     def first_of_machine(self) -> Iterator[None]:
         """The first process of each machine goes before its others: what it downloads is there for them."""
         if self.size > 1 and self.local:
-            self.of_all(None)
+            distributed.barrier(self.patient)
         yield
         if self.size > 1 and not self.local:
-            self.of_all(None)
+            distributed.barrier(self.patient)
 
     def of_all(self, value: T) -> list[T]:
         """What each rank has, by rank."""
@@ -167,9 +172,10 @@ def joined(ranks: Ranks) -> Iterator[Ranks]:
             signal.signal(number, signal.SIG_DFL)
     try:
         distributed.init_process_group(_backend())
+        patient = distributed.new_group(timeout=PATIENCE, backend="gloo")
     except (distributed.DistError, ValueError) as error:
         raise LaunchUnusable(f"the other processes cannot be met: {error}") from error
-    yield ranks
+    yield replace(ranks, patient=patient)
     distributed.destroy_process_group()
 
 
