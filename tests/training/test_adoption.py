@@ -513,6 +513,8 @@ def test_a_module_is_exported_and_its_weights_are_read(
     }.items():
         torch.save(checkpoint, tmp_path / name)
     (tmp_path / "empty.pt").write_bytes(b"")
+    whole = (tmp_path / "weights.pt").read_bytes()
+    (tmp_path / "directory.pt").write_bytes(whole.replace(b"PK\1\2", b"PK\0\0"))
     torch.save(net, tmp_path / "whole.pt")
     torch.save(small_net().state_dict(), tmp_path / "other.pt")
     (tmp_path / "w.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
@@ -529,6 +531,7 @@ def test_a_module_is_exported_and_its_weights_are_read(
         ("net.pt", "is TorchScript"),
         ("twice.pt", "fit more than once: average.module, ema"),
         ("empty.pt", "no state dict: EOFError"),
+        ("directory.pt", "no state dict: RuntimeError"),
         ("list.pt", "holds a list"),
     ):
         result = run("export", "my_nets:make", "--weights", weights, "--output", "no.pt")

@@ -63,10 +63,16 @@ def is_exported(data: bytes) -> bool:
     return any(name.endswith(("/archive_format", "serialized_exported_program.json")) for name in names)
 
 
-def _names_in(data: bytes) -> list[str] | None:
-    """The names of the files in a zip; None where it is no zip."""
+def is_torchscript(path: Path) -> bool:
+    """Raises OSError."""
+    names = _names_in(path) or ()
+    return any(name.partition("/")[2] == "constants.pkl" for name in names)
+
+
+def _names_in(file: Path | bytes) -> list[str] | None:
+    """The names of the files in a zip; None where it is no zip. Raises OSError of a path."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(io.BytesIO(file) if isinstance(file, bytes) else file) as archive:
             return archive.namelist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError):
         return None

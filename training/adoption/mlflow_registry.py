@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from service import installing
 from service.engine.tensors import reason
 from service.errors import outcome
-from training.adoption.torchscript_file import archive_of, is_torchscript, words
+from training.adoption.file_kinds import is_torchscript
+from training.adoption.torchscript_file import archive_of, words
 from training.data import DataUnavailable
 
 SCHEME = "models:/"

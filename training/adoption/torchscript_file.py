@@ -2,7 +2,6 @@
 
 import importlib
 import sys
-import zipfile
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
@@ -120,14 +119,6 @@ def _imported(module_name: str, attribute: str) -> object:
 
 def words(error: BaseException) -> str:
     return f"{type(error).__name__}: {reason(error)}"
-
-
-def is_torchscript(path: Path) -> bool:
-    """Raises OSError."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.partition("/")[2] == "constants.pkl" for name in archive.namelist())
 
 
 def archive_of(

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from service.artifacts.manifest import printable
-from training.adoption.file_kinds import ENDINGS
-from training.adoption.torchscript_file import is_torchscript, words
+from training.adoption.file_kinds import ENDINGS, is_torchscript
+from training.adoption.torchscript_file import words
 from training.data import DataUnavailable
 
 # What a checkpoint calls the weights that it was written for, where it has others too, such as an average.
