@@ -2,10 +2,13 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from service.artifacts.store import ArtifactStore
 from service.engine.loading import load
@@ -14,9 +17,10 @@ from tests.training.quantized_digits import baseline_net, publish_with_int8
 from training.digits.detector import digit_quantization, fit_threshold, hands
 from training.digits.digit_nets import DigitNet, KaimingMlp, RejectingDigitNet, cnn
 from training.digits.digit_recipe import PROBABILITIES
+from training.publishing import proof
 from training.publishing.archive import script
 from training.publishing.forms import Comparing, forms_of
-from training.publishing.proof import FreshProcess, fresh_process
+from training.publishing.proof import FreshProcess, PublishFailed, fresh_process
 from training.publishing.quantization import CannotQuantize, Quantization, quantized
 
 
@@ -52,6 +56,18 @@ def test_what_is_as_good_is_stated_and_what_is_not_is_left_out(
     assert told[-1].startswith("there is an int8 form beside float32: answers differ by at most 0.")
     assert forms_of(comparing, Quantization(torch.zeros_like(rows[:10])), script, told.append) == []
     assert "there is no int8 form beside float32: its answers differ by" in told[-1]
+
+
+def test_an_answer_that_comes_too_late_is_not_taken_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "ANSWER_S", 0.01)
+    ours, theirs = Pipe()
+    process, rows = FreshProcess(ours), torch.zeros(2, 1)
+    with pytest.raises(PublishFailed, match="had not answered"):
+        process.run_form(b"a form", rows)
+    with suppress(OSError):
+        theirs.send(rows.numpy())
+    with pytest.raises(PublishFailed, match="ended before it answered"):
+        process.prove(Path("staged"), nn.Identity(), rows)
 
 
 def test_a_network_of_plain_tensors_has_no_layers_to_quantize() -> None:

@@ -73,6 +73,7 @@ class FreshProcess:
         try:
             self._connection.send((what, rows))
             if not self._connection.poll(ANSWER_S):
+                self._connection.close()  # a late answer would be taken for that to the next question
                 raise PublishFailed(f"The archive had not answered after {ANSWER_S:.0f} s.")
             answer: Answer = self._connection.recv()
         except (EOFError, OSError) as error:
