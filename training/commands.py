@@ -212,13 +212,21 @@ def keys(
     """Make a pair of keys: the private one signs artifacts, the service trusts the public one."""
     private, public = make_keys()
     signing, trusted = out / "signing-key.pem", out / "trusted-key.pem"
-    if signing.exists():
-        fail(f"{signing} exists; a lost signing key cannot be had again, so it is not overwritten", code=2)
     try:
+        if signing.exists():
+            fail(
+                f"{signing} exists; a lost signing key cannot be had again, so it is not overwritten",
+                code=2,
+            )
         out.mkdir(parents=True, exist_ok=True)
         with open(os.open(signing, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(private)
-        trusted.write_bytes(public)
+            try:
+                file.write(private)
+                file.flush()
+                trusted.write_bytes(public)
+            except OSError:
+                signing.unlink()  # half a pair is none, and would be in the way of a whole one
+                raise
     except OSError as error:
         fail(f"{error.filename or out} cannot be written: {error.strerror}", code=2)
     typer.echo(f"{signing}: keep it secret; `--sign {signing}` signs what is published")

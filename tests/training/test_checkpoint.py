@@ -100,6 +100,7 @@ def test_a_checkpoint_of_another_training_is_refused_with_what_differs(tmp_path:
     resuming = Checkpoint(tmp_path, resume=True, tell=str)
     with pytest.raises(CheckpointUnusable, match=r"another training: seed 5 there and 6 here$"):
         resuming.open("digit", {**SETTINGS, "seed": 6})
+    kept(tmp_path, name="pass-by-two")  # which begins likewise, and is another
     with pytest.raises(CheckpointUnusable, match="nothing to resume"):
         resuming.check("pass", required=True)
     resuming.check("digit", required=True)

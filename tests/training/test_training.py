@@ -467,6 +467,16 @@ def test_what_an_operator_gets_wrong_is_explained(
     assert result.stderr.count("\n") == 1 or "Usage:" in text
 
 
+def test_keys_are_a_pair_or_none(tmp_path: Path) -> None:
+    (tmp_path / "trusted-key.pem").mkdir()
+    result = CliRunner().invoke(cli, ["keys", "--out", str(tmp_path)])
+    assert (result.exit_code, "trusted-key.pem cannot be written" in result.stderr) == (2, True)
+    assert not (tmp_path / "signing-key.pem").exists()
+    (tmp_path / "trusted-key.pem").rmdir()
+    codes = [CliRunner().invoke(cli, ["keys", "--out", str(tmp_path)]).exit_code for _ in range(2)]
+    assert codes == [0, 2], "a signing key is not overwritten"
+
+
 def damage_length(raw: Path) -> None:
     with (raw / "train-images-idx3-ubyte").open("r+b") as file:
         file.truncate(1000)

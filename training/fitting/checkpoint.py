@@ -20,6 +20,7 @@ from service.engine.cpus import usable_cpus
 from training.record import git_commit
 
 FORMAT = 3
+DIGEST = 12  # characters of it in a file's name
 SHARE_OF_TIME = 0.05  # that each of taking and writing a state may take; short epochs are not all kept
 
 Settings = Mapping[str, str | int | float | bool]
@@ -93,7 +94,7 @@ class Checkpoint:
         """Begin a training of these settings, or go back to where it was. Raises CheckpointUnusable."""
         self._settings, self._machine = dict(settings), _machine()
         digest = hashlib.sha256(json.dumps(self._settings, sort_keys=True).encode()).hexdigest()
-        self._path = self._folder / f"{name}-{digest[:12]}.pt"
+        self._path = self._folder / f"{name}-{digest[:DIGEST]}.pt"
         if not self._resume:
             self._set_aside_what_is_there()
             return
@@ -206,7 +207,8 @@ class Checkpoint:
 
 def _newest(folder: Path, name: str) -> Path | None:
     """The checkpoint of a training of this model that was written last."""
-    files = [path for path in folder.glob(f"{name}-*.pt") if path.is_file()]
+    # Not `*`: the name of another model may begin with this one's.
+    files = [path for path in folder.glob(f"{name}-{'?' * DIGEST}.pt") if path.is_file()]
     return max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
