@@ -1,5 +1,6 @@
 """What is fitted after the weights of a digit net, its report, and its publication."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,12 +52,11 @@ def calibrate_and_publish(
     curves: bytes,
     to: Publication,
     console: Console,
-    rejector: Hyperparameters = REJECTOR,
 ) -> Manifest:
     """Fit what is fitted after the weights, read the test images, publish."""
     calibrated = {"temperature": fit_temperature(net, split.validation)}
     if isinstance(net, nets.RejectingDigitNet):
-        calibrated |= _rejecting(net, recipe, split, rejector, console)
+        calibrated |= _rejecting(net, recipe, split, rejector(record), console)
     record = record.model_copy(update={"hyperparameters": {**record.hyperparameters, **calibrated}})
     test = evaluate(net, split.test)
     metrics = _metrics("validation", evaluate(net, split.validation)) + _metrics("test", test)
@@ -77,6 +77,12 @@ def calibrate_and_publish(
         quantization=digit_quantization(net, split.train),
     )
     return publish(candidate, *to)
+
+
+def rejector(record: TrainingRecord) -> Hyperparameters:
+    """How what is no digit is learned: in no more epochs than the weights, so a first look is quick."""
+    epochs = int(record.hyperparameters["epochs"])
+    return replace(REJECTOR, epochs=min(epochs, REJECTOR.epochs))
 
 
 def _rejecting(

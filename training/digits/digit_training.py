@@ -9,17 +9,9 @@ from rich.console import Console
 
 from service.artifacts.manifest import Manifest
 from training.digits import digit_nets as nets
-from training.digits.detector import REJECTOR
 from training.digits.digit_publication import Split, calibrate_and_publish, title
-from training.digits.digit_recipe import (
-    CROSS_ENTROPY,
-    Recipe,
-    start,
-)
-from training.evaluation.figures import (
-    curves_figure,
-    png,
-)
+from training.digits.digit_recipe import CROSS_ENTROPY, Recipe, start
+from training.evaluation.figures import curves_figure, png
 from training.fitting.checkpoint import Checkpoint, Settings
 from training.fitting.fit import fit
 from training.fitting.ranks import ALONE, Ranks
@@ -77,8 +69,7 @@ def train_digit(
 
     def published() -> Manifest:
         curves = png(curves_figure(history, title(record)))
-        rejector = replace(REJECTOR, epochs=min(hp.epochs, REJECTOR.epochs))
-        manifest = calibrate_and_publish(fitted.cpu(), recipe, record, split, curves, to, console, rejector)
+        manifest = calibrate_and_publish(fitted.cpu(), recipe, record, split, curves, to, console)
         if checkpoint:
             checkpoint.discard()
         return manifest

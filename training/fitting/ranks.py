@@ -175,6 +175,7 @@ def joined(ranks: Ranks) -> Iterator[Ranks]:
         patient = distributed.new_group(timeout=PATIENCE, backend="gloo")
     except (distributed.DistError, ValueError) as error:
         raise LaunchUnusable(f"the other processes cannot be met: {error}") from error
+    assert isinstance(patient, distributed.ProcessGroup)  # torch has a number for who is no member
     yield replace(ranks, patient=patient)
     distributed.destroy_process_group()
 
