@@ -24,12 +24,12 @@ from training.publishing.activation import Activation, Publication
 from training.publishing.publish import check_publishable
 
 
-def check_name(name: str, kind: str = "", taken: Collection[str] = ()) -> None:
+def check_name(name: str, kind: str = "", taken: Collection[str] = (), option: str = "--name ") -> None:
     """Refuse what cannot be a model's name, or is `taken` by a model of another kind."""
     if name in RESERVED:
-        fail(f"--name {name!r} is none for a model: /v2/models/{name} is something else", code=2)
+        fail(f"{option}{name!r} is none for a model: /v2/models/{name} is something else", code=2)
     if not is_name(name) or name in taken:
-        fail(f"--name {name!r:.80} is none for a model{kind}: a-z, 0-9 and -, a letter first", code=2)
+        fail(f"{option}{name!r:.80} is none for a model{kind}: a-z, 0-9 and -, a letter first", code=2)
 
 
 def checkpoint_in(folder: Path | None, resume: bool, if_any: bool = False) -> Checkpoint:

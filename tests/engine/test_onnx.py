@@ -19,6 +19,7 @@ from service.engine.tensors import decode_tensor
 from tests.conftest import BASELINE, COMMITTED, CPU, Digits, digit_candidate, png, served
 from tests.training.quantized_digits import baseline_net
 from training.commands import cli
+from training.publishing.activation import Publication
 from training.publishing.conversion import convert
 from training.publishing.publish import publish
 
@@ -178,4 +179,4 @@ def test_only_torchscript_is_converted_or_recalibrated(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["recalibrate", "--out", str(tmp_path)])
     assert "digit/1 is onnx: take the version it was converted from" in done.stderr
     with pytest.raises(ArtifactError, match="only TorchScript"):
-        convert(ArtifactStore(tmp_path), "digit", 1, "onnx")
+        convert(Publication(ArtifactStore(tmp_path)), "digit", 1, "onnx")

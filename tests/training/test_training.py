@@ -444,6 +444,7 @@ def test_the_whole_command_says_what_is_wrong_in_a_line() -> None:
         (("evaluate", "--out", str(COMMITTED), "--report", "/dev/null"), 2, "--report /dev/null cannot be"),
         (("recalibrate", "--version", "99"), 1, "digit cannot be read"),
         (("recalibrate", "--teacher", "1"), 2, "--teacher is for --refine"),
+        (("convert", "Net"), 2, "Error: 'Net' is none for a model: a-z"),
         (("recalibrate", "--out", "/dev/null"), 2, "--out /dev/null cannot be written"),
         (("keys", "--out", "/dev/null/keys"), 2, "/dev/null/keys cannot be written"),
         (("keys", "--out", "/dev/null"), 2, "/dev/null"),

@@ -9,8 +9,6 @@ from torch import Tensor
 from service.artifacts.fitness import clashes
 from service.artifacts.interface import MAX_LABELS, Output, PictureInput, TableInput
 from service.artifacts.manifest import Kind, Manifest, Metric
-from service.artifacts.signatures import SigningKey
-from service.artifacts.store import ArtifactStore
 from service.engine.tensors import reason
 from service.engine.torchscript import MODEL_FAULTS
 from training.adoption.examples import Examples
@@ -18,7 +16,7 @@ from training.adoption.exported_input import Row
 from training.adoption.trying import Archive, tried, what_answers_are
 from training.adoption.wrapping import finished
 from training.data import DataUnavailable
-from training.publishing.activation import IF_AS_GOOD, Activation
+from training.publishing.activation import Publication
 from training.publishing.publish import Candidate, publish
 
 Scores = Literal["auto", "logits", "probabilities"]
@@ -54,10 +52,8 @@ class Adopted:
 def adopt(
     said: Adopted,
     examples: Examples,
-    store: ArtifactStore,
+    to: Publication,
     tell: Callable[[str], object],
-    key: SigningKey | None = None,
-    activation: Activation = IF_AS_GOOD,
 ) -> Manifest:
     """Publish it. Raises DataUnavailable, PublishFailed or ArtifactError."""
     if said.row and not said.row.fits(examples.rows.shape[1:]):
@@ -95,7 +91,7 @@ def adopt(
         files={"report/report.md": _card(said, output).encode()},
     )
     try:
-        return publish(candidate, store, key, activation)
+        return publish(candidate, *to)
     except MODEL_FAULTS as error:  # of a net that answers a tensor, and is not written as one that does
         raise DataUnavailable(f"the module cannot be put in an archive: {reason(error)}") from error
 

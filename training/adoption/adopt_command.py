@@ -12,7 +12,6 @@ import typer
 from rich.console import Console
 
 from service.artifacts.interface import MAX_SIDE
-from service.artifacts.signatures import SigningKey
 from service.terminal import fail, remark
 from training.adoption.adopt import Adopted, adopt
 from training.adoption.adopt_options import (
@@ -28,9 +27,8 @@ from training.adoption.torchscript_file import archive_of, module_named, read_fi
 from training.adoption.weights import with_weights
 from training.failures import errors_explained
 from training.options import DEFAULT_OUT, Activate, Out, Sign
-from training.preflight import check_name, store_in
+from training.preflight import check_name, publication
 from training.printing import print_result
-from training.publishing.activation import Activation
 
 cli = typer.Typer()
 
@@ -94,11 +92,9 @@ def publish(
     activate: Activate = None,
 ) -> None:
     """Publish a file of TorchScript or torch.export that you have, whoever trained it."""
-    told = list[str]()
     check_name(name)
     check_options(_given(context), kind.value, output.value, resize.value)
     with errors_explained(), options_explained(), TemporaryDirectory() as folder:
-        key = SigningKey(sign) if sign else None
         names = labels_in(labels)
         path, origin = Path(file), ""
         if file.startswith(SCHEME):
@@ -115,7 +111,7 @@ def publish(
             reading = table_reading(net, check, columns, target)
         if not check:
             typer.echo("without --check it is tried on rows that are drawn at random")
-        store = store_in(out, name, 2 * path.stat().st_size)
+        to, told = publication(out, name, 2 * path.stat().st_size, sign, activate)
         said = Adopted(
             name=name,
             kind=kind.value,
@@ -129,7 +125,7 @@ def publish(
             origin=origin or ("a file of torch.export" if row else "a TorchScript file"),
             row=row,
         )
-        manifest = adopt(said, reading.examples, store, remark, key, Activation(activate, told.append))
+        manifest = adopt(said, reading.examples, to, remark)
     print_result(Console(), manifest, told)
 
 

@@ -5,12 +5,10 @@ from torch import Tensor
 
 from service.artifacts.interface import TableInput
 from service.artifacts.manifest import MODEL_FILES, ArtifactError, Format, Manifest
-from service.artifacts.signatures import SigningKey
-from service.artifacts.store import ArtifactStore
 from service.artifacts.version_folder import read_further_files, read_manifest, read_model, title
 from service.engine.tensors import decode_tensor, reason
 from service.engine.torchscript import MODEL_FAULTS
-from training.publishing.activation import IF_AS_GOOD, Activation
+from training.publishing.activation import Publication
 from training.publishing.archive import network
 from training.publishing.publish import Candidate, publish
 
@@ -18,18 +16,16 @@ PROOF_ROWS = 64
 
 
 def convert(
-    store: ArtifactStore,
+    to: Publication,
     name: str,
     version: int,
-    to: Format,
-    key: SigningKey | None = None,
-    activation: Activation = IF_AS_GOOD,
+    into: Format,
 ) -> Manifest:
     """Publish the weights of a TorchScript version again, in float32, with its figures and further files.
 
     No class of the network is needed. Raises ArtifactError or PublishFailed.
     """
-    folder = store.folder(name, version)
+    folder = to.store.folder(name, version)
     manifest = read_manifest(folder)
     if manifest.format != "torchscript":
         raise ArtifactError(f"{title(folder)} is {manifest.format} already: only TorchScript is converted")
@@ -50,9 +46,9 @@ def convert(
         check_rows=check_rows,
         proof_rows=torch.cat([check_rows, _drawn(manifest, check_rows)]),
         files={path: content for path, content in further.items() if path not in MODEL_FILES.values()},
-        format=to,
+        format=into,
     )
-    return publish(candidate, store, key, activation)
+    return publish(candidate, *to)
 
 
 def _drawn(manifest: Manifest, rows: Tensor) -> Tensor:

@@ -6,13 +6,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from service.artifacts.signatures import SigningKey
 from service.artifacts.version_folder import read_manifest
 from training.failures import errors_explained
 from training.options import DEFAULT_OUT, Out, Sign
-from training.preflight import check_name, store_at, store_in
+from training.preflight import check_name, publication, store_at
 from training.printing import print_result
-from training.publishing.activation import Activation
 from training.publishing.conversion import convert
 
 cli = typer.Typer()
@@ -34,13 +32,12 @@ def convert_(
     sign: Sign = None,
 ) -> None:
     """Publish a TorchScript version again in another format, which is not live unless asked for."""
-    told = list[str]()
-    check_name(name)
+    check_name(name, option="")
     with errors_explained():
-        key = SigningKey(sign) if sign else None
         there = store_at(out)
         number = version if version is not None else there.current(name)
-        store = store_in(out, name, 2 * read_manifest(there.folder(name, number)).size_bytes)
-        manifest = convert(store, name, number, to.value, key, Activation(activate, told.append))
+        size = read_manifest(there.folder(name, number)).size_bytes
+        where, told = publication(out, name, 2 * size, sign, activate)
+        manifest = convert(where, name, number, to.value)
     further = {"format": manifest.format, "converted from version": str(number)}
     print_result(Console(), manifest, told, further)
