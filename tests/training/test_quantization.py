@@ -18,7 +18,6 @@ from training.digits.detector import digit_quantization, fit_threshold, hands
 from training.digits.digit_nets import DigitNet, KaimingMlp, RejectingDigitNet, cnn
 from training.digits.digit_recipe import PROBABILITIES
 from training.publishing import proof
-from training.publishing.archive import script
 from training.publishing.forms import Comparing, forms_of
 from training.publishing.proof import FreshProcess, PublishFailed, fresh_process
 from training.publishing.quantization import CannotQuantize, Quantization, quantized
@@ -50,11 +49,11 @@ def test_what_is_as_good_is_stated_and_what_is_not_is_left_out(
 ) -> None:
     rows, told = mnist_rows(digits).inputs, list[str]()
     comparing = Comparing(baseline_net(), rows[200:], PROBABILITIES, process)
-    (made,) = forms_of(comparing, Quantization(rows[:200]), script, told.append)
+    (made,) = forms_of(comparing, Quantization(rows[:200]), told.append)
     assert (made.form.name, made.form.rows) == ("int8", 300)
     assert made.form.decisions_changed <= 0.005
     assert told[-1].startswith("there is an int8 form beside float32: answers differ by at most 0.")
-    assert forms_of(comparing, Quantization(torch.zeros_like(rows[:10])), script, told.append) == []
+    assert forms_of(comparing, Quantization(torch.zeros_like(rows[:10])), told.append) == []
     assert "there is no int8 form beside float32: its answers differ by" in told[-1]
 
 

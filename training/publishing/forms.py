@@ -12,6 +12,7 @@ from service.artifacts.interface import Output
 from service.artifacts.manifest import MAX_FORM_TOLERANCE, ArtifactError, Form
 from service.engine.tensors import reason
 from service.engine.torchscript import MODEL_FAULTS
+from training.publishing.archive import script
 from training.publishing.proof import FreshProcess, PublishFailed
 from training.publishing.quantization import CannotQuantize, Quantization, quantized
 
@@ -40,12 +41,11 @@ class Comparing(NamedTuple):
 def forms_of(
     with_: Comparing,
     how: Quantization,
-    script: Callable[[nn.Module], bytes],
     tell: Callable[[str], object],
 ) -> list[FormMade]:
     """The forms beside float32 that are good enough. `tell` is told of each, or why it is left out."""
     try:
-        made = int8_form(with_, how, script)
+        made = int8_form(with_, how)
     except CannotQuantize as error:
         tell(f"there is no int8 form beside float32: {error}")
         return []
@@ -57,7 +57,7 @@ def forms_of(
     return [made]
 
 
-def int8_form(with_: Comparing, how: Quantization, script: Callable[[nn.Module], bytes]) -> FormMade:
+def int8_form(with_: Comparing, how: Quantization) -> FormMade:
     """Made, loaded in a fresh process and compared. Raises CannotQuantize when it is not good enough."""
     net, rows, output, process = with_
     try:

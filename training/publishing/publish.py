@@ -101,7 +101,7 @@ def publish(
         forms = list[FormMade]()
         if how:
             comparing = Comparing(net, candidate.proof_rows, candidate.output, process)
-            forms = forms_of(comparing, how, script, activation.tell)
+            forms = forms_of(comparing, how, activation.tell)
         model = with_forms(model, {made.form.name: made.archive for made in forms})
 
         def fill(staged: Path, version: int) -> Manifest:
