@@ -21,7 +21,7 @@ from service.artifacts.interface import Column, Output, TableInput
 from service.artifacts.manifest import Manifest, Metric, TrainingRecord
 from training.data import Rows, lecture_hours, read_hours
 from training.evaluation.figures import loss_figure, pass_figure, png
-from training.fitting.checkpoint import Checkpoint, Settings
+from training.fitting.checkpoint import Checkpoint, settings_of
 from training.fitting.fit import Hyperparameters, Objective, Phase, fit
 from training.pass_net import PassNet
 from training.publishing.activation import Publication
@@ -60,8 +60,7 @@ def train_pass(
     net, hp = start(rows, hp, seed)
     net.to(device)
     if checkpoint:
-        settings: Settings = {"recipe": RECIPE, "seed": seed, "device": device.type, "data": rows.sha256()}
-        checkpoint.open("pass", {**settings, **hp.as_dict()})
+        checkpoint.open("pass", settings_of(RECIPE, seed, device, rows.sha256(), **hp.as_dict()))
         started = checkpoint.began
     _, history = fit(net, SUMMED_LOSS, rows.to(device), [Phase(hp)], console, checkpoint=checkpoint)
     net.cpu()

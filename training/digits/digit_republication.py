@@ -86,12 +86,7 @@ def _torchscript(folder: Path) -> tuple[Manifest, bytes]:
 
 def _curves(folder: Path, version: int) -> bytes:
     """The picture of how the weights were trained. Raises ArtifactError."""
-    try:
-        curves = read_further_files(folder).get("report/curves.png")
-    except OSError as error:
-        raise ArtifactError(
-            f"digit/{version}/report/curves.png cannot be read: {error.strerror}"
-        ) from error
+    curves = read_further_files(folder).get("report/curves.png")
     if curves is None:
         raise ArtifactError(f"digit/{version} has no report/curves.png")
     return curves

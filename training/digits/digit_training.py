@@ -12,7 +12,7 @@ from training.digits import digit_nets as nets
 from training.digits.digit_publication import Split, calibrate_and_publish, title
 from training.digits.digit_recipe import CROSS_ENTROPY, Recipe, start
 from training.evaluation.figures import curves_figure, png
-from training.fitting.checkpoint import Checkpoint, Settings
+from training.fitting.checkpoint import Checkpoint, settings_of
 from training.fitting.fit import fit
 from training.fitting.ranks import ALONE, Ranks
 from training.publishing.activation import Publication
@@ -42,13 +42,8 @@ def train_digit(
     train, validation = split.train.to(device), split.validation.to(device)
     hp = replace(recipe.hyperparameters, epochs=epochs or recipe.hyperparameters.epochs)
     if checkpoint:
-        settings: Settings = {
-            "recipe": recipe.name,
-            "seed": seed,
-            "device": device.type,
-            "data": split.sha256,
-        }
-        checkpoint.open("digit", {**settings, **hp.as_dict(), **recipe.data()})
+        further = hp.as_dict() | recipe.data()
+        checkpoint.open("digit", settings_of(recipe.name, seed, device, split.sha256, **further))
         started = checkpoint.began
     net = start(recipe, seed).to(device)
     fitted, history = fit(

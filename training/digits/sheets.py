@@ -5,7 +5,6 @@ Every sheet is an encoded picture, as a client would upload it. Nothing here is 
 
 import math
 from collections.abc import Callable
-from io import BytesIO
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from training.data import Pixels
+from training.digits.held_out.paper import jpeg, png
 
 Floats = NDArray[Any]
 Ground = Callable[[int, np.random.Generator], Floats]
@@ -87,12 +87,7 @@ def _finished(picture: Image.Image, look: Look) -> Image.Image:
 
 
 def _encoded(picture: Image.Image, look: Look) -> bytes:
-    buffer = BytesIO()
-    if look.quality:
-        picture.save(buffer, "JPEG", quality=look.quality)
-    else:
-        picture.save(buffer, "PNG", compress_level=1)  # most of the time otherwise
-    return buffer.getvalue()
+    return jpeg(picture, look.quality) if look.quality else png(picture)
 
 
 def gradient(low: float, high: float) -> Ground:
@@ -154,7 +149,7 @@ def box(level: float, inner: float) -> Ground:
     return ground
 
 
-PEN, CHALK = 30.0, 225.0  # ink on light and on dark sheets
+CHALK = 225.0  # ink on dark sheets
 
 
 def cells() -> dict[tuple[str, str], Look]:

@@ -26,6 +26,13 @@ SHARE_OF_TIME = 0.05  # that each of taking and writing a state may take; short 
 Settings = Mapping[str, str | int | float | bool]
 
 
+def settings_of(
+    recipe: str, seed: int, device: torch.device, data: str, **further: str | int | float | bool
+) -> Settings:
+    """What tells a training from all others. `data`: the digest of what it is trained on."""
+    return {"recipe": recipe, "seed": seed, "device": device.type, "data": data, **further}
+
+
 class CheckpointUnusable(Exception):
     """There is nothing to resume, or it is of another training; the message says what differs."""
 

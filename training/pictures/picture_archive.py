@@ -28,6 +28,7 @@ class StoredConvolution(nn.Module):
         mean, variance = norm.running_mean, norm.running_var
         assert mean is not None
         assert variance is not None
+        assert (norm.weight > 0).all()
         fused = fuse_conv_bn_weights(
             convolution.weight, None, mean, variance, norm.eps, norm.weight, norm.bias
         )
@@ -50,9 +51,9 @@ class StoredBlock(nn.Module):
 
     def __init__(self, block: Block) -> None:
         super().__init__()
-        self.first = _stored(block.first, block.first_norm)
-        self.second = _stored(block.second, block.second_norm)
-        self.third = _stored(block.third, block.third_norm)
+        self.first = StoredConvolution(block.first, block.first_norm)
+        self.second = StoredConvolution(block.second, block.second_norm)
+        self.third = StoredConvolution(block.third, block.third_norm)
 
     def forward(self, maps: Tensor) -> Tensor:
         halved = relu(max_pool2d(self.first(maps), 2))
@@ -95,8 +96,3 @@ class StoredPictureNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return torch.softmax(self.logits(images) / self.temperature, dim=1)
-
-
-def _stored(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> StoredConvolution:
-    assert (norm.weight > 0).all()
-    return StoredConvolution(convolution, norm)

@@ -10,7 +10,7 @@ from service.artifacts.manifest import Manifest, TrainingRecord
 from training.evaluation.calibration import fit_temperature
 from training.evaluation.evaluate import evaluate
 from training.evaluation.figures import classifier_figures, curves_figure, png, samples
-from training.fitting.checkpoint import Checkpoint, Settings
+from training.fitting.checkpoint import Checkpoint, Settings, settings_of
 from training.fitting.fit import History, Hyperparameters, fit
 from training.fitting.ranks import ALONE, Ranks
 from training.pictures.picture_archive import StoredPictureNet
@@ -101,14 +101,8 @@ def fitted(
 ) -> tuple[PictureNet, History]:
     """The net of the best epoch. Raises CheckpointUnusable or Diverged."""
     if checkpoint:
-        settings: Settings = {
-            "recipe": RECIPE,
-            "seed": seed,
-            "device": device.type,
-            "data": data.sha256(),
-            "size": SIZE,
-        }
-        checkpoint.open(name, {**settings, **hp.as_dict(), **data_steps(mirror)})
+        further = {"size": SIZE} | hp.as_dict() | data_steps(mirror)
+        checkpoint.open(name, settings_of(RECIPE, seed, device, data.sha256(), **further))
     net = start(data.train.inputs, len(data.labels), seed).to(device)
     train, validation = data.train.to(device), data.validation.to(device)
     best, history = fit(net, OBJECTIVE, train, phases(hp, mirror), console, validation, checkpoint, ranks)

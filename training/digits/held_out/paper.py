@@ -48,7 +48,7 @@ def of_levels(levels: Floats) -> Image.Image:
 
 def png(levels: Floats | Image.Image) -> bytes:
     """Encoded."""
-    return _encoded(levels, "PNG", compress_level=1)
+    return _encoded(levels, "PNG", compress_level=1)  # most of the time otherwise
 
 
 def jpeg(levels: Floats | Image.Image, quality: int) -> bytes:
