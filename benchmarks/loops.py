@@ -2,7 +2,7 @@
 
 `load` imports torch and loads the checkpoint: the least memory and start time that any server can have.
 `decode-and-infer` adds a loop on one thread: decode 64 PNGs, one batch into the checkpoint.
-`infer` is that loop without decoding, 16 rows at a time, on the threads that the service uses.
+`infer` is that loop without decoding, 16 rows at a time.
 """
 
 import json

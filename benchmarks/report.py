@@ -7,7 +7,7 @@ from benchmarks.chart import by_speed, draw
 from benchmarks.results import Measurement, Results
 from benchmarks.scenarios import BY_CNN, BY_MLP, HEADLINE, OURS, RPC, RPCS, Scenario
 from benchmarks.servers import OURSELVES, SERVERS, WITH_RPC
-from benchmarks.targets import targets
+from benchmarks.targets import p50, targets
 
 HEAD = """# How fast it is
 
@@ -107,9 +107,9 @@ def _compared(r: Results, of: tuple[Scenario, Scenario, Scenario]) -> Iterator[s
                 f"**{title}**" if title == OURSELVES else title,
                 _number(speed) + _spread(r, title, sixteen),
                 _number(speed / ours if speed and ours else None, 2),
-                *(_number(r.median(title, sixteen.name, v), 2) for v in (_p50, _p99)),
+                *(_number(r.median(title, sixteen.name, v), 2) for v in (p50, _p99)),
                 _number(r.per_second(title, sixty_four.name)),
-                _number(r.median(title, alone.name, _p50), 2),
+                _number(r.median(title, alone.name, p50), 2),
                 *(_number(r.median(title, s.name, _microseconds)) for s in (sixteen, sixty_four)),
                 str(sum(m.load.errors for s in of for m in r.of(title, s.name))),
             )
@@ -177,7 +177,7 @@ FURTHER = ("p50 ms", "p99 ms", "errors", "CPU s per 1,000")
 
 def _further(r: Results, title: str, scenario: Scenario) -> tuple[str, ...]:
     """`FURTHER`, of one server under one scenario."""
-    latencies = (_number(r.median(title, scenario.name, value), 2) for value in (_p50, _p99))
+    latencies = (_number(r.median(title, scenario.name, value), 2) for value in (p50, _p99))
     errors = str(sum(m.load.errors for m in r.of(title, scenario.name)))
     return (*latencies, errors, _number(r.median(title, scenario.name, lambda m: m.cpu_s_per_1000), 2))
 
@@ -196,10 +196,6 @@ def _limits(r: Results) -> Iterator[str]:
 def _spread(r: Results, title: str, scenario: Scenario) -> str:
     values = [m.load.per_second for m in r.of(title, scenario.name)]
     return f" ({min(values):,.0f}–{max(values):,.0f})" if len(values) > 1 else ""
-
-
-def _p50(measurement: Measurement) -> float:
-    return measurement.load.p50_ms
 
 
 def _p99(measurement: Measurement) -> float:

@@ -25,7 +25,7 @@ class Measurement(BaseModel):
 
 
 class Start(BaseModel):
-    """One start of a server, and its memory after the loads; peaks are sums over its processes."""
+    """One start of a server, and its memory after the first load; peaks are sums over its processes."""
 
     server: str
     round: int

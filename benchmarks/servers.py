@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.environments import python_of, version
@@ -42,7 +42,6 @@ class Server:
     ready: str = "/health"
     digit: str = "/predict/digit"
     body: str = "form"
-    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -51,7 +50,7 @@ class Server:
     @property
     def is_peer(self) -> bool:
         """Whether it answers what this service answers."""
-        return self.name not in (OURSELVES, CONSTANT, EMPTY) and not self.name.startswith(OURSELVES)
+        return self.name not in (CONSTANT, EMPTY) and not self.name.startswith(OURSELVES)
 
     def python(self) -> Path:
         """Its interpreter, in an environment that is built when it is missing. Raises NotBuilt."""

@@ -99,8 +99,8 @@ def targets(r: Results) -> Iterator[Target]:
     yield Target("digits/s: 64 a request over one a request", 3, None, _ratio(digits, ours))
     bare = r.loop("decode-and-infer", lambda loop: loop.digits_per_s)
     yield Target("digits/s: 64 a request over a bare loop on one thread", 0.8, None, _ratio(digits, bare))
-    quickest = best_peer(lambda t: r.median(t, ALONE.name, _p50), highest=False)
-    alone = r.median(OURSELVES, ALONE.name, _p50)
+    quickest = best_peer(lambda t: r.median(t, ALONE.name, p50), highest=False)
+    alone = r.median(OURSELVES, ALONE.name, p50)
     against = quickest[0] if quickest else ""
     yield Target(
         "1 client: median latency over the best peer's", None, 0.6, _ratio(alone, quickest), against
@@ -134,7 +134,7 @@ def _ratio(ours: float | None, theirs: float | tuple[str, float] | None) -> floa
     return ours / other if ours is not None and other else None
 
 
-def _p50(measurement: Measurement) -> float:
+def p50(measurement: Measurement) -> float:
     return measurement.load.p50_ms
 
 
