@@ -8,18 +8,8 @@ from typing import Any
 from conformance.datatypes import BYTES, is_integer
 from conformance.tensors import Described, Tensor, elements, flatten
 
-SIZES = (
-    1,
-    2,
-    3,
-    4,
-    8,
-    16,
-    28,
-    32,
-    64,
-    224,
-)  # tried for dimensions, after the first, that may be of any size
+# Tried for dimensions, after the first, that may be of any size.
+SIZES = (1, 2, 3, 4, 8, 16, 28, 32, 64, 224)
 MOST_ELEMENTS = 1 << 20
 PATTERNS = ("varied", "ones", "zeros")
 

@@ -72,19 +72,19 @@ class Subject(Sampled):
 
     @property
     def known_sample(self) -> tuple[Tensor, ...]:
-        """The same, or none."""
+        """The sample, or nothing where none was found."""
         return self._sample or ()
 
     @property
     def json_sample(self) -> tuple[Tensor, ...]:
-        """The same. Raises Skipped where a datatype of it has no form in JSON."""
+        """The sample. Raises Skipped where a datatype of it has no form in JSON."""
         if JSON_CANNOT & {each.datatype for each in self.sample}:
             raise Skipped("a datatype of the inputs has no form in JSON")
         return self.sample
 
     @property
     def reference(self) -> Reply:
-        """What is answered to them in JSON."""
+        """What is answered to the sample in JSON. Raises Skipped where nothing is."""
         if self._reference is None:
             raise Skipped("no valid request in JSON is answered")
         return self._reference

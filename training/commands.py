@@ -1,4 +1,6 @@
-"""The commands: `pass`, `digit`, `picture` and `table` fit a model and publish it, `keys` makes keys.
+"""The commands: `pass` and `digit` fit a model, `recalibrate` and `evaluate` look at one again.
+
+Beside them `keys`; `picture`, `table`, `publish`, `export` and `convert` are where their work is.
 
 Those that read data sets or draw import what they do it with when they are called: it takes seconds.
 """
