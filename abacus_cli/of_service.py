@@ -25,10 +25,13 @@ def asking(client: Client, model: str, **options: Any) -> Ask:
     """`options`: of `Client.predict`."""
 
     def ask(given: Iterator[Any]) -> Iterator[Mapping[str, Any] | str]:
-        for outcome in client.predict(model, given, return_errors=True, **options):
-            if isinstance(outcome, OF_THE_SERVICE):
-                raise Stopped(reason(outcome)) from outcome
-            yield reason(outcome) if isinstance(outcome, AbacusError) else _told(outcome)
+        try:
+            for outcome in client.predict(model, given, return_errors=True, **options):
+                if isinstance(outcome, OF_THE_SERVICE):
+                    raise outcome
+                yield reason(outcome) if isinstance(outcome, AbacusError) else _told(outcome)
+        except OF_THE_SERVICE as error:
+            raise Stopped(reason(error)) from error
 
     return ask
 

@@ -65,12 +65,14 @@ def standard_input() -> TextIO:
     """Raises InputUnusable."""
     if not sys.stdin:
         raise InputUnusable("standard input is closed")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # names of files may be no UTF-8
     return sys.stdin
 
 
 def rows_of(word: str) -> int | None:
     """How many; None where that is not known before they are read. Raises InputUnusable."""
-    if word == STDIN:
+    if word == STDIN or Path(word).is_fifo():  # which can be read once
         return None
     if _ending(word) == PARQUET:
         return int(_parquet(word).metadata.num_rows)

@@ -192,7 +192,7 @@ class Client:
         return [outcome for half in halves(batch) for outcome in self._of_batch(question, half, options)]
 
     def _manifest(self, name: str, options: Options) -> Manifest:
-        """Known from an earlier request, or asked for, within the same time."""
+        """Known from an earlier request, or asked for."""
         if name not in self._manifests:
             self._manifests[name] = self._sent("GET", model_path(name), manifest_in, options)
         return self._manifests[name]

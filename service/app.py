@@ -61,10 +61,10 @@ class Abacus(FastAPI):
         self._prefix = settings.root_path
         ledger = Ledger(metrics, settings.access_log)
         spans = _spans(settings.traces)
-        traced = _tracing(spans)
 
         def noted(app: ASGIApp) -> ASGIApp:
-            return traced(RequestContext(app, ledger))
+            within = RequestContext(app, ledger)
+            return spans.tracing(within) if spans else within
 
         def surrounded(app: ASGIApp) -> ASGIApp:
             if keys:
@@ -144,15 +144,6 @@ def _spans(traces: Traces) -> Spans | None:
     from service.http.tracing import Spans, make_provider
 
     return Spans(make_provider(traces))
-
-
-def _tracing(spans: Spans | None) -> Callable[[ASGIApp], ASGIApp]:
-    """The middleware that makes them."""
-    if spans is None:
-        return lambda app: app
-    from service.http.tracing import Tracing
-
-    return partial(Tracing, spans=spans)
 
 
 def _asgi(endpoint: Callable[[Scope, Receive], Awaitable[Response]]) -> ASGIApp:

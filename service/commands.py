@@ -92,6 +92,8 @@ def rollback(name: Name, artifacts: Artifacts = None) -> None:
         except ArtifactError as error:
             remark(f"skipped: {error}")
             continue
+        except OSError as error:
+            fail(f"the store cannot be read: {reason_of(error)}")
         _activate(store, name, version)
         say(f"{name}/{version} is live instead of {name}/{live}")
         return

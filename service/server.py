@@ -113,7 +113,7 @@ def application(
     settings: Settings, metrics_folder: str | None, keys: KeyContents, preloaded: Preloaded | None
 ) -> ASGIApp:
     # Nothing that imports and models make is garbage, and looking for it takes a tenth of the start;
-    # `app` turns it on again when it is ready.
+    # `lifespan` turns it on again when it is ready.
     gc.disable()
     # Imported here: the process that only watches over workers then never holds torch, 400 MB of it.
     from service.app import create_app

@@ -1,4 +1,4 @@
-"""All settings of the service, read once from the environment. No other module reads it."""
+"""All settings of the service, read once from the environment. Beside it `processes` alone looks there."""
 
 import os
 from collections.abc import Iterator

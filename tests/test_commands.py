@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from typer.testing import CliRunner, Result
 
 from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE, ArtifactError
+from service.artifacts.remote.objects import StoreUnreachable
 from service.artifacts.signatures import SigningKey, make_keys, sign_published
 from service.artifacts.store import ArtifactStore
 from service.commands import cli
@@ -114,6 +115,22 @@ def test_rollback_skips_what_is_not_fit(store: ArtifactStore) -> None:
     assert store.current("digit") == 1
     assert models(store, "rollback", "digit").exit_code == 1
     assert store.current("digit") == 1
+
+
+def test_a_store_that_goes_away_during_a_rollback_is_a_line(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise StoreUnreachable("s3://bucket does not answer")
+
+    store.activate("digit", 3)
+    monkeypatch.setattr("service.commands._try", gone)
+    result = models(store, "rollback", "digit")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "Error: the store cannot be read: s3://bucket does not answer\n",
+    )
+    assert store.current("digit") == 3
 
 
 def sign(store: ArtifactStore, *arguments: str) -> Result:

@@ -147,13 +147,6 @@ class Manifest(Frozen):
         return MODEL_FILES[self.format]
 
     @property
-    def threshold(self) -> float:
-        """The probability from which a binary answer is positive."""
-        if self.output.threshold is None:
-            raise ArtifactError(f"{self.name} {self.version} has no decision threshold")
-        return self.output.threshold
-
-    @property
     def record(self) -> TrainingRecord:
         """How it was trained. Raises ArtifactError where nobody knows."""
         if self.training is None:

@@ -12,7 +12,7 @@ Answer = Callable[[Receive], Awaitable[Response]]
 
 
 class Recorded:
-    """What comes of a request, kept to be read once more. Its bytes count as those of a body under way."""
+    """What comes of a request, kept to be read once more; its bytes count while the candidate answers."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive

@@ -16,6 +16,7 @@ from service.endpoints.canary import answered_by
 from service.endpoints.endpoint import Endpoint
 from service.request_id import request_id_of
 from service.serving.call import Backend, Call
+from service.serving.exposition import ROUTE
 from service.serving.served import Served
 
 Answered = Callable[[Scope, Receive, Served, Backend], Awaitable[Response]]
@@ -61,18 +62,14 @@ def target_in(said: str) -> Target | None:
 def routed_target(scope: Scope) -> Target | None:
     """As a router has found it: in an application that this one is mounted in the path is longer."""
     routed = scope.get("path_params")
-    return Target(**routed) if routed else None
-
-
-def route_of(name: str) -> str:
-    return PREFIX + name
+    return Target(routed["name"], routed.get("version")) if routed and "name" in routed else None
 
 
 async def answer(scope: Scope, receive: Receive) -> Response:
     """A request to a model, as ASGI has it. Raises ServiceError, Abandoned or ClientDisconnect."""
     target = routed_target(scope) or target_of(scope["path"])
     assert target
-    return await asked(scope, receive, target, route_of(target.name), _answered)
+    return await asked(scope, receive, target, ROUTE.format(target.name), _answered)
 
 
 async def asked(scope: Scope, receive: Receive, target: Target, route: str, answered: Answered) -> Response:

@@ -134,7 +134,7 @@ class PictureEndpoint(Endpoint):
         text = parameter(query, "top")
         if text is None:
             return TOP
-        if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= MOST_TOP):
+        if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MOST_TOP):
             raise InvalidInput(
                 f"The query parameter top must be a number from 1 to {MOST_TOP}.",
                 (FieldError("top", f"is no number from 1 to {MOST_TOP}"),),

@@ -69,7 +69,9 @@ class WayTaken(BaseModel):
     """For a batch of `rows` rows, and of more up to the next that is listed."""
 
     rows: int
-    way: str = Field(description="plain, optimized, ink, onednn, or a form of the weights such as int8.")
+    way: str = Field(
+        description="plain, optimized, ink, onednn, ink+onednn, onnxruntime, or a form such as int8."
+    )
     of_plain: float | None = Field(
         description="Its time over the plain way's when both were timed; null where there is one way."
     )

@@ -1,5 +1,7 @@
 """Rows of named columns → a class, a probability or numbers."""
 
+import csv
+import io
 import time
 from collections.abc import Callable, Sequence
 from ctypes import c_float
@@ -166,7 +168,9 @@ class TableEndpoint(Endpoint):
         return named
 
     def _csv_example(self, row: dict[str, Any]) -> str:
-        return ",".join(row) + "\n" + ",".join(map(str, row.values())) + "\n"
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows([row, row.values()])
+        return text.getvalue()
 
     def _result_schema(self) -> dict[str, Any]:
         output = self.manifest.output

@@ -1,7 +1,8 @@
 """The ways to compute an archive on this machine: as it is, by oneDNN, with no more than the ink, in int8.
 
 All but those of another form give the same answers, within rounding. Of the service only this module, and
-`fusion`, `sparse` and `quantized` for it, know TorchScript; `onnx_session` knows ONNX.
+`fusion`, `sparse`, `quantized` and `torchscript` for it, know TorchScript (`devices` chooses its executor);
+`onnx_session` knows ONNX.
 """
 
 import logging

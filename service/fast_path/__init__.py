@@ -3,5 +3,5 @@
 A connection of ours needs no ASGI for it (`connection`); what other servers bring takes it, too (`asgi`).
 
 To do without it, delete this folder and `tests/fast_path`, let `server.connection` make a
-`PacedConnection`, and `app` call itself what answers a model's requests.
+`PacedConnection`, `app` call itself what answers a model's requests, and `preloading` not import it.
 """

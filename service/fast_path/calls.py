@@ -159,6 +159,6 @@ def attempt(function: Callable[..., T], *arguments: object) -> T | None:
         return function(*arguments)
     except ServiceError:
         return None
-    except Exception as error:  # the border of the last net in middleware, which comes after it
+    except Exception as error:  # whatever it is: ASGI meets it again, and middleware's last net answers
         logger.warning("left to ASGI: %r", error)
         return None

@@ -9,7 +9,7 @@ from starlette.types import Scope
 
 from service.endpoints import dispatch
 from service.endpoints.answer import accepted
-from service.endpoints.dispatch import Target, route_of
+from service.endpoints.dispatch import Target
 from service.endpoints.endpoint import Endpoint
 from service.errors import ServiceError
 from service.fast_path.calls import FastCall, OnDone, attempt
@@ -18,13 +18,13 @@ from service.fast_path.predictions import PredictCall
 from service.http.auth import check
 from service.protocol import infer
 from service.request_id import request_id_of
-from service.serving.exposition import PROTOCOL_ROUTE
+from service.serving.exposition import PROTOCOL_ROUTE, ROUTE
 
 # In the state of a request that a connection has left to ASGI: it is tried once.
 LEFT = "left"
 
 _KINDS = (
-    (dispatch.target_of, route_of, PredictCall),
+    (dispatch.target_of, ROUTE.format, PredictCall),
     (infer.target_of, PROTOCOL_ROUTE.format, InferCall),
 )
 

@@ -10,7 +10,7 @@ from service.http.page import FILES
 
 # Where a key is typed in there is none yet; the page's own files tell nothing of the models.
 _PAGE = "/"
-_OPEN = ("/health", "/v2/health", FILES)
+_OPEN = ("/health/", "/v2/health/", FILES)
 
 
 def check(keys: KeyFile, scope: Scope) -> None:
@@ -28,10 +28,10 @@ class OpenPaths:
     """Those that need no key: of health and the page, and `others`; each with all that lies below it."""
 
     def __init__(self, others: Iterable[str] = ()) -> None:
-        self._below = tuple(f"{path.rstrip('/')}/" for path in (*_OPEN, *others))
+        self._others = tuple(f"{path.rstrip('/')}/" for path in others)
 
     def __contains__(self, path: str) -> bool:
-        return path == _PAGE or f"{path}/".startswith(self._below)
+        return path == _PAGE or path.startswith(_OPEN) or f"{path}/".startswith(self._others)
 
 
 class ApiKeys:

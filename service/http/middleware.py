@@ -23,6 +23,9 @@ logger = logging.getLogger("service.access")
 
 CLIENT_CLOSED_REQUEST = 499
 
+# Some servers pass on whatever a client calls its method, and each would be a series of its own.
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"))
+
 
 class Entry(NamedTuple):
     """A request that is over. `reason`: why it was not served."""
@@ -58,7 +61,8 @@ class Ledger:
         groups: dict[tuple[str, str, int, str | None], list[Entry]] = defaultdict(list)
         for entry in requests:
             route = route_of(entry.scope) or "unmatched"
-            groups[entry.scope["method"], route, entry.status, entry.reason].append(entry)
+            method = entry.scope["method"] if entry.scope["method"] in METHODS else "other"
+            groups[method, route, entry.status, entry.reason].append(entry)
         for (method, route, status, reason), group in groups.items():
             self._metrics.requests(method, route, status).inc(len(group))
             self._metrics.seconds(route).observe_all([entry.seconds for entry in group])

@@ -15,6 +15,7 @@ from service.http.auth import OpenPaths
 from service.problems import Problem, ProtocolProblem, error_responses
 from service.protocol.description import inference_paths
 from service.serving.call import Backend
+from service.serving.exposition import ROUTE
 
 # Of every request.
 REQUEST_ID = {
@@ -57,7 +58,6 @@ _ANSWERED = {
         "description": "Milliseconds in `decode`, `queue` and `infer`.",
     },
 }
-_HEADERS = (REQUEST_ID, TIMEOUT)
 
 
 class Description:
@@ -73,7 +73,7 @@ class Description:
 
     def __call__(self) -> dict[str, Any]:
         backend: Backend | None = getattr(self._app.state, "backend", None)
-        live = [served.endpoint for served in backend.registry.all_served()] if backend else []
+        live = [served.endpoint for served in backend.registry.all_live()] if backend else []
         if live != self._live:
             self._document = self._described(live)
             self._live = live
@@ -119,7 +119,9 @@ def _paths_of(general: dict[str, Any]) -> dict[str, Any]:
                 **operation,
                 "operationId": _operation_id(method, path),
                 "parameters": [*_path_parameters(path), REQUEST_ID],
-                "responses": _without_422(operation["responses"]),
+                "responses": {
+                    status: said for status, said in operation["responses"].items() if status != "422"
+                },
             }
             for method, operation in operations.items()
         }
@@ -140,17 +142,13 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
     return [_VERSION if name == "version" else _NAME for name in _IN_PATH.findall(path)]
 
 
-def _without_422(responses: dict[str, Any]) -> dict[str, Any]:
-    return {status: response for status, response in responses.items() if status != "422"}
-
-
 def _paths(live: list[Endpoint]) -> Iterator[tuple[str, Any]]:
     for endpoint in live:
         yield from inference_paths(endpoint.manifest, _VERSION)
         name, operation = endpoint.manifest.name, endpoint.operation()
         described = _described(operation)
-        path = dispatch.route_of(name)
-        parameters = [*operation.query, *_HEADERS]
+        path = ROUTE.format(name)
+        parameters = [*operation.query, REQUEST_ID, TIMEOUT]
         unknown = error_responses(errors.UnknownModel, errors.UnknownVersion)["404"]
         yield (
             path,

@@ -1,4 +1,4 @@
-"""The HTTP surface, declared: every route, what it takes, what it answers, and its errors."""
+"""The service's own routes, declared: what each takes, what it answers, and its errors."""
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse

@@ -27,6 +27,10 @@ class Spans:
         self._tracer = provider.get_tracer("service")
         self._propagator = TraceContextTextMapPropagator()
 
+    def tracing(self, app: ASGIApp) -> "Tracing":
+        """The middleware that makes those of HTTP."""
+        return Tracing(app, self)
+
     @contextmanager
     def around(self, scope: Scope, name: str, attributes: Mapping[str, str]) -> Iterator[Span]:
         """The span of one request, whose state is left with what was done, and with the trace's id."""

@@ -1,7 +1,7 @@
 """Upload bytes → what a model reads of a picture: the digit on it, or a row of the model's own size.
 
-`formats` knows which files are read, `containers` what of them is looked at. The size is read from the
-header and limited before a pixel is decoded.
+`formats.recognition` knows which files are read, `formats.containers` what of them is looked at. The size
+is read from the header and limited before a pixel is decoded.
 """
 
 import struct

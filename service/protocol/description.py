@@ -29,7 +29,7 @@ def inference_paths(manifest: Manifest, version_parameter: dict[str, Any]) -> It
         "tags": ["protocol"],
         "summary": f"{name}: tensors in, tensors out (Open Inference Protocol)",
         "description": _description(manifest),
-        "parameters": [_parameter(name, said) for name, said in _HEADER.items()],
+        "parameters": [{"name": header, "in": "header", **said} for header, said in _HEADER.items()],
         "requestBody": {"required": True, "content": _content(_request(inputs_of(manifest)))},
         "responses": {
             "200": {
@@ -61,10 +61,6 @@ def _description(manifest: Manifest) -> str:
 
 def _told(specs: list[TensorSpec]) -> str:
     return some_of(specs, 20, lambda spec: f"`{spec.name}` {spec.datatype} {spec.shape}")
-
-
-def _parameter(name: str, said: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "header", **said}
 
 
 def _content(schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """What is asked of the repository: its index, and to load and unload models."""
 
+import asyncio
 from collections.abc import Collection
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from service.errors import InvalidRequest, ReadOnlyRepository
+from service.errors import InvalidRequest, ReadOnlyRepository, RequestTimeout
 from service.serving.body import Body
 from service.serving.call import Backend
 from service.serving.loading import Repository
@@ -32,18 +33,21 @@ def in_openapi(kind: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"content": {"application/json": {"schema": kind.model_json_schema()}}}}
 
 
-async def question(body: Body, kind: type[Question]) -> Question:
+async def question(body: Body, kind: type[Question], timeout_s: float) -> Question:
     """What it says, if there is anything.
 
-    Raises InvalidRequest, PayloadTooLarge, Overloaded or ClientDisconnect.
+    Raises InvalidRequest, PayloadTooLarge, RequestTimeout, Overloaded or ClientDisconnect.
     """
     has_body = {b"content-length", b"transfer-encoding"} & body.headers.keys()
     try:
-        document = await body.content() if has_body else b""
+        async with asyncio.timeout(timeout_s):
+            document = await body.content() if has_body else b""
         return kind.model_validate_json(document) if document.strip() else kind()
     except ValidationError:
         fields = ", ".join(kind.model_fields)
         raise InvalidRequest(f"The body is neither empty nor an object of: {fields}.") from None
+    except TimeoutError:
+        raise RequestTimeout(f"The body was not there within {timeout_s:g} s.") from None
     finally:
         body.forget()
 

@@ -24,6 +24,7 @@ from service.protocol.repository import (
     MAX_QUESTION_BYTES,
     Change,
     IndexQuestion,
+    Question,
     check_changes_nothing,
     controlled,
     in_openapi,
@@ -39,7 +40,13 @@ MODEL, VERSION = "/models/{name}", "/models/{name}/versions/{version}"
 router = APIRouter(prefix=PROTOCOL, tags=["protocol"])
 
 _OF_MODEL = error_responses(UnknownModel, errors.UnknownVersion, NotReady, path=PROTOCOL)
-_QUESTION = (InvalidRequest, errors.PayloadTooLarge, errors.UnsupportedCoding, errors.Overloaded)
+_QUESTION = (
+    InvalidRequest,
+    errors.RequestTimeout,
+    errors.PayloadTooLarge,
+    errors.UnsupportedCoding,
+    errors.Overloaded,
+)
 _CONTROLLED = error_responses(*_QUESTION, UnknownModel, ReadOnlyRepository, NotReady, path=PROTOCOL)
 
 
@@ -121,7 +128,7 @@ async def infer_with(request: Request) -> Response:
 )
 async def repository_index(request: Request, backend: BackendDep) -> list[IndexEntry]:
     """`{"ready": true}`, as the body, leaves the latter out."""
-    asked = await question(_body(request, backend), IndexQuestion)
+    asked = await _question(request, backend, IndexQuestion)
     return index(backend.registry, asked.ready)
 
 
@@ -134,7 +141,7 @@ async def repository_index(request: Request, backend: BackendDep) -> list[IndexE
 async def repository_load(request: Request, backend: BackendDep, name: str) -> None:
     """Answers when it is ready. Refused, unless `--allow-repository-control`: the store alone decides."""
     repository = controlled(backend, name)
-    check_changes_nothing((await question(_body(request, backend), Change)).parameters)
+    check_changes_nothing((await _question(request, backend, Change)).parameters)
     await repository.load(name)
 
 
@@ -147,9 +154,10 @@ async def repository_load(request: Request, backend: BackendDep, name: str) -> N
 async def repository_unload(request: Request, backend: BackendDep, name: str) -> None:
     """What is under way is answered. Refused, unless `--allow-repository-control`."""
     repository = controlled(backend, name)
-    await question(_body(request, backend), Change)
+    await _question(request, backend, Change)
     await repository.unload(name)
 
 
-def _body(request: Request, backend: Backend) -> Body:
-    return Body(request.scope, request.receive, MAX_QUESTION_BYTES, backend.pending_bytes)
+async def _question(request: Request, backend: Backend, kind: type[Question]) -> Question:
+    body = Body(request.scope, request.receive, MAX_QUESTION_BYTES, backend.pending_bytes)
+    return await question(body, kind, backend.request_timeout_s)

@@ -80,9 +80,13 @@ class Finder:
         self._missing = missing
         new = [name for name in found if name not in self.followed]
         room = max(0, MAX_MODELS - len(self.followed))
-        for name in new[:room]:
-            self.followed.add(name)
-            self._come(name)
+        try:
+            for name in new[:room]:
+                self._come(name)
+                self.followed.add(name)
+        except RuntimeError as error:  # the system allows no further thread: the next look tries again
+            self._tell(f"model {name} cannot be followed: {error}")
+            return
         over = ", ".join(new[room:])
         self._tell(f"of more than {MAX_MODELS} models these are not served: {over}" if over else None)
 

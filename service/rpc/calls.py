@@ -92,6 +92,11 @@ class Calls:
         context.set_trailing_metadata(tuple(metadata))
         return instead(told) if instead and isinstance(told, ServiceError) else told
 
+    def check_key(self, context: Exchange, path: str) -> None:
+        """Before there is any message. Raises Unauthorized."""
+        if self._keys and _needs_key(path):
+            check(self._keys, _scope(context, path))
+
     async def refuse(self, context: Exchange, path: str, error: Exception) -> None:
         """It ends with that error, whatever is asked."""
 

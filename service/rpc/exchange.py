@@ -26,7 +26,7 @@ class Ended(Exception):
 
 
 class Method(NamedTuple):
-    """What answers a call, and how its messages are read and written. None is answered by a stream."""
+    """What answers a call, and how its messages are read and written. A stream's answer is None."""
 
     answer: Callable[["Exchange"], Awaitable[Any]]
     deserialized: Callable[[bytes], Any]

@@ -6,6 +6,7 @@ sent no more than the window that HTTP/2 gives it (64 KiB).
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
@@ -155,13 +156,17 @@ class Receiving:
                 held.release()
 
     def _stream(self, answer: Callable[[Any, Any], Any], path: str) -> Answered:
+        """The protocol's are kept open between messages; others, which need no key, have little time."""
+        most_s = math.inf if path.startswith(f"/{SERVICE}/") else self._timeout_s
+
         async def answered(context: Exchange) -> None:
             try:
-                with self._room.for_stream():
+                self._calls.check_key(context, path)
+                with self._room.for_stream(), Timed(self._deadlines, time.monotonic() + most_s):
                     async with aclosing(answer(context.messages(), context)) as answers:
                         async for message in answers:
                             await context.write(message)
-            except ServiceError as error:
+            except (ServiceError, TimeoutError) as error:
                 await self._calls.refuse(context, path, error)
 
         return answered

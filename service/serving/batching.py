@@ -59,7 +59,9 @@ class Batcher:
         self._predictor = predictor
         self._max_batch_rows = max_batch_rows
         self._on_batch = on_batch
-        self._few_rows = max(1, int(FEW * max_batch_rows))
+        # Where nothing can be kept, all are of many rows: they take turns.
+        self._kept = int(KEPT * max_batch_rows)
+        self._few_rows = max(1, int(FEW * max_batch_rows)) if self._kept else 0
         self._few: deque[Job] = deque()
         self._many: deque[Job] = deque()
         self._scheduled = False
@@ -156,9 +158,8 @@ class Batcher:
         if not self._many:
             self._fill(batch, self._few, self._max_batch_rows, now)
             return batch
-        kept = int(KEPT * self._max_batch_rows)
-        room = self._fill(batch, self._few, self._max_batch_rows - kept, now)
-        self._fill(batch, self._many, room + kept, now)
+        room = self._fill(batch, self._few, self._max_batch_rows - self._kept, now)
+        self._fill(batch, self._many, room + self._kept, now)
         return batch
 
     def _fill(self, batch: list[Part], waiting: deque[Job], room: int, now: float) -> int:
@@ -177,10 +178,9 @@ class Batcher:
     def _infer(self, batch: Sequence[Part]) -> list[Outputs | ServiceError]:
         """One result for each part. A batch that fails is run again part by part: only the guilty fail."""
         alone = len(batch) == 1
-        # A copy also of one part: a model may write to its rows, of which more may be said afterwards.
-        rows = torch.from_numpy(np.concatenate([part.rows for part in batch]))
+        n_rows = sum(part.n for part in batch)
         started = self.busy_since = time.perf_counter()
-        outputs = outcome(self._predictor.answer, rows)
+        outputs = outcome(self._computed, batch)
         self.busy_since = 0.0
         if isinstance(outputs, Exception):  # whatever it was, every caller must hear of it
             if alone:
@@ -189,13 +189,17 @@ class Batcher:
             return [result for part in batch for result in self._infer([part])]
         took_s = time.perf_counter() - started
         if self._on_batch and self._thread:
-            self._on_batch(len(rows), took_s)
+            self._on_batch(n_rows, took_s)
         elif self._on_batch:
-            asyncio.get_running_loop().call_soon(self._on_batch, len(rows), took_s)
+            asyncio.get_running_loop().call_soon(self._on_batch, n_rows, took_s)
         if alone:
             return [outputs]
         ends = list(accumulate(part.n for part in batch))
         return [outputs[end - part.n : end] for part, end in zip(batch, ends, strict=True)]
+
+    def _computed(self, batch: Sequence[Part]) -> Outputs:
+        # A copy also of one part: a model may write to its rows, of which more may be said afterwards.
+        return self._predictor.answer(torch.from_numpy(np.concatenate([part.rows for part in batch])))
 
 
 def _settle(batch: list[Part], results: list[Outputs | ServiceError]) -> None:

@@ -39,7 +39,7 @@ class Abandoned(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What the endpoints stand on; `create_app` puts it on the application's state.
+    """What the endpoints stand on; `lifespan` puts it on the application's state.
 
     Large documents are read and written by `documents`, step by step; pictures are read by `decoding`.
     """

@@ -8,6 +8,7 @@ import asyncio
 import struct
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import _lru_cache_wrapper, cache
 from typing import Any, TypeVar
 
@@ -21,6 +22,9 @@ from service.serving.exposition import ROUTES, LiveVersions, Models, Shown
 SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 T = TypeVar("T")
 M = TypeVar("M", bound=MetricWrapperBase)
+
+# While workers make their files or take over others': each is a moment.
+READ_TRIES = 100
 
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 1_024, 10_000)
 
@@ -206,11 +210,11 @@ class Metrics:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
             registry.register(self._live_versions)
-        while True:
-            try:
-                return read(Shown(registry, self._models) if self._models else registry)
-            except (FileNotFoundError, struct.error):
-                continue  # a worker has just taken over a file of one that died, or makes its own
+        shown = Shown(registry, self._models) if self._models else registry
+        for _ in range(READ_TRIES):
+            with suppress(FileNotFoundError, struct.error):
+                return read(shown)
+        return read(shown)
 
 
 def worker_restarts(registry: CollectorRegistry | None) -> Counter:

@@ -67,7 +67,11 @@ class Registry:
 
     def manifests(self) -> list[Manifest]:
         """The manifest of every live model."""
-        return [state.live.manifest for state in self._states.values() if state.live]
+        return [served.manifest for served in self.all_live()]
+
+    def all_live(self) -> list[Served]:
+        """What is live of every model."""
+        return [state.live for state in self._states.values() if state.live]
 
     def version(self, name: str, version: str) -> Served:
         """One that is loaded. Raises UnknownModel, UnknownVersion or NotReady."""

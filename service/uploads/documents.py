@@ -14,8 +14,7 @@ from service.errors import FieldError, InvalidInput
 from service.pictures.images import Upload
 from service.problems import invalid_payload
 from service.serving.steps import Steps
-
-MAX_PICTURES = 64  # of one request
+from service.uploads.multipart import MAX_FILES
 
 IMAGE, IMAGES, PIXELS = "image", "images", "pixels"
 FIELDS = (IMAGE, IMAGES, PIXELS)
@@ -95,7 +94,7 @@ def _value(field: str, document: bytes, at: int) -> tuple[Said, int]:
         return Said(field, [], document[at:end]), end
     expected = {
         IMAGE: "a picture in Base64, or its pixels as nested lists",
-        IMAGES: f"a list of 1 to {MAX_PICTURES} pictures in Base64, or of their pixels as nested lists",
+        IMAGES: f"a list of 1 to {MAX_FILES} pictures in Base64, or of their pixels as nested lists",
         PIXELS: "nested lists of numbers",
     }
     raise _wrong(field, f"must be {expected[field]}")
@@ -106,8 +105,8 @@ def _texts(document: bytes, at: int) -> tuple[Said, int]:
     if closed := _CLOSED.match(document, at):
         raise _wrong(IMAGES, "at least one picture is required")
     while not closed:
-        if len(texts) == MAX_PICTURES:
-            raise InvalidInput(f"The document has more than {MAX_PICTURES} pictures.")
+        if len(texts) == MAX_FILES:
+            raise InvalidInput(f"The document has more than {MAX_FILES} pictures.")
         name = f"{IMAGES}.{len(texts)}"
         if not document.startswith(b'"', at):
             raise _wrong(name, "must be a picture in Base64, as the one before it")

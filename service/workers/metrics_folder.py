@@ -75,8 +75,14 @@ class MetricsFolder:
     def allocate(self, pid: int, kinds: Sequence[str]) -> None:
         """Raises OSError."""
         for kind in kinds:
-            with (self.path / f"{kind}_{pid}.db").open("ab") as file:
-                file.write(bytes(max(0, _BYTES - file.tell())))
+            path = self.path / f"{kind}_{pid}.db"
+            try:
+                with path.open("ab") as file:
+                    file.write(bytes(max(0, _BYTES - file.tell())))
+            except OSError:
+                if path.exists() and not path.stat().st_size:  # nobody could read it, nor any beside it
+                    path.unlink()
+                raise
 
 
 def check_sockets(folder: Path) -> None:

@@ -322,6 +322,24 @@ def test_labels_come_and_go(made: Made, source: Path, tmp_path: Path) -> None:
     assert mirror.store.labels("digit") == {}
 
 
+def test_a_label_that_cannot_be_had_keeps_no_version_from_going_live(
+    made: Made, source: Path, tmp_path: Path
+) -> None:
+    _, objects = made(Comparing, "s3")
+    store, mirror = RemoteStore(Mirror(objects, tmp_path)), Mirror(objects, tmp_path / "service")
+    for version in (1, 2):
+        store.place(stage(tmp_path, source, version), "digit", version)
+    store.activate("digit", 1)
+    assert mirror.follow() == []
+    objects.create("digit/canary", b"none")
+    objects.create("digit/stable", b"9")
+    store.activate("digit", 2)
+    (told,) = mirror.follow() or []
+    assert "digit/canary" in told
+    assert "digit/9" in told
+    assert (mirror.store.current("digit"), mirror.store.labels("digit")) == (2, {})
+
+
 def test_a_lost_race_is_said(made: Made, source: Path, tmp_path: Path) -> None:
     _, objects = made(Comparing, "s3")
     one, other = (RemoteStore(Mirror(objects, tmp_path / name)) for name in ("one", "other"))

@@ -1,5 +1,6 @@
 """`abacus predict`: many pictures and rows into a file, from a service that really answers."""
 
+import io
 import json
 import math
 import os
@@ -13,14 +14,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
+from abacus_cli.bulk import Stopped
+from abacus_cli.of_service import asking
+from abacus_cli.table_files import standard_input
+from abacus_client import Client
 from tests.cli.asking import ENVIRONMENT, predict, rows_in
-from tests.conftest import ROOT, Digits, png
+from tests.conftest import ROOT, Digits, free_ports, png
 from tests.pictures.numbers.drawn import ink_of, on_paper
 
 try:
@@ -289,3 +295,27 @@ def test_parquet_says_what_it_needs(ask: Any, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     result = ask("pass", "records.parquet")
     assert result.stderr == "Error: records.parquet needs pyarrow: pip install 'abacus-serving[parquet]'\n"
+
+
+def test_rows_come_from_a_file_that_can_be_read_once(ask: Any, tmp_path: Path) -> None:
+    """As a shell's `<(…)` is one."""
+    pipe = tmp_path / "rows.csv"
+    os.mkfifo(pipe)
+    writer = Thread(target=pipe.write_text, args=(HOURS,))
+    writer.start()
+    result = ask("pass", "rows.csv")
+    writer.join()
+    assert (result.returncode, len(result.stdout.splitlines())) == (1, 4)
+
+
+def test_names_of_files_need_not_be_utf_8(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9.png\n"), "utf-8"))
+    assert list(standard_input()) == ["caf\udce9.png\n"]
+
+
+def test_a_service_that_is_gone_when_the_first_is_asked_about_stops_the_command() -> None:
+    (port,) = free_ports(1)
+    with Client(f"http://127.0.0.1:{port}", retries=0) as client, pytest.raises(Stopped, match="refused"):
+        list(asking(client, "pass")(iter([{"hours": 1}])))

@@ -464,7 +464,7 @@ def test_one_row_is_answered_in_the_format_too(client: httpx.Client) -> None:
 
 
 def test_a_formula_of_a_spreadsheet_is_text_in_a_table_and_a_number_is_one(client: httpx.Client) -> None:
-    rows = [{f"of {label}": float(label == most) for label in SIGNS.labels} for most in SIGNS.labels]
+    rows = [{f"of, {label}": float(label == most) for label in SIGNS.labels} for most in SIGNS.labels]
     table = list(csv.DictReader(io.StringIO(post(client, "sign", rows, Accept=CSV).text)))
     assert [row["label"] for row in table] == ["-1", "+1.5e3", "'-1-1", "'@x"]
     assert [one["label"] for one in answered(client, "sign", rows)["predictions"]] == list(SIGNS.labels)
@@ -507,7 +507,7 @@ def test_the_live_version_by_its_number(client: httpx.Client) -> None:
         assert response.status_code == 404
 
 
-@pytest.mark.parametrize("model", ["iris", "loan", "house"])
+@pytest.mark.parametrize("model", ["iris", "loan", "house", "sign"])
 def test_every_example_is_answered_as_it_is_described(
     client: httpx.Client, document: dict[str, Any], model: str
 ) -> None:

@@ -142,7 +142,7 @@ def publish_petal(root: Path) -> Manifest:
 
 def publish_sign(root: Path) -> Manifest:
     """Each column is a label's score."""
-    rows = TableInput(columns=tuple(Column(name=f"of {label}") for label in SIGNS.labels))
+    rows = TableInput(columns=tuple(Column(name=f"of, {label}") for label in SIGNS.labels))
     net = nn.Softmax(1)
     return _publish(root, "sign", "table", net, rows, SIGNS, torch.eye(4))
 

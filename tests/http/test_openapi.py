@@ -1,13 +1,18 @@
 """The OpenAPI document says what the service does, errors included."""
 
 import re
+import shutil
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from service import errors
-from tests.conftest import ROOT
+from service.app import create_app
+from service.artifacts.store import ArtifactStore
+from service.settings import Settings
+from tests.conftest import ROOT, publish_copy, running, until
 
 VERSION, WHAT = ("", "/versions/{version}"), ("", "/ready", "/config", "/stats")
 
@@ -192,3 +197,29 @@ def test_the_documented_error_types_are_the_real_ones() -> None:
         if isinstance(error, type) and issubclass(error, errors.ServiceError)
     }
     assert documented == real
+
+
+async def test_it_is_of_what_is_live_whatever_is_beside_it(published: Path, tmp_path: Path) -> None:
+    store = ArtifactStore(shutil.copytree(published, tmp_path / "artifacts"))
+    newer = publish_copy(store)
+    store.activate("digit", 1)
+    app = create_app(Settings(artifacts=store.root, models=("digit",), keep=2, reload_s=0.05))
+    async with running(app) as client:
+
+        async def versions() -> set[int]:
+            document = (await client.get("/openapi.json")).json()
+            answers = document["paths"]["/predict/digit"]["post"]["responses"]["200"]["content"]
+            examples = answers["application/json"]["examples"].values()
+            return {example["value"]["version"] for example in examples}
+
+        async def both() -> bool:
+            return [*(await client.get("/v2/models/digit")).json()["versions"]] == ["1", str(newer)]
+
+        await until(both)
+        assert await versions() == {1}
+        store.activate("digit", newer)
+
+        async def told() -> bool:
+            return await versions() == {newer}
+
+        await until(told)

@@ -31,7 +31,7 @@ async def test_they_answer_the_same_behind_fastapi_s_routing(published: Path, di
     """Mounted in another application, the path is FastAPI's to match."""
     app = create_app(Settings(artifacts=published))
     outer = FastAPI()
-    outer.mount("/abacus", app)
+    outer.mount("/{tenant}", app)
     async with running(app) as direct:
         transport = httpx.ASGITransport(outer)
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as mounted:

@@ -1,7 +1,9 @@
 """What the service says of itself and of its models under `/v2`; and that a request counts as any other."""
 
+import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +143,16 @@ async def test_keys_are_asked_for_but_not_for_health(tmp_path: Path) -> None:
         assert (
             await client.post("/v2/models/pass/infer", content=hours, headers=fields)
         ).status_code == 200
+
+
+async def test_a_question_whose_body_does_not_come_is_given_up(published: Path) -> None:
+    async def nothing() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+    settings = Settings(artifacts=published, request_timeout_s=0.2, allow_repository_control=True)
+    async with running(create_app(settings)) as client:
+        for path in ("index", "models/pass/load", "models/pass/unload"):
+            answer = await client.post(f"/v2/repository/{path}", content=nothing())
+            assert (answer.status_code, "within 0.2 s" in answer.json()["error"]) == (408, True)
+        assert (await client.get("/v2/models/pass/ready")).status_code == 200

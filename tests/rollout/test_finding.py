@@ -15,7 +15,7 @@ from service.app import create_app
 from service.artifacts.listing import Listing, listed
 from service.artifacts.pointers import CURRENT_FILE
 from service.artifacts.store import ArtifactStore
-from service.rollout import asking, finding
+from service.rollout import asking, finding, following
 from service.settings import Settings
 from tests.conftest import Digits, metric_sum, png, running, served, until, wait_for
 
@@ -274,3 +274,23 @@ def test_it_is_so_over_http_with_two_workers(root: Path, published: Path) -> Non
         shutil.rmtree(root / "digit")
         wait_for(lambda: answers() == {404}, WITHIN_S)
         wait_for(lambda: 'model="digit"' not in service.client.get("/metrics").text, WITHIN_S)
+
+
+async def test_what_cannot_be_followed_yet_is_tried_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The system lets a container have no more threads for a while."""
+    tries = []
+
+    class Follower(following.Follower):
+        def __init__(self, *arguments: Any) -> None:
+            tries.append(arguments)
+            if len(tries) < 3:
+                raise RuntimeError("can't start new thread")
+            super().__init__(*arguments)
+
+    monkeypatch.setattr("service.rollout.reload.Follower", Follower)
+    async with running(app_of(root)) as client:
+        await until(is_ready(client, "pass"))
+    told = [r.getMessage() for r in caplog.records if "cannot be followed" in r.getMessage()]
+    assert told == ["model pass cannot be followed: can't start new thread"]

@@ -8,8 +8,14 @@ from typing import Any
 import grpc
 import pytest
 
+from service.http.middleware import Ledger
+from service.rpc.calls import Calls
 from service.rpc.events import ASKED, CoreServer
 from service.rpc.exchange import EOF, Exchange, Method
+from service.rpc.receiving import Receiving, Room
+from service.serving.admission import Admission
+from service.serving.deadlines import Deadlines
+from service.serving.metrics import Metrics
 
 CODES = grpc.StatusCode
 Answered = Callable[[Exchange], Awaitable[Any]]
@@ -176,3 +182,23 @@ async def test_a_port_that_cannot_be_had() -> None:
     server = CoreServer(lambda _, answered: Method(answered, same, same), (), 1)
     with pytest.raises(RuntimeError):
         server.add_insecure_port("192.0.2.1:1")
+
+
+async def test_a_silent_stream_that_needs_no_key_keeps_no_other_out() -> None:
+    pending = Admission(4_000_000, "bytes")
+    calls = Calls(Ledger(Metrics(None), access_log=False), None, None)
+    receiving = Receiving(Room(pending, 1_000_000), calls, Deadlines(), timeout_s=0.2)
+
+    async def echoed(messages: AsyncIterator[bytes], _: Exchange) -> AsyncIterator[bytes]:
+        async for message in messages:
+            yield message
+
+    handler = grpc.stream_stream_rpc_method_handler(echoed, same, same)
+    answered = receiving.method("/grpc.reflection.v1alpha.ServerReflection/Info", handler).answer
+    async with serving(Info=answered) as (_, channel):
+        for _ in range(2):  # there is room for one
+            stream = channel.stream_stream("/test/Info")()
+            await stream.write(b"first")
+            assert await stream.read() == b"first"
+            assert await stream.code() == CODES.DEADLINE_EXCEEDED
+    assert pending.taken == 0

@@ -228,3 +228,31 @@ async def test_a_lone_request_waits_for_no_others(model: Recorder) -> None:
             await ask_after(batcher, 0)
         await asyncio.gather(ask_after(batcher, 0), ask_after(batcher, 5))
     assert model.batches == [1, 1, 2, *HOPES * [1], 1, 1]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+async def test_where_a_batch_is_too_small_to_share_requests_take_turns(model: Recorder, most: int) -> None:
+    with batching(model, max_batch_rows=most) as batcher:
+        model.free.clear()
+        requests = [ask(batcher, 90.0)]
+        await asyncio.sleep(0.05)
+        requests += [ask(batcher, 91.0, 92.0, 93.0, 94.0), *(ask(batcher, value) for value in range(20))]
+        await asyncio.sleep(0.05)
+        model.free.set()
+        await asyncio.gather(*requests)
+    assert model.rows[1] == [91.0, 92.0, 93.0][:most], "it came before those of one row"
+
+
+@WHERE
+async def test_rows_that_cannot_be_put_together_end_their_batch_alone(
+    model: Recorder, quick: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(_: object) -> None:
+        raise MemoryError
+
+    with batching(model, quick=quick) as batcher:
+        with monkeypatch.context() as patch:
+            patch.setattr("service.serving.batching.np.concatenate", no_memory)
+            with pytest.raises(InferenceFailed):
+                await batcher.predict(hours(1.0))
+        assert (await batcher.predict(hours(4.0))).outputs.tolist() == answered(model, [4.0])

@@ -1,6 +1,7 @@
 """What Prometheus sees is what clients saw, with one worker and with two."""
 
 import json
+import struct
 from pathlib import Path
 
 import httpx
@@ -8,6 +9,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parsed_as_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parsed_as_text
 
+from service.http.middleware import Entry, Ledger
+from service.serving.metrics import Metrics
 from tests.conftest import Digits, png, served, wait_for
 
 
@@ -110,3 +113,23 @@ def test_the_log_is_json_where_wanted_with_one_line_a_request(published: Path) -
     assert {line["logger"], line["event"]} == {"service.access", "request"}
     assert (line["status"], line["model"], line["version"]) == (200, "pass", 1)
     assert line["total_ms"] >= line["decode_ms"] + line["queue_ms"] + line["infer_ms"]
+
+
+def test_a_file_that_nobody_can_read_does_not_hang_who_looks(tmp_path: Path) -> None:
+    (tmp_path / "counter_1.db").touch()
+    with pytest.raises(struct.error):
+        Metrics(str(tmp_path)).samples()
+
+
+async def test_methods_that_clients_make_up_are_one_series() -> None:
+    """Uvicorn's own parser refuses them; other servers pass them on."""
+    metrics = Metrics(None)
+    ledger = Ledger(metrics, access_log=False)
+    for method in ("GET", "MADE", "UP", "BY", "CLIENTS"):
+        ledger.record(Entry({"type": "http", "method": method, "path": "/", "state": {}}, 404, None, 0.1))
+    counted = {
+        sample.labels["method"]: sample.value
+        for sample in metrics.samples()
+        if sample.name == "abacus_requests_total"
+    }
+    assert counted == {"GET": 1, "other": 4}

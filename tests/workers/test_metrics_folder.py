@@ -177,6 +177,7 @@ def test_a_successor_has_the_room_of_who_died_on_a_disk_that_is_full(tmp_path: P
             folder.hand_over(died + 1)
         with pytest.raises(OSError, match="No space left"):
             folder.hand_over(4)
+        assert all(file.stat().st_size for file in folder.path.iterdir()), "nobody reads beside such a file"
 
 
 @pytest.mark.parametrize("named", [False, True])

@@ -99,11 +99,20 @@ class Mirror:
             if (folder / CURRENT_FILE).exists():
                 unpoint(folder, CURRENT_FILE)
             return
-        named = {
-            pointer: number_in(content, f"{name}/{pointer}")
-            for pointer, content in written.items()
-            if content is not None
-        }
+        named, failures = dict[str, int](), list[str]()
+
+        @contextmanager
+        def noted() -> Iterator[None]:
+            """One that cannot be had keeps no other from being followed."""
+            try:
+                yield
+            except ArtifactError as error:
+                failures.append(str(error))
+
+        for pointer, content in written.items():
+            if content is not None:
+                with noted():
+                    named[pointer] = number_in(content, f"{name}/{pointer}")
         newest: list[int] = []
         if keep > 1:
             newest = sorted((int(v) for v in objects.folders(name) if is_version(v)), reverse=True)
@@ -112,14 +121,18 @@ class Mirror:
         folder.mkdir(parents=True, exist_ok=True)
         for version in newest:
             if version not in named.values():
-                self._bring_if_whole(name, version, wanted)
-        for pointer in (*LABELS, CURRENT_FILE):
+                with noted():
+                    self._bring_if_whole(name, version, wanted)
+        for pointer, content in written.items():
             if pointer in named:
-                self._bring(name, named[pointer], wanted)
-                if self._pointed(name, pointer) != named[pointer]:
-                    point(folder, pointer, named[pointer])
-            elif (folder / pointer).exists():
+                with noted():
+                    self._bring(name, named[pointer], wanted)
+                    if self._pointed(name, pointer) != named[pointer]:
+                        point(folder, pointer, named[pointer])
+            elif content is None and (folder / pointer).exists():
                 unpoint(folder, pointer)
+        if failures:
+            raise ArtifactError("; ".join(failures))
 
     def _bring_if_whole(self, name: str, version: int, wanted: Collection[int]) -> None:
         try:

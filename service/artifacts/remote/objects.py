@@ -58,11 +58,6 @@ class Objects:
         self.scheme, _, self._root = url.partition("://")
         self._given = filesystem
 
-    @property
-    def can_compare(self) -> bool:
-        """Whether what is there can be replaced without overwriting what another wrote meanwhile."""
-        return self.scheme in OVER_WHAT_WAS_SEEN
-
     def folders(self, folder: str = "") -> Iterator[str]:
         """The names of the folders in one."""
         return (_name(entry) for entry in self._listed(folder) if entry.get("type") == "directory")
@@ -125,7 +120,7 @@ class Objects:
 
     def replace(self, path: str, content: bytes, seen: Seen) -> None:
         """Write over what was `seen`. Raises LostRace where it is another by now."""
-        if not self.can_compare:
+        if self.scheme not in OVER_WHAT_WAS_SEEN:
             raise StoreUnreachable(
                 f"{path} is there, and {self.scheme}:// has no way to replace it only if nobody else did:"
                 " nothing is overwritten"

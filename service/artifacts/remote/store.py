@@ -16,9 +16,15 @@ from service.artifacts.manifest import (
     ArtifactError,
     ArtifactUnreadable,
     Manifest,
-    printable,
 )
-from service.artifacts.pointers import MAX_POINTER_BYTES, is_name, is_version, number_in, unpointed
+from service.artifacts.pointers import (
+    MAX_POINTER_BYTES,
+    check_name,
+    is_name,
+    is_version,
+    number_in,
+    unpointed,
+)
 from service.artifacts.remote.mirror import Mirror
 from service.artifacts.remote.objects import LostRace, NoObject, Objects, Seen
 from service.artifacts.remote.version_files import not_whole
@@ -71,8 +77,7 @@ class RemoteStore(ArtifactStore):
 
     def pointed(self, name: str, pointer: str) -> int:
         path = f"{name}/{pointer}"
-        if not is_name(name):
-            raise ArtifactError(f"{printable(name)!r} is no name of a model")
+        check_name(name)
         try:
             seen = self._objects.seen(path)
             content = self._objects.read(path, MAX_POINTER_BYTES) if seen.size else b""

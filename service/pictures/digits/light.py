@@ -42,7 +42,7 @@ def _ground(grey: Pixels, widest: int, scale: float = 1.0) -> Pixels:
     widest, along = round(scale * widest), round(scale * WIDEST_AT_BORDER)
     rim = _without_lines(grey, round(scale * LINE_WIDTH))
     for line in border(rim):
-        line[:] = closed(continued(line[None], along - 1), along)[0]
+        line[:] = closed(continued(line, along - 1), along)
     margin = widest - 1
     canvas = continued(rim, margin)
     canvas[margin:-margin, margin:-margin] = grey

@@ -62,6 +62,7 @@ def _running(grey: NDArray[Any], width: int, extreme: np.ufunc) -> NDArray[Any]:
     while span < width:
         step = min(span, width - span)
         grey = extreme(grey[step:], grey[:-step])
-        grey = extreme(grey[:, step:], grey[:, :-step])
+        if grey.ndim > 1:  # else it is a line
+            grey = extreme(grey[:, step:], grey[:, :-step])
         span += step
     return grey

@@ -51,7 +51,7 @@ _SIZES = {
 _SHORT, _LONG, _LONG8 = 3, 4, 16
 
 _SAMPLE_FORMATS = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
-_UNSIGNED, _SIGNED, _FLOAT, _UNSPECIFIED = 1, 2, 3, 4
+_UNSIGNED, _SIGNED, _UNSPECIFIED = 1, 2, 4
 _WHITE_IS_0, _BLACK_IS_0, _PALETTE, _YCBCR, _CIELAB = 0, 1, 3, 6, 8
 _PLAIN, _WEBP, _APART = 1, 50_001, 2  # of COMPRESSION; of PLANAR
 

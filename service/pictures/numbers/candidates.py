@@ -16,7 +16,7 @@ from service.pictures.numbers.cuts import pieces_of
 from service.pictures.numbers.parts import Line, Part, joined, lines_of
 from service.pictures.numbers.sheet import Sheet, plate_of, sheet_of
 
-MOST_CANDIDATES = 512  # of a picture
+MOST_CANDIDATES = 512  # of a picture; beyond it nothing is cut, and a part is one
 TOGETHER = 8  # pieces, at the most, are one digit
 WIDEST = 1.4  # of the line's height
 FRINGE = 2  # pixels of ink around a part go with it

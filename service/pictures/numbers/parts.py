@@ -59,6 +59,7 @@ def lines_of(mask: Mask) -> list[Line]:
     parts = []
     for number, whole in _largest(components):
         parts += _written_in(whole) or ([] if is_printed[number] else [whole])
+    parts = sorted(parts, key=lambda part: -np.count_nonzero(part.mask))[:MOST_PARTS]
     if parts:
         usual = _usual_height(parts)
         parts = [part for part in parts if part.width < LONG * usual or not is_comb(part.mask)]

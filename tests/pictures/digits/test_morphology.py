@@ -19,6 +19,9 @@ def test_morphology_equals_its_definition(width: int) -> None:
 
     assert np.array_equal(closed(canvas, width), around(around(canvas, "max"), "min"))
     assert np.array_equal(opened(canvas, width), around(around(canvas, "min"), "max"))
+    line = np.tile(grey[:1], (width, 1))  # as high as a square
+    of_line = closed(continued(grey[0], width - 1), width)
+    assert np.array_equal(of_line, closed(continued(line, width - 1), width)[0])
     assert (closed(canvas, width) >= grey).all()
     assert (opened(canvas, width) <= grey).all()
 

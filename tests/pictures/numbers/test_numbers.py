@@ -180,6 +180,18 @@ def drawn(levels: Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[Any]]) 
     return (levels(x, y) * 255).astype(np.uint8)
 
 
+def strokes_in_boxes() -> NDArray[np.uint8]:
+    """49 boxes, into each of which six strokes are drawn from its upper side."""
+    levels = np.full((1000, 1400), 255, np.uint8)
+    for top in range(20, 850, 150):
+        for left in range(20, 1260, 150):
+            levels[top : top + 130, left : left + 130] = 0
+            levels[top + 3 : top + 127, left + 3 : left + 127] = 255
+            for stroke in range(left + 8, left + 122, 19):
+                levels[top : top + 86, stroke : stroke + 5] = 0
+    return levels
+
+
 HOSTILE: dict[str, Callable[[], NDArray[np.uint8]]] = {
     "specks": specks,
     "checks of a pixel": lambda: drawn(lambda x, y: (x + y) % 2),
@@ -190,6 +202,7 @@ HOSTILE: dict[str, Callable[[], NDArray[np.uint8]]] = {
     "combs": lambda: drawn(lambda x, y: ((x % 12 < 5) & (y % 40 < 30)) | (y % 40 == 15)),
     "a fine grid": lambda: drawn(lambda x, y: (x % 10 < 2) | (y % 10 < 2)),
     "noise": lambda: np.random.default_rng(0).integers(0, 256, (1000, 1000), dtype=np.uint8),
+    "strokes in boxes": strokes_in_boxes,
     "blank": lambda: np.full((5000, 5000), 255, np.uint8),
     "a strip": lambda: np.tile(((np.arange(60_000) % 12 < 5) * 255).astype(np.uint8), (8, 1)),
 }
