@@ -3,6 +3,7 @@
 import sys
 
 from service.starting import (
+    ended_at_once,
     interrupted_at_once,
     interrupted_in_order,
     open_output,
@@ -15,6 +16,7 @@ if __name__ == "__main__":
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from service import __version__
@@ -122,7 +124,7 @@ def main() -> None:
     if words == ["--version"]:
         print(f"abacus {__version__}")
     else:
-        run("abacus", words, COMMANDS)
+        ended_at_once(partial(run, "abacus", words, COMMANDS))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import os
 import sys
 
 from service.starting import (
+    ended_at_once,
     interrupted_at_once,
     interrupted_in_order,
     open_output,
@@ -220,4 +221,4 @@ if __name__ == "__main__":
     open_output()
     if not will_serve(sys.argv[1:]):
         interrupted_in_order()
-    cli()
+    ended_at_once(cli)

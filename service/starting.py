@@ -1,4 +1,4 @@
-"""What a process needs before it does anything: its signals and its standard output.
+"""What a process needs before it does anything, its signals and its standard output; and its end.
 
 Signals while the service, or a command, is only being imported, which takes seconds on a busy machine;
 while a process is started, which is to hear none; and when all is over. Standard output whatever others
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import current_thread, main_thread
 from types import FrameType
+from typing import NoReturn
 
 INTERRUPTED = b"Error: interrupted\n"
 
@@ -72,6 +73,27 @@ def open_output() -> None:
     if isinstance(given, io.TextIOWrapper) and not isinstance(given, _Output):
         # By the line: what was only written at the end would be lost without exit code or word.
         sys.stdout = _Output(given.buffer, given.encoding, "replace", line_buffering=True)
+
+
+def ended_at_once(command: Callable[[], object]) -> NoReturn:
+    """Run it, and end without what the interpreter does then: of torch it takes most of a second.
+
+    What is registered with `atexit` is done, and what was written arrives. Exceptions go their usual way.
+    """
+    code: str | int | None = None
+    try:
+        command()
+    except SystemExit as ended:
+        code = ended.code
+        if not isinstance(code, int | None):  # a word, which the interpreter writes
+            raise
+    try:
+        atexit._run_exitfuncs()
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+    except SystemExit as ended:  # standard output could not be written
+        code = ended.code
+    os._exit(code if isinstance(code, int) else 0)
 
 
 def _handle(number: signal.Signals, handler: Callable[[int, FrameType | None], None]) -> None:

@@ -6,7 +6,7 @@ and a process that only verifies an archive, which runs this file again, starts 
 
 import signal
 
-from service.starting import interrupted_at_once, open_output
+from service.starting import ended_at_once, interrupted_at_once, open_output
 
 if __name__ == "__main__":
     interrupted_at_once(signal.SIGTERM, signal.SIGHUP)
@@ -37,4 +37,4 @@ def main(words: list[str] | None = None, program: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    ended_at_once(main)
