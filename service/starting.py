@@ -1,8 +1,8 @@
 """What a process needs before it does anything, its signals and its standard output; and its end.
 
 Signals while the service, or a command, is only being imported, which takes seconds on a busy machine;
-while a process is started, which is to hear none; and when all is over. Standard output whatever others
-make it: a full disk, a terminal of few characters.
+and while a process is started, which is to hear none. Standard output whatever others make it: a full
+disk, a terminal of few characters.
 """
 
 import atexit
@@ -20,11 +20,9 @@ INTERRUPTED = b"Error: interrupted\n"
 
 
 def stop_at_once() -> None:
-    """A stop meanwhile is a stop like any other; what other signals are to ask for, it is not to end.
-
-    When all has ended in order, neither does: the exit code is to say so.
+    """A stop meanwhile is a stop like any other, and when all has ended in order; what other signals are to
+    ask for, it is not to end.
     """
-    atexit.register(_hear_nothing)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda *_: os._exit(0))
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
@@ -99,12 +97,6 @@ def ended_at_once(command: Callable[[], object]) -> NoReturn:
 def _handle(number: signal.Signals, handler: Callable[[int, FrameType | None], None]) -> None:
     if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
         signal.signal(number, handler)
-
-
-def _hear_nothing() -> None:
-    """Python makes signals deadly again before its end, which takes a moment; but not those it ignores."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def _end(number: int, _: FrameType | None) -> None:

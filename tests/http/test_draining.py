@@ -124,7 +124,6 @@ def test_a_second_interrupt_cuts_off_what_is_in_flight(published: Path) -> None:
 def test_signals_that_come_when_all_is_over_change_nothing(
     published: Path, tmp_path: Path, workers: int
 ) -> None:
-    """Python has taken its handlers away by then."""
     slow, ends = slow_end(tmp_path, 1)
     with served("--artifacts", str(published), "--workers", str(workers), **slow) as service:
         service.process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""A machine on which the import of one module, or the end of Python, takes long: a `sitecustomize.py`."""
+"""A machine on which the import of one module, or a process's end, takes long: a `sitecustomize.py`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -43,15 +43,15 @@ def slow_import(
     return {"PYTHONPATH": str(folder)}, reached
 
 
+# Registered first, it is done last.
 _END = """
-import os, sys, time
+import atexit, os, pathlib, time
 
-class Slow:
-    def __del__(self, touch=os.open, flags=os.O_CREAT, pid=os.getpid, sleep=time.sleep):
-        touch(f"{folder}/ends-{{pid()}}", flags)
-        sleep({seconds!r})
+def slow():
+    pathlib.Path(f"{folder}/ends-{{os.getpid()}}").touch()
+    time.sleep({seconds!r})
 
-sys.slow = Slow()
+atexit.register(slow)
 """
 
 
