@@ -74,7 +74,7 @@ class Bulk:
         else:
             code = SOME_FAILED if self._failed or remaining.failed_before else ALL_ANSWERED
         finally:
-            interrupted_at_once()  # of requests under way the end of Python waits for the answers
+            interrupted_at_once()  # whoever asks twice waits for nothing
         again = "; the same command goes on" if why and out else ""
         where = f" in {out}" if out else ""
         before = f" ({remaining.failed_before:,} had failed)" if remaining.failed_before else ""

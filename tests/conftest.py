@@ -41,6 +41,7 @@ from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.digits.digit_recipe import IMAGES, PROBABILITIES
 from training.pass_recipe import train_pass
 from training.publishing.activation import Publication
+from training.publishing.proof import FreshProcess, fresh_process
 from training.publishing.publish import Candidate, publish
 
 ROOT = Path(__file__).parent.parent
@@ -80,6 +81,28 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     for name in [n for n in os.environ if n.startswith(("SERVICE_", "TRAINING_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("TRAINING_CHECKPOINTS", str(tmp_path_factory.getbasetemp() / "runs"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_process_verifies() -> Iterator[None]:
+    """What is published here, one archive after the other: to import torch takes it seconds."""
+    kept = ExitStack()
+    processes: list[FreshProcess] = []
+
+    @contextmanager
+    def lasting() -> Iterator[FreshProcess]:
+        if not processes:
+            processes.append(kept.enter_context(fresh_process()))
+        try:
+            yield processes[0]
+        except BaseException:  # it may be the archive's
+            processes.clear()
+            kept.close()
+            raise
+
+    with pytest.MonkeyPatch.context() as patch, kept:
+        patch.setattr("training.publishing.publish.fresh_process", lasting)
+        yield
 
 
 class Digits(NamedTuple):

@@ -172,7 +172,8 @@ def test_trusted_keys_of_the_environment_are_heeded(
     ours, trusted = tmp_path / "ours.pem", tmp_path / "trusted.pem"
     ours.write_bytes(private)
     trusted.write_bytes(make_keys()[1])
-    assert sign(store, "digit", "--all", "--key", str(ours)).exit_code == 0
+    for version in (1, 2, 3):
+        sign_published(store, "digit", version, SigningKey(ours))
     monkeypatch.setenv("SERVICE_TRUSTED_KEYS", str(trusted))
     refused = models(store, *command)
     assert (refused.exit_code, "is not signed by a trusted key" in refused.stderr) == (1, True)
