@@ -146,7 +146,8 @@ def test_an_upload_is_streamed_and_refusals_come_through(little: Served, tmp_pat
         assert problem(answer, 429)["request_id"] == answer.headers["x-request-id"]
         too_large = problem(post(5_000_000), 413)
         assert too_large["type"] == "urn:problem-type:abacus:payload-too-large"
-        assert problem(balancer.client.get("/metrics"), 404)["detail"]
+        for path in ("/metrics", "/%6Detrics", "/metrics?x"):
+            assert problem(balancer.client.get(path), 404)["detail"]
         assert little.client.get("/metrics").status_code == 200
 
 

@@ -39,8 +39,11 @@ def rpc_unknown_input(subject: RpcSubject) -> Outcome:
 def rpc_missing_input(subject: RpcSubject) -> Outcome:
     if len(subject.sample) < 2:
         raise Skipped("the model has one input")
-    at = subject.rest.needs_required(subject.sample)[0]
-    return subject.ask(subject.request([*subject.sample[:at], *subject.sample[at + 1 :]]))
+    for at in subject.rest.needs_required(subject.sample):  # some may be optional all the same
+        outcome = subject.ask(subject.request([*subject.sample[:at], *subject.sample[at + 1 :]]))
+        if outcome.code is not Code.OK:
+            break
+    return outcome
 
 
 @refused("an input is there twice")
