@@ -75,7 +75,7 @@ class Lifetime(HttpToolsProtocol):
 
     def _says_no_more(self) -> bool:
         """Whether the answer to the request under way is the last one."""
-        return self._deaf and self._last_words is None
+        return self._deaf and self._last_words is None and not self.pipeline
 
     def _refuse(self, status: int, detail: str) -> None:
         """Answer what is no request, after all that are, and read no more."""

@@ -45,10 +45,10 @@ class DecoderProcess:
         """Raises NotReady."""
         if self._process:
             return
-        self._socket, theirs = socket.socketpair()
-        self._socket.setblocking(False)
-        spawning = asyncio.create_task(asyncio.to_thread(_spawn, theirs))
         try:
+            self._socket, theirs = socket.socketpair()
+            self._socket.setblocking(False)
+            spawning = asyncio.create_task(asyncio.to_thread(_spawn, theirs))
             self._process = await asyncio.shield(spawning)
             greeting = await self._receive_greeting()
         except asyncio.CancelledError:

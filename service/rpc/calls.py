@@ -179,7 +179,7 @@ def _scope(context: Exchange, path: str) -> Scope:
         "method": "POST",  # all of gRPC's are
         "path": path,
         "headers": headers,
-        "client": (context.peer(), 0),
+        "client": (context.peer().rpartition(":")[0], 0),  # without its port: each call may come by another
         "state": {"route": path},
         "time_remaining": context.time_remaining,
     }

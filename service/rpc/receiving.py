@@ -15,6 +15,7 @@ from typing import Any
 from service.errors import InvalidRequest, Overloaded, ServiceError
 from service.rpc.calls import Calls, Scope
 from service.rpc.exchange import EOF, Exchange, Method
+from service.rpc.fields import readable
 from service.rpc.messages import SERVICE
 from service.rpc.timing import Timed
 from service.serving.admission import Admission
@@ -29,6 +30,10 @@ LARGEST_PART = 4
 # A call without a message is mostly over, its message being too large or its client gone; grpc takes so
 # long to cancel it.
 ENDS_S = 1.0
+
+
+# Those who watch its health need no key, and each of their calls is kept open: half of all calls at most.
+MOST_WATCHES = 128
 
 
 class Room:
@@ -105,6 +110,7 @@ class Receiving:
         self._calls = calls
         self._deadlines = deadlines
         self._timeout_s = timeout_s
+        self._watching: set[asyncio.Task[Any]] = set()
 
     def method(self, path: str, handler: Any) -> Method:
         """Of a handler, as generated code makes them."""
@@ -112,9 +118,11 @@ class Receiving:
             answered = self._stream(handler.stream_stream, path)
         elif path.startswith(f"/{SERVICE}/"):
             answered = self._call(handler.unary_unary, path)
+        elif handler.unary_stream:
+            answered = self._watch(handler.unary_stream, path)
         else:
-            answered = self._call_beside(handler.unary_stream or handler.unary_unary, path)
-        return Method(answered, handler.request_deserializer, handler.response_serializer)
+            answered = self._call_beside(handler.unary_unary, path)
+        return Method(answered, readable(handler.request_deserializer), handler.response_serializer)
 
     def _call(self, answer: Answer, path: str) -> Answered:
         async def answered(context: Exchange) -> Any:
@@ -135,6 +143,29 @@ class Receiving:
                 await self._calls.refuse(context, path, error)
 
         return answered
+
+    def _watch(self, answer: Answer, path: str) -> Answered:
+        """Of health, for as long as a client likes."""
+        beside = self._call_beside(answer, path)
+
+        async def answered(context: Exchange) -> Any:
+            task = asyncio.current_task()
+            assert task
+            if len(self._watching) >= MOST_WATCHES:
+                too_many = f"{MOST_WATCHES} watch it already; ask for it from time to time."
+                return await self._calls.refuse(context, path, Overloaded(too_many, 1))
+            self._watching.add(task)
+            try:
+                return await beside(context)
+            finally:
+                self._watching.discard(task)
+
+        return answered
+
+    def end_watches(self) -> None:
+        """Nothing will change any more, and they would end with their clients alone."""
+        for task in self._watching:
+            task.cancel()
 
     async def _received(self, context: Exchange, answer: Answer, scope: Any) -> Any:
         """What is answered to the message, which has its room until then.

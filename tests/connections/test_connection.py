@@ -102,6 +102,21 @@ def test_what_is_no_http_is_a_400_problem(client: httpx.Client, text: bytes) -> 
         assert problem(read_all(strange))["status"] == 400
 
 
+@pytest.mark.parametrize("hours", [b"4", b"true"], ids=["answered directly", "left to ASGI"])
+@pytest.mark.parametrize("last", [b"Connection: close\r\n", b""], ids=["says close", "closes its side"])
+def test_the_last_of_several_at_once_is_answered(client: httpx.Client, hours: bytes, last: bytes) -> None:
+    body = b'{"hours": %b}' % hours
+    first = b"POST /predict/pass HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    second = b"GET /health/live HTTP/1.1\r\nHost: x\r\n%b\r\n" % last
+    with connect(client) as asking:
+        asking.sendall(b"%bContent-Length: %d\r\n\r\n%b%b" % (first, len(body), body, second))
+        if not last:
+            asking.shutdown(socket.SHUT_WR)
+        answers = read_all(asking).split(b"HTTP/1.1 ")[1:]
+    assert [answer[:3] for answer in answers] == [b"200" if hours == b"4" else b"422", b"200"]
+    assert [b"\r\nconnection: close" in answer.lower() for answer in answers] == [False, bool(last)]
+
+
 def test_smuggled_requests_are_refused(client: httpx.Client) -> None:
     """A length and chunks contradict each other (RFC 9112, section 6.3): never two answers."""
     with connect(client) as sly:

@@ -1,6 +1,7 @@
 """Pictures are read by processes: the same as here, and no longer than somebody waits."""
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -349,6 +350,19 @@ async def test_where_no_process_starts_pictures_wait(
     with pytest.raises(NotReady):
         await processes.find([Upload("file", png(seven(100)))], "me", DIGIT)
     monkeypatch.undo()
+    assert await processes.find([Upload("file", png(seven(100)))], "me", DIGIT)
+
+
+async def test_where_no_descriptor_is_left_pictures_wait(
+    processes: Decoding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("service.decoding.process.socket.socketpair", none_left)
+        with pytest.raises(NotReady):
+            await processes.find([Upload("file", png(seven(100)))], "me", DIGIT)
     assert await processes.find([Upload("file", png(seven(100)))], "me", DIGIT)
 
 

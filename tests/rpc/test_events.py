@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health, health_pb2
 
 from service.http.middleware import Ledger
 from service.rpc.calls import Calls
@@ -184,10 +185,14 @@ async def test_a_port_that_cannot_be_had() -> None:
         server.add_insecure_port("192.0.2.1:1")
 
 
+def receiving_with(pending: Admission, timeout_s: float) -> Receiving:
+    calls = Calls(Ledger(Metrics(None), access_log=False), None, None)
+    return Receiving(Room(pending, 1_000_000), calls, Deadlines(), timeout_s)
+
+
 async def test_a_silent_stream_that_needs_no_key_keeps_no_other_out() -> None:
     pending = Admission(4_000_000, "bytes")
-    calls = Calls(Ledger(Metrics(None), access_log=False), None, None)
-    receiving = Receiving(Room(pending, 1_000_000), calls, Deadlines(), timeout_s=0.2)
+    receiving = receiving_with(pending, 0.2)
 
     async def echoed(messages: AsyncIterator[bytes], _: Exchange) -> AsyncIterator[bytes]:
         async for message in messages:
@@ -202,3 +207,21 @@ async def test_a_silent_stream_that_needs_no_key_keeps_no_other_out() -> None:
             assert await stream.read() == b"first"
             assert await stream.code() == CODES.DEADLINE_EXCEEDED
     assert pending.taken == 0
+
+
+async def test_those_who_watch_health_keep_no_other_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.rpc.receiving.MOST_WATCHES", 2)
+    receiving = receiving_with(Admission(4_000_000, "bytes"), 60)
+    healthy = health.aio.HealthServicer()
+    asked, answer = health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
+    watch = grpc.unary_stream_rpc_method_handler(healthy.Watch, asked.FromString, answer.SerializeToString)
+    async with serving(Echo=echo) as (server, channel):
+        server._methods["/test/Watch"] = receiving.method("/grpc.health.v1.Health/Watch", watch)
+        watches = [channel.unary_stream("/test/Watch")(b"") for _ in range(2)]
+        for each in watches:
+            assert answer.FromString(await each.read()).status == answer.SERVING
+        one_more = channel.unary_stream("/test/Watch")(b"")
+        assert await one_more.code() == CODES.RESOURCE_EXHAUSTED
+        assert await channel.unary_unary("/test/Echo")(b"x") == b"x"
+        receiving.end_watches()
+        assert [await each.code() for each in watches] == [CODES.CANCELLED] * 2

@@ -213,6 +213,22 @@ def test_shared_memory_is_refused(rpc: Rpc, what: str, name: str) -> None:
     assert f"The {what} '{name}' is to be in shared memory" in error.details()
 
 
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [(b"\xff\xff", "are none of this method"), (b"\x2a\x00" * 100_000, "more than 4,096 fields")],
+)
+def test_bytes_that_are_no_such_message_are_told(rpc: Rpc, sent: bytes, why: str) -> None:
+    path = f"/{SERVICE}/Model"
+    for call in (
+        lambda: rpc.channel.unary_unary(f"{path}Infer")(sent, metadata=rpc.key),
+        lambda: next(rpc.channel.stream_stream(f"{path}StreamInfer")(iter([sent]), metadata=rpc.key)),
+        lambda: rpc.channel.unary_unary("/grpc.health.v1.Health/Check")(sent),
+    ):
+        error = refused(call)
+        assert (error.code(), why in error.details()) == (CODES.INVALID_ARGUMENT, True)
+    assert "Traceback" not in rpc.service.log.read_text()
+
+
 def test_a_key_is_asked_for(rpc: Rpc) -> None:
     error = refused(lambda: rpc.call("ServerMetadata", message("ServerMetadataRequest"), key=False))
     assert error.code() == CODES.UNAUTHENTICATED
