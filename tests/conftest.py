@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from io import BytesIO
+from multiprocessing import Pipe
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple, TypeVar
@@ -28,8 +29,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
+from service import trial
 from service.app import create_app
-from service.artifacts.manifest import MANIFEST_FILE, SIGNATURE_FILE, Manifest, Metric, TrainingRecord
+from service.artifacts.manifest import (
+    MANIFEST_FILE,
+    SIGNATURE_FILE,
+    ArtifactError,
+    Manifest,
+    Metric,
+    TrainingRecord,
+)
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
 from service.engine.loading import load
@@ -103,6 +112,21 @@ def one_process_verifies() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch, kept:
         patch.setattr("training.publishing.publish.fresh_process", lasting)
         yield
+
+
+@pytest.fixture
+def tried_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where torch is already; test_commands.py shows that it is done in a process of its own."""
+
+    def try_version(root: Path, settings: Settings, name: str, version: int) -> None:
+        ours, theirs = Pipe(duplex=False)
+        with ours, theirs:
+            trial._load(theirs, root, settings, name, version)
+            ours.recv()  # that it has begun
+            if error := ours.recv():
+                raise ArtifactError(error)
+
+    monkeypatch.setattr("service.commands.try_version", try_version)
 
 
 class Digits(NamedTuple):

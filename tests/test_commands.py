@@ -89,6 +89,7 @@ def test_at_a_terminal_they_are_a_table(store: ArtifactStore) -> None:
     assert r"[red]\x1b[2J" in rows[2]
 
 
+@pytest.mark.usefixtures("tried_here")
 def test_activate_verifies_first(store: ArtifactStore) -> None:
     assert shell(store, "activate", "digit", "3").returncode == 0
     assert store.current("digit") == 3
@@ -101,10 +102,11 @@ def test_activate_verifies_first(store: ArtifactStore) -> None:
     assert models(store, "activate", "digit", "9").exit_code == 1
     assert models(store, "verify", "dogit").exit_code == 1
     for name in ("", "../digit", "digit/", "Digit"):
-        refused = shell(store, "activate", name, "1")
-        assert (refused.returncode, "is no name of a model" in refused.stderr) == (1, True), refused.stderr
+        wrong = models(store, "activate", name, "1")
+        assert (wrong.exit_code, "is no name of a model" in wrong.stderr) == (1, True), wrong.stderr
 
 
+@pytest.mark.usefixtures("tried_here")
 def test_rollback_skips_what_is_not_fit(store: ArtifactStore) -> None:
     store.activate("digit", 3)
     (store.folder("digit", 2) / MODEL_FILE).write_bytes(b"broken")
@@ -137,6 +139,7 @@ def sign(store: ArtifactStore, *arguments: str) -> Result:
     return models(store, "sign", *arguments)
 
 
+@pytest.mark.usefixtures("tried_here")
 def test_the_shipped_models_are_signed_and_then_served_as_documented(tmp_path: Path) -> None:
     """The steps of docs/operations.md, of "Signed artifacts"."""
     store = ArtifactStore(tmp_path / "artifacts")
@@ -161,6 +164,7 @@ def test_the_shipped_models_are_signed_and_then_served_as_documented(tmp_path: P
         assert answer.json()["digit"] == 7
 
 
+@pytest.mark.usefixtures("tried_here")
 @pytest.mark.parametrize(
     "command", [("verify", "digit"), ("activate", "digit", "2"), ("label", "digit", "2", "stable")]
 )
@@ -182,6 +186,7 @@ def test_trusted_keys_of_the_environment_are_heeded(
     assert models(store, *command).exit_code == 0
 
 
+@pytest.mark.usefixtures("tried_here")
 def test_only_what_is_fit_is_signed_and_no_signature_replaced_unasked(
     store: ArtifactStore, tmp_path: Path
 ) -> None:
@@ -212,6 +217,7 @@ def test_help_is_everywhere(store: ArtifactStore) -> None:
     assert shell(ArtifactStore(store.root / "nowhere"), "list").returncode == 2
 
 
+@pytest.mark.usefixtures("tried_here")
 def test_nothing_that_others_wrote_acts_on_the_terminal(store: ArtifactStore) -> None:
     document = json.loads((store.folder("digit", 2) / MANIFEST_FILE).read_text())
     document["training"]["recipe"] = "\x1b[2J\r\nnice"
@@ -228,6 +234,7 @@ def test_nothing_that_others_wrote_acts_on_the_terminal(store: ArtifactStore) ->
             assert len(result.output.splitlines()) == 4
 
 
+@pytest.mark.usefixtures("tried_here")
 def test_a_folder_of_links_and_fifos_is_listed_with_what_is_wrong(store: ArtifactStore) -> None:
     (store.folder("digit", 2) / MANIFEST_FILE).unlink()
     os.mkfifo(store.folder("digit", 2) / MANIFEST_FILE)

@@ -211,7 +211,7 @@ def test_a_canary_that_is_refused_gets_nothing_and_harms_nothing(
         shutil.rmtree(store.folder("digit", 4))
 
 
-@pytest.mark.usefixtures("no_labels")
+@pytest.mark.usefixtures("no_labels", "tried_here")
 def test_the_canary_is_promoted_and_is_live_without_being_loaded_again(
     service: Served, store: ArtifactStore
 ) -> None:
