@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from functools import cache
 from io import BytesIO
 from multiprocessing import Pipe
 from pathlib import Path
@@ -127,6 +128,14 @@ def tried_here(monkeypatch: pytest.MonkeyPatch) -> None:
                 raise ArtifactError(error)
 
     monkeypatch.setattr("service.commands.try_version", try_version)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates_are_read_once() -> Iterator[None]:
+    """No test uses TLS, and httpx reads them all for every client: that takes longer than many a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context))
+        yield
 
 
 class Digits(NamedTuple):
