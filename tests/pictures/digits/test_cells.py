@@ -1,5 +1,7 @@
 """Digits in cells of printed grids, lines of the grid left; and digits that have such lines themselves."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
@@ -9,7 +11,7 @@ from service.pictures.digits.ground import at_work_size, find_ink
 from service.pictures.digits.preparation import prepare
 from service.pictures.digits.printed.cells import without_cell_lines
 from tests.conftest import Digits
-from tests.pictures.digits.drawings import Pixels, answers, right_answers
+from tests.pictures.digits.drawings import Pixels, answers, right_answers, thickened
 from training.digits.digit_recipe import SCORE_THRESHOLD
 
 SIDES = [48, 100, 280, 700]
@@ -185,6 +187,13 @@ def test_a_stroke_along_a_line_is_of_the_digit(digit: int, edge: str, side: int,
     assert right_answers(model, pictures, np.full(12, digit)) >= 11
 
 
+@cache
+def broadened(image: bytes, wider: int) -> Pixels:
+    """[28, 28]. `wider`: of 140 pixels."""
+    large = Image.frombytes("L", (28, 28), image).resize((140, 140), Image.Resampling.BICUBIC)
+    return np.asarray(thickened(large, wider).resize((28, 28), Image.Resampling.BOX))
+
+
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize(
     ("wider", "sides"), [(15, ""), (15, "lrtb"), (21, ""), (21, "l"), (21, "lrtb"), (27, ""), (27, "l")]
@@ -195,10 +204,7 @@ def test_strokes_wider_than_the_ground_beside_them_are_ink(
     """On paper that is not evenly lit. `wider`: of 140 pixels."""
     seen = []
     for image_u8 in digits.images_u8[:20]:
-        large = Image.fromarray(image_u8).resize((140, 140), Image.Resampling.BICUBIC)
-        thick = np.asarray(
-            large.filter(ImageFilter.MaxFilter(wider)).resize((28, 28), Image.Resampling.BOX)
-        )
+        thick = broadened(image_u8.tobytes(), wider)
         drawn = np.asarray(cell(thick, side, sides, 0.02, 0.015, 0.01, near=0.05)).astype(float)
         dark = Image.fromarray((drawn - np.linspace(0, 60, side)).astype(np.uint8))
         seen += [not prepare(dark).ink_is_light, prepare(ImageOps.invert(dark)).ink_is_light]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from service.engine.predictor import Predictor
 from service.errors import BlankImage
@@ -13,7 +13,7 @@ from service.pictures.digits.components import components_of
 from service.pictures.digits.preparation import prepare
 from service.pictures.digits.printed.fields import field_in, plate_in
 from tests.conftest import Digits
-from tests.pictures.digits.drawings import answers, on_desk, right_answers
+from tests.pictures.digits.drawings import answers, on_desk, right_answers, thickened
 
 SIDES = [64, 140, 280, 560, 1000]
 Random = np.random.Generator
@@ -216,7 +216,7 @@ def test_no_digit_that_fills_its_picture_is_a_field(thicker: int, digits: Digits
     for image_u8 in digits.images_u8[:60]:
         ink = Image.fromarray(image_u8).resize((252, 252), Image.Resampling.BICUBIC)
         sheet = Image.new("L", (280, 280))
-        sheet.paste(ink.filter(ImageFilter.MaxFilter(thicker)), (14, 14))
+        sheet.paste(thickened(ink, thicker), (14, 14))
         for side in (56, 140):
             small = sheet.resize((side, side), Image.Resampling.BOX)
             assert plate_in(small) is None

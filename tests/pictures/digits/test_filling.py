@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from service.engine.predictor import Predictor
 from service.pictures.digits.polarity import filling_is_light
 from service.pictures.digits.preparation import prepare
 from tests.conftest import Digits
-from tests.pictures.digits.drawings import right_answers
+from tests.pictures.digits.drawings import right_answers, thickened
 
 DIGITS = 20
 ILLEGIBLE = (16, 20)  # of their ground too little is left, though it is told from ink
@@ -18,7 +18,7 @@ ILLEGIBLE = (16, 20)  # of their ground too little is left, though it is told fr
 def stretched(image_u8: NDArray[np.uint8], side: int, wider: int) -> Image.Image:
     """Light on black, of two levels, to all four sides. Strokes are wider by so many of 140 pixels."""
     large = Image.fromarray(image_u8).resize((140, 140), Image.Resampling.BICUBIC)
-    ink = two_levels(large.filter(ImageFilter.MaxFilter(wider + 1)), 100)
+    ink = two_levels(thickened(large, wider + 1), 100)
     return two_levels(ink.crop(ink.getbbox()).resize((side, side), Image.Resampling.BOX), 127)
 
 
