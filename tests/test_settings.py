@@ -8,11 +8,14 @@ from typing import get_args, get_type_hints
 
 import pytest
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
 from service import __version__
+from service.__main__ import cli
 from service.settings import Settings, SettingsUnusable, read_settings, unknown_variables, variable
 from tests.conftest import ROOT, served
 
+PLAIN = {"COLUMNS": "300", "NO_COLOR": "1"}
 FIELDS = Settings.model_fields
 PATHS = [name for name, kind in get_type_hints(Settings).items() if Path in (kind, *get_args(kind))]
 
@@ -35,7 +38,7 @@ def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str
         capture_output=True,
         text=True,
         timeout=240,
-        env={"COLUMNS": "300", "PATH": "", "NO_COLOR": "1", **environment},
+        env={**PLAIN, "PATH": "", **environment},
     )
 
 
@@ -71,24 +74,32 @@ def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(
-    options: tuple[str, ...], environment: dict[str, str], said: str
+    options: tuple[str, ...], environment: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = run(*options, **environment)
-    assert result.returncode == 2
+    monkeypatch.setattr("service.__main__.run", lambda _: pytest.fail("it would serve"))
+    result = CliRunner(env={**PLAIN, **environment}).invoke(cli, options)
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
     assert said in result.stderr
     assert "^" not in result.stderr  # no regular expression
     assert "Traceback" not in result.stderr
 
 
-def test_an_unknown_variable_is_warned_of_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_variable_is_warned_of_with_the_nearest_name(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the device that was chosen is logged and shown."""
     monkeypatch.setenv("SERVICE_PROT", "9000")
     monkeypatch.setenv("SERVICE_OF_ALL_THINGS", "1")
     monkeypatch.setenv("service_host", "127.0.0.1")  # pydantic-settings takes either case
     far, near = unknown_variables()
     assert far == "The environment variable SERVICE_OF_ALL_THINGS is no setting and is ignored."
     assert near.endswith("SERVICE_PROT is no setting and is ignored; the nearest is SERVICE_PORT.")
-    with served(SERVICE_PROT="9000") as service:
+    with served("--artifacts", str(published), "--device", "cpu", SERVICE_PROT="9000") as service:
         assert near in service.log.read_text()
+        assert "device cpu" in service.log.read_text()
+        models = service.client.get("/models").json()["models"]
+    assert {model["device"] for model in models} == {"cpu"}
 
 
 def test_the_version_is_shown() -> None:
