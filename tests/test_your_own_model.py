@@ -36,7 +36,7 @@ def test_from_a_table_a_file_and_a_recipe_to_an_answer(tmp_path: Path) -> None:
     result = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=tmp_path,
-        env={"PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
+        env={"PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=600,

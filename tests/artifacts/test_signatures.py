@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from service.artifacts.signatures import KeyUnusable, SigningKey, TrustedKeys, m
 from service.artifacts.store import ArtifactStore
 from service.engine import loading
 from service.engine.loading import load
-from tests.conftest import CPU, QUIET, ROOT, Digits, digit_candidate
+from tests.conftest import CPU, QUIET, Digits, digit_candidate
 from training.commands import cli
 from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.pass_recipe import train_pass
@@ -118,8 +116,7 @@ def test_a_private_key_comes_from_a_file_or_a_pipe_that_ends() -> None:
 
 def test_keys_are_made_and_used_from_the_command_line(tmp_path: Path) -> None:
     command = ["keys", "--out", str(tmp_path)]
-    made = subprocess.run([sys.executable, "-m", "training", *command], cwd=ROOT, capture_output=True)
-    assert made.returncode == 0
+    assert CliRunner().invoke(cli, command).exit_code == 0
     again = CliRunner().invoke(cli, command)
     assert again.exit_code == 2
     assert "not overwritten" in again.stderr

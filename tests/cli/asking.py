@@ -14,6 +14,7 @@ ENVIRONMENT = {
     "COLUMNS": "120",
     "PATH": "",
     "NO_COLOR": "1",
+    "OMP_NUM_THREADS": "1",
     "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
 }
 
