@@ -1,11 +1,24 @@
 """POST /predict/pass."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import httpx
 import numpy as np
 import pytest
 from pydantic_core import to_json
 
+from service.app import create_app
+from service.settings import Settings
+from tests.conftest import running
+
 JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+async def client(published: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with running(create_app(Settings(artifacts=published))) as client:
+        yield client
 
 
 async def test_one(client: httpx.AsyncClient) -> None:

@@ -1,6 +1,7 @@
 """The page and its files as they are served: whole, small, typed, kept by browsers, and strict."""
 
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,12 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+
+
+@pytest.fixture(scope="module")
+async def client(published: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with running(create_app(Settings(artifacts=published))) as client:
+        yield client
 
 
 async def test_the_root_is_the_page(client: httpx.AsyncClient) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -17,7 +18,7 @@ from opentelemetry.trace import SpanKind
 from service.app import create_app
 from service.http import tracing
 from service.settings import Settings
-from tests.conftest import ROOT, free_ports, running, served, wait_for
+from tests.conftest import ROOT, Served, free_ports, running, served, wait_for
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 HEADERS = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
@@ -171,22 +172,26 @@ def test_spans_that_nobody_takes_end_nothing(published: Path) -> None:
             assert process.wait() == 0
 
 
+@pytest.fixture(scope="module")
+def untraced(published: Path) -> Iterator[Served]:
+    with served("--artifacts", str(published), "--access-log") as service:
+        yield service
+
+
 @pytest.mark.parametrize(
     ("path", "document"),
     [("/predict/pass", {"hours": 4}), ("/v2/models/pass/infer", {"inputs": [TENSOR]}), ("/nothing", {})],
 )
 def test_without_traces_the_caller_s_id_is_logged_nevertheless(
-    published: Path, path: str, document: dict[str, Any]
+    untraced: Served, path: str, document: dict[str, Any]
 ) -> None:
-    with served("--artifacts", str(published), "--access-log") as service:
+    def logged() -> list[str]:
+        return [line for line in untraced.log.read_text().splitlines() if f"path={path}" in line]
 
-        def logged() -> list[str]:
-            return [line for line in service.log.read_text().splitlines() if f"path={path}" in line]
-
-        for given in PARENTS:
-            answer = service.client.post(path, json=document, headers={"traceparent": given})
-            assert "traceparent" not in answer.headers
-        service.client.post(path, json=document, headers=TWICE)
-        lines = wait_for(lambda: found if len(found := logged()) > len(PARENTS) else None)
+    for given in PARENTS:
+        answer = untraced.client.post(path, json=document, headers={"traceparent": given})
+        assert "traceparent" not in answer.headers
+    untraced.client.post(path, json=document, headers=TWICE)
+    lines = wait_for(lambda: found if len(found := logged()) > len(PARENTS) else None)
     assert [f"trace_id={TRACE}" in line for line in lines] == [*PARENTS.values(), False]
     assert sum("trace_id=" in line for line in lines) == sum(PARENTS.values())
