@@ -175,28 +175,22 @@ def test_a_training_whose_worker_is_killed_says_what_it_has_kept(
     assert "Traceback" not in errors
 
 
-def test_a_signal_for_all_of_its_processes_interrupts_a_training(
-    under_way: tuple[subprocess.Popen[str], int],
-) -> None:
-    training, worker = under_way
-    for process in (training.pid, worker):
-        os.kill(process, signal.SIGTERM)
-    _, errors = training.communicate(timeout=200)
-    assert training.returncode == 128 + signal.SIGTERM, errors
-    assert "Error: interrupted; " in errors
-    assert "Traceback" not in errors
-
-
-def test_a_signal_for_its_worker_alone_is_not_heard(
+def test_a_signal_for_its_worker_alone_is_not_heard_and_one_for_all_interrupts_it(
     under_way: tuple[subprocess.Popen[str], int], tmp_path: Path
 ) -> None:
-    _, worker = under_way
+    training, worker = under_way
     for number in SIGNALS:
         os.kill(worker, number)
     (checkpoint,) = (tmp_path / "runs").glob("object-*.pt")
     before = checkpoint.stat().st_mtime_ns
     wait_for(lambda: checkpoint.stat().st_mtime_ns > before)
     assert is_running(worker)
+    for process in (training.pid, worker):
+        os.kill(process, signal.SIGTERM)
+    _, errors = training.communicate(timeout=200)
+    assert training.returncode == 128 + signal.SIGTERM, errors
+    assert "Error: interrupted; " in errors
+    assert "Traceback" not in errors
 
 
 def test_a_signal_that_comes_while_a_batch_is_made_is_heard_afterwards() -> None:

@@ -53,9 +53,9 @@ def test_every_variation_is_the_picture_moved_and_perhaps_mirrored_and_a_square_
     for vary, step in ((flip_shift_and_cut, 1), (shift_and_cut, 2)):
         seen, sizes = set[int](), set[tuple[int, int]]()
         for varied in vary(image.expand(4_000, -1, -1, -1)):
-            differ = (possible != varied).any(1)
-            place = int(differ.sum((1, 2)).argmin())
-            rows, columns = differ[place].any(1).nonzero(), differ[place].any(0).nonzero()
+            place = int((possible[:, 0] != varied[0]).sum((1, 2)).argmin())
+            differ = (possible[place] != varied).any(0)
+            rows, columns = differ.any(1).nonzero(), differ.any(0).nonzero()
             height, width = (int(found[-1] - found[0]) + 1 for found in (rows, columns))
             cut = varied[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
             assert (cut == GREY).all()
