@@ -31,9 +31,13 @@ def row(data: bytes, fit: Fit) -> NDArray[np.int_]:
     return levels.reshape(fit.channels, fit.height, fit.width).astype(int)
 
 
-@lru_cache(maxsize=8)
 def scene(width: int, height: int) -> Image.Image:
-    """RGB: soft colours with edges in them, of no symmetry. Leave it as it is."""
+    """RGB: soft colours with edges in them, of no symmetry."""
+    return painted(width, height).copy()
+
+
+@lru_cache(maxsize=8)
+def painted(width: int, height: int) -> Image.Image:
     random = np.random.default_rng(width * 10_000 + height)
     grain = max(3, max(width, height) // 200)
     coarse_u8 = random.integers(0, 256, (-(-height // grain), -(-width // grain), 3), dtype=np.uint8)
@@ -133,7 +137,7 @@ def test_what_is_transparent_is_white(mode: str, size: tuple[int, int]) -> None:
 
 
 def test_alpha_that_is_nowhere_says_nothing() -> None:
-    picture = scene(50, 50).copy()
+    picture = scene(50, 50)
     picture.putalpha(0)
     assert np.array_equal(row(png(picture), SMALL), row(png(scene(50, 50)), SMALL))
 
