@@ -8,6 +8,7 @@ const MOST_LINES = 5;
 
 export class Curve {
   #shown = null;
+  #across = null;
 
   /** `labels`: of the lines, which have their place before there is one. */
   constructor({ labels, onpick }) {
@@ -16,6 +17,7 @@ export class Curve {
     this.words = element("p", { class: "muted" });
     this.legend = element("p", { class: "legend" }, ...keysOf(labels));
     this.node = element("figure", { class: "curve" }, this.svg, this.legend, this.words);
+    this.clear();
     this.observer = new ResizeObserver(() => this.#draw());
     this.observer.observe(this.node);
     this.svg.addEventListener("pointerdown", (event) => this.#pick(event));
@@ -33,6 +35,15 @@ export class Curve {
   show(shown) {
     this.#shown = shown;
     this.#draw();
+  }
+
+  /** None is shown, and nothing can be picked on it. */
+  clear() {
+    this.#shown = null;
+    this.#across = null;
+    this.svg.replaceChildren();
+    this.svg.setAttribute("aria-label", "No curve yet");
+    this.words.textContent = "";
   }
 
   /** Where the mark stands: the value that is asked. */
@@ -67,8 +78,6 @@ export class Curve {
     this.#say(crossings, shownLines);
   }
 
-  #across = null;
-
   #say(crossings, shownLines) {
     const { column, threshold, training } = this.#shown;
     const units = column.units ? ` ${column.units}` : "";
@@ -83,7 +92,8 @@ export class Curve {
     if (!this.#across) return;
     const { xs } = this.#shown;
     const left = event.clientX - this.svg.getBoundingClientRect().left;
-    const value = this.#across.back(left);
+    const step = 10 ** Math.floor(Math.log10((xs.at(-1) - xs[0]) / 1000)); // finer than a pixel
+    const value = Math.round(this.#across.back(left) / step) * step;
     this.onpick(Math.min(xs.at(-1), Math.max(xs[0], value)));
   }
 }

@@ -56,10 +56,18 @@ class Amount {
     return value === "" && !validity.badInput ? null : valueAsNumber;
   }
 
+  /** `value`: a float32, as the archive has it. */
   set value(value) {
-    const missing = value === null || Number.isNaN(value);
-    this.input.value = missing ? "" : short(value, 6);
+    const missing = Number.isNaN(value);
+    this.input.value = missing ? "" : asFloat32(value);
     if (!missing) this.slider.value = value;
+  }
+
+  /** What was slid to or picked on an axis: within the column's bounds, however it is rounded. */
+  pick(value) {
+    const { least, most } = this.range;
+    this.input.value = Math.min(most ?? Infinity, Math.max(least ?? -Infinity, asFloat32(value)));
+    this.slider.value = value;
   }
 
   #typed(changed) {
@@ -68,7 +76,7 @@ class Amount {
   }
 
   #slid(changed) {
-    this.input.value = short(this.slider.valueAsNumber, 6);
+    this.pick(this.slider.valueAsNumber);
     changed();
   }
 }
@@ -120,6 +128,12 @@ function hintOf({ units, optional, categories }, range) {
   }
   if (optional) words.push("may be left out");
   return words.filter(Boolean).join(" · ");
+}
+
+/** As few digits as are read as the same float32, which is what a model is given. */
+function asFloat32(value) {
+  const texts = [6, 7, 8, 9].map((digits) => short(value, digits));
+  return texts.find((text) => Math.fround(text) === Math.fround(value)) ?? String(value);
 }
 
 /** The next of 1, 2 and 5 times a power of ten. */

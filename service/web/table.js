@@ -54,7 +54,8 @@ export class TablePanel {
       this.bars = new Bars("The likeliest classes", shown);
     }
     const parts = [this.headline, this.report.words, ...(this.bars ? [this.bars.node] : [])];
-    this.said = element("section", { class: "said", "aria-label": "Answer" }, ...parts, ...this.#curveNodes());
+    parts.push(...this.#curveNodes());
+    this.said = element("section", { class: "said", "aria-label": "Answer" }, ...parts);
     return element("div", { class: "panel" }, given, this.said, this.report.node);
   }
 
@@ -81,12 +82,17 @@ export class TablePanel {
 
   #curveBy(at) {
     this.curved = at;
-    this.#curveOf = null;
+    this.#clearCurve();
     this.#changed();
   }
 
+  #clearCurve() {
+    this.curve.clear();
+    this.#curveOf = null;
+  }
+
   #picked(value) {
-    this.fields[this.curved].value = value;
+    this.fields[this.curved].pick(value);
     this.#changed();
   }
 
@@ -98,11 +104,11 @@ export class TablePanel {
 
   #changed() {
     this.curve?.mark(this.fields[this.curved].value);
-    this.asker.want((signal) => predict(this.#sent(this.#row()), signal));
+    this.asker.want((signal) => predict(this.#sent(this.model.name, this.#row()), signal));
   }
 
-  #sent(values) {
-    return { name: this.model.name, type: JSON_TYPE, body: JSON.stringify(values) };
+  #sent(name, values) {
+    return { name, type: JSON_TYPE, body: JSON.stringify(values) };
   }
 
   #show({ answer, ...exchange }) {
@@ -116,7 +122,7 @@ export class TablePanel {
     this.note.textContent = this.#noteOf(answer);
     this.bars?.show(this.#sharesOf(answer));
     this.report.show({ answer, ...exchange });
-    this.#wantCurve();
+    this.#wantCurve(answer.version);
   }
 
   #headlineOf(answer) {
@@ -146,6 +152,7 @@ export class TablePanel {
 
   #fail(fault, missing) {
     if (missing) {
+      this.#clearCurve();
       this.report.say(`${missing} did not come: ${fault.message}`, fault.passing);
       return;
     }
@@ -160,30 +167,32 @@ export class TablePanel {
     return kind === "numbers" ? labels : labels.map((label) => `probability of ${label}`);
   }
 
-  /** Asked for behind the answer, and only where it is another than the one that is there. */
-  #wantCurve() {
+  /** Asked for behind the answer, of the `version` that gave it, and only where another is there. */
+  #wantCurve(version) {
     if (!this.curve) return;
     const row = this.#row();
     const column = this.columns[this.curved];
     const xs = this.#axis(column, row[column.name]);
     const { [column.name]: _, ...others } = row;
-    const of = JSON.stringify([column.name, others, xs[0], xs.at(-1)]);
+    const of = JSON.stringify([version, column.name, others, xs[0], xs.at(-1)]);
     if (of === this.#curveOf) return;
     const lists = Object.entries(others).map(([name, value]) => [name, xs.map(() => value)]);
-    const sent = this.#sent(Object.fromEntries([...lists, [column.name, xs]]));
+    const name = `${this.model.name}/versions/${version}`;
+    const sent = this.#sent(name, Object.fromEntries([...lists, [column.name, xs]]));
     this.asker.wantAlso(async (signal) => ({ ...(await predict(sent, signal)), of: { of, xs, column } }), "The curve");
   }
 
-  /** From end to end of the column's range, with the value that is asked. */
+  /** From end to end of the column's range, with the value that is asked; not beyond it, however a sum is rounded. */
   #axis(column, value) {
     const range = rangeOf(column);
     const around = Math.max(1, Math.abs(value ?? 0));
     const low = Math.min(range.low ?? (value ?? 0) - around, value ?? Infinity);
     const high = Math.max(range.high ?? (value ?? 0) + around, value ?? -Infinity);
-    return Array.from({ length: POINTS }, (_, at) => low + ((high - low) * at) / (POINTS - 1));
+    return Array.from({ length: POINTS }, (_, at) => Math.min(high, low + ((high - low) * at) / (POINTS - 1)));
   }
 
   #showCurve({ of, xs, column }, predictions) {
+    if (column !== this.columns[this.curved]) return; // another is chosen by now
     this.#curveOf = of;
     const { kind, labels, threshold } = this.output;
     const line = {
