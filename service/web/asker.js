@@ -25,7 +25,7 @@ export class Asker {
     this.#want({ ask, missing: null });
   }
 
-  /** Once more behind the answer, unless the state is another by then. `missing`: what it is that comes, in words. */
+  /** Once more behind the answer; dropped where another state is wanted by then. `missing`: what comes, in words. */
   wantAlso(ask, missing) {
     if (!this.#wanted) this.#want({ ask, missing });
   }
@@ -71,12 +71,12 @@ export class Asker {
       if (!missing) this.waiting(true);
       try {
         const answer = await ask(signal);
-        if (signal.aborted) return;
+        if (signal.aborted || (missing && this.#wanted)) return;
         this.waiting(false);
         this.answered(answer);
         return;
       } catch (fault) {
-        if (signal.aborted) return;
+        if (signal.aborted || (missing && this.#wanted)) return;
         this.waiting(false);
         this.failed(fault, missing);
         const seconds = [429, 503].includes(fault.status) ? fault.retryAfter : null;

@@ -25,8 +25,11 @@ export class Bars {
     });
   }
 
+  /** With the names that were there first. */
   clear() {
     for (const row of this.#rows) {
+      row.name.textContent = row.label;
+      row.name.removeAttribute("title");
       row.value.textContent = "–";
       row.bar.style.setProperty("--share", 0);
       row.node.classList.remove("largest");
@@ -39,7 +42,7 @@ export class Bars {
       const bar = element("span", { class: "bar", "aria-hidden": "true" });
       const value = element("span", { class: "value" });
       const node = element("li", {}, name, bar, value);
-      this.#rows.push({ node, name, bar, value });
+      this.#rows.push({ label, node, name, bar, value });
       this.node.append(node);
     }
     this.clear();

@@ -173,8 +173,12 @@ export class DigitPanel {
     this.bars.show(probabilities.map((share, at) => ({ label: String(at), share })));
     this.report.show({ answer, ...exchange });
     if (!settled) return;
-    if (reason === SEVERAL) this.#askEach(exchange.sent);
-    else this.#askWhy(exchange.sent);
+    if (reason === SEVERAL) {
+      this.seen.clear(); // no explanation of this one comes
+      this.#askEach(exchange.sent);
+    } else {
+      this.#askWhy(exchange.sent);
+    }
   }
 
   #showEach({ answer, ...exchange }) {
@@ -204,6 +208,7 @@ export class DigitPanel {
   #fail(fault, missing) {
     if (this.#drawing && fault.status === 422) return; // a first dot is no digit yet
     if (missing) {
+      this.seen.clear();
       this.report.say(`${missing} did not come: ${fault.message}`, fault.passing);
       return;
     }

@@ -1,18 +1,28 @@
 """The page while an answer is waited for, or does not come: what it shows is of what is there."""
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.conftest import COMMITTED, Digits
-from tests.web.test_drawing import chosen
+from tests.web.test_drawing import chosen, draw, finished
 from tests.web.test_numbers import number, read_as
 
 SAMPLES = sorted(COMMITTED.glob("digit/*/samples"))[-1]
 PREDICT = "**/predict/**"
 LATE = {"title": "Deadline exceeded", "detail": "The time was over.", "status": 504}
+
+ONE = {
+    "model": "digit",
+    "version": 1,
+    "digit": 1,
+    "confidence": 0.9,
+    "probabilities": [0.1, 0.9, *[0.0] * 8],
+    "out_of_distribution": False,
+}
 
 
 def headline(page: Page) -> Locator:
@@ -102,6 +112,56 @@ def test_a_row_that_is_waited_for_is_told_from_the_one_before(page: Page) -> Non
     routes.pop().continue_()
     expect(headline(page)).to_contain_text("not passed")
     expect(headline(page)).to_have_css("opacity", "1")
+
+
+def test_nothing_of_the_last_drawing_stays_where_its_own_does_not_come(page: Page) -> None:
+    draw(page, [[(4, 6), (4, 22)]])
+    finished(page)
+    failing(page, "explain", late)
+    draw(page, [[(4, 3), (4, 6)]])
+    expect(page.locator(".fault")).to_contain_text("What the model saw did not come")
+    expect(page.locator(".seen p")).to_be_empty()
+    page.unroute_all()
+    page.get_by_role("button", name="Try again").click()
+    finished(page)
+    failing(page, "each", lambda _: None)
+    draw(page, [[(23, 6), (23, 22)]])
+    expect(headline(page)).to_contain_text("These look like several digits")
+    expect(page.locator(".seen p")).to_be_empty()
+
+
+def test_what_comes_late_of_a_drawing_is_not_shown_beside_another(page: Page) -> None:
+    explained: list[Route] = []
+
+    def answer(route: Route) -> None:
+        if "explain" in route.request.url:
+            explained.append(route)
+        else:
+            route.fulfill(json=ONE)
+
+    page.route(PREDICT, answer)
+    sheet = page.get_by_label("Draw a digit")
+    for key in ("Space", "Space"):
+        sheet.press(key)
+    while not explained:
+        page.wait_for_timeout(10)
+    held(page)
+    sheet.press("Space")
+    with page.expect_request(lambda request: request.url.endswith("/digit")):
+        late(explained.pop())
+    expect(page.locator(".fault")).to_be_empty()
+
+
+def test_another_answer_or_none_is_without_the_names_of_the_last(page: Page) -> None:
+    page.goto("/#object")
+    names = page.locator(".bars .name")
+    expect(names).to_have_text(["· · ·"] * 5)
+    page.get_by_role("button", name="Example").click()
+    expect(names.first).to_have_attribute("title", re.compile("."))
+    failing(page, "object", late)
+    page.get_by_role("button", name="Example").click()
+    expect(names).to_have_text(["· · ·"] * 5)
+    expect(page.locator(".bars [title]")).to_have_count(0)
 
 
 def test_what_failed_for_the_moment_is_asked_again_with_a_button(page: Page) -> None:
