@@ -25,6 +25,7 @@ export class DigitPanel {
   #file = null; // instead of a drawing
   #drawing = false;
   #examples = 0;
+  #turn = 0; // one more with each picture, and where there is none
 
   constructor(model) {
     this.model = model;
@@ -45,7 +46,9 @@ export class DigitPanel {
   }
 
   stop() {
+    this.#turn += 1;
     this.asker.stop();
+    this.report.stop();
     this.files.stop();
     this.preview.clear();
   }
@@ -86,6 +89,7 @@ export class DigitPanel {
   }
 
   #drawn(drawing) {
+    this.#turn += 1;
     if (this.#file) this.#reset();
     this.#drawing = drawing;
     this.#file = null;
@@ -97,6 +101,7 @@ export class DigitPanel {
   }
 
   #take(file, description) {
+    this.#turn += 1;
     if (!this.pad.empty) this.pad.clear();
     this.#reset(READING);
     this.#file = file;
@@ -109,7 +114,9 @@ export class DigitPanel {
   async #example() {
     const rows = rowsOf(this.model.manifest);
     const row = rows[this.#examples++ % rows.length];
+    const turn = ++this.#turn;
     const picture = await pictureOf(row, this.model.manifest.input);
+    if (turn !== this.#turn) return; // another is there by now
     this.#take(new File([picture], "example.png", { type: "image/png" }), "An example of the model's own");
   }
 

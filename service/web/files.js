@@ -68,7 +68,7 @@ export class Files {
   }
 
   #paste(event) {
-    if (!event.clipboardData.files.length) return; // words, for a field
+    if (!event.clipboardData.files.length || event.target.closest?.("input, textarea")) return; // for a field
     event.preventDefault();
     this.#take(event.clipboardData.files);
   }

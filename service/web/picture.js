@@ -13,6 +13,7 @@ const TOP = 5;
 export class PicturePanel {
   #file = null;
   #examples = 0;
+  #turn = 0; // one more with each picture, and where there is none
 
   constructor(model) {
     this.model = model;
@@ -31,7 +32,9 @@ export class PicturePanel {
   }
 
   stop() {
+    this.#turn += 1;
     this.asker.stop();
+    this.report.stop();
     this.files.stop();
     this.preview.clear();
   }
@@ -65,6 +68,7 @@ export class PicturePanel {
   }
 
   #take(file, description) {
+    this.#turn += 1;
     this.#reset("Looking…");
     this.#file = file;
     this.preview.show(file, description);
@@ -75,11 +79,14 @@ export class PicturePanel {
   async #example() {
     const rows = rowsOf(this.model.manifest);
     const row = rows[this.#examples++ % rows.length];
+    const turn = ++this.#turn;
     const picture = await pictureOf(row, this.model.manifest.input);
+    if (turn !== this.#turn) return; // another is there by now
     this.#take(new File([picture], "example.png", { type: "image/png" }), "An example of the model's own");
   }
 
   #clear() {
+    this.#turn += 1;
     this.#file = null;
     this.files.note.textContent = "";
     this.preview.clear();

@@ -26,6 +26,11 @@ export class Report {
     this.clear();
   }
 
+  /** The picture that was saved is let go. */
+  stop() {
+    URL.revokeObjectURL(this.#saved);
+  }
+
   show({ answer, total, stages, sent }) {
     this.say("");
     const { model, version } = answer;

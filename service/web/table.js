@@ -38,6 +38,7 @@ export class TablePanel {
 
   stop() {
     this.asker.stop();
+    this.report.stop();
     this.curve?.stop();
   }
 

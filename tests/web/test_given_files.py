@@ -11,6 +11,28 @@ from tests.web.test_drawing import chosen
 SAMPLES = sorted(COMMITTED.glob("digit/*/samples"))[-1]
 SEVEN = SAMPLES / "7.png"
 
+# An example that is a PNG only when `go` is called; what `kept` holds is in the browser's memory.
+SLOW = """() => {
+    window.kept = new Set();
+    const [made, let_go] = [URL.createObjectURL, URL.revokeObjectURL];
+    URL.createObjectURL = file => { const url = made(file); kept.add(url); return url; };
+    URL.revokeObjectURL = url => { kept.delete(url); let_go(url); };
+    const convert = OffscreenCanvas.prototype.convertToBlob;
+    OffscreenCanvas.prototype.convertToBlob = function (options) {
+        const { promise, resolve } = Promise.withResolvers();
+        const blob = convert.call(this, options);
+        window.go = async () => { resolve(await blob); await promise; };
+        return promise;
+    };
+}"""
+# Whether the page takes it.
+PASTED = """where => {
+    const files = new DataTransfer();
+    files.items.add(new File(["no picture"], "a.png", { type: "image/png" }));
+    const options = { clipboardData: files, bubbles: true, cancelable: true };
+    return !document.querySelector(where).dispatchEvent(new ClipboardEvent("paste", options));
+}"""
+
 
 def drop(page: Page, *paths: Path, address: str = "") -> None:
     """As the browser's own window has it."""
@@ -54,6 +76,29 @@ def test_a_folder_and_a_file_that_is_gone_cannot_be_read(page: Page, tmp_path: P
     file.unlink()
     page.get_by_role("button", name="Try again").click()
     expect(page.locator(".fault")).to_contain_text("7.png cannot be read")
+
+
+def test_a_late_example_is_not_in_the_place_of_a_picture_nor_of_another_model(page: Page) -> None:
+    """And no picture that was shown or saved is kept."""
+    page.evaluate(SLOW)
+    page.get_by_role("button", name="Example").click()
+    chosen(page, "7.png", SEVEN.read_bytes())
+    expect(page.locator(".headline strong")).to_have_text("7")
+    page.evaluate("go()")
+    expect(page.get_by_role("img", name="7.png")).to_be_visible()
+    with page.expect_download():
+        page.get_by_role("button", name="Save the picture").click()
+    page.get_by_role("button", name="Example").click()
+    page.get_by_role("link", name="pass").click()
+    expect(page.get_by_label("hours", exact=True)).to_be_visible()
+    page.evaluate("go()")
+    assert page.evaluate("[...kept]") == []
+
+
+def test_a_picture_is_pasted_but_not_into_a_field(page: Page) -> None:
+    assert page.evaluate(PASTED, "body")
+    expect(page.get_by_text("No answer")).to_be_visible()
+    assert not page.evaluate(PASTED, "#key-field")
 
 
 @pytest.mark.parametrize("name", ["7.txt", "7.json", "7.csv", "7.pdf", "7"])
