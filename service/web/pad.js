@@ -87,6 +87,8 @@ export class Pad {
   #down(event) {
     if (this.#pointer !== null || event.button !== 0) return;
     this.node.classList.remove("keys");
+    this.#pen.down = false; // one stroke at a time
+    this.#showPen();
     this.#pointer = event.pointerId;
     this.canvas.setPointerCapture(event.pointerId);
     this.#strokes.push([]);
@@ -118,8 +120,9 @@ export class Pad {
 
   #pressed(event) {
     const move = MOVES[event.key];
-    if (move) this.#step(move);
-    else if (event.key === " ") this.#lift();
+    const free = this.#pointer === null; // of another pen, whose stroke is the last
+    if (move) free && this.#step(move);
+    else if (event.key === " ") free && this.#lift();
     else if (event.key === "z" && (event.ctrlKey || event.metaKey)) this.undo();
     else if (event.key === "Delete" || event.key === "Backspace") this.clear();
     else return;

@@ -184,6 +184,27 @@ def test_a_stroke_that_is_taken_back_is_over(page: Page, digits: Digits) -> None
     expect(page.locator(".preview img")).to_be_visible()
 
 
+def test_keys_and_mouse_draw_no_line_from_one_to_the_other(page: Page) -> None:
+    sheet, canvas = page.get_by_label("Draw a digit"), page.locator(".sheet canvas")
+    box = canvas.bounding_box()
+    assert box
+    drawn = []
+    for before, meanwhile in ((["Space"], ["ArrowUp", "Space"]), (["Space", "Space"], [])):
+        for key in before:
+            sheet.press(key)
+        page.mouse.move(box["x"] + 40, box["y"] + 40)
+        page.mouse.down()
+        for key in meanwhile:
+            sheet.press(key)
+        page.mouse.move(box["x"] + 90, box["y"] + 40)
+        page.mouse.up()
+        sheet.press("ArrowUp")
+        drawn.append(pixels(canvas))
+        sheet.press("ArrowDown")
+        sheet.press("Delete")
+    assert np.array_equal(drawn[0], drawn[1])
+
+
 def test_a_pen_that_is_pressed_harder_draws_wider(page: Page) -> None:
     box = page.locator(".sheet canvas").bounding_box()
     assert box
