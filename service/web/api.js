@@ -1,6 +1,8 @@
 /** The service over HTTP: its models, its predictions, its errors (RFC 9457), and the key for it. */
 
 const KEY = "abacus-key";
+const NO_HEADER = /[^\u0001-\u00ff]/; // a browser sends no header with such a character
+const UNSENDABLE = "This key cannot be sent: it has a character that no key has, as a curly quotation mark.";
 let remembered = null; // where a browser lets no page store anything
 
 /** The API key of this tab; "" where there is none. */
@@ -24,11 +26,12 @@ export function useKey(value) {
 
 /** Why there is no answer, in words. `status`: 0 where the service is not reached. */
 export class Fault extends Error {
-  constructor(status, words, { problem = null, retryAfter = null } = {}) {
+  constructor(status, words, { problem = null, retryAfter = null, unsent = false } = {}) {
     super(words);
     this.status = status;
     this.problem = problem;
     this.retryAfter = retryAfter;
+    this.unsent = unsent; // whether the service was not asked at all
     this.sent = null;
   }
 
@@ -69,6 +72,7 @@ export async function predict(sent, signal) {
 }
 
 async function fetched(path, { headers = {}, ...options }) {
+  if (NO_HEADER.test(key())) throw new Fault(401, UNSENDABLE, { unsent: true });
   const credentials = key() ? { Authorization: `Bearer ${key()}` } : {};
   let response;
   try {

@@ -45,7 +45,8 @@ class Page {
     const words = element("p", { class: "notice" }, fault.message, " ");
     if (fault.status === 401) {
       this.details.open = true;
-      words.textContent = key() ? "This key is not known here." : "This service asks for an API key.";
+      const told = key() ? "This key is not known here." : "This service asks for an API key.";
+      if (!fault.unsent) words.textContent = told;
       this.field.focus();
     } else {
       words.append(button("Try again", () => this.load()));
