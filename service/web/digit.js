@@ -4,7 +4,7 @@ import { predict } from "./api.js";
 import { Asker } from "./asker.js";
 import { Bars } from "./bars.js";
 import { pictureOf, rowsOf } from "./check.js";
-import { button, element, percent } from "./dom.js";
+import { button, element, keepingFocus, percent } from "./dom.js";
 import { Files, Preview, typeOf } from "./files.js";
 import { Digits, written } from "./number.js";
 import { Pad } from "./pad.js";
@@ -60,8 +60,8 @@ export class DigitPanel {
       onfile: (file) => this.#take(file, file.name || "The pasted picture"),
       example: () => this.#example(),
     });
-    this.undo = button("Undo", () => this.#undo());
-    this.clear = button("Clear", () => this.#clear());
+    this.undo = button("Undo", () => keepingFocus(this.pad.node, () => this.#undo()));
+    this.clear = button("Clear", () => keepingFocus(this.pad.node, () => this.#clear()));
     const given = element(
       "section",
       { class: "given", "aria-label": "Draw or give a picture" },
@@ -78,7 +78,7 @@ export class DigitPanel {
     );
     this.said = element(
       "section",
-      { class: "said", "aria-label": "Answer" },
+      { class: "said", tabindex: -1, "aria-label": "Answer" },
       this.headline,
       this.report.words,
       this.digits.list,

@@ -16,6 +16,15 @@ export function button(label, onclick, attributes = {}) {
   return element("button", { type: "button", onclick, ...attributes }, label);
 }
 
+/** Where `act` hides, disables or removes what has the focus, `next` has it then: not the start of the page. */
+export function keepingFocus(next, act) {
+  const focused = document.activeElement ?? document.body;
+  const lost = () => focused.disabled || focused.hidden || !focused.isConnected;
+  const before = lost();
+  act();
+  if (!before && lost()) next.focus({ preventScroll: true });
+}
+
 /** 0.8523 → "85.2 %"; what is not quite 0 or 100 is not said to be. */
 export function percent(share) {
   if (share > 0 && share < 0.0005) return "< 0.1 %";

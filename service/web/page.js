@@ -3,7 +3,7 @@
 import { key, useKey } from "./api.js";
 import { catalogue } from "./catalogue.js";
 import { DigitPanel } from "./digit.js";
-import { button, element } from "./dom.js";
+import { button, element, keepingFocus } from "./dom.js";
 import { PicturePanel } from "./picture.js";
 import { TablePanel } from "./table.js";
 
@@ -36,22 +36,23 @@ class Page {
       this.#fail(fault);
       return;
     }
-    this.fault.replaceChildren();
+    keepingFocus(this.place, () => this.fault.replaceChildren());
     this.nav.replaceChildren(...this.#models.map(({ name }) => element("a", { href: `#${name}` }, name)));
     this.#choose();
   }
 
   #fail(fault) {
     const words = element("p", { class: "notice" }, fault.message, " ");
+    const again = button("Try again", () => this.load());
     if (fault.status === 401) {
       this.details.open = true;
       const told = key() ? "This key is not known here." : "This service asks for an API key.";
       if (!fault.unsent) words.textContent = told;
       this.field.focus();
     } else {
-      words.append(button("Try again", () => this.load()));
+      words.append(again);
     }
-    this.fault.replaceChildren(words);
+    keepingFocus(again, () => this.fault.replaceChildren(words));
   }
 
   #keyed(event) {

@@ -4,7 +4,7 @@ import { predict } from "./api.js";
 import { Asker } from "./asker.js";
 import { Bars } from "./bars.js";
 import { pictureOf, rowsOf } from "./check.js";
-import { button, element, percent } from "./dom.js";
+import { button, element, keepingFocus, percent } from "./dom.js";
 import { Files, Preview, typeOf } from "./files.js";
 import { Report } from "./report.js";
 
@@ -46,7 +46,7 @@ export class PicturePanel {
       onfile: (file) => this.#take(file, file.name || "The pasted picture"),
       example: () => this.#example(),
     });
-    this.clear = button("Clear", () => this.#clear());
+    this.clear = button("Clear", () => keepingFocus(this.files.buttons[0], () => this.#clear()));
     const { height, width } = this.model.manifest.input;
     const given = element(
       "section",
@@ -59,7 +59,7 @@ export class PicturePanel {
     );
     this.said = element(
       "section",
-      { class: "said", "aria-label": "Answer" },
+      { class: "said", tabindex: -1, "aria-label": "Answer" },
       this.headline,
       this.report.words,
       this.bars.node,

@@ -1,6 +1,6 @@
 /** Of the last request, whatever the model is: what went wrong, where its time went, how to repeat it. */
 
-import { button, element, short } from "./dom.js";
+import { button, element, keepingFocus, short } from "./dom.js";
 import { languages, snippet } from "./snippets.js";
 
 const MEANINGS = {
@@ -52,7 +52,9 @@ export class Report {
   /** Of what went wrong. `passing`: whether it may be otherwise when it is asked again. */
   say(words, passing = false) {
     this.fault.textContent = words;
-    this.again.hidden = !passing;
+    keepingFocus(this.words.parentElement, () => {
+      this.again.hidden = !passing;
+    });
   }
 
   clear() {

@@ -56,7 +56,7 @@ export class TablePanel {
     }
     const parts = [this.headline, this.report.words, ...(this.bars ? [this.bars.node] : [])];
     parts.push(...this.#curveNodes());
-    this.said = element("section", { class: "said", "aria-label": "Answer" }, ...parts);
+    this.said = element("section", { class: "said", tabindex: -1, "aria-label": "Answer" }, ...parts);
     return element("div", { class: "panel" }, given, this.said, this.report.node);
   }
 

@@ -141,6 +141,9 @@ def test_undo_takes_a_stroke_back_and_clear_all(page: Page) -> None:
     page.get_by_label("Draw a digit").press("Control+z")
     assert np.array_equal(pixels(sheet), blank)
     expect(page.get_by_text("Nothing to read yet")).to_be_visible()
+    draw(page, [[(14, 4), (14, 24)]])
+    page.get_by_role("button", name="Clear").press("Enter")
+    expect(page.get_by_label("Draw a digit")).to_be_focused()  # the button is disabled by now
 
 
 def test_keys_draw_as_well(page: Page) -> None:

@@ -141,6 +141,7 @@ def test_a_curve_goes_with_the_column_that_it_was_of(table: Table) -> None:
     table.refused = lambda _: False
     table.page.get_by_role("button", name="Try again").click()
     expect(table.curve).to_have_attribute("aria-label", re.compile("by length: Fitted"))
+    expect(table.page.get_by_label("Answer", exact=True)).to_be_focused()  # where the button is no more
 
 
 def test_a_curve_that_comes_late_is_not_shown_of_another_column_or_row(table: Table) -> None:

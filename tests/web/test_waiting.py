@@ -124,6 +124,7 @@ def test_nothing_of_the_last_drawing_stays_where_its_own_does_not_come(page: Pag
     page.unroute_all()
     page.get_by_role("button", name="Try again").click()
     finished(page)
+    expect(page.get_by_label("Answer", exact=True)).to_be_focused()  # the button is no more
     failing(page, "each", lambda _: None)
     draw(page, [[(23, 6), (23, 22)]])
     expect(headline(page)).to_contain_text("These look like several digits")
@@ -162,6 +163,8 @@ def test_another_answer_or_none_is_without_the_names_of_the_last(page: Page) -> 
     page.get_by_role("button", name="Example").click()
     expect(names).to_have_text(["· · ·"] * 5)
     expect(page.locator(".bars [title]")).to_have_count(0)
+    page.get_by_role("button", name="Clear").click()
+    expect(page.get_by_role("button", name="Choose picture")).to_be_focused()
 
 
 def test_what_failed_for_the_moment_is_asked_again_with_a_button(page: Page) -> None:
@@ -198,6 +201,14 @@ def test_another_page_in_the_place_of_an_answer_is_told_in_words(page: Page, sta
     )
     page.reload()
     expect(page.locator("#fault")).to_contain_text(words)
+    again = page.locator("#fault").get_by_role("button", name="Try again")
+    with page.expect_response("**/models"):
+        again.press("Enter")
+    expect(again).to_be_focused()
+    page.unroute_all()
+    again.press("Enter")
+    expect(page.get_by_label("Draw a digit")).to_be_visible()
+    expect(page.locator("#panel")).to_be_focused()
 
 
 def test_what_is_no_number_is_called_so(page: Page) -> None:
