@@ -14,7 +14,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from tests.conftest import ROOT
 from tests.web.conftest import SCREENS, SHIFTS, tab
+
+WEB = ROOT / "service" / "web"
 
 FOCUSED = """(({ id, innerText }, label) => label ?? (innerText || id))(
     document.activeElement, document.activeElement.getAttribute("aria-label"))"""
@@ -48,6 +51,24 @@ def test_axe_finds_nothing_and_nothing_shifts(
         assert wide <= seen
         found = Axe().run(page).response["violations"]
         assert [(one["id"], one["impact"], one["nodes"][0]["html"]) for one in found] == []
+
+
+def luminance(colour: str) -> float:
+    """Relative, as WCAG has it; `colour`: #rrggbb or #rgb."""
+    digits = colour if len(colour) == 7 else "#" + "".join(2 * digit for digit in colour[1:])
+    shares = np.array([int(digits[at : at + 2], 16) / 255 for at in (1, 3, 5)])
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_edge_of_a_field_is_seen(theme: str) -> None:
+    """By three to one (WCAG 1.4.11), which axe does not look at."""
+    light, dark = (WEB / "page.css").read_text(encoding="utf-8").split("@media", 2)[:2]
+    colours = dict(re.findall(r"--(\w+): (#\w+);", light if theme == "light" else dark))
+    edge, *others = (luminance(colours[name]) for name in ("edge", "card", "ground"))
+    for other in others:
+        assert (max(edge, other) + 0.05) / (min(edge, other) + 0.05) >= 3
 
 
 def test_at_320_pixels_nothing_is_beside_the_screen(
