@@ -61,6 +61,7 @@ class Abacus(FastAPI):
         self._prefix = settings.root_path
         ledger = Ledger(metrics, settings.access_log)
         spans = _spans(settings.traces)
+        open_paths = OpenPaths(settings.open_paths)
 
         def noted(app: ASGIApp) -> ASGIApp:
             within = RequestContext(app, ledger)
@@ -68,7 +69,7 @@ class Abacus(FastAPI):
 
         def surrounded(app: ASGIApp) -> ASGIApp:
             if keys:
-                app = ApiKeys(app, keys, OpenPaths(settings.open_paths))
+                app = ApiKeys(app, keys, open_paths)
             app = noted(app)
             return CrossOrigin(app, settings.cors_origins, noted) if settings.cors_origins else app
 

@@ -27,7 +27,7 @@ def check(keys: KeyFile, scope: Scope) -> None:
 class OpenPaths:
     """Those that need no key: of health and the page, and `others`; each with all that lies below it."""
 
-    def __init__(self, others: Iterable[str] = ()) -> None:
+    def __init__(self, others: Iterable[str]) -> None:
         self._others = tuple(f"{path.rstrip('/')}/" for path in others)
 
     def __contains__(self, path: str) -> bool:

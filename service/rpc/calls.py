@@ -94,8 +94,11 @@ class Calls:
 
     def check_key(self, context: Exchange, path: str) -> None:
         """Before there is any message. Raises Unauthorized."""
-        if self._keys and _needs_key(path):
-            check(self._keys, _scope(context, path))
+        self._check_key(_scope(context, path))
+
+    def _check_key(self, scope: Scope) -> None:
+        if self._keys and _needs_key(scope["path"]):
+            check(self._keys, scope)
 
     async def refuse(self, context: Exchange, path: str, error: Exception) -> None:
         """It ends with that error, whatever is asked."""
@@ -117,8 +120,7 @@ class Calls:
     async def _outcome(self, scope: Scope, answer: Answer) -> Any | BaseException:
         """What is answered or raised, whatever that is: nothing internal reaches the client."""
         try:
-            if self._keys and _needs_key(scope["path"]):
-                check(self._keys, scope)
+            self._check_key(scope)
             return await answer(scope)
         except (Exception, asyncio.CancelledError) as error:  # the border of the last net, `_told`
             return error

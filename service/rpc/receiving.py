@@ -6,10 +6,9 @@ sent no more than the window that HTTP/2 gives it (64 KiB).
 """
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext
 from typing import Any
 
 from service.errors import InvalidRequest, Overloaded, ServiceError
@@ -34,6 +33,7 @@ ENDS_S = 1.0
 
 # Those who watch its health need no key, and each of their calls is kept open: half of all calls at most.
 MOST_WATCHES = 128
+TOLD_S = 0.05  # in which they hear that it stops
 
 
 class Room:
@@ -162,8 +162,10 @@ class Receiving:
 
         return answered
 
-    def end_watches(self) -> None:
-        """Nothing will change any more, and they would end with their clients alone."""
+    async def end_watches(self) -> None:
+        """Nothing changes any more once the last is told, and they would end with their clients alone."""
+        if self._watching:
+            await asyncio.sleep(TOLD_S)
         for task in self._watching:
             task.cancel()
 
@@ -188,12 +190,16 @@ class Receiving:
 
     def _stream(self, answer: Callable[[Any, Any], Any], path: str) -> Answered:
         """The protocol's are kept open between messages; others, which need no key, have little time."""
-        most_s = math.inf if path.startswith(f"/{SERVICE}/") else self._timeout_s
+
+        def limit() -> AbstractContextManager[Any]:
+            if path.startswith(f"/{SERVICE}/"):
+                return nullcontext()  # what is watched is looked at all the time
+            return Timed(self._deadlines, time.monotonic() + self._timeout_s)
 
         async def answered(context: Exchange) -> None:
             try:
                 self._calls.check_key(context, path)
-                with self._room.for_stream(), Timed(self._deadlines, time.monotonic() + most_s):
+                with self._room.for_stream(), limit():
                     async with aclosing(answer(context.messages(), context)) as answers:
                         async for message in answers:
                             await context.write(message)

@@ -21,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 MOST_CALLS = 256  # under way at a time
 HEALTH_S = 0.25  # between looks at whether all is ready
-TOLD_S = 0.05  # in which those who watch hear that it stops
 
 
 @asynccontextmanager
@@ -55,8 +54,7 @@ async def rpc_served(settings: Settings, backend: Backend, calls: Calls) -> Asyn
         with suppress(asyncio.CancelledError):
             await looking
         await healthy.enter_graceful_shutdown()
-        await asyncio.sleep(TOLD_S)
-        receiving.end_watches()
+        await receiving.end_watches()
         await server.stop(settings.stop_s)
 
 

@@ -178,7 +178,6 @@ class Batcher:
     def _infer(self, batch: Sequence[Part]) -> list[Outputs | ServiceError]:
         """One result for each part. A batch that fails is run again part by part: only the guilty fail."""
         alone = len(batch) == 1
-        n_rows = sum(part.n for part in batch)
         started = self.busy_since = time.perf_counter()
         outputs = outcome(self._computed, batch)
         self.busy_since = 0.0
@@ -189,9 +188,9 @@ class Batcher:
             return [result for part in batch for result in self._infer([part])]
         took_s = time.perf_counter() - started
         if self._on_batch and self._thread:
-            self._on_batch(n_rows, took_s)
+            self._on_batch(len(outputs), took_s)
         elif self._on_batch:
-            asyncio.get_running_loop().call_soon(self._on_batch, n_rows, took_s)
+            asyncio.get_running_loop().call_soon(self._on_batch, len(outputs), took_s)
         if alone:
             return [outputs]
         ends = list(accumulate(part.n for part in batch))

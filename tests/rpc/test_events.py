@@ -223,5 +223,5 @@ async def test_those_who_watch_health_keep_no_other_out(monkeypatch: pytest.Monk
         one_more = channel.unary_stream("/test/Watch")(b"")
         assert await one_more.code() == CODES.RESOURCE_EXHAUSTED
         assert await channel.unary_unary("/test/Echo")(b"x") == b"x"
-        receiving.end_watches()
+        await receiving.end_watches()
         assert [await each.code() for each in watches] == [CODES.CANCELLED] * 2

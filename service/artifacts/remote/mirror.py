@@ -70,14 +70,12 @@ class Mirror:
             if not names:
                 raise StoreUnreachable(f"{self.objects.url} is empty, or no store of models")
             self.store.root.mkdir(parents=True, exist_ok=True)
-            failures = []
+            failures = list[str]()
             # What is here may not be listed yet: whether it is gone, its pointers say.
             for name in sorted({*names, *self.store.names()}):
                 if not only or name in only:
-                    try:
+                    with _noted(failures):
                         self._follow(name, keep)
-                    except ArtifactError as error:
-                        failures.append(str(error))
             return failures
 
     def bring(self, name: str, version: int) -> Path:
@@ -100,18 +98,9 @@ class Mirror:
                 unpoint(folder, CURRENT_FILE)
             return
         named, failures = dict[str, int](), list[str]()
-
-        @contextmanager
-        def noted() -> Iterator[None]:
-            """One that cannot be had keeps no other from being followed."""
-            try:
-                yield
-            except ArtifactError as error:
-                failures.append(str(error))
-
         for pointer, content in written.items():
             if content is not None:
-                with noted():
+                with _noted(failures):
                     named[pointer] = number_in(content, f"{name}/{pointer}")
         newest: list[int] = []
         if keep > 1:
@@ -121,11 +110,11 @@ class Mirror:
         folder.mkdir(parents=True, exist_ok=True)
         for version in newest:
             if version not in named.values():
-                with noted():
+                with _noted(failures):
                     self._bring_if_whole(name, version, wanted)
         for pointer, content in written.items():
             if pointer in named:
-                with noted():
+                with _noted(failures):
                     self._bring(name, named[pointer], wanted)
                     if self._pointed(name, pointer) != named[pointer]:
                         point(folder, pointer, named[pointer])
@@ -235,3 +224,12 @@ class Mirror:
                 yield True
         finally:
             os.close(lock)
+
+
+@contextmanager
+def _noted(failures: list[str]) -> Iterator[None]:
+    """What cannot be had keeps nothing else from being followed."""
+    try:
+        yield
+    except ArtifactError as error:
+        failures.append(str(error))
