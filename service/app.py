@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
+from service.artifacts.shipped import located
 from service.artifacts.signatures import TrustedKeys, trusted_by
 from service.endpoints import dispatch
 from service.fast_path import asgi
@@ -30,7 +31,7 @@ from service.protocol import infer, routes
 from service.request_id import request_id_of
 from service.serving.loading import Preloaded
 from service.serving.metrics import Metrics
-from service.settings import KeyContents, Settings
+from service.settings import KeyContents, Settings, read_settings
 
 Spans: TypeAlias = Any  # of service.http.tracing, which needs an extra
 
@@ -117,9 +118,9 @@ def create_app(
     Without an argument the settings come from the environment, so that
     `uvicorn --factory service.app:create_app` works. Several workers share metrics in `metrics_folder`,
     and what requests have unloaded; `preloaded` models are not loaded again.
-    Raises KeysUnreadable or KeyUnusable.
+    Raises SettingsUnusable, KeysUnreadable or KeyUnusable.
     """
-    settings = settings or Settings()
+    settings = settings or located(read_settings())
     api_keys, trusted_keys = key_contents
     keys = KeyFile(settings.api_keys_file, api_keys) if settings.api_keys_file else None
     trusted = trusted_by(settings, trusted_keys)

@@ -1,8 +1,7 @@
-"""What a process needs before it does anything, its signals and its standard output; and its end.
+"""How a process starts and ends.
 
-Signals while the service, or a command, is only being imported, which takes seconds on a busy machine;
-and while a process is started, which is to hear none. Standard output whatever others make it: a full
-disk, a terminal of few characters.
+What signals do until the service or a command is ready, since its imports take seconds; which of them a
+child is started with; and a standard output that survives a full disk or a terminal of few characters.
 """
 
 import atexit
@@ -20,8 +19,9 @@ INTERRUPTED = b"Error: interrupted\n"
 
 
 def stop_at_once() -> None:
-    """A stop meanwhile is a stop like any other, and when all has ended in order; what other signals are to
-    ask for, it is not to end.
+    """From here on SIGTERM, SIGINT and SIGQUIT end the process with exit code 0, as a later stop does.
+
+    SIGHUP, SIGUSR1 and SIGUSR2, which later ask for something else, are ignored.
     """
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda *_: os._exit(0))

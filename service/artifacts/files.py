@@ -135,6 +135,16 @@ def write_durably(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def replace_durably(path: Path, data: bytes, aside: Path) -> None:
+    """Put a whole file in the place of `path`, written `aside` first; it is on the disk. Raises OSError."""
+    try:
+        write_durably(aside, data)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """What goes wrong with a file that is open, such as a disk that is full, names it too."""

@@ -58,7 +58,11 @@ def first_fault(error: ValidationError) -> str:
 
 
 class Metric(Frozen):
-    """Of `split`: MNIST's own, `drawn` (sheets and non-digits made by a program) or `other` (not MNIST)."""
+    """One figure. `split`: the rows that it was measured on.
+
+    The recipe's own train, validation or test rows; `drawn`: sheets and non-digits that a program made;
+    `other`: rows from elsewhere, such as those given to `publish --check`.
+    """
 
     name: str
     value: float

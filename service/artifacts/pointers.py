@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from service.artifacts.files import Unreadable, read_below, sync_directory, write_durably
+from service.artifacts.files import Unreadable, read_below, replace_durably, sync_directory
 from service.artifacts.manifest import ArtifactError, ArtifactUnreadable, printable
 from service.option_types import NAME
 
@@ -53,13 +53,8 @@ def number_in(content: bytes, where: str) -> int:
 
 def point(folder: Path, pointer: str, version: int) -> None:
     """Have a pointer in a model's folder name another version, atomically. Raises OSError."""
-    staged = folder / f".{pointer}-{os.getpid()}"
-    try:
-        write_durably(staged, f"{version}\n".encode("ascii"))
-        staged.replace(folder / pointer)
-    finally:
-        staged.unlink(missing_ok=True)
-    sync_directory(folder)
+    aside = folder / f".{pointer}-{os.getpid()}"
+    replace_durably(folder / pointer, f"{version}\n".encode("ascii"), aside)
 
 
 def unpoint(folder: Path, pointer: str) -> None:

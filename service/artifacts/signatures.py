@@ -23,10 +23,15 @@ from cryptography.hazmat.primitives.serialization import (
 from service.artifacts.files import read_regular
 from service.artifacts.manifest import SIGNATURE_FILE, ArtifactError, ArtifactUnreadable
 from service.artifacts.store import ArtifactStore
-from service.artifacts.version_folder import read_manifest, read_model, read_of_version, title
+from service.artifacts.version_folder import (
+    MAX_SIGNATURE_BYTES,
+    read_manifest,
+    read_model,
+    read_of_version,
+    title,
+)
 from service.settings import Settings
 
-MAX_SIGNATURE_BYTES = 4 * 1024
 MAX_KEYS_BYTES = 1024 * 1024
 
 _PEM = re.compile(rb"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----\n?", re.S)
@@ -89,12 +94,11 @@ class TrustedKeys:
 
     def verify(self, folder: Path, manifest: bytes) -> None:
         """Raises ArtifactError unless one of the keys signed these very bytes."""
+        document = _signature(folder)
+        if document is None:
+            raise ArtifactUnreadable(f"{title(folder)} is not signed", missing=True)
         try:
-            signature = base64.b64decode(read_of_version(folder, SIGNATURE_FILE, MAX_SIGNATURE_BYTES))
-        except ArtifactUnreadable as error:
-            if error.missing:
-                raise ArtifactUnreadable(f"{title(folder)} is not signed", missing=True) from None
-            raise
+            signature = base64.b64decode(document)
         except binascii.Error as error:
             raise ArtifactError(f"{title(folder)}/{SIGNATURE_FILE} is no base64: {error}") from error
         for key in self._keys:

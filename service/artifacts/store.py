@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from service.artifacts.files import folders_in, names_in, stamp_below, sync_directory, write_durably
+from service.artifacts.files import folders_in, names_in, replace_durably, stamp_below, sync_directory
 from service.artifacts.lock import locked
 from service.artifacts.look import Look, Stamp
 from service.artifacts.manifest import (
@@ -121,11 +121,14 @@ class ArtifactStore:
         return Look(current, (str(current), times), files, tuple(available), labels, beside)
 
     def activate(self, name: str, version: int) -> None:
-        """Make `version` the live one, atomically. Raises ArtifactError when it is not published."""
+        """Make `version` the live one, atomically.
+
+        Raises ArtifactError where it is not published, or OSError.
+        """
         self.label(name, version, CURRENT_FILE)
 
     def label(self, name: str, version: int, label: str) -> None:
-        """Give a label to `version`, atomically. Raises ArtifactError when it is not published."""
+        """Give a label to `version`, atomically. Raises as `activate` does."""
         if version not in self.versions(name):
             raise ArtifactError(f"version {version} of {name!r} is not published")
         point(self.root / name, label, version)
@@ -149,12 +152,7 @@ class ArtifactStore:
     def sign(self, name: str, version: int, signature: bytes) -> None:
         """Put a signature beside a manifest; it appears whole. Raises OSError."""
         aside = self.root / name / f".signature-{os.getpid()}"
-        try:
-            write_durably(aside, signature)
-            aside.replace(self.folder(name, version) / SIGNATURE_FILE)
-        finally:
-            aside.unlink(missing_ok=True)
-        sync_directory(self.folder(name, version))
+        replace_durably(self.folder(name, version) / SIGNATURE_FILE, signature, aside)
 
     @contextmanager
     def publishing(self, name: str) -> Iterator[Path]:

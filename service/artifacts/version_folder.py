@@ -19,6 +19,7 @@ from service.artifacts.manifest import (
 )
 
 MAX_MANIFEST_BYTES = 1024 * 1024
+MAX_SIGNATURE_BYTES = 4 * 1024
 MAX_MODEL_BYTES = 512 * 1024 * 1024
 
 
@@ -77,14 +78,19 @@ def read_model(folder: Path, manifest: Manifest, at_most: int = MAX_MODEL_BYTES)
     it could be exchanged.
     """
     where = f"{title(folder)}/{manifest.model_file}"
-    if manifest.size_bytes > at_most:
-        raise ArtifactError(
-            f"{where} is said to have {manifest.size_bytes} bytes; at most {at_most} are read"
-        )
+    check_size(where, manifest, at_most)
     model = read_of_version(folder, manifest.model_file, manifest.size_bytes, exactly=True)
     if hashlib.sha256(model).hexdigest() != manifest.sha256:
         raise ArtifactError(f"{where} does not have the SHA-256 of its manifest")
     return model
+
+
+def check_size(where: str, manifest: Manifest, at_most: int) -> None:
+    """`where`: what messages call the archive. Raises ArtifactError."""
+    if manifest.size_bytes > at_most:
+        raise ArtifactError(
+            f"{where} is said to have {manifest.size_bytes} bytes; at most {at_most} are read"
+        )
 
 
 def write_manifest(folder: Path, manifest: Manifest, sign: Callable[[bytes], bytes] | None = None) -> None:

@@ -23,6 +23,7 @@ class DecoderProcess:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
+        self._is_killed = False
 
     async def read(self, tasks: Sequence[Task]) -> list[tuple[Any, bytes]]:
         """An answer for each, for `found_in`.
@@ -43,6 +44,9 @@ class DecoderProcess:
 
     async def start(self) -> None:
         """Raises NotReady."""
+        # One that was killed just as it answered, or by the system, is not the next picture's fault.
+        if self._is_killed or (self._process and self._process.poll() is not None):
+            await self.end()
         if self._process:
             return
         try:
@@ -92,11 +96,12 @@ class DecoderProcess:
 
     def kill(self) -> None:
         if self._process:
+            self._is_killed = True
             self._process.kill()
 
     async def end(self) -> int:
         """Returns its exit status. Without effect where none runs."""
-        process, self._process = self._process, None
+        process, self._process, self._is_killed = self._process, None, False
         if self._socket:
             self._socket.close()
         if not process:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from service.artifacts.interface import MAX_CELL, Column, read_cell
-from service.errors import SHOWN_ERRORS, FieldError, InvalidInput
+from service.errors import FieldError, InvalidInput
 from service.problems import invalid_payload
 
 _NAMELESS = "a column has no name: leave it out, such as an index, or a comma at the end of every line"
@@ -90,4 +90,4 @@ def _check_header(header: Sequence[str], columns: Sequence[Column]) -> None:
     wrong += [FieldError(n, "is no column of this model") for n in there if n not in names]
     wrong += [FieldError(c.name, "is missing") for c in columns if c.name not in there and not c.optional]
     if wrong:
-        raise invalid_payload(wrong[:SHOWN_ERRORS], len(wrong[SHOWN_ERRORS:]))
+        raise invalid_payload(wrong)

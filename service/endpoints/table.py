@@ -161,11 +161,8 @@ class TableEndpoint(Endpoint):
         ]
 
     def _named(self, row: list[float]) -> dict[str, Any]:
-        named = {}
-        for column, value in zip(self.columns.columns, row, strict=True):
-            if value == value:
-                named[column.name] = column.categories[int(value)] if column.categories else value
-        return named
+        columns = zip(self.columns.columns, row, strict=True)
+        return {column.name: _value_of(column, value) for column, value in columns if value == value}
 
     def _csv_example(self, row: dict[str, Any]) -> str:
         text = io.StringIO(newline="")

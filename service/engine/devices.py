@@ -136,7 +136,7 @@ class CudaGraphs:
         return graph.answers_host[:count].clone()
 
     def _capture(self, call: Runner, row: Tensor, size: int) -> _Graph:
-        rows_host = row.repeat(size, *[1] * (row.dim() - 1)).pin_memory()
+        rows_host = row.repeat_interleave(size, 0).pin_memory()
         with torch.cuda.stream(self._stream):
             rows = rows_host.to(self._stream.device)
             for _ in range(CALLS_BEFORE_CAPTURE):

@@ -89,7 +89,7 @@ class Predictor:
         """Run every batch size, so that no request pays for a first call, until one takes long."""
         row = example_row(self.manifest)
         for size in BATCH_SIZES:
-            batch = row.repeat(size, *[1] * (row.dim() - 1))
+            batch = row.repeat_interleave(size, 0)
             seconds = seconds_of(self.answer, batch, WARM_UP_CALLS)
             if seconds > SLOW_S:
                 self.slow_rows = size

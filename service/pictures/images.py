@@ -134,7 +134,7 @@ class Finding(NamedTuple):
 
 
 def find(picture: Picture, fit: Fit) -> Finding:
-    """Decode one picture and make it a row. Raises InvalidImage, naming the field; or BlankImage."""
+    """Decode one picture and make it a row. Raises InvalidImage, naming the field."""
     try:
         if fit.resize == "each":
             return _found_digits(picture)

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 from typing import Literal
 
+from service.endpoints.answer import media_ranges
 from service.errors import InvalidRequest
 from service.serving.steps import Steps
 
@@ -73,10 +74,8 @@ def accepted(accept_encoding: bytes | None, size: int) -> Coding | None:
     """For an answer of that size (RFC 9110, section 12.5.3); None: as it is."""
     if accept_encoding is None or size < LEAST_BYTES:
         return None
-    asked = {}
-    for item in accept_encoding[:1024].decode("latin-1").lower().split(","):
-        name, _, weight = item.partition(";")
-        asked[name.strip()] = weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    ranges = media_ranges(accept_encoding[:1024].decode("latin-1"))
+    asked = {coding: weight > 0 for coding, _, weight in ranges}
     return next((coding for coding in CODINGS if asked.get(coding, asked.get("*", False))), None)
 
 

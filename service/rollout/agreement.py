@@ -115,7 +115,7 @@ async def _answer(path: Path, name: str, within_s: float) -> str:
                 writer.close()
     except (FileNotFoundError, ConnectionError):  # it has ended; the next one reads what is written down
         return ""
-    except (TimeoutError, OSError):
+    except OSError:  # TimeoutError is one
         return f"Another worker has not answered within {within_s:g} s; it follows as soon as it can."
 
 

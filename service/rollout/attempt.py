@@ -20,7 +20,7 @@ class NeverReady(ArtifactError):
 
 
 class Attempt:
-    """The last one; `failure`: why it failed."""
+    """The last attempt to load a version, and when another is due; `failure`: why it failed."""
 
     def __init__(self) -> None:
         self.failure: Exception | None = None
@@ -35,8 +35,9 @@ class Attempt:
         self._seen = files
 
     def due(self, written: Stamp) -> bool:
-        """Whether to try: it is new; or, once more, its files have changed and come to rest.
+        """Whether to try: it is new, or asked for again.
 
+        Or it failed, and its files have changed and come to rest; or it may pass, and the pause is over.
         `written`: another whenever somebody asks for it.
         """
         if self._tried is None or written != self._tried[0]:

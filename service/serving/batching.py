@@ -2,8 +2,8 @@
 
 Work-conserving, with no timer: while the device is busy, rows wait; when it is free, whatever waits
 goes, up to `max_batch_rows`. So a lone request never waits, and batches form by themselves under load.
-What brings its requests one by one, over several turns of the event loop, says how many those are: so many
-go by without another before a batch is run, where one of the last ones had several.
+A caller whose requests arrive over several turns of the event loop says how many turns (`turns`). After a
+batch of several requests, one that is not full waits up to that many turns for more.
 Decoding and preparation come before this queue: everything in it is a valid row of the fixed shape.
 
 Requests of few rows go first, but for a share of every batch that is kept for those of many: neither kind
@@ -32,8 +32,7 @@ logger = logging.getLogger(__name__)
 # Of a batch: what a request of few rows has at most, and what is kept for those of more while any waits.
 FEW, KEPT = 1 / 16, 1 / 4
 
-# After a batch of several requests, so many of one request each are run before the next is taken for lone.
-HOPES = 16
+HOPES = 16  # lone requests in a row, after a batch of several, that still wait for others to join
 
 
 class Batcher:

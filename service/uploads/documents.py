@@ -184,14 +184,14 @@ def _no_base64(name: str, text: bytes, other: bytes) -> InvalidInput:
 
 
 def _no_document(document: bytes) -> InvalidInput:
-    """None with one of the fields as its first. Raises InvalidInput."""
+    """Why it has none of the fields as its first. Raises InvalidInput where it is no JSON at all."""
     value = _parsed(document) if len(document) <= SMALL_BYTES else None
     is_object = isinstance(value, dict) or document.lstrip(b" \t\r\n").startswith(b"{")
     return _wrong("", f"must have a field: {_INSTEAD}" if is_object else f"must be an object; {_INSTEAD}")
 
 
 def _wrong_end(document: bytes, at: int) -> InvalidInput:
-    """Something else stands behind the value. Raises InvalidInput."""
+    """What stands behind the value instead of its end. Raises InvalidInput where that is no JSON."""
     if beside := _NEXT.match(document, at):
         name = beside[1].decode("utf-8", "replace")
         return _wrong(

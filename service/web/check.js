@@ -1,6 +1,6 @@
 /** The rows that a manifest brings to check a model by: examples that it is known to answer. */
 
-/** [N, …] float32 or uint8, as nested rows: [{values}] of one flat typed array a row. */
+/** [N, …] float32 or uint8: N flat typed arrays, one a row. */
 export function rowsOf({ check }) {
   const { dtype, shape, data } = check.inputs;
   const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
@@ -9,8 +9,15 @@ export function rowsOf({ check }) {
   return Array.from({ length: shape[0] }, (_, at) => values.subarray(at * size, (at + 1) * size));
 }
 
+/** One of them as a file, which comes again after all others; `input`: of pictures. */
+export async function exampleOf({ check, input }, number) {
+  const rows = rowsOf({ check });
+  const picture = await pictureOf(rows[number % rows.length], input);
+  return new File([picture], "example.png", { type: "image/png" });
+}
+
 /** A row of pixels [channels, height, width] as a PNG. */
-export function pictureOf(pixels, { channels, height, width }) {
+function pictureOf(pixels, { channels, height, width }) {
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d");
   const image = context.createImageData(width, height);

@@ -1,6 +1,7 @@
 /** How an answer changes with one column: its curve, where it was fitted, and where it crosses a threshold. */
 
 import { drawn, element, short } from "./dom.js";
+import { niceStep } from "./fields.js";
 
 const HEIGHT = 260;
 const MARGIN = { left: 44, right: 14, top: 26, bottom: 40 };
@@ -189,9 +190,7 @@ function between(xs, ys, at) {
 }
 
 function ticks(from, to, most) {
-  const rough = (to - from) / most;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999) * power;
+  const step = niceStep((to - from) / most);
   const first = Math.ceil(from / step - 1e-9);
   const last = Math.floor(to / step + 1e-9);
   return Array.from({ length: last - first + 1 }, (_, at) => (first + at) * step);

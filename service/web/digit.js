@@ -3,7 +3,7 @@
 import { predict } from "./api.js";
 import { Asker } from "./asker.js";
 import { Bars } from "./bars.js";
-import { pictureOf, rowsOf } from "./check.js";
+import { exampleOf } from "./check.js";
 import { button, element, keepingFocus, percent } from "./dom.js";
 import { Files, Preview, typeOf } from "./files.js";
 import { Digits, written } from "./number.js";
@@ -112,12 +112,10 @@ export class DigitPanel {
   }
 
   async #example() {
-    const rows = rowsOf(this.model.manifest);
-    const row = rows[this.#examples++ % rows.length];
     const turn = ++this.#turn;
-    const picture = await pictureOf(row, this.model.manifest.input);
+    const file = await exampleOf(this.model.manifest, this.#examples++);
     if (turn !== this.#turn) return; // another is there by now
-    this.#take(new File([picture], "example.png", { type: "image/png" }), "An example of the model's own");
+    this.#take(file, "An example of the model's own");
   }
 
   #undo() {

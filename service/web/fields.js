@@ -137,7 +137,7 @@ function asFloat32(value) {
 }
 
 /** The next of 1, 2 and 5 times a power of ten. */
-function niceStep(step) {
+export function niceStep(step) {
   const power = 10 ** Math.floor(Math.log10(step));
   return [1, 2, 5, 10].find((factor) => factor * power >= step * 0.999) * power;
 }

@@ -37,12 +37,11 @@ class Worker:
 
     def hear(self) -> bytes:
         """What it has said since."""
-        said = b""
         try:
             said = self.link.recv(4096)
-            self.silent = not said
         except BlockingIOError:
-            pass
+            return b""
         except OSError:
-            self.silent = True
+            said = b""
+        self.silent = not said
         return said

@@ -25,7 +25,8 @@ def run(settings: Settings) -> None:
     """Serve until a signal ends it, then exit: 0 after a stop, 3 where the application cannot start.
 
     Until then signals mean what `stop_at_once` has made of them.
-    Raises AddressUnusable, FolderUnusable, KeysUnreadable or KeyUnusable, before anything is loaded.
+    Raises AddressUnusable, CannotLaunch, FolderUnusable, KeysUnreadable or KeyUnusable, before anything is
+    loaded.
     """
     listeners = bind(settings.host, settings.port)
     kept: list[socket.socket] = []

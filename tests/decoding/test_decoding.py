@@ -333,6 +333,20 @@ async def test_a_decoder_that_dies_fails_none_of_several(processes: Decoding) ->
     assert not child.is_running()
 
 
+@pytest.mark.parametrize("by", ["us", "the system"])
+async def test_one_that_is_killed_while_idle_fails_no_picture(processes: Decoding, by: str) -> None:
+    uploads = [Upload("file", png(seven(40)))]
+    expected = await processes.find(uploads, "me", DIGIT)
+    (process,) = children()
+    if by == "us":
+        for decoder in processes._all:
+            decoder.kill()
+    else:
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # its status is left to the service
+    assert await processes.find(uploads, "me", DIGIT) == expected
+
+
 async def test_one_that_is_given_up_does_not_take_the_others_with_it(processes: Decoding) -> None:
     child, waiting = await eight_together(processes)
     waiting[0].cancel()

@@ -146,11 +146,11 @@ class Scaled(nn.Module):
         return answers.sigmoid() if self.last == "sigmoid" else answers
 
 
-@pytest.mark.parametrize("last", ["", "sigmoid"])
+@pytest.mark.parametrize(("last", "yes", "no"), [("", "1", "0"), ("sigmoid", "y", "n"), ("", "T", "-1")])
 def test_logits_that_look_like_probabilities_are_told_from_them(
-    tmp_path: Path, out: Path, last: str
+    tmp_path: Path, out: Path, last: str, yes: str, no: str
 ) -> None:
-    (tmp_path / "rows.csv").write_text("y,b,a\n1,7,1\n0,7,2\n1,7,3\n")
+    (tmp_path / "rows.csv").write_text(f"y,b,a\n{yes},7,1\n{no},7,2\n{yes},7,3\n")
     file = saved(tmp_path / "net.pt", Scaled(last))
     command = ("publish", str(file), "--kind", "table", "--name", "net", "--out", str(out))
     check = ("--check", str(tmp_path / "rows.csv"), "--target", "y", "--columns", "a,b")

@@ -18,15 +18,17 @@ from training.adoption.wrapping import finished
 from training.data import DataUnavailable
 from training.publishing.activation import Publication
 from training.publishing.publish import Candidate, publish
+from training.tabular.table_target import NO, YES
 
+Answers = Literal["classes", "binary", "numbers"]
 Scores = Literal["auto", "logits", "probabilities"]
 
 # Check rows travel in the manifest, which holds no more than 1 MiB.
 CHECK_ROWS, CHECK_BYTES = 5, 500_000
 PROOF_ROWS = 64
 
-# How the column that is answered says of a row that it is what the label says, and that it is not.
-YES, NO = frozenset({"1", "true", "yes"}), frozenset({"0", "-1", "false", "no"})
+# How the column that is answered says of a row that it is not what the label says.
+NOT_IT = NO | {"-1"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Adopted:
     name: str
     kind: Kind
     input: PictureInput | TableInput
-    output: Literal["classes", "binary", "numbers"]
+    output: Answers
     labels: Sequence[str]
     scores: Scores
     threshold: float
@@ -157,7 +159,7 @@ def _metrics(
 def _of_decisions(
     answers: Tensor, truth: Sequence[str], label: str, threshold: float, tell: Callable[[str], object]
 ) -> tuple[Metric, ...]:
-    yes, no = {label.casefold(), *YES}, NO
+    yes, no = {label.casefold(), *YES}, NOT_IT
     if unknown := {text for text in truth if text.casefold() not in yes | no}:
         tell(
             f"accuracy is not measured: {min(unknown)!r:.60} is neither {label} nor"

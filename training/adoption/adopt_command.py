@@ -2,10 +2,9 @@
 
 import os
 import shlex
-from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 import typer
@@ -13,7 +12,7 @@ from rich.console import Console
 
 from service.artifacts.interface import MAX_SIDE
 from service.terminal import fail, remark
-from training.adoption.adopt import Adopted, adopt
+from training.adoption.adopt import Adopted, Answers, Scores, adopt
 from training.adoption.adopt_options import (
     check_options,
     labels_in,
@@ -32,29 +31,8 @@ from training.printing import print_result
 
 cli = typer.Typer()
 
-
-class KindName(StrEnum):
-    picture = "picture"
-    table = "table"
-
-
-class ResizeName(StrEnum):
-    crop = "crop"
-    stretch = "stretch"
-
-
-class OutputName(StrEnum):
-    classes = "classes"
-    binary = "binary"
-    numbers = "numbers"
-
-
-class ScoresName(StrEnum):
-    auto = "auto"
-    logits = "logits"
-    probabilities = "probabilities"
-
-
+Reads = Literal["picture", "table"]
+Resize = Literal["crop", "stretch"]
 Numbers = Annotated[str | None, typer.Option(help="One number, or one a channel: 0.5 or 0.48,0.46,0.41.")]
 Size = Annotated[
     int | None, typer.Option(min=1, max=MAX_SIDE, help="Of the pictures that it reads, in pixels.")
@@ -65,7 +43,7 @@ Size = Annotated[
 def publish(
     context: typer.Context,
     file: Annotated[str, typer.Argument(help="TorchScript or torch.export; or models:/NAME/3 of MLflow.")],
-    kind: Annotated[KindName, typer.Option(help="What it is asked: pictures, or rows of numbers.")],
+    kind: Annotated[Reads, typer.Option(help="What it is asked: pictures, or rows of numbers.")],
     name: Annotated[str, typer.Option(help="Of the model: its address is /predict/NAME.")],
     labels: Annotated[Path | None, typer.Option(help="File of names of its outputs, one a line.")] = None,
     check: Annotated[
@@ -74,7 +52,7 @@ def publish(
     ] = None,
     size: Size = None,
     channels: Annotated[int, typer.Option(min=1, max=3, help="1: grey; 3: red, green, blue.")] = 3,
-    resize: Annotated[ResizeName, typer.Option(help="How pictures get that size.")] = ResizeName.crop,
+    resize: Annotated[Resize, typer.Option(help="How pictures get that size.")] = "crop",
     resize_to: Annotated[
         int | None, typer.Option(min=1, help="The shorter side before the middle is cut out, such as 256.")
     ] = None,
@@ -82,8 +60,8 @@ def publish(
     std: Numbers = None,
     columns: Annotated[str | None, typer.Option(help="Names of a table's columns: a,b,c.")] = None,
     target: Annotated[str | None, typer.Option(help="The column of --check that is answered.")] = None,
-    output: Annotated[OutputName, typer.Option(help="What it answers.")] = OutputName.classes,
-    scores: Annotated[ScoresName, typer.Option(help="Its answers; auto finds out.")] = ScoresName.auto,
+    output: Annotated[Answers, typer.Option(help="What it answers.")] = "classes",
+    scores: Annotated[Scores, typer.Option(help="Its answers; auto finds out.")] = "auto",
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Of a binary answer.")] = 0.5,
     units: Annotated[str, typer.Option(help="Of numbers that are answered, such as EUR.")] = "",
     trust: Annotated[bool, typer.Option("--trust-remote-code", help="Unpickle, which runs code.")] = False,
@@ -93,19 +71,19 @@ def publish(
 ) -> None:
     """Publish a file of TorchScript or torch.export that you have, whoever trained it."""
     check_name(name)
-    check_options(_given(context), kind.value, output.value, resize.value)
+    check_options(_given(context), kind, output, resize)
     with errors_explained(), options_explained(), TemporaryDirectory() as folder:
         names = labels_in(labels)
         path, origin = Path(file), ""
         if file.startswith(SCHEME):
             registered = download(file, Path(folder))
-            if kind is KindName.table and not check:
+            if kind == "table" and not check:
                 columns = columns or ",".join(registered.columns)
             example = blank(columns, channels, size)
             path, origin = torchscript_of(registered, example, remark, trust=trust), registered.origin
         net, row = read_file(path, file)
-        if kind is KindName.picture:
-            reads = picture_input(size, channels, resize.value, resize_to)
+        if kind == "picture":
+            reads = picture_input(size, channels, resize, resize_to)
             reading = picture_reading(net, reads, check, mean, std, remark)
         else:
             reading = table_reading(net, check, columns, target)
@@ -114,11 +92,11 @@ def publish(
         to, told = publication(out, name, 2 * path.stat().st_size, sign, activate)
         said = Adopted(
             name=name,
-            kind=kind.value,
+            kind=kind,
             input=reading.input,
-            output=output.value,
+            output=output,
             labels=names,
-            scores=scores.value,
+            scores=scores,
             threshold=threshold,
             units=units,
             wrap=reading.wrap,

@@ -6,6 +6,7 @@ unpickles what the file says is pickled: each of them is any code.
 
 import io
 import json
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -185,9 +186,7 @@ def _view(storage: bytearray, meta: Meta, name: str) -> Tensor:
     if (dtype := DTYPES.get(meta.dtype)) is None:
         raise ExportUnusable(f"holds {name!r:.80} in a dtype that is not read (number {meta.dtype})")
     sizes, strides = ([int(one["as_int"]) for one in several] for several in (meta.sizes, meta.strides))
-    count = 1
-    for size in sizes:
-        count *= size
+    count = math.prod(sizes)
     if not count:
         return torch.zeros(sizes, dtype=dtype)
     flat = torch.frombuffer(storage, dtype=dtype) if storage else torch.zeros(0, dtype=dtype)

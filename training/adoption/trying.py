@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from service.artifacts.fitness import SUM_TOLERANCE
 from service.engine.tensors import reason
 from service.engine.torchscript import MODEL_FAULTS
 from training.adoption.wrapping import PictureArchive, TableArchive
@@ -14,7 +15,6 @@ Archive = PictureArchive | TableArchive
 Kind = Literal["logits", "probabilities", "neither"]
 
 SAME = 1e-3  # how far an answer may differ from that in another batch
-SUM_TOLERANCE = 1e-3
 FEW, BATCH_ROWS = 4, 64
 MOST_ROWS = 400  # of a table, that the service computes at once
 FAR = 1e3  # times what a module usually reads: logits leave 0 to 1 there, probabilities do not
@@ -26,7 +26,7 @@ def tried(net: Archive, rows: Tensor) -> Tensor:
 
     Raises DataUnavailable, which says what is wrong with it.
     """
-    few = rows.repeat(FEW, *[1] * (rows.dim() - 1))[:FEW]
+    few = torch.cat([rows] * FEW)[:FEW]
     several = _answers_to_several(net, few)
     if not several.isfinite().all():
         raise DataUnavailable("the module answers what is no finite number")

@@ -40,7 +40,7 @@ def fit_rejector(
     digits_u8: Tensor,
     negatives_u8: Tensor,
     console: Console,
-    hp: Hyperparameters = REJECTOR,
+    hp: Hyperparameters,
 ) -> None:
     """Tell `digits_u8` and `negatives_u8 [N, 1, 28, 28]` apart; nothing but the rejector changes.
 

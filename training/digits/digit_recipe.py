@@ -19,6 +19,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from service.artifacts.fitness import DIGIT_LABELS
 from service.artifacts.interface import Output, PictureInput, ScoreSpec
 from training.data import Rows
 from training.digits import augment
@@ -39,7 +40,7 @@ SCORE_THRESHOLD = 0.5  # the net's threshold is fitted so
 MOST_THICKER, MOST_THICKER_OF_ONE = 2, 3  # pixels on every side: a 1 has nothing that closes
 
 IMAGES = PictureInput(height=28, width=28, channels=1, resize="mnist", polarity="light-on-dark")
-PROBABILITIES = Output(kind="classes", labels=tuple("0123456789"))
+PROBABILITIES = Output(kind="classes", labels=DIGIT_LABELS)
 SCORED = Output(
     kind="classes",
     labels=PROBABILITIES.labels,

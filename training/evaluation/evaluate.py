@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from service.artifacts.fitness import DIGIT_LABELS
 from service.artifacts.manifest import Metric
 from training.data import Rows
 from training.evaluation.calibration import calibration_error
 from training.fitting.fit import batched
-
-DIGITS = tuple("0123456789")
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Evaluation:
     probabilities: Tensor
     labels: Tensor
     score: Tensor | None = None
-    names: Sequence[str] = DIGITS
+    names: Sequence[str] = DIGIT_LABELS
 
     @property
     def predicted(self) -> Tensor:
@@ -56,7 +55,7 @@ class Evaluation:
         return torch.bincount(self.labels * n + self.predicted, minlength=n * n).reshape(n, n)
 
 
-def evaluate(net: nn.Module, rows: Rows, names: Sequence[str] = DIGITS) -> Evaluation:
+def evaluate(net: nn.Module, rows: Rows, names: Sequence[str] = DIGIT_LABELS) -> Evaluation:
     """Ask the net, as it will be published, for every row."""
     answers, n = batched(net, rows.inputs).cpu(), len(names)
     score = answers[:, n] if answers.shape[1] > n else None

@@ -33,9 +33,9 @@ class Batches:
     """Gone through once an epoch, in another order each time.
 
     All chance comes from torch's generator in this process, so the batches are the same however many
-    processes augment: at most `workers`, one for two of the cores that each of the `ranks` has but two for
-    two, and none on a single core or where the rows are on a GPU. Where one is killed there is an error of
-    torch's: see `is_of_a_lost_worker`.
+    processes augment: at most `workers`, and half as many as each of the `ranks` has cores, or two where it
+    has two or three; none on a single core, or where the rows are on a GPU. Where one is killed there is an
+    error of torch's: see `is_of_a_lost_worker`.
 
     Entered, torch computes on the cores that are left, or on one: threads that wait for each other on busy
     ones spin.

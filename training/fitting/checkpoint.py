@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from service.artifacts.files import sync_directory, write_durably
+from service.artifacts.files import replace_durably, write_durably
 from service.engine.cpus import usable_cpus
 from training.record import git_commit
 
@@ -167,15 +167,11 @@ class Checkpoint:
         with self._writing:
             torch.save(self._latest, buffer)
             try:
-                write_durably(aside, buffer.getvalue())
-                aside.replace(self._path)
-                sync_directory(self._folder)
+                replace_durably(self._path, buffer.getvalue(), aside)
             except OSError as error:
                 self._tell_once(
                     f"Warning: {self._path} cannot be written: {error.strerror}; training goes on"
                 )
-                with suppress(OSError):
-                    aside.unlink(missing_ok=True)
             else:
                 self._on_disk = self._latest["done"]
 

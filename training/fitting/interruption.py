@@ -23,7 +23,8 @@ class Interrupted(BaseException):
 def interruptible() -> Iterator[None]:
     """Raise Interrupted at the first signal; those that were ignored before, as under nohup, still are.
 
-    And again, until somebody has it: destructors drop it, C code that imports does or has an ImportError.
+    It is raised again until it is caught: a destructor drops an exception, and C code that imports drops it
+    or makes an ImportError of it.
     """
     came: list[int] = []
 

@@ -1,7 +1,6 @@
 """The command `convert`."""
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -16,14 +15,10 @@ from training.publishing.conversion import convert
 cli = typer.Typer()
 
 
-class FormatName(StrEnum):
-    onnx = "onnx"
-
-
 @cli.command("convert")
 def convert_(
     name: Annotated[str, typer.Argument(help="Of the model.")],
-    to: Annotated[FormatName, typer.Option(help="The format.")] = FormatName.onnx,
+    to: Annotated[Literal["onnx"], typer.Option(help="The format, of which there is one so far.")] = "onnx",
     version: Annotated[int | None, typer.Option(help="By default the live one.")] = None,
     activate: Annotated[
         bool, typer.Option("--activate", help="Make it live: services then need the extra `onnx`.")
@@ -38,6 +33,6 @@ def convert_(
         number = version if version is not None else there.current(name)
         size = read_manifest(there.folder(name, number)).size_bytes
         where, told = publication(out, name, 2 * size, sign, activate)
-        manifest = convert(where, name, number, to.value)
+        manifest = convert(where, name, number, to)
     further = {"format": manifest.format, "converted from version": str(number)}
     print_result(Console(), manifest, told, further)

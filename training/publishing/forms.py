@@ -89,7 +89,7 @@ def int8_form(with_: Comparing, how: Quantization) -> FormMade:
 def decisions(answers: Tensor, output: Output) -> Tensor:
     """What is said of each row, `i64 [N, …]`: its label or whether it is positive; whether it is far."""
     if output.threshold is not None:
-        return (answers > output.threshold).long()
+        return (answers >= output.threshold).long()
     label = answers[:, : len(output.labels)].argmax(1)
     far_out = answers[:, -1] > output.score.threshold if output.score else torch.zeros_like(label)
     return torch.stack([label, far_out.long()], dim=1)

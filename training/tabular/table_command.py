@@ -1,7 +1,6 @@
 """The command `table`."""
 
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,18 +15,11 @@ from training.preflight import check_name, publication
 from training.printing import print_result
 from training.tabular.table_file import read_table
 from training.tabular.table_recipe import train_table
-from training.tabular.table_target import DECISION_THRESHOLD
+from training.tabular.table_target import DECISION_THRESHOLD, Task
 
 cli = typer.Typer()
 
 BYTES_NEEDED = 8 << 20  # a version folder, generously
-
-
-class TaskName(StrEnum):
-    auto = "auto"
-    classes = "classes"
-    binary = "binary"
-    regression = "regression"
 
 
 @cli.command()
@@ -35,9 +27,7 @@ def table(
     csv: Annotated[Path, typer.Option(help="A table with a row of names; its columns may be anything.")],
     target: Annotated[str, typer.Option(help="The column to predict.")],
     name: Annotated[str, typer.Option(help="Of the model: its address is /predict/NAME.")] = "table",
-    task: Annotated[
-        TaskName, typer.Option(help="What the target is; by default found in it.")
-    ] = TaskName.auto,
+    task: Annotated[Task, typer.Option(help="What the target is; by default found in it.")] = "auto",
     positive: Annotated[
         str | None, typer.Option(help="Of a binary target: the value that is true.")
     ] = None,
@@ -70,7 +60,7 @@ def table(
             rows,
             target,
             console,
-            task=task.value,
+            task=task,
             positive=positive,
             threshold=threshold,
             units=units,

@@ -20,7 +20,8 @@ MOST = 1e30  # a sum of several stays within a float32
 
 # What says no and yes, in small letters.
 NO_AND_YES = ({"0", "1"}, {"0.0", "1.0"}, {"no", "yes"}, {"false", "true"}, {"n", "y"}, {"f", "t"})
-YES = {"1", "1.0", "yes", "true", "y", "t"}
+YES = frozenset({"1", "1.0", "yes", "true", "y", "t"})
+NO = frozenset({"0", "0.0", "no", "false", "n", "f"})
 
 Task = Literal["auto", "classes", "binary", "regression"]
 

@@ -13,7 +13,12 @@ from service.artifacts.manifest import (
     Manifest,
 )
 from service.artifacts.remote.objects import NoObject, Objects, Seen
-from service.artifacts.version_folder import MAX_MANIFEST_BYTES, read_manifest
+from service.artifacts.version_folder import (
+    MAX_MANIFEST_BYTES,
+    MAX_SIGNATURE_BYTES,
+    check_size,
+    read_manifest,
+)
 
 # What lies beside the archive of one version: pictures of its report, samples.
 MAX_FILES, MAX_FILES_BYTES = 256, 64 * 1024 * 1024
@@ -32,12 +37,8 @@ def bring_documents(
         raise not_whole(where, MANIFEST_FILE) from error
     write_durably(folder / MANIFEST_FILE, document)
     manifest = read_manifest(folder)
-    if manifest.size_bytes > max_model_bytes:
-        raise ArtifactError(
-            f"{where}/{manifest.model_file} is said to have {manifest.size_bytes} bytes;"
-            f" at most {max_model_bytes} are read"
-        )
-    if signature := objects.read_if_there(f"{where}/{SIGNATURE_FILE}", MAX_MANIFEST_BYTES):
+    check_size(f"{where}/{manifest.model_file}", manifest, max_model_bytes)
+    if signature := objects.read_if_there(f"{where}/{SIGNATURE_FILE}", MAX_SIGNATURE_BYTES):
         write_durably(folder / SIGNATURE_FILE, signature)
     further = {path: seen for path, seen in found.items() if _is_further(path)}
     size = sum(seen.size for seen in further.values())

@@ -36,6 +36,9 @@ def skeleton(text: str) -> tuple[Stroke, ...]:
     return tuple(strokes)
 
 
+SLANT = 0.25  # of a line's height, at most, to either side
+
+
 class Hand:
     """One way to write; every sign that it writes is a little different."""
 
@@ -44,14 +47,13 @@ class Hand:
         random: Random,
         *,
         degrees: float = 10,
-        slant: float = 0.25,
         unsteady: float = 0.035,
         pen: tuple[float, float] = (3, 15),
     ) -> None:
         """`unsteady`: of a skeleton's points, in shares of its size. `pen`: in pixels, of SPAN."""
         angle = math.radians(random.uniform(-degrees, degrees))
         self._turn = rotation(angle)
-        self._turn = np.array([[1, 0], [random.uniform(-slant, slant), 1]]) @ self._turn
+        self._turn = np.array([[1, 0], [random.uniform(-SLANT, SLANT), 1]]) @ self._turn
         self._stretch = np.array([random.uniform(0.6, 1.15), 1.0])
         self._bend = random.normal(0, 0.03, (2, 2)), random.uniform(0, 2 * math.pi, 2)
         self._unsteady = unsteady
