@@ -42,7 +42,7 @@ check: $(INSTALLED)  ## Lint, format and types
 	$(BIN)/pytest -q tests/test_architecture.py
 
 test: check  ## Everything that CI runs: check, and all tests that need neither a GPU nor Docker
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'not alone and $(ANYWHERE)' -n auto --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest --ignore tests/test_architecture.py -m 'not alone and $(ANYWHERE)' -n auto --dist loadfile --no-loadscope-reorder
 	$(BIN)/pytest -m 'alone and $(ANYWHERE)'
 
 test-gpu: $(INSTALLED)  ## The tests that need a CUDA device

@@ -59,8 +59,9 @@ class DecoderProcess:
             self._process = await spawning  # so that it can be ended
             raise
         except (EOFError, OSError) as error:
+            if not self._is_killed:
+                logger.error("no process that reads pictures could be started: %r", error)
             await self.end()
-            logger.error("no process that reads pictures could be started: %r", error)
             raise NotReady("No process that reads pictures could be started.") from error
         if greeting != READY:
             await self.end()

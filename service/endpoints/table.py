@@ -173,7 +173,8 @@ class TableEndpoint(Endpoint):
         output = self.manifest.output
         properties: dict[str, Any] = {}
         if self._echoed:
-            properties[self._echoed.name] = {"type": "string" if self._echoed.categories else "number"}
+            kind = "string" if self._echoed.categories else "number"
+            properties[self._echoed.name] = {"type": [kind, "null"] if self._echoed.optional else kind}
         probability = {"type": "number", "minimum": 0, "maximum": 1}
         if output.kind == "binary":
             (label,) = output.labels

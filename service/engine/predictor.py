@@ -53,6 +53,7 @@ class Predictor:
         self._dtype = DTYPES[manifest.input.dtype]
         self._row_shape = torch.Size(manifest.input.row_shape)
         self._answer_shape = torch.Size(manifest.output.row_shape)
+        self._are_probabilities = manifest.output.kind != "numbers"
 
     def answer(self, rows: Tensor) -> NDArray[np.float32]:
         """Answer a batch.
@@ -60,7 +61,7 @@ class Predictor:
         `rows`: [N, *manifest.input.row_shape] of `manifest.input.dtype`, on the CPU; the model may write
         to them.
         Returns the outputs, [N, *manifest.output.row_shape]: a copy, for a model may answer with memory
-        that it writes to again.
+        that it writes to again. Probabilities that rounding has left outside of 0 to 1 are 0 or 1.
         Raises InferenceFailed when the model fails, or its answer has another shape or is not finite.
         """
         count = rows.shape[:1]
@@ -77,8 +78,11 @@ class Predictor:
         if answers.shape != count + self._answer_shape:
             raise InferenceFailed(f"model answered {list(answers.shape)} to {len(rows)} rows")
         outputs: NDArray[np.float32] = answers.float().numpy().copy()
-        if not _all_finite(outputs):
+        least, most = _extremes(outputs)
+        if not math.isfinite(most - least):
             raise InferenceFailed("model answered what is no finite number")
+        if self._are_probabilities and not (least >= 0 and most <= 1):
+            outputs.clip(0, 1, out=outputs)  # it is published by what it answers, to a thousandth
         return outputs
 
     def predict(self, rows: Tensor) -> Tensor:
@@ -97,11 +101,15 @@ class Predictor:
         self.quick = not self.slow_rows and seconds <= QUICK_S
 
 
-def _all_finite(outputs: NDArray[np.float32]) -> bool:
-    # Few are summed in Python: NumPy's code has left the processor's cache since it was last called.
+def _extremes(outputs: NDArray[np.float32]) -> tuple[float, float]:
+    """The least and the most; none of them is finite where one number is not."""
+    # Few are seen to in Python: NumPy's code has left the processor's cache since it was last called.
     if outputs.size <= FEW_NUMBERS:
-        return math.isfinite(sum(outputs.ravel().tolist()))
-    return bool(np.isfinite(outputs).all())
+        numbers = outputs.ravel().tolist()
+        if not math.isfinite(sum(numbers)):
+            return -math.inf, math.inf
+        return min(numbers), max(numbers)
+    return float(outputs.min()), float(outputs.max())
 
 
 def example_row(manifest: Manifest) -> Tensor:

@@ -97,7 +97,7 @@ class Calls:
         self._check_key(_scope(context, path))
 
     def _check_key(self, scope: Scope) -> None:
-        if self._keys and _needs_key(scope["path"]):
+        if self._keys and needs_key(scope["path"]):
             check(self._keys, scope)
 
     async def refuse(self, context: Exchange, path: str, error: Exception) -> None:
@@ -126,8 +126,8 @@ class Calls:
             return error
 
 
-def _needs_key(path: str) -> bool:
-    """Health and reflection are not kept either."""
+def needs_key(path: str) -> bool:
+    """Where there are keys: health and reflection are not kept."""
     _, service, method = path.split("/", 2)
     return service == SERVICE and method not in _OPEN
 

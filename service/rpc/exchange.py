@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, TypeAlias
 
 import grpc
@@ -26,11 +27,15 @@ class Ended(Exception):
 
 
 class Method(NamedTuple):
-    """What answers a call, and how its messages are read and written. A stream's answer is None."""
+    """What answers a call, and how its messages are read and written. A stream's answer is None.
+
+    `until_taken`: around the time that an answer of so many bytes is on its way.
+    """
 
     answer: Callable[["Exchange"], Awaitable[Any]]
     deserialized: Callable[[bytes], Any]
     serialized: Callable[[Any], bytes]
+    until_taken: Callable[[int], AbstractContextManager[Any]] = lambda _: nullcontext()
 
 
 class Exchange:
@@ -99,17 +104,32 @@ class Exchange:
 
     async def write(self, message: Any) -> None:
         """One of several. Raises Ended where nobody hears it any longer."""
-        operations = (*self._beginning(), self._message(message))
+        sent = cygrpc.SendMessageOperation(self._method.serialized(message), _FLAGS)
+        operations = (*self._beginning(), sent)
         if not (await self._done(*operations)).success:
             raise Ended
 
     async def _answered(self) -> None:
         try:
             answer = await self._method.answer(self)
-            ended = () if answer is None else (self._message(answer),)
-            self._end(grpc.StatusCode.OK, "", *ended)
+            if answer is None:
+                self._end(grpc.StatusCode.OK, "")
+            else:
+                await self._send_last(self._method.serialized(answer))
         except (Ended, asyncio.CancelledError):
             self._end(grpc.StatusCode.CANCELLED, "")
+
+    async def _send_last(self, message: bytes) -> None:
+        """An answer with its status: the call is under way until a client has taken it."""
+        if self._ended:
+            return
+        self._ended = True
+        last = cygrpc.SendMessageOperation(message, _FLAGS), self._status(grpc.StatusCode.OK, "")
+        try:
+            with self._method.until_taken(len(message)):
+                await self._done(*self._beginning(), *last)
+        except TimeoutError:
+            self._call.cancel(grpc.StatusCode.CANCELLED.value[0], "The answer was not taken.")
 
     def _over(self, task: "asyncio.Task[None]") -> None:
         """Of grpc's own services, which answer for themselves: nothing internal may reach the client."""
@@ -118,23 +138,21 @@ class Exchange:
             logger.error("call failed: %s", self.path, exc_info=error)
             self._end(grpc.StatusCode.UNKNOWN, "")
 
-    def _end(self, code: grpc.StatusCode, details: str, *last: Any) -> None:
+    def _end(self, code: grpc.StatusCode, details: str) -> None:
         """With that status, unless it has one."""
         if self._ended:
             return
         self._ended = True
-        number = code.value[0]
-        status = cygrpc.SendStatusFromServerOperation(self._trailing, number, details.encode(), _FLAGS)
-        self._call.start_server_batch((*self._beginning(), *last, status), _seen)
+        self._call.start_server_batch((*self._beginning(), self._status(code, details)), _seen)
+
+    def _status(self, code: grpc.StatusCode, details: str) -> Any:
+        return cygrpc.SendStatusFromServerOperation(self._trailing, code.value[0], details.encode(), _FLAGS)
 
     def _beginning(self) -> tuple[Any, ...]:
         if self._begun:
             return ()
         self._begun = True
         return (cygrpc.SendInitialMetadataOperation((), _FLAGS),)
-
-    def _message(self, message: Any) -> Any:
-        return cygrpc.SendMessageOperation(self._method.serialized(message), _FLAGS)
 
     async def _done(self, *operations: Any) -> Any:
         """The event that tells of them. Raises Ended where the call takes none any longer."""

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, aclosing, contextmanager, nullcon
 from typing import Any
 
 from service.errors import InvalidRequest, Overloaded, ServiceError
-from service.rpc.calls import Calls, Scope
+from service.rpc.calls import Calls, Scope, needs_key
 from service.rpc.exchange import EOF, Exchange, Method
 from service.rpc.fields import readable
 from service.rpc.messages import SERVICE
@@ -31,46 +31,64 @@ LARGEST_PART = 4
 ENDS_S = 1.0
 
 
-# Those who watch its health need no key, and each of their calls is kept open: half of all calls at most.
-MOST_WATCHES = 128
-TOLD_S = 0.05  # in which they hear that it stops
+# What needs no key has half of all calls at most: each that watches health is kept open. Its messages are
+# of a few bytes, and have little time.
+MOST_OPEN = 128
+OPEN_S = 5.0
+TOLD_S = 0.05  # in which those who watch hear that it stops
+
+# A client that takes in nothing of its answer for so long has gone.
+STALL_S = 60.0
 
 
 class Room:
-    """For messages that are being received: by calls at most a half of all bytes, by streams a quarter."""
+    """For messages that are being received: by calls at most a half of all bytes, by streams a quarter.
+
+    What needs no key has room of its own, an eighth for either: it takes none from those who have one.
+    """
 
     def __init__(self, pending: Admission, max_body_bytes: int) -> None:
         self.message_bytes = max(1, min(max_body_bytes, pending.limit // LARGEST_PART))
         largest = max(1, pending.limit // self.message_bytes)
+        few = max(1, largest // 8)
         self._pending = pending
-        self._calls = asyncio.Semaphore(max(1, largest // 2))
-        self._most_streams = max(1, largest // 4)
-        self._streams = 0
+        self._calls = {True: asyncio.Semaphore(max(1, largest // 2)), False: asyncio.Semaphore(few)}
+        self._most_streams = {True: max(1, largest // 4), False: few}
+        self._streams = {True: 0, False: 0}
 
-    async def for_message(self) -> "Held":
+    async def for_message(self, with_key: bool) -> "Held":
         """For one, in turn. Raises Overloaded."""
-        await self._calls.acquire()
+        calls = self._calls[with_key]
+        await calls.acquire()
         try:
             self._pending.admit(self.message_bytes)
         except Overloaded:
-            self._calls.release()
+            calls.release()
             raise
-        return Held(self.message_bytes, self._pending, self._calls)
+        return Held(self.message_bytes, self._pending, calls)
 
     @contextmanager
-    def for_stream(self) -> Iterator[None]:
+    def for_stream(self, with_key: bool) -> Iterator[None]:
         """For its messages, one at a time: the next may come whenever it likes. Raises Overloaded."""
-        if self._streams >= self._most_streams:
-            raise Overloaded(
-                f"{self._streams:,} streams are open; one more has no room for its messages.", 1
-            )
+        streams = self._streams[with_key]
+        if streams >= self._most_streams[with_key]:
+            raise Overloaded(f"{streams:,} streams are open; one more has no room for its messages.", 1)
         self._pending.admit(self.message_bytes)
-        self._streams += 1
+        self._streams[with_key] += 1
         try:
             yield
         finally:
-            self._streams -= 1
+            self._streams[with_key] -= 1
             self._pending.release(self.message_bytes)
+
+    @contextmanager
+    def for_answer(self, size: int) -> Iterator[None]:
+        """It is there already: others find the less room until it is taken."""
+        self._pending.take(size)
+        try:
+            yield
+        finally:
+            self._pending.release(size)
 
 
 class Held:
@@ -110,6 +128,7 @@ class Receiving:
         self._calls = calls
         self._deadlines = deadlines
         self._timeout_s = timeout_s
+        self._open = 0
         self._watching: set[asyncio.Task[Any]] = set()
 
     def method(self, path: str, handler: Any) -> Method:
@@ -122,12 +141,34 @@ class Receiving:
             answered = self._watch(handler.unary_stream, path)
         else:
             answered = self._call_beside(handler.unary_unary, path)
-        return Method(answered, readable(handler.request_deserializer), handler.response_serializer)
+        if not needs_key(path):
+            answered = self._one_of_the_open(answered, path)
+        read, write = readable(handler.request_deserializer), handler.response_serializer
+        return Method(answered, read, write, self._until_taken)
+
+    @contextmanager
+    def _until_taken(self, size: int) -> Iterator[None]:
+        """While an answer of so many bytes is on its way. Raises TimeoutError where nobody takes it."""
+        with self._room.for_answer(size), Timed(self._deadlines, time.monotonic() + STALL_S):
+            yield
+
+    def _one_of_the_open(self, answer: Answered, path: str) -> Answered:
+        async def answered(context: Exchange) -> Any:
+            if self._open >= MOST_OPEN:
+                too_many = f"{MOST_OPEN} calls that need no key are open; come again."
+                return await self._calls.refuse(context, path, Overloaded(too_many, 1))
+            self._open += 1
+            try:
+                return await answer(context)
+            finally:
+                self._open -= 1
+
+        return answered
 
     def _call(self, answer: Answer, path: str) -> Answered:
         async def answered(context: Exchange) -> Any:
             async def received_and_answered(scope: Scope) -> Any:
-                return await self._received(context, answer, scope)
+                return await self._received(context, path, answer, scope)
 
             return await self._calls.answered(context, path, received_and_answered)
 
@@ -138,7 +179,7 @@ class Receiving:
 
         async def answered(context: Exchange) -> Any:
             try:
-                return await self._received(context, answer, context)
+                return await self._received(context, path, answer, context)
             except (ServiceError, TimeoutError) as error:
                 await self._calls.refuse(context, path, error)
 
@@ -151,9 +192,6 @@ class Receiving:
         async def answered(context: Exchange) -> Any:
             task = asyncio.current_task()
             assert task
-            if len(self._watching) >= MOST_WATCHES:
-                too_many = f"{MOST_WATCHES} watch it already; ask for it from time to time."
-                return await self._calls.refuse(context, path, Overloaded(too_many, 1))
             self._watching.add(task)
             try:
                 return await beside(context)
@@ -169,15 +207,17 @@ class Receiving:
         for task in self._watching:
             task.cancel()
 
-    async def _received(self, context: Exchange, answer: Answer, scope: Any) -> Any:
+    async def _received(self, context: Exchange, path: str, answer: Answer, scope: Any) -> Any:
         """What is answered to the message, which has its room until then.
 
         Raises ServiceError or TimeoutError, or what `answer` raises.
         """
-        held = None
+        held, with_key = None, needs_key(path)
         try:
-            with Timed(self._deadlines, time.monotonic() + self._timeout_s):
-                held = await self._room.for_message()
+            with Timed(self._deadlines, time.monotonic() + self._timeout_s) as timed:
+                held = await self._room.for_message(with_key)
+                if not with_key:
+                    timed.expires_at = min(timed.expires_at, time.monotonic() + OPEN_S)
                 request = await context.read()
                 if request is EOF:
                     await asyncio.sleep(ENDS_S)
@@ -192,14 +232,14 @@ class Receiving:
         """The protocol's are kept open between messages; others, which need no key, have little time."""
 
         def limit() -> AbstractContextManager[Any]:
-            if path.startswith(f"/{SERVICE}/"):
+            if needs_key(path):
                 return nullcontext()  # what is watched is looked at all the time
             return Timed(self._deadlines, time.monotonic() + self._timeout_s)
 
         async def answered(context: Exchange) -> None:
             try:
                 self._calls.check_key(context, path)
-                with self._room.for_stream(), limit():
+                with self._room.for_stream(needs_key(path)), limit():
                     async with aclosing(answer(context.messages(), context)) as answers:
                         async for message in answers:
                             await context.write(message)

@@ -40,6 +40,10 @@ class Admission:
                 f"{self.taken:,} of {self.limit:,} {self._unit} are under way; {count:,} more do not fit.",
                 self.wait_s(too_many),
             )
+        self.take(count)
+
+    def take(self, count: int) -> None:
+        """For what is there whether or not it fits."""
         self.taken += count
         if self._on_change:
             self._on_change(self.taken)

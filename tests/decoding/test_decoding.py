@@ -347,6 +347,20 @@ async def test_one_that_is_killed_while_idle_fails_no_picture(processes: Decodin
     assert await processes.find(uploads, "me", DIGIT) == expected
 
 
+async def test_one_that_is_given_up_while_its_process_starts_is_no_error(
+    processes: Decoding, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pool, "GRACE_S", 0)
+    reading = asyncio.create_task(processes.find([Upload("file", png(seven(40)))], "me", DIGIT))
+    while not any(decoder._process for decoder in processes._all):
+        await asyncio.sleep(0)
+    reading.cancel()
+    await until_idle(processes)
+    assert caplog.messages == []
+    monkeypatch.undo()
+    assert await processes.find([Upload("file", png(seven(40)))], "me", DIGIT)
+
+
 async def test_one_that_is_given_up_does_not_take_the_others_with_it(processes: Decoding) -> None:
     child, waiting = await eight_together(processes)
     waiting[0].cancel()

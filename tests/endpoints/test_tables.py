@@ -25,6 +25,7 @@ from tests.endpoints.tiny_models import (
     publish_petal,
     publish_sign,
     publish_sum,
+    publish_wish,
 )
 
 JSON, CSV, LINES = "application/json", "text/csv", "application/x-ndjson"
@@ -45,6 +46,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         publish_level,
         publish_sign,
         publish_sum,
+        publish_wish,
     ):
         publish(root)
     with watched(root) as service:
@@ -505,6 +507,16 @@ def test_the_live_version_by_its_number(client: httpx.Client) -> None:
     for version in ("2", "0", "x", "-1", "1.0", "9" * 5_000, "%31%00"):
         response = client.post(f"/predict/iris/versions/{version}", json=flower(FLOWERS[0]))
         assert response.status_code == 404
+
+
+@pytest.mark.parametrize("body", [{}, {"x": None}, {"x": [1, None]}, [{}, {"x": 1}]], ids=str)
+def test_a_column_that_is_left_out_is_echoed_as_null(
+    client: httpx.Client, document: dict[str, Any], body: Any
+) -> None:
+    answer = answered(client, "wish", body)
+    rows = answer.get("predictions", [answer])
+    assert None in [row["x"] for row in rows]
+    assert described.is_valid(document, described.answer_schema(document, "wish"), answer)
 
 
 @pytest.mark.parametrize("model", ["iris", "loan", "house", "sign"])

@@ -140,6 +140,12 @@ def publish_petal(root: Path) -> Manifest:
     return publish_table(root, "petal", PETAL, PRICES, torch.tensor([[0.2], [0.9]]))
 
 
+def publish_wish(root: Path) -> Manifest:
+    """Its one column need not be known."""
+    rows = TableInput(columns=(Column(name="x", optional=True),))
+    return publish_table(root, "wish", rows, PRICES, torch.tensor([[0.2], [torch.nan]]))
+
+
 def publish_sign(root: Path) -> Manifest:
     """Each column is a label's score."""
     rows = TableInput(columns=tuple(Column(name=f"of, {label}") for label in SIGNS.labels))

@@ -295,9 +295,19 @@ def test_what_another_process_has_chosen_is_gone_by(version: Path, digits: Digit
 
 
 @pytest.mark.parametrize("rows", [1, 64])
-def test_an_answer_that_is_no_number_fails(version: Path, rows: int) -> None:
+def test_a_probability_that_is_rounded_beyond_1_is_1(version: Path, rows: int) -> None:
     real, answers = load(version, CPU), torch.zeros(rows, 10)
-    answers[-1, -1] = torch.nan
+    answers[:, 0], answers[-1, 1] = 1 + 2**-23, -(2**-30)
+    rounded = Predictor(lambda _: answers, real.manifest, CPU)
+    outputs = rounded.answer(torch.zeros(rows, 1, 28, 28, dtype=torch.uint8))
+    assert (outputs.min(), outputs.max()) == (0, 1)
+
+
+@pytest.mark.parametrize("rows", [1, 64])
+@pytest.mark.parametrize("number", [torch.nan, torch.inf, -torch.inf])
+def test_an_answer_that_is_no_number_fails(version: Path, rows: int, number: float) -> None:
+    real, answers = load(version, CPU), torch.zeros(rows, 10)
+    answers[-1, -1] = number
     broken = Predictor(lambda _: answers, real.manifest, CPU)
     with pytest.raises(InferenceFailed, match="finite"):
         broken.predict(torch.zeros(rows, 1, 28, 28, dtype=torch.uint8))

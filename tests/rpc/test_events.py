@@ -13,6 +13,7 @@ from service.http.middleware import Ledger
 from service.rpc.calls import Calls
 from service.rpc.events import ASKED, CoreServer
 from service.rpc.exchange import EOF, Exchange, Method
+from service.rpc.messages import SERVICE
 from service.rpc.receiving import Receiving, Room
 from service.serving.admission import Admission
 from service.serving.deadlines import Deadlines
@@ -38,7 +39,8 @@ async def serving(
     server.add_registered_method_handlers("test", answers)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    unread = [("grpc.http2.bdp_probe", 0)]  # no more than 64 KiB comes to a client that reads nothing
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", unread) as channel:
         try:
             yield server, channel
         finally:
@@ -209,8 +211,68 @@ async def test_a_silent_stream_that_needs_no_key_keeps_no_other_out() -> None:
     assert pending.taken == 0
 
 
+def checked(answer: Any) -> Any:
+    """A handler of health checks, which are messages of some bytes."""
+    asked, said = health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
+    return grpc.unary_unary_rpc_method_handler(answer, asked.FromString, said.SerializeToString)
+
+
+async def test_silent_calls_that_need_no_key_keep_no_other_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.rpc.receiving.OPEN_S", 1.0)
+    pending = Admission(8_000_000, "bytes")  # eight messages: four of those with a key, one of others
+    receiving = receiving_with(pending, 60)
+    serving_status = health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING)
+
+    async def answer(*_: Any) -> Any:
+        return serving_status
+
+    async def nothing() -> AsyncIterator[bytes]:
+        await asyncio.sleep(300)
+        yield b""
+
+    async with serving(Echo=echo) as (server, channel):
+        for path in ("/grpc.health.v1.Health/Check", f"/{SERVICE}/ModelInfer"):
+            server._methods[path] = receiving.method(path, checked(answer))
+        silent = [channel.stream_unary("/grpc.health.v1.Health/Check")(nothing()) for _ in range(8)]
+        while pending.taken == 0:
+            await asyncio.sleep(0.01)
+        assert (
+            await channel.unary_unary(f"/{SERVICE}/ModelInfer")(b"") == serving_status.SerializeToString()
+        )
+        assert await code_of(silent[0]) == CODES.DEADLINE_EXCEEDED
+        for call in silent:
+            call.cancel()
+    assert pending.taken == 0
+
+
+async def test_an_answer_is_under_way_until_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.rpc.receiving.STALL_S", 1.0)
+    pending = Admission(8_000_000, "bytes")
+    receiving = receiving_with(pending, 60)
+    large = health_pb2.HealthCheckRequest(service=3_000_000 * "x")
+
+    async def answer(*_: Any) -> Any:
+        return large
+
+    asked = health_pb2.HealthCheckRequest
+    handler = grpc.unary_unary_rpc_method_handler(answer, asked.FromString, asked.SerializeToString)
+    async with serving(Echo=echo) as (server, channel):
+        server._methods["/test/Large"] = receiving.method("/test/Large", handler)
+        assert await channel.unary_unary("/test/Large")(b"") == large.SerializeToString()
+        while pending.taken:  # its last bytes have just been taken
+            await asyncio.sleep(0.01)
+        unread = channel.unary_stream("/test/Large")(b"")
+        while pending.taken < 3_000_000:
+            await asyncio.sleep(0.01)
+        assert len(server._tasks) == 1
+        while server._tasks:
+            await asyncio.sleep(0.01)
+        assert pending.taken == 0
+        unread.cancel()
+
+
 async def test_those_who_watch_health_keep_no_other_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.rpc.receiving.MOST_WATCHES", 2)
+    monkeypatch.setattr("service.rpc.receiving.MOST_OPEN", 2)
     receiving = receiving_with(Admission(4_000_000, "bytes"), 60)
     healthy = health.aio.HealthServicer()
     asked, answer = health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
