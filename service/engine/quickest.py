@@ -10,10 +10,12 @@ from torch import Tensor
 
 from service.engine.devices import Runner
 
-# Linear layers are laid out for batches of so many rows. To find the quickest way to compute a model, each
-# is called so often at every batch size, and less often from so many rows on, or once calls have taken so
-# long: a large net would not be ready for seconds, and long batches tell enough at once.
-FUSED_ROWS, TIMED_CALLS, TIMED_LARGE_CALLS, ENOUGH_S = 16, 12, 5, 0.05
+FUSED_ROWS = 16  # of the batches that linear layers are laid out for
+# Calls of each way at a batch size: below FUSED_ROWS, and from there on.
+TIMED_CALLS, TIMED_LARGE_CALLS = 12, 5
+# Seconds a way, after which there is no further call: a large net would not be ready for long, and long
+# batches tell enough at once.
+ENOUGH_S = 0.05
 
 # Where timing a size takes so much processor time a way, larger batches, which would be the most of it,
 # are computed as that size is. By the clock any call may take long on a busy machine.

@@ -24,12 +24,15 @@ WHOLE, STRIP = 16_000_000, 1 << 18
 
 LIGHT_INK = 200  # level from which what is drawn on a transparent ground shows on black alone
 
-# A square of this share of the longest side within what is opaque: no stroke is so wide; and a sheet even
-# where nothing is drawn on it.
-SHEET_WIDTH, BLANK_SHEET_WIDTH = 0.35, 0.6
-# The distance of colours of one ground, and of ink from it in an outlined digit; the most of R, G and B.
-SAME, OTHER = 24, 60
-DRAWN_SHARE, RIM_SHARE, FILLED_SHARE = 0.01, 0.8, 0.1
+# The side of a square within what is opaque, over the longest side.
+SHEET_WIDTH = 0.35  # no stroke is so wide: it is a sheet with something on it
+BLANK_SHEET_WIDTH = 0.6  # a sheet even where nothing is drawn on it
+# Between two colours, the largest difference of R, G and B.
+SAME = 24  # at the most, where they are of one ground
+OTHER = 60  # at the least, of ink from the ground in an outlined digit
+DRAWN_SHARE = 0.01  # of what is opaque: with no more of another colour, nothing is drawn on it
+RIM_SHARE = 0.8  # of the rim of what is opaque, at the least, has the colour of a ground
+FILLED_SHARE = 0.1  # of what is opaque, at the least, is the ink of an outlined digit
 COMMON_SHARE = 0.3  # of what is opaque has the colour of its ground
 
 _WHITE = [255, 255, 255]

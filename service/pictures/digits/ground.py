@@ -14,13 +14,17 @@ from service.pictures.digits.polarity import filling_is_light, lesser_of, narrow
 
 WORK_SIDE = 140  # pixels: the longest side at which ink is found
 
-# A flat ground: this share of the pixels within so many levels, no such share on any other between it and
-# the ink, and no such share beyond it; nor these of all pixels and of the border between it and the ink.
-FLATNESS, FLAT_SHARE, SHADOW_SHARE, LIT_SHARE = 4, 0.35, 0.10, 0.15
-HALF_SHARE, BORDER_SHARE = 0.15, 0.35
+# A flat ground, in shares of all pixels.
+FLATNESS = 4  # grey levels to either side
+FLAT_SHARE = 0.35  # at the least, lies within them
+SHADOW_SHARE = 0.10  # less lies as close about any other level between it and the ink
+LIT_SHARE = 0.15  # less lies beyond it, away from the ink
+HALF_SHARE = 0.15  # less lies between it and the ink in all
+BORDER_SHARE = 0.35  # likewise, of the border
 
-# So much of a picture is ground, and so little lies beyond it on the other side, where all the rest is ink.
-CLEAR_SHARE, STRAY_SHARE = 0.6, 0.001
+# A ground that is clear at once: all but it is ink.
+CLEAR_SHARE = 0.6  # of the pixels, at the least, are ground
+STRAY_SHARE = 0.001  # at the most, lies beyond it on the other side
 
 INK_SHARE = 0.001  # of the pixels, at the least, are ink of full strength
 TINY_CONTRAST = 50  # grey levels, by which ink stands out that is less ink than INK_SHARE on a flat ground

@@ -15,26 +15,33 @@ from service.pictures.digits.morphology import Pixels, border, closed, continued
 
 SIDE = 32  # pixels, at which a picture is looked at
 
-# Widths in which strokes stand out: in most pictures, and where a digit fills its picture. The latter count
-# where what is narrow makes up so little of what stands out at all, unless so many pixels are neither dark
-# nor light: those are shadows.
-THIN, THICK, THIN_SHARE, SHADED_SHARE = (3, 5, 7), (9, 13), 0.2, 0.6
+# Widths, of SIDE, in which strokes stand out.
+THIN = 3, 5, 7  # in most pictures
+THICK = 9, 13  # where a digit fills its picture
+THIN_SHARE = 0.2  # of what stands out in THICK: where THIN has no more, THICK counts
+SHADED_SHARE = 0.6  # of the pixels are neither dark nor light: shadows, and THIN counts after all
 
-# Lines of a few pixels are faint among so few, where nothing stands out by so many grey levels. On all of
-# the picture's, this share of them does by more than that, in windows of so many; and so many times as far
-# as what stands out the other way.
-FAINT, LINE_SHARE, LINE, ONE_WAY = 64, 0.002, 3, 5
+# A line of a few pixels is faint at SIDE; it is looked for at full size.
+FAINT = 64  # grey levels: where nothing stands out by more at SIDE
+LINE = 3  # pixels: the window in which lines stand out
+LINE_SHARE = 0.002  # of the pixels, at the least, are on the line
+ONE_WAY = 5  # times as far as what stands out the other way does it
 
-# A digit that fills its picture has so much of both sides, and leaves so many corners to the ground. So
-# much of its ink hangs together, and no more than that of the pixels are edges, neither dark nor light.
-# What holds more of the border than that is a sheet, and what looks like holes in it is the digit.
-SIDE_SHARE, CORNERS, WHOLE_SHARE, EDGES_SHARE, SHEET_SHARE = 0.8, 2, 0.95, 0.35, 0.5
+# A digit that fills its picture.
+SIDE_SHARE = 0.8  # of either side, at the least, is its own
+CORNERS = 2  # at the least, of the picture's four are ground
+WHOLE_SHARE = 0.95  # of its ink, at the least, hangs together
+EDGES_SHARE = 0.35  # of the pixels, at the most, are neither dark nor light
+SHEET_SHARE = 0.5  # of the border: what has more, and holes, is a sheet, and its holes are the digit
 MARGIN = 16  # one in so many pixels from the sides may be ground
 
-# Two levels that explain so much of the variance are those of ink and ground. Ink is the lesser, of so much
-# of the picture at the most; unless what is not narrow of it has more than that of the border, as a shadow
-# has, or so much of the ground is, the other way, farther from its median than that, over how far ink is.
-EXPLAINED, LESSER_SHARE, LINES, BORDER_SHARE, STRAY, FAR = 0.75, 0.45, 3, 0.08, 0.005, 0.5
+# Ink is the lesser of two levels.
+EXPLAINED = 0.75  # of the variance, at the least, lies between them, or neither is clearly ink
+LESSER_SHARE = 0.45  # of the pixels, at the most, are ink
+LINES = 3  # of SIDE: ink that is narrower does not count at the border
+BORDER_SHARE = 0.08  # of the border, at the most, is ink: more is a shadow
+STRAY = 0.005  # of the ground, on the side away from the ink, is left out when FAR is measured
+FAR = 0.5  # of the ink's distance from the ground's median: the most that the ground strays the other way
 WIDE = WIDEST_STROKE - 2  # with its edges, a stroke fills the windows by which the ground is found
 
 

@@ -25,21 +25,28 @@ Weights = NDArray[np.float64]  # of components
 GROUP_SIDE = 56  # the longest side, in pixels, up to which pixels are grouped into strokes
 SPECK_SHARE = 0.04  # of the ink of the largest stroke; what has less is dropped
 
-# What touches the border and is so near to a digit, over the longest side of both, is a stroke of it: the
-# latter where it is the larger part. But where both are wider than high, what stands beside it is the next.
-NEAR, NEAR_OF_LARGER, BESIDE = 0.13, 0.35, 1.05
+# What touches the border is a stroke of a digit that is near it: their distance, over the longest side of
+# both.
+NEAR = 0.13
+NEAR_OF_LARGER = 0.35  # where what touches the border is the larger part
+BESIDE = 1.05  # width over height of both: where they are wider, and side by side, it is the next digit
 FREE_SHARE = 0.1  # of the ink of the largest stroke has what stands free of the border, or it is no digit
-# Width over length of what touches three borders and is the edge of a table, and of what fills a corner.
-EDGE, CORNER = 0.25, 0.5
+# What is no stroke at all: its width over its length.
+EDGE = 0.25  # at the most, where it touches three borders: the edge of a table
+CORNER = 0.5  # at the least, where it fills a corner
 ALONG = 0.95  # of its length touches the border
 
-# Of `peak`: where less is left of ink when it is blurred, its lines are thin, of which a pen's on uneven
-# ground are wider; where so much is left on a quarter of the pixels, they are not. Grain hangs together,
-# from such a level on, over no such share of the longest side, and not over so many times its tenth spot's.
-THIN_LINE, THIN_ON_UNEVEN, SOLID = 0.35, 0.5, 0.6
-# Grey levels: what stands out by so much is no grain; on a flat ground, no thin line.
-CLEAR_CONTRAST, THIN_CONTRAST = 100, 170
-GRAIN_LEVEL, LINE_SHARE, LONGER, COMMON_GRAIN = 0.4, 1 / 7, 4, 9
+# Thin lines and grain, in shares of `peak`.
+THIN_LINE = 0.35  # where less is left of ink when it is blurred, its lines are thin
+THIN_ON_UNEVEN = 0.5  # likewise on uneven ground, where a pen's lines are wider
+SOLID = 0.6  # where so much is left on a quarter of the pixels, lines are not thin
+GRAIN_LEVEL = 0.4  # from which on ink and grain hang together
+# Grey levels.
+CLEAR_CONTRAST = 100  # what stands out by so much is no grain
+THIN_CONTRAST = 170  # what stands out by so much from a flat ground is no thin line
+# Spots that hang together, the longest first: the first is a line where it is so long, else all are grain.
+LINE_SHARE = 1 / 7  # of the longest side
+COMMON_GRAIN, LONGER = 9, 4  # so many times as long as the one of this index
 
 USUAL = 0.5  # of a thin line's pixels have no higher level than its full one; others cross or run aslant
 _THRICE = [min(3 * level, 255) for level in range(256)]

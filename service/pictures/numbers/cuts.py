@@ -7,11 +7,12 @@ from service.pictures.digits.components import Ints, Mask, box_around
 from service.pictures.numbers.parts import Part
 
 WIDE = 0.65  # of the line's height: what is wider may be several
-# Of cuts: pixels to the left a pixel downwards. A slant counts as so much more ink, over the line's height.
-SLOPES, SLANTED = (0.0, 0.2, -0.2, 0.4, -0.4, 0.6), 0.1
-# Of the line's height: from the ends of a part and from each other cuts are so far away; so much ink is
-# crossed at the most; and to one digit's width there are so many cuts.
-APART, CROSSED, EACH = 0.13, 0.9, 3
+SLOPES = (0.0, 0.2, -0.2, 0.4, -0.4, 0.6)  # of cuts: pixels to the left a pixel downwards
+# Of the line's height.
+SLANTED = 0.1  # a slope of 1 counts as so much more ink
+APART = 0.13  # the least that cuts are away from the ends of a part and from each other
+CROSSED = 0.9  # the most ink that one crosses
+EACH = 3  # cuts to one digit's width, at the most
 MOST_CUTS = 14  # of a part
 
 

@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 from service.pictures.digits.components import Box, Components, Mask, components_of
 from service.pictures.numbers.printed_boxes import LONG, is_comb, printed, usual_height, without_box
 
-# Of the usual height: what is taller than the one begins or joins a line, what is not belongs to the
-# nearest part; what is lower and narrower than the other is a speck. So is what has less of the usual ink.
-TALL, SPECK, SPECK_INK = 0.55, 0.12, 0.03
-# A box has at least so many pixels a side; what is written into it is so high, over it.
-LEAST_BOX, WRITTEN = 12, 0.25
+# Of the usual height.
+TALL = 0.55  # what is taller begins or joins a line; what is not belongs to the nearest part
+SPECK = 0.12  # what is lower and narrower is a speck
+SPECK_INK = 0.03  # of the usual ink: so is what has less
+LEAST_BOX = 12  # pixels of a box's height
+WRITTEN = 0.25  # of a box's height, at the least, is what is written into it
 MOST_PARTS = 192  # the largest
-# Of the usual height: what is side by side is no further up or down than so much from the mean of so many.
-LEVEL, LAST = 0.7, 3
+LEVEL = 0.7  # usual heights: the most that a part is up or down from the last ones of its line
+LAST = 3  # of which the mean counts
 INSIDE = 0.65  # of its width lies over or under another part: it belongs to that
 
 

@@ -8,19 +8,21 @@ from service.pictures.digits.morphology import dilated
 
 Floats = NDArray[np.float64]
 
-# What others stand in is printed where it is wider and higher by so much than each of them, and has but so
-# much ink in its box; and what is so many times as long as it is thick is a line.
-AROUND, HOLLOW, LINE = 1.25, 0.45, 8.0
+AROUND = 1.25  # times as wide and as high as each that stands in it, at the least, is what is printed
+HOLLOW = 0.45  # of its box, at the most, is ink
+LINE = 8.0  # times as long as it is thick is a line
 LOW, LONG = 0.3, 1.5  # usual heights: what stands in a box is not lower; a line is not shorter
 
-# Of a box's side: so much of a row or column is ink where a line is; it is no thicker than the other; and
-# the outer ones are so near to its ends.
-COVER, THICK, OUTER = 0.8, 0.09, 0.16
+# Of a box's side.
+COVER = 0.8  # the least ink of a row or column where a line is
+THICK = 0.09  # the most that a line is thick
+OUTER = 0.16  # the most that the outer ones are away from its ends
 
-# A comb is so many times as wide as high; of its columns so many cross only its line, which is off a
-# straight one by no more than that, over its height; and its teeth are no wider than that, over how thick
-# its line is.
-FLAT, ITS_LINE, STRAIGHT, TOOTH = 1.8, 0.8, 0.1, 4.0
+# A comb.
+FLAT = 1.8  # times as wide as high, at the least
+ITS_LINE = 0.8  # of its columns, at the least, cross only its line
+STRAIGHT = 0.1  # of its height: the most that its line is off a straight one
+TOOTH = 4.0  # times as thick as its line: the most that a tooth is wide
 
 
 def printed(components: Components) -> Mask:

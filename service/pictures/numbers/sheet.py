@@ -16,9 +16,11 @@ from service.pictures.digits.printed.fields import plate_in
 from service.pictures.digits.printed.rules import without_rules
 from service.pictures.digits.strokes import CLEAR_CONTRAST
 
-# Of the picture that is looked at. Of fewer rows a line of digits is enlarged; runs of ink are what the
-# time depends on: of more, as grain and hatching have, half of the pixels are looked at.
-MOST_PIXELS, LEAST_ROWS, MOST_RUNS = 640_000, 56, 12_000
+MOST_PIXELS = 640_000  # that are looked at
+LEAST_ROWS = 56  # a line of digits of fewer is enlarged
+# Runs of ink, on which the time depends: of more, as grain and hatching have, half of the pixels are looked
+# at.
+MOST_RUNS = 12_000
 
 
 class Sheet(NamedTuple):

@@ -11,19 +11,28 @@ from numpy.typing import NDArray
 from service.pictures.digits.components import Components, Ints, Mask
 from service.pictures.digits.morphology import eroded
 
-# A line has so much of its ink in parts so long, over its own sides; and is no wider than that, over the
-# longest side of all ink. One that is level or upright is so narrow, over its length.
-STRAIGHT_SHARE, STRAIGHT, WIDEST, NARROW = 0.92, 0.3, 0.1, 0.2
-# What goes around a digit has a corner, so near to those of its box, or its lines go so far from end to
-# end: a zero around its slash has neither. Of its height, the digit's longest side.
-CORNER, THROUGH, LEAST_IN_ONE = 0.1, 0.8, 0.25
-# Of the box around all ink, on each side: there are lines that surround a digit together; of their height,
-# that of its highest component; where they are on three sides, the smaller margin of two, of the larger.
-RING, LEAST_WITHIN, AMID = 0.15, 0.3, 0.25
-BEYOND = 0.06  # of the longest side of the digit, do lines reach beyond it at the least
-# Likewise, a single level line is so long, or so far below: roofs of a 5 are above. An upright one reaches
-# so far and is so far away: a stroke of a 4 is not. Of the digit's height, that of its highest component.
-LONG, BELOW, UPRIGHT_BEYOND, UPRIGHT_APART, WHOLE = 1.0, 0.1, 0.2, 0.15, 0.5
+# A component that is a line.
+STRAIGHT_SHARE = 0.92  # of its ink, at the least, is in straight parts
+STRAIGHT = 0.3  # of its own sides: how long a part is that counts as straight
+WIDEST = 0.1  # of the longest side of all ink: the most that it is wide
+NARROW = 0.2  # of its length: the most that one is wide that counts as level or upright
+
+# A component that goes around a digit: a zero around its slash has neither corners nor such lines.
+CORNER = 0.1  # of its sides: so near to a corner of its box is ink
+THROUGH = 0.8  # of its sides: so far its lines go, from end to end
+LEAST_IN_ONE = 0.25  # of its height: the longest side of the digit in it, at the least
+
+# Several lines that surround a digit together.
+RING = 0.15  # of the box around all ink, on each side: where they lie
+LEAST_WITHIN = 0.3  # of their height: that of the digit's highest component, at the least
+AMID = 0.25  # of the larger of two opposite margins: the smaller, where lines are on three sides
+
+# Lines beside a digit, in shares of its longest side.
+BEYOND = 0.06  # the least that they reach beyond it
+LONG, BELOW = 1.0, 0.1  # a single level line is so long, or so far below: the roof of a 5 is above
+UPRIGHT_BEYOND = 0.2  # the least that a single upright one reaches beyond it
+UPRIGHT_APART = 0.15  # the least that it is away: a stroke of a 4 is nearer
+WHOLE = 0.5  # of the digit's height: that of its highest component, at the least
 LEAST_INK = 0.04  # of the heaviest component's, has one that tells where the digit ends
 MOST = 200  # components: more are grain, each of which were looked at for nothing
 

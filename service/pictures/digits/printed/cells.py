@@ -9,17 +9,21 @@ from service.pictures.digits.components import Ints, Mask, box_of
 from service.pictures.digits.morphology import Pixels, pixels_of
 from service.pictures.digits.printed.rules import stands_free
 
-# Of `peak`: what is ink of a line, and what is ink of the digit.
+# Of `peak`: from which level on ink is that of a line, and that of the digit.
 LINE_LEVEL, DIGIT_LEVEL = 0.15, 0.4
-# Of a side: how far from the border a line runs, how far it strays from upright, how wide it is with its
-# fringe; of its length, how much is ink, and how much is within the picture.
-RING, SLANT, WIDEST, COVER, WITHIN = 0.15, 0.05, 0.12, 0.9, 0.6
+# Of a side of the picture, at the most.
+RING = 0.15  # how far from the border a line runs
+SLANT = 0.05  # how far it strays from upright
+WIDEST = 0.12  # how wide it is, with its fringe
+# Of a line's length, at the least.
+COVER = 0.9  # how much is ink
+WITHIN = 0.6  # how much is within the picture
 LEFT = 2  # in the order in which borders are looked at: no digit has a stroke there that stands apart
 LOOKED_AT = 48  # of the rows that a line runs through
 FRINGE = 2  # pixels on either side of a line
-# A stroke lies along a line where there is so many times the usual ink across it, which so many of its rows
-# have at the most. Nearer to its ends than RING, other lines meet it.
-THICKER, USUAL = 1.8, 0.3
+# A stroke lies along a line where more ink is across it. Nearer to its ends than RING, others meet it.
+USUAL = 0.3  # the quantile of its rows that has the usual ink
+THICKER = 1.8  # times as much
 # Of a border, less is no stroke that reaches it; of a side, so wide is a line that leaves the picture.
 STRAY, SLIVER = 0.01, 0.05
 LEAST_SIDE = 0.3  # of the picture's longest side, of a digit within its lines

@@ -15,18 +15,23 @@ from service.pictures.digits.morphology import border, pixels_of
 SOLID = 0.6  # of the box around all ink is ink where there may be a plate, and of a plate's own box
 RECTANGULAR = 0.84  # likewise, is within the outline of a rectangle that is aslant; within a circle, 0.79
 LEAST_SIDE = 0.25  # of the picture's longest side, of a field
-# Of a field's longest side: what is smaller is a zero's dot; on a plate a gap, or the sheet's grain.
-CONTENT, LEAST_ON_PLATE = 0.3, 0.1
+# Of a field's longest side: what a digit in it has at the least.
+CONTENT = 0.3  # what is smaller is a zero's dot
+LEAST_ON_PLATE = 0.1  # what is smaller on a plate is a gap, or the sheet's grain
 PLATE_CONTRAST = 40  # grey levels between a plate and what is around it
 PLATE_RECTANGULAR = 0.88  # so much of its box is a plate, which may be aslant
-# The holes of a digit, each of which fills so much of its own box; but they are a 1 where they are so
-# narrow, and so many times as far from both sides as from what is above or below.
-MOST_HOLES, FILLED, NARROW, ASIDE = 2, 0.7, 0.5, 1.5
-# An empty box is about as wide as it is high, at least; its sides are off straight lines by no more than
-# that, over their length, which those of a square zero are not; so near to them is all of its ink. So much
-# of each side may be gaps, or more where its corners alone are drawn.
-SQUARE, STRAIGHT, SIDE_OF_BOX = 0.8, 0.025, 0.22
-MOST_GAPS, BETWEEN_CORNERS = 0.4, 0.7
+# Holes are those of a digit, not what is written on a plate.
+MOST_HOLES = 2
+FILLED = 0.7  # of its own box, at the least, a hole fills
+# But narrow ones far from both sides are a 1.
+NARROW = 0.5  # width over height, at the most
+ASIDE = 1.5  # times as far from the sides as from what is above or below, at the least
+# An empty box.
+SQUARE = 0.8  # width over height, at the least
+STRAIGHT = 0.025  # of a side's length: the most that it is off a straight line; a square zero's is more
+SIDE_OF_BOX = 0.22  # of its sides: so near to them is all of its ink
+MOST_GAPS = 0.4  # of each side
+BETWEEN_CORNERS = 0.7  # likewise, where its corners alone are drawn
 GROUP_SIDE = 112  # pixels, at which a plate is looked for: strokes of a small digit are still there
 LEAST_LOOKED_AT = 8  # of these, of a picture's shorter side
 

@@ -7,13 +7,17 @@ from PIL import Image
 from service.pictures.digits.components import Components, Edges, Mask, runs_in
 from service.pictures.digits.morphology import border, pixels_of
 
-RULE_LEVEL, RULE_COVER, WIDEST_RULE = 0.15, 0.95, 0.035
+RULE_LEVEL = 0.15  # of `peak`, from which on ink is that of a rule
+RULE_COVER = 0.95  # of the picture's side, at the least, is ink of a rule from border to border
+WIDEST_RULE = 0.035  # of the picture's other side
 RING_SHARE = 0.12  # of a side: what lies nearer to the border, and only there, may be a frame
 LEAST_BESIDE_FRAME = 0.02  # of the ink of a frame: what has less is no digit
 LEAST_BESIDE_LINES = 0.006  # likewise, of lines that are certain
 LINE_SHARE = 0.15  # likewise, a line
-# Of a side: so long is a frame; so long what is left of one, and so narrow where it runs along the border.
-AROUND, CUT, SLIVER = 0.85, 0.25, 0.07
+# Of a side of the picture.
+AROUND = 0.85  # the least that a frame is long
+CUT = 0.25  # the least that what is left of one is long
+SLIVER = 0.07  # the most that it is wide where it runs along the border
 PIECE, SHORT = 0.35, 0.15  # width over length of a piece of a line; or its length, of a side
 
 

@@ -11,13 +11,18 @@ from service.pictures.digits.printed.cells import DIGIT_LEVEL, LINE_LEVEL, Line,
 
 Direction = Literal["level", "upright"]
 
-# Of its length: so much of a line stands alone at both ends, is so wide at the most, and strays so far; and
-# so much of it is ink.
-TIP, WIDEST, SLANT, COVER = 0.05, 0.07, 0.05, 0.95
-# It is so many times as long as the digit's longest side, which is so much of it at the least; beyond that,
-# at both ends, it reaches so much of that side. One that is upright, as a stroke of a 4 may be, reaches
-# farther; and of the width of the digit's strokes, it has so much at the most.
-LONG, LEAST_DIGIT, BEYOND, UPRIGHT_BEYOND, THIN = 1.1, 0.25, 0.12, 0.25, 0.5
+# Of the length of a line through a digit.
+TIP = 0.05  # the least that stands alone, at either end
+WIDEST = 0.07  # the most that it is wide
+SLANT = 0.05  # the most that it strays from level or upright
+COVER = 0.95  # the least that is ink
+LEAST_DIGIT = 0.25  # the least that the digit's longest side is
+
+# Of the digit's longest side.
+LONG = 1.1  # the least that a line is long
+BEYOND = 0.12  # the least that it reaches beyond the digit, at either end
+UPRIGHT_BEYOND = 0.25  # likewise of an upright one, as a stroke of a 4 may be
+THIN = 0.5  # of the width of the digit's strokes: the most that an upright one is wide
 
 SHORTEST = 8  # pixels, of those at which strokes are told apart
 
