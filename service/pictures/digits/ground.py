@@ -19,8 +19,8 @@ FLATNESS = 4  # grey levels to either side
 FLAT_SHARE = 0.35  # at the least, lies within them
 SHADOW_SHARE = 0.10  # less lies as close about any other level between it and the ink
 LIT_SHARE = 0.15  # less lies beyond it, away from the ink
-HALF_SHARE = 0.15  # less lies between it and the ink in all
-BORDER_SHARE = 0.35  # likewise, of the border
+HALF_SHARE = 0.15  # where as much lies between it and the ink,
+BORDER_SHARE = 0.35  # and as much of the border, that is a shadow
 
 # A ground that is clear at once: all but it is ink.
 CLEAR_SHARE = 0.6  # of the pixels, at the least, are ground
