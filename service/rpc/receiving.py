@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 from service.errors import InvalidRequest, Overloaded, ServiceError
@@ -16,7 +17,7 @@ from service.rpc.calls import Calls, Scope, needs_key
 from service.rpc.exchange import EOF, Exchange, Method
 from service.rpc.fields import readable
 from service.rpc.messages import SERVICE
-from service.rpc.timing import Timed
+from service.rpc.timing import Sending, Timed
 from service.serving.admission import Admission
 from service.serving.deadlines import Deadlines
 
@@ -81,14 +82,9 @@ class Room:
             self._streams[with_key] -= 1
             self._pending.release(self.message_bytes)
 
-    @contextmanager
-    def for_answer(self, size: int) -> Iterator[None]:
-        """It is there already: others find the less room until it is taken."""
-        self._pending.take(size)
-        try:
-            yield
-        finally:
-            self._pending.release(size)
+    def until_taken(self, deadlines: Deadlines, size: int) -> Sending:
+        """While an answer of so many bytes is on its way: others find the less room."""
+        return Sending(deadlines, time.monotonic() + STALL_S, self._pending, size)
 
 
 class Held:
@@ -144,13 +140,7 @@ class Receiving:
         if not needs_key(path):
             answered = self._one_of_the_open(answered, path)
         read, write = readable(handler.request_deserializer), handler.response_serializer
-        return Method(answered, read, write, self._until_taken)
-
-    @contextmanager
-    def _until_taken(self, size: int) -> Iterator[None]:
-        """While an answer of so many bytes is on its way. Raises TimeoutError where nobody takes it."""
-        with self._room.for_answer(size), Timed(self._deadlines, time.monotonic() + STALL_S):
-            yield
+        return Method(answered, read, write, partial(self._room.until_taken, self._deadlines))
 
     def _one_of_the_open(self, answer: Answered, path: str) -> Answered:
         async def answered(context: Exchange) -> Any:

@@ -4,6 +4,7 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
+from service.serving.admission import Admission
 from service.serving.deadlines import Deadlines
 
 
@@ -37,3 +38,24 @@ class Timed:
         if self.expires_at <= now and not self._over:
             self._over = True
             self._task.cancel()
+
+
+class Sending(Timed):
+    """Likewise, and so many bytes are under way meanwhile, whether or not they fit."""
+
+    __slots__ = ("_pending", "_size")
+
+    def __init__(self, deadlines: Deadlines, expires_at: float, pending: Admission, size: int) -> None:
+        super().__init__(deadlines, expires_at)
+        self._pending = pending
+        self._size = size
+
+    def __enter__(self) -> Self:
+        self._pending.take(self._size)
+        return super().__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._pending.release(self._size)
+        super().__exit__(kind, error, traceback)
