@@ -10,7 +10,7 @@ from service.pictures.digits.ground import Ink, mapped
 from service.pictures.digits.mnist_form import steps
 from service.pictures.digits.morphology import pixels_of
 from service.pictures.digits.printed.cells import without_cell_lines
-from service.pictures.digits.printed.fields import is_empty_box
+from service.pictures.digits.printed.fields import SOLID, is_empty_box
 from service.pictures.digits.printed.rules import without_rules
 from service.pictures.digits.printed.through import without_line_through
 from service.pictures.digits.strokes import Grouped, grouped, widened, without_grain, without_specks
@@ -55,6 +55,11 @@ class Drawing(NamedTuple):
             return 0.0
         left, top, right, bottom = self.extent
         return (right - left) * (bottom - top) / self.groups.coarse**2
+
+    @property
+    def is_solid(self) -> bool:
+        """Whether so much is ink as of a sheet, in which lines of thin pens may have been lost."""
+        return bool(np.count_nonzero(self.groups.on_ink) >= SOLID * self.area)
 
     def is_empty_box(self) -> bool:
         return bool(self.extent) and is_empty_box(self.groups.on_ink, self._extent_of_groups())

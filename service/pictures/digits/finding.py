@@ -68,6 +68,12 @@ def _look(picture: Image.Image, around: int = 0, is_turned: bool = False) -> Fou
     field = field_in(groups.on_ink, groups.components, drawing.area)
     if within := _look_within(picture, field, drawing.ink, groups.coarse, around):
         return within
+    if (
+        found.is_flat
+        and drawing.is_solid
+        and (within := _look_within(picture, plate_in(work), work, 1, around))
+    ):
+        return within
     if not groups.on_ink.any():
         raise BlankImage  # nothing but dots
     turned = _look_turned(picture, around) if found.beyond >= WITHIN_BOX * found.peak else None

@@ -21,6 +21,7 @@ SHADOW_SHARE = 0.10  # less lies as close about any other level between it and t
 LIT_SHARE = 0.15  # less lies beyond it, away from the ink
 HALF_SHARE = 0.15  # where as much lies between it and the ink,
 BORDER_SHARE = 0.35  # and as much of the border, that is a shadow
+SIDE_SHADE, SIDE_SHARE = 0.06, 0.5  # likewise, and of any one side
 
 # A ground that is clear at once: all but it is ink.
 CLEAR_SHARE = 0.6  # of the pixels, at the least, are ground
@@ -227,9 +228,11 @@ def _in_shadow(work: Image.Image, histogram: _Histogram, level: int, reverse: bo
     Noise spreads a shadow over many levels, so that none is common.
     """
     low, high = _between(histogram, level)
-    if histogram.below(high) - histogram.below(low) < HALF_SHARE * histogram.total:
+    share = (histogram.below(high) - histogram.below(low)) / histogram.total
+    if share < SIDE_SHADE:
         return False
-    along = np.concatenate(border(pixels_of(work)))
-    if reverse:
-        along = 255 - along
-    return float(((along >= low) & (along < high)).mean()) >= BORDER_SHARE
+    sides = [255 - side if reverse else side for side in border(pixels_of(work))]
+    shaded = [(side >= low) & (side < high) for side in sides]
+    if max(side.mean() for side in shaded) >= SIDE_SHARE:
+        return True
+    return share >= HALF_SHARE and float(np.concatenate(shaded).mean()) >= BORDER_SHARE

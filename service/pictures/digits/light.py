@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
+from service.pictures.digits.components import runs_in
 from service.pictures.digits.morphology import Pixels, border, closed, continued, pixels_of
 
 GROUND_SIDE = 32  # pixels: the longest side at which the ground is modelled
@@ -11,6 +12,7 @@ WIDEST_STROKE = 9  # of GROUND_SIDE: whatever is narrower is ink, whatever is wi
 WIDEST_AT_BORDER = 21  # likewise, along the border
 LINE_WIDTH, LINE_LENGTH = 4, 0.35  # likewise, of a line along the border; and so much of that is dark
 EDGE_STEP = 0.15  # of its lightest level: a ground that changes by so much from pixel to pixel has an edge
+SOFT_STEP = 0.25  # of its depth: a valley along the border with no larger step from pixel to pixel is shade
 LEAST_CONTRAST = 16  # grey levels; ink that stands out by less is noise
 
 
@@ -42,11 +44,24 @@ def _ground(grey: Pixels, widest: int, scale: float = 1.0) -> Pixels:
     widest, along = round(scale * widest), round(scale * WIDEST_AT_BORDER)
     rim = _without_lines(grey, round(scale * LINE_WIDTH))
     for line in border(rim):
-        line[:] = closed(continued(line, along - 1), along)
+        filled = closed(continued(line, along - 1), along)
+        line[:] = filled if scale > 1 else _but_for_shade(line, filled)
     margin = widest - 1
     canvas = continued(rim, margin)
     canvas[margin:-margin, margin:-margin] = grey
     return closed(canvas, widest)
+
+
+def _but_for_shade(line: Pixels, filled: Pixels) -> Pixels:
+    """The border filled, but where its levels change softly: a shadow that lies on it stays."""
+    depth = filled.astype(np.int16) - line
+    if depth.max() < LEAST_CONTRAST:
+        return filled
+    steps = np.abs(np.diff(line.astype(np.int16), prepend=line[0], append=line[-1]))
+    for start, end in runs_in(depth > 0):
+        if steps[start : end + 1].max() < SOFT_STEP * depth[start:end].max():
+            filled[start:end] = line[start:end]
+    return filled
 
 
 def _without_lines(grey: Pixels, width: int) -> Pixels:

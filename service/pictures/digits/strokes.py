@@ -9,7 +9,7 @@ from PIL import Image, ImageChops, ImageFilter
 from service.pictures.digits.components import Components, Mask, box_of, components_of
 from service.pictures.digits.ground import mapped, strongest
 from service.pictures.digits.light import LEAST_CONTRAST
-from service.pictures.digits.morphology import Pixels, dilated, pixels_of
+from service.pictures.digits.morphology import Pixels, continued, dilated, opened, pixels_of
 from service.pictures.digits.printed.beside import lines_beside
 from service.pictures.digits.printed.rules import (
     LEAST_BESIDE_LINES,
@@ -48,6 +48,7 @@ THIN_CONTRAST = 170  # what stands out by so much from a flat ground is no thin 
 LINE_SHARE = 1 / 7  # of the longest side
 COMMON_GRAIN, LONGER = 9, 4  # so many times as long as the one of this index
 
+SHADE = 7  # pixels: what fills a square of them is no thin line
 USUAL = 0.5  # of a thin line's pixels have no higher level than its full one; others cross or run aslant
 _THRICE = [min(3 * level, 255) for level in range(256)]
 
@@ -85,10 +86,16 @@ def without_grain(ink: Image.Image, peak: int, is_flat: bool) -> tuple[Image.Ima
 
 def widened(ink: Image.Image, peak: int) -> tuple[Image.Image, int]:
     """Sums of three by three pixels, over the three of a line: as strong where it runs between two."""
-    wide = mapped(ink.filter(ImageFilter.BoxBlur(1)), _THRICE)
+    wide = mapped(_narrow(ink).filter(ImageFilter.BoxBlur(1)), _THRICE)
     levels = pixels_of(wide)
     of_lines = levels[levels > GRAIN_LEVEL * peak]
     return (wide, int(np.quantile(of_lines, USUAL))) if of_lines.size else (ink, peak)
+
+
+def _narrow(ink: Image.Image) -> Image.Image:
+    """Without what is as wide as no thin line, such as a rest of shade: three times as dark it were ink."""
+    levels = pixels_of(ink)
+    return Image.fromarray(levels - opened(continued(levels, SHADE - 1), SHADE))
 
 
 class Grouped(NamedTuple):

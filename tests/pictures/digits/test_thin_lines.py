@@ -1,6 +1,7 @@
 """Lines of a pixel or a few in large pictures: blurred, they are as faint as grain, and are read."""
 
 from io import BytesIO
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from service.engine.predictor import Predictor
 from service.errors import BlankImage
 from service.pictures.digits.preparation import prepare
 from tests.conftest import png
-from tests.pictures.digits.drawings import answers, prepared, right_answers
+from tests.pictures.digits.drawings import answers, paper, prepared, right_answers
 
 # In shares of the picture, from its upper left corner.
 STROKES = {
@@ -140,3 +141,41 @@ def test_grain_is_no_line(spot: int, deviation: int) -> None:
         levels = 215 + np.kron(grain, np.ones((spot, spot)))
         with pytest.raises(BlankImage):
             prepare(Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)))
+
+
+@pytest.mark.parametrize("slope", [0, 0.2], ids=["flat", "sloping"])
+@pytest.mark.parametrize("depth", [0.2, 0.45])
+def test_a_soft_shadow_on_the_border_is_no_ink(depth: float, slope: float, model: Predictor) -> None:
+    """That of the one who takes the picture, on an even sheet and on one that is lit from the side."""
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[0:1:1200j, 0:1:900j]
+    pictures = []
+    for number, (digit, width) in enumerate(product(STROKES, (4, 10, 24))):
+        sheet = Image.new("L", (900, 1200), 255)
+        sheet.paste(drawn(digit, 450, width), (225, 375))
+        middle = random.uniform(0.3, 0.7)
+        light = 1 - depth * np.exp(-(((x - middle) / 0.28) ** 2) / 2 - ((1 - y) / 0.2) ** 2 / 2)
+        photo = paper(1 - np.asarray(sheet) / 255, 200, 70, light * (1 - slope * x))
+        noisy = np.clip(photo + random.normal(0, 4, (1200, 900)), 0, 255).astype(np.uint8)
+        picture = Image.fromarray(noisy)
+        pictures.append(ImageOps.invert(picture) if number % 2 else picture)
+    labels = np.repeat(np.array(list(STROKES), dtype=np.uint8), 3)
+    assert right_answers(model, pictures, labels) >= len(pictures) - 3
+
+
+@pytest.mark.parametrize(("desk", "sheet", "ink"), [(90, 210, 40), (200, 90, 250)], ids=["dark", "light"])
+@pytest.mark.parametrize("width", [8, 12])
+def test_a_thin_pen_on_a_sheet_on_a_plain_desk_is_read(
+    width: int, desk: int, sheet: int, ink: int, model: Predictor
+) -> None:
+    random = np.random.default_rng(0)
+    pictures = []
+    for digit in STROKES:
+        picture = Image.new("L", (1000, 1000), desk)
+        picture.paste(sheet, (250, 200, 750, 800))
+        picture.paste(ink, (310, 310), ImageOps.invert(drawn(digit, 380, width)))
+        blurred = np.asarray(picture.filter(ImageFilter.GaussianBlur(1)))
+        noisy = np.clip(blurred + random.normal(0, 5, blurred.shape), 0, 255).astype(np.uint8)
+        pictures.append(Image.open(BytesIO(png(Image.fromarray(noisy), "JPEG", quality=75))).convert("L"))
+    labels = np.array(list(STROKES), dtype=np.uint8)
+    assert right_answers(model, pictures, labels) >= len(pictures) - 1
