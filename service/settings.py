@@ -62,7 +62,7 @@ class Settings(BaseSettings):
         CACHE_BYTES,
         ge=1,
         le=MOST,
-        description="Bytes of archives that are kept there; what is live and labelled must fit.",
+        description="Bytes of archives that are kept there; what is live and labelled must fit twice.",
     )
     artifacts_look_s: float = Field(
         5, gt=0, le=MOST_SECONDS, description="Seconds between looks into a store of objects."

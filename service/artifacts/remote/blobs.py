@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,6 +45,11 @@ class Blobs:
             return 0
         free = shutil.disk_usage(self._folder.parent).free
         return max(0, self._bytes() + size - self._at_most, size - free)
+
+    def freed_by(self, links: Mapping[int, int]) -> int:
+        """How many bytes go when these links do: so many to the archive with an inode."""
+        found = [path.stat() for path in self._files()]
+        return sum(each.st_size for each in found if each.st_nlink - 1 <= links.get(each.st_ino, 0))
 
     def sweep(self) -> None:
         """Take away what no version links to, and what a process left that was killed."""

@@ -17,8 +17,9 @@ import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-from service.artifacts.files import sync_directory, write_durably
+from service.artifacts.files import sync_directory
 from service.artifacts.lock import open_lock
 from service.artifacts.manifest import ArtifactError, ArtifactUnreadable
 from service.artifacts.pointers import (
@@ -32,11 +33,20 @@ from service.artifacts.pointers import (
     unpoint,
 )
 from service.artifacts.remote.blobs import Blobs
+from service.artifacts.remote.brought import Brought, Kept
 from service.artifacts.remote.objects import NoObject, Objects, Seen, StoreUnreachable
-from service.artifacts.remote.version_files import bring_documents, not_whole, replace_files
+from service.artifacts.remote.version_files import bring_further, bring_manifest, not_whole, replace_files
 from service.artifacts.store import MAX_ENTRIES, ArtifactStore
 from service.artifacts.version_folder import MAX_MODEL_BYTES, read_manifest, read_model
 from service.option_types import CACHE_BYTES
+
+
+class _Found(NamedTuple):
+    """Of one model: what its pointers name, if they are there, and the newest versions beside that."""
+
+    name: str
+    pointers: dict[str, int | None]
+    beside: list[int]
 
 
 class Mirror:
@@ -56,6 +66,7 @@ class Mirror:
         self._max_model_bytes = max_model_bytes
         self._intact: set[Path] = set()
         self._blobs = Blobs(self.folder / "blobs", at_most)
+        self._brought = Brought(self.folder / "seen", self.store, self._blobs)
 
     def follow(self, keep: int = 1, only: Collection[str] = ()) -> list[str] | None:
         """Bring what is live, labelled or among the newest `keep` versions, and name it so here too.
@@ -72,10 +83,12 @@ class Mirror:
             self.store.root.mkdir(parents=True, exist_ok=True)
             failures = list[str]()
             # What is here may not be listed yet: whether it is gone, its pointers say.
-            for name in sorted({*names, *self.store.names()}):
-                if not only or name in only:
-                    with _noted(failures):
-                        self._follow(name, keep)
+            found = [
+                self._found(name, keep, failures)
+                for name in sorted({*names, *self.store.names()})
+                if not only or name in only
+            ]
+            self._bring_all(found, failures)
             return failures
 
     def bring(self, name: str, version: int) -> Path:
@@ -84,64 +97,61 @@ class Mirror:
         Raises ArtifactError where it is not published whole or does not fit, and OSError.
         """
         with self._locked(wait=True):
-            return self._bring(name, version, self._named(name) | {version})
+            return self._bring(name, version, Kept(frozenset({(name, version)})))
 
-    def _follow(self, name: str, keep: int) -> None:
-        objects = self.objects
-        written = {
-            pointer: objects.read_if_there(f"{name}/{pointer}", MAX_POINTER_BYTES)
-            for pointer in (*LABELS, CURRENT_FILE)
-        }
-        folder = self.store.root / name
-        if written[CURRENT_FILE] is None:  # it is no model yet, or no longer
-            if (folder / CURRENT_FILE).exists():
-                unpoint(folder, CURRENT_FILE)
-            return
-        named, failures = dict[str, int](), list[str]()
-        for pointer, content in written.items():
-            if content is not None:
+    def _found(self, name: str, keep: int, failures: list[str]) -> _Found:
+        pointers, beside = dict[str, int | None](), list[int]()
+        for pointer in (CURRENT_FILE, *LABELS):
+            content = self.objects.read_if_there(f"{name}/{pointer}", MAX_POINTER_BYTES)
+            if content is None:
+                pointers[pointer] = None
+                if pointer == CURRENT_FILE:  # it is no model yet, or no longer
+                    return _Found(name, pointers, beside)
+            else:
                 with _noted(failures):
-                    named[pointer] = number_in(content, f"{name}/{pointer}")
-        newest: list[int] = []
+                    pointers[pointer] = number_in(content, f"{name}/{pointer}")
         if keep > 1:
-            newest = sorted((int(v) for v in objects.folders(name) if is_version(v)), reverse=True)
-            newest = newest[:keep]
-        wanted = {*named.values(), *newest, *self._named(name)}
-        folder.mkdir(parents=True, exist_ok=True)
-        for version in newest:
-            if version not in named.values():
-                with _noted(failures):
-                    self._bring_if_whole(name, version, wanted)
-        for pointer, content in written.items():
-            if pointer in named:
-                with _noted(failures):
-                    self._bring(name, named[pointer], wanted)
-                    if self._pointed(name, pointer) != named[pointer]:
-                        point(folder, pointer, named[pointer])
-            elif content is None and (folder / pointer).exists():
-                unpoint(folder, pointer)
-        if failures:
-            raise ArtifactError("; ".join(failures))
+            newest = sorted((int(v) for v in self.objects.folders(name) if is_version(v)), reverse=True)
+            beside = [version for version in newest[:keep] if version not in pointers.values()]
+        return _Found(name, pointers, beside)
 
-    def _bring_if_whole(self, name: str, version: int, wanted: Collection[int]) -> None:
+    def _bring_all(self, found: list[_Found], failures: list[str]) -> None:
+        """What is named comes first, in the place of what is not; for the rest nothing wanted goes."""
+        named = frozenset((each.name, v) for each in found for v in each.pointers.values() if v)
+        beside = frozenset((each.name, v) for each in found for v in each.beside)
+        for name, pointers, _ in found:
+            folder = self.store.root / name
+            for pointer, version in pointers.items():
+                if version is None:
+                    if (folder / pointer).exists():
+                        unpoint(folder, pointer)
+                    continue
+                with _noted(failures):
+                    self._bring(name, version, Kept(named, last=beside))
+                    if self._pointed(name, pointer) != version:
+                        point(folder, pointer, version)
+        for name, _, versions in found:
+            for version in versions:
+                with _noted(failures):
+                    self._bring_if_whole(name, version, Kept(named | beside))
+
+    def _bring_if_whole(self, name: str, version: int, kept: Kept) -> None:
         try:
-            self._bring(name, version, wanted)
+            self._bring(name, version, kept)
         except ArtifactUnreadable as error:
             if not error.missing:
                 raise
 
-    def _bring(self, name: str, version: int, wanted: Collection[int]) -> Path:
-        """`wanted`: the versions of this model that stay."""
+    def _bring(self, name: str, version: int, kept: Kept) -> Path:
         where, folder = f"{name}/{version}", self.store.folder(name, version)
         found = self.objects.below(where)
-        note = self.folder / "seen" / name / str(version)
         seen = json.dumps(sorted(found.items())).encode()
-        if note.is_file() and note.read_bytes() == seen and self._is_intact(folder):
-            os.utime(note)
+        if self._brought.is_as(name, version, seen) and self._is_intact(folder):
+            self._brought.want(name, version)
             return folder
         staged = self._staged(name, version)
         try:
-            self._fill(staged, where, found, wanted)
+            self._fill(staged, where, found, kept)
             if folder.is_dir():
                 replace_files(staged, folder)
             else:
@@ -150,8 +160,7 @@ class Mirror:
                 sync_directory(folder.parent)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
-        note.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(note, seen)
+        self._brought.note(name, version, seen)
         return folder
 
     def _is_intact(self, folder: Path) -> bool:
@@ -166,36 +175,16 @@ class Mirror:
             self._intact.add(folder)
         return True
 
-    def _fill(self, staged: Path, where: str, found: dict[str, Seen], wanted: Collection[int]) -> None:
-        manifest = bring_documents(self.objects, where, found, staged, self._max_model_bytes)
-        self._make_room(where, manifest.size_bytes, manifest.sha256, wanted)
+    def _fill(self, staged: Path, where: str, found: dict[str, Seen], kept: Kept) -> None:
+        manifest = bring_manifest(self.objects, where, staged, self._max_model_bytes)
+        self._brought.make_room(where, manifest.size_bytes, manifest.sha256, kept)
+        bring_further(self.objects, where, found, staged)
         path = f"{where}/{manifest.model_file}"
         try:
             blob = self._blobs.bring(self.objects, path, manifest.size_bytes, manifest.sha256)
         except NoObject as error:
             raise not_whole(where, manifest.model_file) from error
         os.link(blob, staged / manifest.model_file)
-
-    def _make_room(self, where: str, size: int, sha256: str, wanted: Collection[int]) -> None:
-        """Let go of what was brought longest ago and nothing names."""
-        self._blobs.sweep()
-        notes = (self.folder / "seen").glob("*/*")
-        for note in sorted(notes, key=lambda note: note.stat().st_mtime):
-            if not self._blobs.lacks(size, sha256):
-                return
-            name, version = note.parent.name, int(note.name)
-            if version in self._named(name) or (where.startswith(f"{name}/") and version in wanted):
-                continue
-            shutil.rmtree(self.store.folder(name, version), ignore_errors=True)
-            note.unlink()
-            self._blobs.sweep()
-        if lacking := self._blobs.lacks(size, sha256):
-            raise ArtifactError(
-                f"{where} is not brought: the cache of archives lacks {lacking} bytes for it"
-            )
-
-    def _named(self, name: str) -> set[int]:
-        return {v for pointer in (*LABELS, CURRENT_FILE) if (v := self._pointed(name, pointer))}
 
     def _pointed(self, name: str, pointer: str) -> int | None:
         try:

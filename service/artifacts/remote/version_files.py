@@ -24,12 +24,10 @@ from service.artifacts.version_folder import (
 MAX_FILES, MAX_FILES_BYTES = 256, 64 * 1024 * 1024
 
 
-def bring_documents(
-    objects: Objects, where: str, found: Mapping[str, Seen], folder: Path, max_model_bytes: int
-) -> Manifest:
-    """The manifest, its signature and the further files that were `found`.
+def bring_manifest(objects: Objects, where: str, folder: Path, max_model_bytes: int) -> Manifest:
+    """The manifest and its signature. Raises ArtifactError or OSError.
 
-    They are asked for by name: what is published may not be listed yet. Raises ArtifactError or OSError.
+    They are asked for by name: what is published may not be listed yet.
     """
     try:
         document = objects.read(f"{where}/{MANIFEST_FILE}", MAX_MANIFEST_BYTES)
@@ -40,6 +38,11 @@ def bring_documents(
     check_size(f"{where}/{manifest.model_file}", manifest, max_model_bytes)
     if signature := objects.read_if_there(f"{where}/{SIGNATURE_FILE}", MAX_SIGNATURE_BYTES):
         write_durably(folder / SIGNATURE_FILE, signature)
+    return manifest
+
+
+def bring_further(objects: Objects, where: str, found: Mapping[str, Seen], folder: Path) -> None:
+    """The further files that were `found`. Raises ArtifactError or OSError."""
     further = {path: seen for path, seen in found.items() if _is_further(path)}
     size = sum(seen.size for seen in further.values())
     if len(further) > MAX_FILES or size > MAX_FILES_BYTES:
@@ -48,7 +51,6 @@ def bring_documents(
         (folder / path).parent.mkdir(exist_ok=True)
         content = objects.read(f"{where}/{path}", seen.size) if seen.size else b""
         write_durably(folder / path, content)
-    return manifest
 
 
 def replace_files(staged: Path, folder: Path) -> None:
