@@ -42,5 +42,5 @@ def _has_live_version(store: ArtifactStore, name: str) -> bool:
     try:
         must_be_there(store.root, name, CURRENT_FILE)
     except Unreadable as error:
-        return not error.missing
+        return not error.missing or store.lacking(name) is not None
     return True

@@ -15,6 +15,7 @@ class Look(NamedTuple):
     written, be it with the same version; `files` whenever any file of that version is. `available`: the
     newest versions, ascending. `labels`: the versions that have them, or why one cannot be read. `beside`:
     the versions that are to be loaded beside the live one, with what changes when their files do.
+    `lacking`: why another than `current` should be live and is not here.
     """
 
     current: int | ArtifactError
@@ -23,3 +24,4 @@ class Look(NamedTuple):
     available: tuple[int, ...]
     labels: Mapping[str, int | ArtifactError] = {}
     beside: Mapping[int, Stamp] = {}
+    lacking: ArtifactError | None = None

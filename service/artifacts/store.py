@@ -100,11 +100,12 @@ class ArtifactStore:
 
     def look(self, name: str, keep: int = 1) -> Look:
         """See what there is. What cannot be read is told in its place. `keep`: `wanted` has so many."""
+        lacking = self.lacking(name)
         current: int | ArtifactError
         try:
             current = self.current(name)
         except ArtifactError as error:
-            current = error
+            current = lacking or error
         written = stamp_below(self.root, name, CURRENT_FILE)
         files: Stamp = (written,)
         if isinstance(current, int):
@@ -118,7 +119,11 @@ class ArtifactStore:
         wanted = {version for version in (*newest, *labels.values()) if isinstance(version, int)}
         beside = {version: self._stamp(name, version) for version in sorted(wanted - {current})}
         times = written and (written[0], written[2])  # its inode's own time changes with who may read it
-        return Look(current, (str(current), times), files, tuple(available), labels, beside)
+        return Look(current, (str(current), times), files, tuple(available), labels, beside, lacking)
+
+    def lacking(self, name: str) -> ArtifactError | None:  # noqa: ARG002
+        """Why what should be live is not here; whoever brings it from elsewhere knows."""
+        return None
 
     def activate(self, name: str, version: int) -> None:
         """Make `version` the live one, atomically.

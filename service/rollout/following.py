@@ -151,8 +151,8 @@ class Follower:
         else:
             if self._live.due(look.written):
                 await self._try(look, look.current)
-            if self._live.failure:
-                self._refuse(self._live.failure, look.written)
+            if failure := look.lacking or self._live.failure:
+                self._refuse(failure, look.written)
             elif not self._gone:
                 self._state.refused = None
         self._wrong = wrong

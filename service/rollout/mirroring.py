@@ -8,7 +8,8 @@ from functools import partial
 from threading import Event, Thread
 
 from service.artifacts.files import reason_of
-from service.artifacts.remote.mirror import Mirror
+from service.artifacts.pointers import CURRENT_FILE
+from service.artifacts.remote.mirror import Failures, Mirror
 from service.artifacts.remote.objects import Objects, StoreUnreachable
 from service.artifacts.store import ArtifactStore
 from service.errors import outcome
@@ -35,7 +36,7 @@ class Mirroring:
                 settings.max_model_bytes,
             )
             self._look = partial(self._mirror.follow, settings.keep, settings.models)
-            self.store = self._mirror.store
+            self.store: ArtifactStore = self._mirror.store
         else:
             self._mirror = None
             self.store = ArtifactStore(settings.artifacts)
@@ -69,16 +70,21 @@ class Mirroring:
                     loop.call_soon_threadsafe(looked.set)
             self._ended.wait(min(1.0, self._every_s) if first else self._every_s)
 
-    def _tell(self, found: list[str] | Exception | None) -> None:
-        """Say what is wrong in the log, once, and when it is over."""
+    def _tell(self, found: Failures | Exception | None) -> None:
+        """Say what is wrong in the log, once, and when it is over.
+
+        But for what should be live, which is told of its model as it is of any store.
+        """
         if found is None:
             return
         if isinstance(found, StoreUnreachable):
             news = str(found.strerror)
         elif isinstance(found, OSError):
             news = f"the cache of the store cannot be written: {reason_of(found)}"
+        elif isinstance(found, Exception):
+            news = str(found)
         else:
-            news = str(found) if isinstance(found, Exception) else "; ".join(found)
+            news = "; ".join(why for path, why in found.items() if not path.endswith(f"/{CURRENT_FILE}"))
         if news and news != self._told:
             logger.error("%s; what is live stays so", news[:1000])
         elif not news and self._told:

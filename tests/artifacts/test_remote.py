@@ -120,15 +120,17 @@ def test_what_is_not_listed_yet_is_brought_all_the_same(made: Made, source: Path
     filesystem, objects = made(Eventual)
     copy(objects, source)
     mirror = Mirror(objects, tmp_path)
-    assert mirror.follow() == []
+    assert mirror.follow() == {}
     filesystem.unlisted = "digit/2/"
     copy(objects, source, 2)
-    assert mirror.follow() == []
+    assert mirror.follow() == {}
     assert mirror.store.current("digit") == 2
     assert mirror.store.manifest("digit", 2).version == 2
     filesystem.unlisted = "digit/"  # not even the model
     filesystem.pipe_file(f"{tmp_path.name}/pass/{CURRENT_FILE}", b"x")
-    assert mirror.follow() == ["pass/current must hold a version number and nothing else"]
+    why = "pass/current must hold a version number and nothing else"
+    assert mirror.follow() == {"pass/current": why}
+    assert str(mirror.store.lacking("pass")) == why
     assert mirror.store.current("digit") == 2
 
 
@@ -136,7 +138,7 @@ def test_an_empty_store_takes_nothing_away(made: Made, source: Path, tmp_path: P
     filesystem, objects = made()
     copy(objects, source)
     mirror = Mirror(objects, tmp_path)
-    assert mirror.follow() == []
+    assert mirror.follow() == {}
     filesystem.rm(tmp_path.name, recursive=True)
     with pytest.raises(StoreUnreachable, match="is empty, or no store"):
         mirror.follow()
@@ -149,7 +151,7 @@ def test_one_process_follows_at_a_time(made: Made, source: Path, tmp_path: Path)
     one, other = Mirror(objects, tmp_path), Mirror(objects, tmp_path)
     with one._locked(wait=False):
         assert other.follow() is None
-    assert other.follow() == []
+    assert other.follow() == {}
 
 
 def test_an_archive_is_verified_and_kept_once(made: Made, source: Path, tmp_path: Path) -> None:
@@ -204,16 +206,15 @@ def test_the_cache_is_bounded_and_keeps_what_is_live(made: Made, source: Path, t
     mirror = Mirror(objects, cache, at_most=2 * len(model))
     for version in (1, 2, 3):
         copy(objects, several / str(version), version, sha256=sha256(several / str(version)))
-        assert mirror.follow() == []
+        assert mirror.follow() == {}
         assert mirror.store.current("digit") == version
         assert sum(path.stat().st_size for path in mirror.folder.glob("blobs/*")) <= 2 * len(model)
     assert mirror.store.versions("digit") == [2, 3]
     tight = Mirror(objects, tmp_path / "tight", at_most=len(model))
-    assert tight.follow() == []
+    assert tight.follow() == {}
     copy(objects, several / "1", 1, sha256=sha256(several / "1"))
-    assert tight.follow() == [
-        f"digit/1 is not brought: the cache of archives lacks {len(model)} bytes for it"
-    ]
+    why = f"digit/1 is not brought: the cache of archives has no room for its {len(model)} bytes"
+    assert tight.follow() == {"digit/current": why}
     assert tight.store.current("digit") == 3
 
 
@@ -230,19 +231,19 @@ def test_of_what_is_wanted_nothing_makes_room_for_another(made: Made, source: Pa
         publish(name, 1)
         publish(name, 2)
     mirror = Mirror(objects, tmp_path / "cache", at_most=3000)
-    lacks = "is not brought: the cache of archives lacks {} bytes for it"
+    no_room = "{} is not brought: the cache of archives has no room for its {} bytes"
     for _ in range(3):
-        assert mirror.follow(keep=2) == [f"bb/1 {lacks.format(1000)}"]
+        assert mirror.follow(keep=2) == {"bb/1": no_room.format("bb/1", 1000)}
         assert [mirror.store.versions(name) for name in ("aa", "bb")] == [[1, 2], [2]]
     assert filesystem.reads == 3
     # What is live comes in the place of what is kept beside it, if that is enough.
     publish("bb", 3, 2001)
     for _ in range(2):
-        assert f"bb/3 {lacks.format(1001)}" in (mirror.follow(keep=2) or [])
+        assert (mirror.follow(keep=2) or {})["bb/current"] == no_room.format("bb/3", 2001)
     assert filesystem.reads == 3
     publish("bb", 4)
     for _ in range(2):
-        assert mirror.follow(keep=2) == [f"bb/3 {lacks.format(2001)}"]
+        assert mirror.follow(keep=2) == {"bb/3": no_room.format("bb/3", 2001)}
         assert [mirror.store.versions(name) for name in ("aa", "bb")] == [[1, 2], [4]]
     assert (filesystem.reads, mirror.store.current("bb")) == (5, 4)
 
@@ -271,26 +272,26 @@ def test_what_the_disk_has_no_room_for_is_not_downloaded(made: Made, source: Pat
     with small_disk(tmp_path / "disk", "3m") as disk:
         mirror = Mirror(objects, disk)
         publish(1)
-        assert mirror.follow() == []
+        assert mirror.follow() == {}
         publish(2, 1000)
-        assert mirror.follow() == []
+        assert mirror.follow() == {}
         (disk / "ballast").write_bytes(bytes(1_500_000))
         publish(3)  # in the place of the first, which nothing names any longer
-        assert (mirror.follow(), mirror.store.versions("digit")) == ([], [2, 3])
+        assert (mirror.follow(), mirror.store.versions("digit")) == ({}, [2, 3])
         publish(4)
         (disk / "ballast").write_bytes(bytes(1_700_000))
         read = filesystem.reads
         for _ in range(2):
             told = mirror.follow()
             assert told
-            assert "digit/4 is not brought: the cache of archives lacks " in told[0]
+            assert "digit/4 is not brought: the cache of archives has no room " in told["digit/current"]
         assert (filesystem.reads, mirror.store.current("digit")) == (read, 3)
         fill(disk)
         with pytest.raises(OSError, match=rf"No space left on device: '{disk}/"):
             mirror.follow()
         assert (filesystem.reads, mirror.store.current("digit")) == (read, 3)
         (disk / "ballast").unlink()
-        assert (mirror.follow(), mirror.store.current("digit")) == ([], 4)
+        assert (mirror.follow(), mirror.store.current("digit")) == ({}, 4)
 
 
 def test_what_cannot_be_compared_is_not_overwritten(made: Made, source: Path, tmp_path: Path) -> None:
@@ -320,7 +321,7 @@ def test_a_signature_that_comes_later_is_brought(made: Made, source: Path, tmp_p
     store, mirror = RemoteStore(Mirror(objects, tmp_path)), Mirror(objects, tmp_path / "service")
     store.place(stage(tmp_path, source, 1), "digit", 1)
     store.activate("digit", 1)
-    assert mirror.follow() == []
+    assert mirror.follow() == {}
     keys = []
     for name in ("one", "other"):
         private, public = make_keys()
@@ -332,7 +333,7 @@ def test_a_signature_that_comes_later_is_brought(made: Made, source: Path, tmp_p
     with pytest.raises(ArtifactError, match="has another signature already"):
         sign_published(store, "digit", 1, keys[1])
     assert sign_published(store, "digit", 1, keys[1], replace=True)
-    assert mirror.follow() == []
+    assert mirror.follow() == {}
     folder = mirror.store.folder("digit", 1)
     TrustedKeys(tmp_path / "other.pub").verify(folder, (folder / MANIFEST_FILE).read_bytes())
     assert (folder / SIGNATURE_FILE).exists()
@@ -345,12 +346,12 @@ def test_labels_come_and_go(made: Made, source: Path, tmp_path: Path) -> None:
         store.place(stage(tmp_path, source, version), "digit", version)
     store.activate("digit", 1)
     store.label("digit", 2, "canary")
-    assert mirror.follow() == []
+    assert mirror.follow() == {}
     assert mirror.store.labels("digit") == store.labels("digit") == {"canary": 2}
     with pytest.raises(ArtifactError, match="digit/7 has no manifest"):
         store.activate("digit", 7)
     store.unlabel("digit", "canary")
-    assert mirror.follow() == []
+    assert mirror.follow() == {}
     assert mirror.store.labels("digit") == {}
 
 
@@ -362,13 +363,13 @@ def test_a_label_that_cannot_be_had_keeps_no_version_from_going_live(
     for version in (1, 2):
         store.place(stage(tmp_path, source, version), "digit", version)
     store.activate("digit", 1)
-    assert mirror.follow() == []
+    assert mirror.follow() == {}
     objects.create("digit/canary", b"none")
     objects.create("digit/stable", b"9")
     store.activate("digit", 2)
-    canary, stable = sorted(mirror.follow() or [])
-    assert "digit/9" in canary
-    assert "digit/canary" in stable
+    told = mirror.follow() or {}
+    assert sorted(told) == ["digit/canary", "digit/stable"]
+    assert "digit/9" in told["digit/stable"]
     assert (mirror.store.current("digit"), mirror.store.labels("digit")) == (2, {})
 
 

@@ -173,7 +173,7 @@ def test_publishers_killed_at_random_moments_of_each_step(
         steps = len(publisher.durations)
         for step in publisher.killed(kills):
             live, newest = store.current("digit"), store.versions("digit")[-1]
-            assert mirror.follow(keep=2) == [], step
+            assert mirror.follow(keep=2) == {}, step
             assert mirror.store.current("digit") == live
             seen_partial |= partial(store, objects, {live, newest}, source)
     versions = store.versions("digit")
@@ -204,7 +204,7 @@ def test_the_control_of_partial_versions(url: str, published: Path, tmp_path: Pa
     """A version whose manifest comes first is seen half done; what is live stays so."""
     store, mirror = remote(url, tmp_path / "publisher"), Mirror(Objects(url), tmp_path / "service")
     publish_folder(store, published / "digit" / "1")
-    assert mirror.follow() == []
+    assert mirror.follow() == {}
     manifest = json.loads((published / "digit" / "1" / MANIFEST_FILE).read_text()) | {
         "version": 2,
         "sha256": 64 * "0",
@@ -213,5 +213,5 @@ def test_the_control_of_partial_versions(url: str, published: Path, tmp_path: Pa
     with pytest.raises(ArtifactError, match=f"digit/2 has no {MODEL_FILE}"):
         store.folder("digit", 2)
     store.activate("digit", 2)
-    assert mirror.follow() == [f"digit/2 has no {MODEL_FILE}: it is not published whole"]
+    assert mirror.follow() == {"digit/current": f"digit/2 has no {MODEL_FILE}: it is not published whole"}
     assert mirror.store.current("digit") == 1

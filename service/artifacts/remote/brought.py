@@ -62,7 +62,7 @@ class Brought:
                 freed = self._blobs.freed_by(_archives(going.values()))
         if freed < lacking:
             raise ArtifactError(
-                f"{where} is not brought: the cache of archives lacks {lacking - freed} bytes for it"
+                f"{where} is not brought: the cache of archives has no room for its {size} bytes"
             )
         for version, folder in going.items():
             shutil.rmtree(folder, ignore_errors=True)

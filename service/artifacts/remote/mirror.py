@@ -34,11 +34,14 @@ from service.artifacts.pointers import (
 )
 from service.artifacts.remote.blobs import Blobs
 from service.artifacts.remote.brought import Brought, Kept
+from service.artifacts.remote.mirrored import MirroredStore
 from service.artifacts.remote.objects import NoObject, Objects, Seen, StoreUnreachable
 from service.artifacts.remote.version_files import bring_further, bring_manifest, not_whole, replace_files
-from service.artifacts.store import MAX_ENTRIES, ArtifactStore
+from service.artifacts.store import MAX_ENTRIES
 from service.artifacts.version_folder import MAX_MODEL_BYTES, read_manifest, read_model
 from service.option_types import CACHE_BYTES
+
+Failures = dict[str, str]  # why something could not be brought, by its path: a pointer, or a version
 
 
 class _Found(NamedTuple):
@@ -62,34 +65,20 @@ class Mirror:
         """`at_most`: bytes of archives that are kept."""
         self.objects = objects
         self.folder = cache.expanduser() / hashlib.sha256(objects.url.encode()).hexdigest()[:24]
-        self.store = ArtifactStore(self.folder / "store")
+        self.store = MirroredStore(self.folder / "store")
         self._max_model_bytes = max_model_bytes
         self._intact: set[Path] = set()
         self._blobs = Blobs(self.folder / "blobs", at_most)
         self._brought = Brought(self.folder / "seen", self.store, self._blobs)
 
-    def follow(self, keep: int = 1, only: Collection[str] = ()) -> list[str] | None:
+    def follow(self, keep: int = 1, only: Collection[str] = ()) -> Failures | None:
         """Bring what is live, labelled or among the newest `keep` versions, and name it so here too.
 
         Returns why some of it could not be brought; None: another process is doing it.
         Raises StoreUnreachable, or OSError where the cache cannot be written.
         """
         with self._locked(wait=False) as mine:
-            if not mine:
-                return None
-            names = [name for name in self.objects.folders() if is_name(name)][:MAX_ENTRIES]
-            if not names:
-                raise StoreUnreachable(f"{self.objects.url} is empty, or no store of models")
-            self.store.root.mkdir(parents=True, exist_ok=True)
-            failures = list[str]()
-            # What is here may not be listed yet: whether it is gone, its pointers say.
-            found = [
-                self._found(name, keep, failures)
-                for name in sorted({*names, *self.store.names()})
-                if not only or name in only
-            ]
-            self._bring_all(found, failures)
-            return failures
+            return self._follow(keep, only) if mine else None
 
     def bring(self, name: str, version: int) -> Path:
         """The folder of a version, as it is in the store now.
@@ -99,7 +88,22 @@ class Mirror:
         with self._locked(wait=True):
             return self._bring(name, version, Kept(frozenset({(name, version)})))
 
-    def _found(self, name: str, keep: int, failures: list[str]) -> _Found:
+    def _follow(self, keep: int, only: Collection[str]) -> Failures:
+        names = [name for name in self.objects.folders() if is_name(name)][:MAX_ENTRIES]
+        if not names:
+            raise StoreUnreachable(f"{self.objects.url} is empty, or no store of models")
+        self.store.root.mkdir(parents=True, exist_ok=True)
+        failures = Failures()
+        # What is here may not be listed yet: whether it is gone, its pointers say.
+        found = [
+            self._found(name, keep, failures)
+            for name in sorted({*names, *self.store.names()})
+            if not only or name in only
+        ]
+        self._bring_all(found, failures)
+        return failures
+
+    def _found(self, name: str, keep: int, failures: Failures) -> _Found:
         pointers, beside = dict[str, int | None](), list[int]()
         for pointer in (CURRENT_FILE, *LABELS):
             content = self.objects.read_if_there(f"{name}/{pointer}", MAX_POINTER_BYTES)
@@ -108,14 +112,14 @@ class Mirror:
                 if pointer == CURRENT_FILE:  # it is no model yet, or no longer
                     return _Found(name, pointers, beside)
             else:
-                with _noted(failures):
+                with _noted(failures, f"{name}/{pointer}"):
                     pointers[pointer] = number_in(content, f"{name}/{pointer}")
         if keep > 1:
             newest = sorted((int(v) for v in self.objects.folders(name) if is_version(v)), reverse=True)
             beside = [version for version in newest[:keep] if version not in pointers.values()]
         return _Found(name, pointers, beside)
 
-    def _bring_all(self, found: list[_Found], failures: list[str]) -> None:
+    def _bring_all(self, found: list[_Found], failures: Failures) -> None:
         """What is named comes first, in the place of what is not; for the rest nothing wanted goes."""
         named = frozenset((each.name, v) for each in found for v in each.pointers.values() if v)
         beside = frozenset((each.name, v) for each in found for v in each.beside)
@@ -126,13 +130,14 @@ class Mirror:
                     if (folder / pointer).exists():
                         unpoint(folder, pointer)
                     continue
-                with _noted(failures):
+                with _noted(failures, f"{name}/{pointer}"):
                     self._bring(name, version, Kept(named, last=beside))
                     if self._pointed(name, pointer) != version:
-                        point(folder, pointer, version)
+                        self._point(name, pointer, version)
+            self.store.lack(name, failures.get(f"{name}/{CURRENT_FILE}", ""))
         for name, _, versions in found:
             for version in versions:
-                with _noted(failures):
+                with _noted(failures, f"{name}/{version}"):
                     self._bring_if_whole(name, version, Kept(named | beside))
 
     def _bring_if_whole(self, name: str, version: int, kept: Kept) -> None:
@@ -186,6 +191,11 @@ class Mirror:
             raise not_whole(where, manifest.model_file) from error
         os.link(blob, staged / manifest.model_file)
 
+    def _point(self, name: str, pointer: str, version: int) -> None:
+        if pointer == CURRENT_FILE:
+            self.store.lack(name, "")  # before it: what goes live now would be refused for what was
+        point(self.store.root / name, pointer, version)
+
     def _pointed(self, name: str, pointer: str) -> int | None:
         try:
             return self.store.pointed(name, pointer)
@@ -216,9 +226,9 @@ class Mirror:
 
 
 @contextmanager
-def _noted(failures: list[str]) -> Iterator[None]:
+def _noted(failures: Failures, what: str) -> Iterator[None]:
     """What cannot be had keeps nothing else from being followed."""
     try:
         yield
     except ArtifactError as error:
-        failures.append(str(error))
+        failures[what] = str(error)
