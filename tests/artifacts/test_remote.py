@@ -355,6 +355,25 @@ def test_labels_come_and_go(made: Made, source: Path, tmp_path: Path) -> None:
     assert mirror.store.labels("digit") == {}
 
 
+def test_current_that_is_written_again_is_written_here_again(
+    made: Made, source: Path, tmp_path: Path
+) -> None:
+    """With the same number, and so in S3 with the same ETag."""
+    filesystem, objects = made(Comparing, "s3")
+    copy(objects, source)
+    mirror = Mirror(objects, tmp_path / "cache")
+    assert mirror.follow() == {}
+    first = mirror.store.look("digit").written
+    assert Mirror(objects, tmp_path / "cache").follow() == {}
+    assert mirror.store.look("digit").written == first
+    filesystem.pipe_file(f"{tmp_path.name}/digit/{CURRENT_FILE}", b"1\n")
+    assert mirror.follow() == {}
+    again = mirror.store.look("digit").written
+    assert again != first
+    assert mirror.follow() == {}
+    assert mirror.store.look("digit").written == again
+
+
 def test_a_label_that_cannot_be_had_keeps_no_version_from_going_live(
     made: Made, source: Path, tmp_path: Path
 ) -> None:

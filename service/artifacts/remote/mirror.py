@@ -45,9 +45,13 @@ Failures = dict[str, str]  # why something could not be brought, by its path: a 
 
 
 class _Found(NamedTuple):
-    """Of one model: what its pointers name, if they are there, and the newest versions beside that."""
+    """Of one model: what its pointers name, if they are there, and the newest versions beside that.
+
+    `written`: another whenever `current` is written.
+    """
 
     name: str
+    written: str
     pointers: dict[str, int | None]
     beside: list[int]
 
@@ -105,25 +109,27 @@ class Mirror:
 
     def _found(self, name: str, keep: int, failures: Failures) -> _Found:
         pointers, beside = dict[str, int | None](), list[int]()
+        try:  # before it is read: what is written in between is seen by the next look
+            written = self.objects.written(f"{name}/{CURRENT_FILE}")
+        except NoObject:  # it is no model yet, or no longer
+            return _Found(name, "", {CURRENT_FILE: None}, beside)
         for pointer in (CURRENT_FILE, *LABELS):
             content = self.objects.read_if_there(f"{name}/{pointer}", MAX_POINTER_BYTES)
             if content is None:
                 pointers[pointer] = None
-                if pointer == CURRENT_FILE:  # it is no model yet, or no longer
-                    return _Found(name, pointers, beside)
             else:
                 with _noted(failures, f"{name}/{pointer}"):
                     pointers[pointer] = number_in(content, f"{name}/{pointer}")
         if keep > 1:
             newest = sorted((int(v) for v in self.objects.folders(name) if is_version(v)), reverse=True)
             beside = [version for version in newest[:keep] if version not in pointers.values()]
-        return _Found(name, pointers, beside)
+        return _Found(name, written, pointers, beside)
 
     def _bring_all(self, found: list[_Found], failures: Failures) -> None:
         """What is named comes first, in the place of what is not; for the rest nothing wanted goes."""
         named = frozenset((each.name, v) for each in found for v in each.pointers.values() if v)
         beside = frozenset((each.name, v) for each in found for v in each.beside)
-        for name, pointers, _ in found:
+        for name, written, pointers, _ in found:
             folder = self.store.root / name
             for pointer, version in pointers.items():
                 if version is None:
@@ -132,10 +138,9 @@ class Mirror:
                     continue
                 with _noted(failures, f"{name}/{pointer}"):
                     self._bring(name, version, Kept(named, last=beside))
-                    if self._pointed(name, pointer) != version:
-                        self._point(name, pointer, version)
+                    self._point(name, pointer, version, written)
             self.store.lack(name, failures.get(f"{name}/{CURRENT_FILE}", ""))
-        for name, _, versions in found:
+        for name, _, _, versions in found:
             for version in versions:
                 with _noted(failures, f"{name}/{version}"):
                     self._bring_if_whole(name, version, Kept(named | beside))
@@ -191,10 +196,15 @@ class Mirror:
             raise not_whole(where, manifest.model_file) from error
         os.link(blob, staged / manifest.model_file)
 
-    def _point(self, name: str, pointer: str, version: int) -> None:
-        if pointer == CURRENT_FILE:
+    def _point(self, name: str, pointer: str, version: int, written: str) -> None:
+        """Name it here too; `current` also where it was written again: whoever follows it tries again."""
+        folder, same = self.store.root / name, self._pointed(name, pointer) == version
+        if pointer == CURRENT_FILE and not (same and self.store.written(name) == written):
             self.store.lack(name, "")  # before it: what goes live now would be refused for what was
-        point(self.store.root / name, pointer, version)
+            point(folder, pointer, version)
+            self.store.note_written(name, written)
+        elif not same:
+            point(folder, pointer, version)
 
     def _pointed(self, name: str, pointer: str) -> int | None:
         try:

@@ -4,26 +4,39 @@ from service.artifacts.files import Unreadable, read_below, replace_durably
 from service.artifacts.manifest import ArtifactError
 from service.artifacts.store import ArtifactStore
 
-LACKING_FILE = ".lacking"  # beside `current`
-MAX_WHY_BYTES = 4096
+LACKING_FILE, WRITTEN_FILE = ".lacking", ".written"  # beside `current`
+MAX_BYTES = 4096
 
 
 class MirroredStore(ArtifactStore):
-    """What is lacking is in files: one process finds it out, and all say it."""
+    """What one process has found out is in files: all go by it."""
 
     def lacking(self, name: str) -> ArtifactError | None:
-        try:
-            why = read_below(self.root, name, LACKING_FILE, at_most=MAX_WHY_BYTES)
-        except Unreadable:
-            return None
-        return ArtifactError(why.decode(errors="replace"))
+        why = self._noted(name, LACKING_FILE)
+        return ArtifactError(why) if why else None
 
     def lack(self, name: str, why: str) -> None:
         """Note that, or with no reason that nothing is lacking. Raises OSError."""
-        path = self.root / name / LACKING_FILE
-        known = self.lacking(name)
-        if not why:
+        self._note(name, LACKING_FILE, why)
+
+    def written(self, name: str) -> str:
+        """What `Objects` said of `current` when it was last written here."""
+        return self._noted(name, WRITTEN_FILE)
+
+    def note_written(self, name: str, written: str) -> None:
+        """Raises OSError."""
+        self._note(name, WRITTEN_FILE, written)
+
+    def _noted(self, name: str, file: str) -> str:
+        try:
+            return read_below(self.root, name, file, at_most=MAX_BYTES).decode(errors="replace")
+        except Unreadable:
+            return ""
+
+    def _note(self, name: str, file: str, content: str) -> None:
+        path = self.root / name / file
+        if not content:
             path.unlink(missing_ok=True)
-        elif known is None or str(known) != why:
+        elif self._noted(name, file) != content:
             path.parent.mkdir(exist_ok=True)
-            replace_durably(path, why.encode()[:MAX_WHY_BYTES], path.with_name(f"{LACKING_FILE}-aside"))
+            replace_durably(path, content.encode()[:MAX_BYTES], path.with_name(f"{file}-aside"))

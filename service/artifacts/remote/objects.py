@@ -23,6 +23,8 @@ _CHUNK_BYTES = 8 * 1024 * 1024
 _NO_STORE = ("NoSuchBucket", "ContainerNotFound")  # which backends take for a folder with nothing in it
 _LOST = ("PreconditionFailed", "ConditionalRequestConflict", "ConditionNotMet", "412", "409")
 
+_WRITTEN = ("ETag", "LastModified", "generation", "etag", "last_modified", "created")
+
 
 class StoreUnreachable(OSError):
     """The store does not answer, or lets nobody read or write: for now, perhaps."""
@@ -106,6 +108,14 @@ class Objects:
     def seen(self, path: str) -> Seen:
         """Raises NoObject."""
         return _seen(self._call("info", self._path(path)))
+
+    def written(self, path: str) -> str:
+        """Another whenever it is written, be it with the same bytes, whose ETag may be the same.
+
+        Raises NoObject.
+        """
+        entry: Mapping[str, Any] = self._call("info", self._path(path))
+        return " ".join(str(entry[key]) for key in _WRITTEN if key in entry)
 
     def create(self, path: str, content: bytes) -> None:
         """Write what is not there yet. Raises LostRace where there is something else.
