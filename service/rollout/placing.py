@@ -80,7 +80,7 @@ class Placing:
         manifest = predictor.manifest
         batch = min(endpoint.batch_rows, predictor.slow_rows or endpoint.batch_rows)
         limit = queue_rows(manifest, batch, endpoint.full_rows, self._max_queued_batches)
-        permits = self._permits_of(manifest.name, limit)
+        permits = self._permits_of(manifest.name, limit, endpoint.full_rows)
         batch_rows = self._metrics.batch_rows(manifest.name, manifest.version)
         last_batch = self._metrics.last_batch(manifest.name, manifest.version)
 
@@ -93,10 +93,10 @@ class Placing:
         self.computing.add(batcher)
         return Served(predictor, batcher, endpoint, permits)
 
-    def _permits_of(self, name: str, limit: int) -> Admission:
+    def _permits_of(self, name: str, limit: int, full_rows: int) -> Admission:
         """They outlive versions: what is under way with an older one counts."""
         if name not in self._permits:
-            on_change = self._metrics.queue_rows(name).set
+            on_change = self._metrics.queued(name, full_rows)
             self._permits[name] = Admission(limit, f"rows of {name!r}", on_change)
         self._permits[name].limit = limit
         return self._permits[name]

@@ -135,6 +135,13 @@ class Metrics:
             ("model",),
             multiprocess_mode="livesum",
         )
+        self.queue_batches = self._of(
+            BurstGauge,
+            "abacus_queue_batches",
+            "Full batches admitted and not yet answered.",
+            ("model",),
+            multiprocess_mode="livesum",
+        )
         self.predictions = self._of(
             Counter,
             "abacus_predictions",
@@ -176,6 +183,16 @@ class Metrics:
         by_values = cache(metric.labels)
         self._labelled.append((frozenset(labels), metric, by_values))
         return by_values
+
+    def queued(self, name: str, full_rows: int) -> Callable[[float], None]:
+        """Takes how many rows of a model are under way, of which `full_rows` are a full batch."""
+        rows, batches = self.queue_rows(name), self.queue_batches(name)
+
+        def note(taken: float) -> None:
+            rows.set(taken)
+            batches.set(taken / full_rows)
+
+        return note
 
     def show(self, models: Models) -> None:
         """Name what is live, as `abacus_model_info`; and show figures of what there is alone."""

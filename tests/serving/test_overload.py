@@ -96,12 +96,27 @@ async def test_what_does_not_fit_is_429_and_succeeds_later(
         assert all(int(response.headers["Retry-After"]) >= 1 for response in refused)
         assert refused[0].json()["type"] == "urn:problem-type:abacus:overloaded"
         assert await status_of_metric(client, 'abacus_queue_rows{model="digit"}') == places
+        assert await status_of_metric(client, 'abacus_queue_batches{model="digit"}') == 1
         held.free.set()
         answers = await asyncio.gather(*asked)
         assert Counter(response.status_code for response in answers) == {200: places, 429: more}
         assert (await client.post("/predict/digit", files=picture)).status_code == 200
         assert await status_of_metric(client, 'abacus_queue_rows{model="digit"}') == 0
+        assert await status_of_metric(client, 'abacus_queue_batches{model="digit"}') == 0
         assert await status_of_metric(client, 'abacus_rejections_total{reason="overloaded"') == more
+
+
+async def test_a_request_of_the_most_rows_is_one_full_batch(published: Path, held: Held) -> None:
+    """What pods are scaled by: one client that sends tables is no reason for more."""
+    async with blocked(published, held) as client:
+        asked = asyncio.create_task(client.post("/predict/pass", json={"hours": [1.0] * 10_000}))
+        async with asyncio.timeout(60):
+            while not held.begun.is_set():
+                await asyncio.sleep(0.01)
+        assert await status_of_metric(client, 'abacus_queue_rows{model="pass"}') == 10_000
+        assert await status_of_metric(client, 'abacus_queue_batches{model="pass"}') == 1
+        held.free.set()
+        assert (await asked).status_code == 200
 
 
 async def test_a_deadline_is_kept_and_what_is_late_is_not_computed(published: Path, held: Held) -> None:
