@@ -62,7 +62,8 @@ class Mirroring:
     def _keep(self, loop: asyncio.AbstractEventLoop, looked: asyncio.Event) -> None:
         first = True
         while not self._ended.is_set():
-            found = outcome(self._look)
+            # At first whatever others did: each verifies what was there before.
+            found = outcome(partial(self._look, every_s=0 if first else self._every_s))
             self._tell(found)
             if first and not self._ended.is_set():
                 first = found is None  # another worker is at it: what it brings is waited for

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -154,6 +155,24 @@ def test_one_process_follows_at_a_time(made: Made, source: Path, tmp_path: Path)
     assert other.follow() == {}
 
 
+def test_what_another_process_has_looked_for_is_not_asked_for_again(
+    made: Made, source: Path, tmp_path: Path
+) -> None:
+    filesystem, objects = made(Counted)
+    copy(objects, source)
+    one, other = Mirror(objects, tmp_path), Mirror(objects, tmp_path)
+    assert one.follow(every_s=60) == {}
+    asked = filesystem.asked
+    assert other.follow(every_s=60) is one.follow(every_s=60) is None
+    assert filesystem.asked == asked
+    assert other.follow(keep=2, every_s=60) == other.follow(only=["pass"], every_s=60) == {}
+    assert other.follow(every_s=0) == {}
+    for look in (one.folder / "looks").iterdir():
+        os.utime(look, (0, 0))
+    assert other.follow(every_s=60) == {}
+    assert filesystem.asked > asked
+
+
 def test_an_archive_is_verified_and_kept_once(made: Made, source: Path, tmp_path: Path) -> None:
     filesystem, objects = made()
     copy(objects, source)
@@ -249,12 +268,17 @@ def test_of_what_is_wanted_nothing_makes_room_for_another(made: Made, source: Pa
 
 
 class Counted(MemoryFileSystem):  # type: ignore[misc]
-    """How often archives were read."""
+    """How often anything was asked for or read, and how often archives were read."""
 
     cachable = False
-    reads = 0
+    asked = reads = 0
+
+    def ls(self, path: str, *arguments: Any, **options: Any) -> Any:
+        self.asked += 1
+        return super().ls(path, *arguments, **options)
 
     def cat_file(self, path: str, *arguments: Any, **options: Any) -> Any:
+        self.asked += 1
         self.reads += path.endswith(MODEL_FILE)
         return super().cat_file(path, *arguments, **options)
 

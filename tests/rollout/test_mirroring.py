@@ -1,6 +1,8 @@
 """A store of objects is served as any other: what cannot be brought of it is refused."""
 
 import asyncio
+import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from service.app import create_app
 from service.artifacts.remote import objects
+from service.artifacts.remote.mirror import Mirror
 from service.artifacts.remote.objects import Objects
+from service.rollout.mirroring import Mirroring
 from service.settings import Settings
 from tests.artifacts.test_remote import copy
 from tests.conftest import BASELINE, COMMITTED, metric_sum, running, until
@@ -71,3 +75,30 @@ async def test_what_cannot_be_brought_is_refused_and_counted_once(
         await until(serves(client, 7))
         await until(serves(client, 1, "pass"))
         assert await refusals("digit") == await refusals("pass") == 1
+
+
+async def test_workers_ask_the_store_no_more_often_than_one(
+    store: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each looks once, however lately another did; then one at a time."""
+    every_s, looks, follow = 0.3, list[tuple[Mirror, float, float]](), Mirror._follow
+
+    def noted(mirror: Mirror, *wanted: Any) -> Any:
+        began = time.time()
+        found = follow(mirror, *wanted)
+        looks.append((mirror, began, time.time()))
+        return found
+
+    monkeypatch.setattr(Mirror, "_follow", noted)
+    of = settings(store, tmp_path, artifacts_look_s=every_s)
+    async with Mirroring(of).kept(), Mirroring(of).kept():
+
+        async def has_gone_on() -> bool:
+            return len(looks) >= 6
+
+        await until(has_gone_on)
+    looked = {looks[0][0]}
+    for (_, _, ended), (mirror, began, _) in pairwise(looks):
+        assert mirror not in looked or began - ended > 0.9 * every_s
+        looked.add(mirror)
+    assert len(looked) == 2

@@ -3,6 +3,7 @@
     <cache>/<digest of the URL>/store/      read by every worker, as any folder of models
                                 blobs/      archives by their SHA-256
                                 seen/       what each version's objects were when they were brought
+                                looks/      as old as the last look
                                 lock        held by the process that writes
 
 What is published is brought whole before it is named, so a reader finds nothing half there. Where the
@@ -34,6 +35,7 @@ from service.artifacts.pointers import (
 )
 from service.artifacts.remote.blobs import Blobs
 from service.artifacts.remote.brought import Brought, Kept
+from service.artifacts.remote.last_look import LastLook
 from service.artifacts.remote.mirrored import MirroredStore
 from service.artifacts.remote.objects import NoObject, Objects, Seen, StoreUnreachable
 from service.artifacts.remote.version_files import bring_further, bring_manifest, not_whole, replace_files
@@ -45,13 +47,10 @@ Failures = dict[str, str]  # why something could not be brought, by its path: a 
 
 
 class _Found(NamedTuple):
-    """Of one model: what its pointers name, if they are there, and the newest versions beside that.
-
-    `written`: another whenever `current` is written.
-    """
+    """Of one model: what its pointers name, if they are there, and the newest versions beside that."""
 
     name: str
-    written: str
+    written: str  # another whenever `current` is
     pointers: dict[str, int | None]
     beside: list[int]
 
@@ -75,14 +74,19 @@ class Mirror:
         self._blobs = Blobs(self.folder / "blobs", at_most)
         self._brought = Brought(self.folder / "seen", self.store, self._blobs)
 
-    def follow(self, keep: int = 1, only: Collection[str] = ()) -> Failures | None:
+    def follow(self, keep: int = 1, only: Collection[str] = (), every_s: float = 0.0) -> Failures | None:
         """Bring what is live, labelled or among the newest `keep` versions, and name it so here too.
 
-        Returns why some of it could not be brought; None: another process is doing it.
+        Returns why some of it could not be brought; None: another process does it, or did within `every_s`.
         Raises StoreUnreachable, or OSError where the cache cannot be written.
         """
+        last = LastLook(self.folder / "looks", keep, only)
         with self._locked(wait=False) as mine:
-            return self._follow(keep, only) if mine else None
+            if not mine or last.was_within(every_s):
+                return None
+            failures = self._follow(keep, only)
+            last.note()
+            return failures
 
     def bring(self, name: str, version: int) -> Path:
         """The folder of a version, as it is in the store now.
