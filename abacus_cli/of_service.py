@@ -12,13 +12,14 @@ from abacus_client import (
     NotReady,
     Overloaded,
     Prediction,
+    TimedOut,
     Unauthorized,
     UnexpectedAnswer,
     UnknownModel,
 )
 
 # Not of one input: the next would fare the same.
-OF_THE_SERVICE = (NoAnswer, NotReady, Overloaded, Unauthorized, UnexpectedAnswer, UnknownModel)
+OF_THE_SERVICE = (NoAnswer, NotReady, Overloaded, TimedOut, Unauthorized, UnexpectedAnswer, UnknownModel)
 
 
 def asking(client: Client, model: str, **options: Any) -> Ask:

@@ -27,7 +27,7 @@ AbacusError
 └── DeadlineExceeded       504, also a TimedOut
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -181,8 +181,22 @@ class DeadlineExceeded(ServiceError, TimedOut):
     slug = "deadline-exceeded"
 
 
+# What a proxy may say in the service's place, without a type of ours.
+_BY_STATUS: Mapping[int, type[ServiceError]] = {
+    401: Unauthorized,
+    408: RequestTimeout,
+    413: PayloadTooLarge,
+    429: Overloaded,
+    502: NotReady,
+    503: NotReady,
+    504: DeadlineExceeded,
+}
+
+
 def error_of(problem: Problem, retry_after_s: float | None = None) -> ServiceError:
-    """The class that its type names; ServiceError itself of a type that is not known."""
+    """The class that its type names, or of a type that is not ours its status; else ServiceError itself."""
+    if not problem.type.startswith(TYPE_PREFIX):
+        return _BY_STATUS.get(problem.status, ServiceError)(problem, retry_after_s)
     for error in _below(ServiceError):
         if problem.type == TYPE_PREFIX + error.slug:
             return error(problem, retry_after_s)

@@ -13,8 +13,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from threading import Thread
+from time import sleep
 from typing import Any
 
 import httpx
@@ -26,6 +28,7 @@ from abacus_cli.of_service import asking
 from abacus_cli.table_files import standard_input
 from abacus_client import Client
 from tests.cli.asking import ENVIRONMENT, predict, rows_in
+from tests.client.relay import refusal, relaying
 from tests.conftest import ROOT, Digits, free_ports, png
 from tests.pictures.numbers.drawn import ink_of, on_paper
 
@@ -313,6 +316,39 @@ def test_names_of_files_need_not_be_utf_8(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9.png\n"), "utf-8"))
     assert list(standard_input()) == ["caf\udce9.png\n"]
+
+
+def silent() -> Iterator[bytes]:
+    """No answer, until its client has long given up."""
+    sleep(3)
+    yield b""
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        *((refusal(status), f"answered {status}") for status in (401, 502, 504)),
+        (
+            refusal(
+                503, "0", '{"type":"about:blank","title":"","status":503,"detail":"None","request_id":""}'
+            ),
+            "None",
+        ),
+        (silent(), "no answer in time"),
+    ],
+    ids=["401", "502", "504", "503", "nothing"],
+)
+def test_what_stands_before_a_service_that_is_gone_is_no_failure_of_a_row(
+    committed_server: httpx.Client, answer: Any, why: str
+) -> None:
+    rows = iter([{"hours": hours} for hours in range(4)])
+    with relaying(str(committed_server.base_url)) as relay:
+        relay.first.extend([None, answer])
+        with Client(relay.address, retries=0, concurrency=1, timeout=1) as client:
+            answers = asking(client, "pass", batch=2)(rows)
+            assert len(list(islice(answers, 2))) == 2
+            with pytest.raises(Stopped, match=why):
+                next(answers)
 
 
 def test_a_service_that_is_gone_when_the_first_is_asked_about_stops_the_command() -> None:

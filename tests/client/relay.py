@@ -1,8 +1,8 @@
 """What may stand before a service: it answers as it is told first, and then hands on what it gets."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
@@ -12,10 +12,9 @@ DROP = b""  # the connection ends without an answer
 CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"
 
 
-def refusal(status: int, retry_after: str | None = None) -> bytes:
-    """As a proxy gives it, in HTML."""
+def refusal(status: int, retry_after: str | None = None, page: str = "<h1>No</h1>") -> bytes:
+    """As a proxy gives it, in HTML, or as the `page` that it is told to give."""
     field = "" if retry_after is None else f"Retry-After: {retry_after}\r\n"
-    page = "<h1>No</h1>"
     return f"HTTP/1.1 {status} No\r\n{field}Content-Length: {len(page)}\r\n\r\n{page}".encode()
 
 
@@ -27,16 +26,16 @@ class Heard(NamedTuple):
 
 
 class Relay(NamedTuple):
-    """`first`: its own answers to what is predicted, one after the other."""
+    """`first`: its own answers to what is predicted, in turn, whole or in pieces; None hands on."""
 
     address: str
-    first: list[bytes]
+    first: list[bytes | Iterable[bytes] | None]
     heard: list[Heard]
 
 
 @contextmanager
 def relaying(service: str) -> Iterator[Relay]:
-    first: list[bytes] = []
+    first: list[bytes | Iterable[bytes] | None] = []
     heard: list[Heard] = []
     lock = threading.Lock()
     with httpx.Client(base_url=service, timeout=60) as client:
@@ -57,8 +56,10 @@ def relaying(service: str) -> Iterator[Relay]:
                 if own is None:
                     self.hand_on(body)
                     return
-                self.wfile.write(own)
-                self.close_connection = own in (DROP, CUT)
+                with suppress(ConnectionError):  # of who has gone before the last piece
+                    for piece in (own,) if isinstance(own, bytes) else own:
+                        self.wfile.write(piece)
+                self.close_connection = own in (DROP, CUT) or not isinstance(own, bytes)
 
             def hand_on(self, body: bytes) -> None:
                 fields = {n: v for n, v in self.headers.items() if n not in ("Host", "Content-Length")}

@@ -17,6 +17,9 @@ from abacus_client import (
     DeadlineExceeded,
     InputError,
     NoAnswer,
+    NotReady,
+    Overloaded,
+    PayloadTooLarge,
     Problem,
     RequestTimeout,
     ServiceError,
@@ -78,6 +81,35 @@ def test_what_was_answered_is_not_asked_again(asking: Client, relay: Relay, stat
         asking.predict("pass", {"hours": 4})
     assert refused.value.status == status
     assert len(relay.heard) == 1
+
+
+BLANK = '{"type":"about:blank","title":"","status":%d,"detail":"No service is ready.","request_id":"1"}'
+BY_STATUS = {
+    401: Unauthorized,
+    408: RequestTimeout,
+    413: PayloadTooLarge,
+    429: Overloaded,
+    502: NotReady,
+    503: NotReady,
+    504: DeadlineExceeded,
+}
+
+
+@pytest.mark.parametrize("status", BY_STATUS)
+def test_what_a_proxy_refuses_is_known_by_its_status(relay: Relay, status: int) -> None:
+    """In HTML, as nginx, or as a problem without a type, as the HAProxy that comes with Abacus."""
+    relay.first.extend([refusal(status), refusal(status, page=BLANK % status)])
+    with Client(relay.address, retries=0) as client:
+        for _ in range(2):
+            with pytest.raises(BY_STATUS[status]) as refused:
+                client.predict("pass", {"hours": 4})
+            assert refused.value.status == status
+
+
+def test_what_a_proxy_finds_too_large_is_sent_apart(asking: Client, relay: Relay) -> None:
+    relay.first.append(refusal(413))
+    assert len(asking.predict("pass", hours=[1, 2, 3, 4])) == 4
+    assert len(relay.heard) == 3
 
 
 def test_of_many_only_what_was_not_answered_is_asked_again(asking: Client, relay: Relay) -> None:
