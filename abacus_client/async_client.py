@@ -17,12 +17,14 @@ from abacus_client.connecting import (
     One,
     Options,
     P,
+    doubted,
+    is_doubtful,
     manifest_in,
     model_path,
     only,
     told,
 )
-from abacus_client.errors import AbacusError, InputError, InvalidInput, UnknownModel
+from abacus_client.errors import AbacusError, InputError
 from abacus_client.results import Prediction
 from abacus_client.retrying import checked, errors_translated
 from abacus_client.rows import Frame
@@ -146,8 +148,10 @@ class AsyncClient:
         error stands in the place of its answer. Raises AbacusError.
         """
         options = Options(version, explain, each, top, batch, timeout, request_id, return_errors, result)
-        question = options.question(await self._manifest(name, options))
-        given, shape = question.given(inputs, columns)
+        manifest = await self._manifest(name, options)
+        with doubted(self._manifests, name):
+            question = options.question(manifest)
+            given, shape = question.given(inputs, columns)
         if shape == "one":
             return only(await self._outcomes(question, given, options), options)
         predictions = self._stream(question, given, options)
@@ -182,6 +186,8 @@ class AsyncClient:
                 outcomes.append(batch)
             else:
                 outcomes += await self._of_batch(question, batch, options)
+        if is_doubtful(question, outcomes):
+            self._manifests.pop(question.manifest.name, None)
         return outcomes
 
     async def _of_batch(self, question: Question, batch: Batch, options: Options) -> Sequence[Outcome]:
@@ -195,8 +201,6 @@ class AsyncClient:
                 **question.request(batch),
             )
         except AbacusError as error:
-            if isinstance(error, InvalidInput | UnknownModel):
-                self._manifests.pop(question.manifest.name, None)  # another may have become live
             if len(batch) == 1 or not isinstance(error, SPLIT):
                 return [error] * len(batch)
         first, second = halves(batch)

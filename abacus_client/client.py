@@ -3,13 +3,14 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 import httpx
 
 from abacus_client.asking import SPLIT, Batch, Outcome, Question, chunks, halves, read
+from abacus_client.background import Begun
 from abacus_client.catalogue import Catalogue, Manifest, Model
 from abacus_client.connecting import (
     NO_HEADERS,
@@ -18,12 +19,14 @@ from abacus_client.connecting import (
     One,
     Options,
     P,
+    doubted,
+    is_doubtful,
     manifest_in,
     model_path,
     only,
     told,
 )
-from abacus_client.errors import AbacusError, InputError, InvalidInput, UnknownModel
+from abacus_client.errors import AbacusError, InputError
 from abacus_client.results import Prediction
 from abacus_client.retrying import checked, errors_translated
 from abacus_client.rows import Frame
@@ -140,8 +143,10 @@ class Client:
         error stands in the place of its answer. Raises AbacusError.
         """
         options = Options(version, explain, each, top, batch, timeout, request_id, return_errors, result)
-        question = options.question(self._manifest(name, options))
-        given, shape = question.given(inputs, columns)
+        manifest = self._manifest(name, options)
+        with doubted(self._manifests, name):
+            question = options.question(manifest)
+            given, shape = question.given(inputs, columns)
         if shape == "one":
             return only(self._outcomes(question, given, options), options)
         predictions = self._stream(question, given, options)
@@ -149,22 +154,18 @@ class Client:
 
     def _stream(self, question: Question, inputs: Iterable[Any], options: Options) -> Iterator[Any]:
         """Some requests ahead of whoever takes the answers."""
-        under_way: deque[Future[list[Outcome]]] = deque()
+        under_way: deque[Begun[list[Outcome]]] = deque()
         place = 0
-        pool = ThreadPoolExecutor(self._connecting.concurrency, "abacus-client")
-        try:
-            for chunk in chunks(inputs, question.batch):
-                under_way.append(pool.submit(self._outcomes, question, chunk, options))
-                if len(under_way) >= self._connecting.concurrency:
-                    outcomes = under_way.popleft().result()
-                    yield from told(outcomes, place, options)
-                    place += len(outcomes)
-            while under_way:
+        for chunk in chunks(inputs, question.batch):
+            under_way.append(Begun(partial(self._outcomes, question, chunk, options)))
+            if len(under_way) >= self._connecting.concurrency:
                 outcomes = under_way.popleft().result()
                 yield from told(outcomes, place, options)
                 place += len(outcomes)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        while under_way:
+            outcomes = under_way.popleft().result()
+            yield from told(outcomes, place, options)
+            place += len(outcomes)
 
     def _outcomes(self, question: Question, inputs: Sequence[Any], options: Options) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -172,6 +173,8 @@ class Client:
             outcomes += (
                 [batch] if isinstance(batch, InputError) else self._of_batch(question, batch, options)
             )
+        if is_doubtful(question, outcomes):
+            self._manifests.pop(question.manifest.name, None)
         return outcomes
 
     def _of_batch(self, question: Question, batch: Batch, options: Options) -> Sequence[Outcome]:
@@ -185,8 +188,6 @@ class Client:
                 **question.request(batch),
             )
         except AbacusError as error:
-            if isinstance(error, InvalidInput | UnknownModel):
-                self._manifests.pop(question.manifest.name, None)  # another may have become live
             if len(batch) == 1 or not isinstance(error, SPLIT):
                 return [error] * len(batch)
         return [outcome for half in halves(batch) for outcome in self._of_batch(question, half, options)]

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import httpx
@@ -13,9 +14,11 @@ from abacus_client.errors import (
     TYPE_PREFIX,
     AbacusError,
     InputError,
+    InvalidInput,
     NotReady,
     Problem,
     UnexpectedAnswer,
+    UnknownModel,
 )
 from abacus_client.pictures import Picture
 from abacus_client.results import Prediction
@@ -129,6 +132,29 @@ def manifest_in(response: httpx.Response) -> Manifest:
         )
         raise NotReady(problem)
     return model.manifest
+
+
+def is_doubtful(question: Question, outcomes: Sequence[Outcome]) -> bool:
+    """Whether another version may be live than the manifest is of."""
+    return any(
+        isinstance(outcome, InputError | InvalidInput | UnknownModel)
+        or (
+            isinstance(outcome, Prediction)
+            and question.version is None
+            and outcome.version != question.manifest.version
+        )
+        for outcome in outcomes
+    )
+
+
+@contextmanager
+def doubted(manifests: dict[str, Manifest], name: str) -> Iterator[None]:
+    """What does not fit a manifest may fit that of another version, which is asked for next time."""
+    try:
+        yield
+    except InputError:
+        manifests.pop(name, None)
+        raise
 
 
 def expected(prediction: Prediction, result: type[Prediction]) -> None:

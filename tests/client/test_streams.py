@@ -1,5 +1,8 @@
 """Lists and iterators of any length: in order, a few requests at a time, each input answered once."""
 
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from itertools import count, islice
@@ -20,6 +23,7 @@ from abacus_client import (
 from abacus_client.asking import PICTURES, ROWS
 from tests.client.conftest import SEVEN
 from tests.client.relay import Relay
+from tests.conftest import ROOT, wait_for
 
 FOUR = SEVEN.parent / "4.png"
 HOURS = [{"hours": float(hours)} for hours in range(2 * ROWS + 100)]
@@ -66,6 +70,43 @@ def test_an_iterator_without_an_end(asking: Client) -> None:
         if thread.name.startswith("abacus-client"):
             thread.join(30)
             assert not thread.is_alive()
+
+
+LISTED = """
+import sys
+from abacus_client import Client
+
+Client(sys.argv[1], timeout=100).predict("pass", [{"hours": 1}] * 4, batch=1)
+"""
+
+
+def test_an_interrupted_program_waits_for_no_answer(relay: Relay) -> None:
+    answered = threading.Event()
+
+    def silent() -> Iterator[bytes]:
+        answered.wait(100)
+        yield b""
+
+    relay.first.extend(silent() for _ in range(4))
+    words = [sys.executable, "-c", LISTED, relay.address]
+    environment = {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        wait_for(lambda: len(relay.heard) == 4)
+        process.send_signal(signal.SIGINT)
+        try:
+            _, errors = process.communicate(timeout=30)
+        finally:
+            answered.set()
+    assert (process.returncode, errors.splitlines()[-1]) == (-signal.SIGINT, "KeyboardInterrupt")
+
+
+def test_what_a_list_of_inputs_raises_itself_is_raised(asking: Client) -> None:
+    class Broken:
+        def model_dump(self) -> dict[str, float]:
+            raise RuntimeError("not mine")
+
+    with pytest.raises(RuntimeError, match="not mine"):
+        asking.predict("pass", [Broken()])
 
 
 def test_nothing_is_answered_by_nothing(asking: Client) -> None:
