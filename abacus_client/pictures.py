@@ -51,7 +51,7 @@ def file_of(picture: Any) -> bytes:
         return _file_of(picture)
     except InputError:
         raise
-    except (OSError, ValueError) as error:  # which a path with NUL, a closed file and Pillow raise
+    except (OSError, ValueError, SyntaxError) as error:  # of a path with NUL, a closed file, Pillow
         raise InputError(f"This picture cannot be read: {error}") from error
 
 
@@ -70,11 +70,13 @@ def _file_of(picture: Any) -> bytes:
 
 def array_of(value: Any) -> memoryview:
     """Of an array, or a tensor on any device. Raises InputError."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
     try:
+        if hasattr(value, "detach"):
+            value = value.detach().cpu()
+            # NumPy has no bfloat16.
+            value = (value.float() if value.is_floating_point() else value).numpy()
         return memoryview(value)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise InputError(f"This is neither a picture nor an array: {type(value).__name__}.") from error
 
 

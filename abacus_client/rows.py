@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from abacus_client.errors import InputError
-from abacus_client.pictures import array_of
 
 MISSING = ("NAType", "NaTType")  # pandas.NA and NaT, which are no NaN
 
@@ -55,7 +54,7 @@ def is_row(value: Any) -> bool:
     if _own_names(value):
         return not value.shape
     if hasattr(value, "__array__"):
-        return array_of(value).ndim < 2
+        return _dimensions(value) < 2
     return hasattr(value, "_asdict") or hasattr(value, "model_dump") or dataclasses.is_dataclass(value)
 
 
@@ -67,7 +66,7 @@ def rows_in(value: Any) -> Iterable[Any]:
         return list(value.to_dicts())
     if hasattr(value, "to_pylist"):
         return list(value.to_pylist())
-    if hasattr(value, "columns"):
+    if hasattr(value, "columns") and hasattr(value, "to_dict"):
         return list(value.to_dict("records"))
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise InputError(f"These are no rows: {type(value).__name__}.")
@@ -112,7 +111,10 @@ def _own_names(value: Any) -> Sequence[str]:
 def _value(name: str, value: Any) -> Any:
     """As JSON has it: a scalar of NumPy or PyTorch is a number, and so is a Decimal."""
     if hasattr(value, "item"):
-        value = value.item()
+        try:
+            value = value.item()
+        except (ValueError, RuntimeError) as error:  # the latter is PyTorch's
+            raise InputError(f"{name}: this is not one value: {type(value).__name__}.") from error
     if type(value).__name__ in MISSING:
         return None
     if isinstance(value, Decimal):
@@ -127,7 +129,13 @@ def _value(name: str, value: Any) -> Any:
 
 
 def _is_column(value: Any) -> bool:
-    return isinstance(value, list | tuple) or bool(getattr(value, "ndim", 0))
+    several = hasattr(value, "__len__") and hasattr(value, "__array__")
+    return isinstance(value, list | tuple) or (several and _dimensions(value) > 0)
+
+
+def _dimensions(array: Any) -> int:
+    """A series of Polars does not say that it has one."""
+    return int(getattr(array, "ndim", 1))
 
 
 def _zipped(columns: Mapping[str, Any]) -> Iterator[Row]:

@@ -49,6 +49,15 @@ def _closed(one: Any) -> Any:
     return one
 
 
+def _of_cut_chunks() -> Image.Image:
+    """Of a file whose pixels are in a chunk that is said to be shorter than it is."""
+    file = BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (99, 99), np.uint8)).save(file, "PNG")
+    content = file.getvalue()
+    at = content.index(b"IDAT") - 4
+    return Image.open(BytesIO(content[:at] + b"\0\0\0\x10" + content[at + 4 :]))
+
+
 WRONG_PICTURES: dict[str, Any] = {
     "no such file": "nowhere.png",
     "a folder": SEVEN.parent,
@@ -64,6 +73,9 @@ WRONG_PICTURES: dict[str, Any] = {
     "a closed file in memory": _closed(BytesIO(b"")),
     "a closed picture": _closed(Image.new("L", (3, 3))),
     "a picture without pixels": Image.new("L", (0, 3)),
+    "a picture of chunks that are cut": _of_cut_chunks(),
+    "a tensor of bfloat16": torch.rand(1, 28, 28, dtype=torch.bfloat16),
+    "dates": np.array([["2020"]], "M8[D]"),
 }
 
 
@@ -96,6 +108,32 @@ class Polars:
 
     def to_dicts(self) -> list[dict[str, float]]:
         return [FLOWER, FLOWER]
+
+
+class Lazy:
+    """A frame of Polars that is not computed yet."""
+
+    columns = tuple(FLOWER)
+
+
+class PolarsSeries:
+    """It has one dimension, and does not say so."""
+
+    def __init__(self, *values: float) -> None:
+        self.values = values
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, at: int) -> float:
+        return self.values[at]
+
+    def __array__(self) -> Any:
+        return np.array(self.values)
+
+    def item(self) -> float:
+        (value,) = self.values
+        return value
 
 
 class PyArrow:
@@ -156,6 +194,7 @@ SEVERAL: dict[str, Any] = {
     "dicts": [FLOWER, FLOWER],
     "columns": {name: [value, value] for name, value in FLOWER.items()},
     "columns of arrays": {name: np.array([value, value]) for name, value in FLOWER.items()},
+    "columns of Polars": {name: PolarsSeries(value, value) for name, value in FLOWER.items()},
     "an array": np.array([VALUES, VALUES]),
     "lists": [VALUES, VALUES],
     "records": (Kept(*VALUES), Cut(*VALUES)),
@@ -174,6 +213,11 @@ WRONG_ROWS: dict[str, Any] = {
     "an object": FLOWER | {"petal_width": object()},
     "columns of two lengths": {"sepal_length": [1.0], "sepal_width": [1.0, 2.0]},
     "columns and a value": {"sepal_length": [1.0], "sepal_width": 1.0},
+    "an array in the place of a value": [FLOWER | {"petal_width": np.array([1.0, 2.0])}],
+    "a tensor in the place of a value": [FLOWER | {"petal_width": torch.ones(2)}],
+    "a series in the place of a value": [FLOWER | {"petal_width": PolarsSeries(1.0, 2.0)}],
+    "dates": np.array(["2020"] * 4, "M8[D]"),
+    "a frame that is not computed": Lazy(),
     "a text": "flowers.csv",
     "nothing": None,
     "a number": 7,

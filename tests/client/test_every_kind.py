@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import torch
 from pydantic import BaseModel
 
 import abacus_client.errors
@@ -35,7 +36,16 @@ from abacus_client import (
     UnsupportedMediaType,
 )
 from tests.client.conftest import SEVEN
-from tests.client.given import FLOWER, PICTURES, ROWS, SEVERAL, WRONG_PICTURES, WRONG_ROWS, NAType
+from tests.client.given import (
+    FLOWER,
+    PICTURES,
+    ROWS,
+    SEVERAL,
+    WRONG_PICTURES,
+    WRONG_ROWS,
+    NAType,
+    PolarsSeries,
+)
 from tests.client.schemas import flat, is_covered
 from tests.conftest import Digits
 from tests.endpoints.described import Document, answer_schema
@@ -88,6 +98,20 @@ def test_rows(asking: Client, what: str) -> None:
 def test_what_is_no_row_is_not_sent(asking: Client, what: str) -> None:
     with pytest.raises(InputError):
         asking.predict("iris", WRONG_ROWS[what])
+
+
+def test_numbers_of_less_precision(asking: Client) -> None:
+    row = torch.tensor([5.0, 3.5, 1.5, 0.25], dtype=torch.bfloat16)
+    exact = asking.predict("iris", row.double()).model_dump()
+    assert asking.predict("iris", row).model_dump() == exact
+    (answer,) = asking.predict("iris", list(row[None]))
+    assert answer.model_dump() == exact
+
+
+def test_columns_of_one_value_are_columns(asking: Client) -> None:
+    columns = {name: PolarsSeries(value) for name, value in FLOWER.items()}
+    (answer,) = asking.predict("iris", **columns)
+    assert answer.model == "iris"
 
 
 def test_columns_stand_alone(asking: Client) -> None:
