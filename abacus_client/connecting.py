@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Any, NamedTuple
 
 import httpx
@@ -179,7 +180,10 @@ def told(outcomes: Sequence[Outcome], first: int, options: Options) -> Iterator[
     for place, outcome in enumerate(outcomes, first):
         if isinstance(outcome, Prediction):
             expected(outcome, options.result)
-        elif not options.return_errors:
+        else:
+            if outcome.index is not None:  # of the input before, with which it was sent
+                outcome = copy(outcome)
             outcome.index = place
-            raise outcome
+            if not options.return_errors:
+                raise outcome
         yield outcome

@@ -27,7 +27,7 @@ AbacusError
 └── DeadlineExceeded       504, also a TimedOut
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -89,6 +89,10 @@ class ServiceError(AbacusError):
         super().__init__(problem.detail)
         self.problem = problem
         self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Copied and pickled by what it is made of; exceptions are by what they say."""
+        return type(self), (self.problem, self.retry_after_s), self.__dict__
 
     @property
     def status(self) -> int:
@@ -182,7 +186,7 @@ class DeadlineExceeded(ServiceError, TimedOut):
 
 
 # What a proxy may say in the service's place, without a type of ours.
-_BY_STATUS: Mapping[int, type[ServiceError]] = {
+_BY_STATUS: dict[int, type[ServiceError]] = {
     401: Unauthorized,
     408: RequestTimeout,
     413: PayloadTooLarge,

@@ -1,5 +1,6 @@
 """Lists and iterators of any length: in order, a few requests at a time, each input answered once."""
 
+import pickle
 import signal
 import subprocess
 import sys
@@ -18,11 +19,12 @@ from abacus_client import (
     InputError,
     InvalidInput,
     Prediction,
+    ServiceError,
     UnsupportedMediaType,
 )
 from abacus_client.asking import PICTURES, ROWS
 from tests.client.conftest import SEVEN
-from tests.client.relay import Relay
+from tests.client.relay import Relay, refusal
 from tests.conftest import ROOT, wait_for
 
 FOUR = SEVEN.parent / "4.png"
@@ -134,8 +136,20 @@ def test_each_error_in_the_place_of_its_answer(relay: Relay, tmp_path: Path) -> 
         answers = client.predict("digit", paths, return_errors=True, result=DigitPrediction)
     digits = [answer.digit if isinstance(answer, DigitPrediction) else type(answer) for answer in answers]
     assert digits == [4, *[7] * 6, UnsupportedMediaType, 7, InputError, 7]
+    assert [answer.index for answer in answers if isinstance(answer, AbacusError)] == [7, 9]
     # Of nine that were sent together one is wrong: 9, 4 and 5, 2 and 3, 1 and 2, 1 and 1; and the last.
     assert len(relay.heard) == 10
+
+
+def test_an_error_of_several_has_the_place_of_each(relay: Relay) -> None:
+    relay.first.extend([refusal(500), refusal(500)])
+    with Client(relay.address, concurrency=1) as client:
+        answers = client.predict("pass", [{"hours": 1}] * 5, batch=2, return_errors=True)
+    assert [answer.index for answer in answers[:4] if isinstance(answer, ServiceError)] == [0, 1, 2, 3]
+    with pytest.raises(InvalidInput) as refused, Client(relay.address) as client:
+        client.predict("pass", {"hours": -1})
+    copied = pickle.loads(pickle.dumps(refused.value))
+    assert (type(copied), copied.problem, copied.index) == (InvalidInput, refused.value.problem, None)
 
 
 def test_rows_that_are_wrong(asking: Client) -> None:
