@@ -23,8 +23,11 @@ from abacus_client.pictures import file_of, is_picture
 from abacus_client.results import DigitsPrediction, Prediction, result_of
 from abacus_client.rows import is_row, row_of, rows_in
 
-# Of one request; the service takes 64 pictures, 10,000 rows and 16 MiB, or what it is told to.
-PICTURES, ROWS, REQUEST_BYTES = 16, 1_000, 8 * 1024 * 1024
+# Of one request; the service takes 64 pictures and 16 MiB, or what it is told to, and 10,000 rows.
+PICTURES, ROWS, PICTURES_BYTES = 16, 1_000, 8 * 1024 * 1024
+
+# Of rows it takes so much in all, and so much for each column, whatever it is told.
+ROWS_BYTES, COLUMN_BYTES = 2 * 1024 * 1024, 400_000
 
 # Refused for what one of several inputs is, or for all of them together: then they are sent apart.
 SPLIT = (InvalidInput, PayloadTooLarge, UnsupportedMediaType)
@@ -65,6 +68,13 @@ class Question(NamedTuple):
         live = f"predict/{quoted(self.manifest.name)}"
         return live if self.version is None else f"{live}/versions/{self.version}"
 
+    @property
+    def most_bytes(self) -> int:
+        """Of a request of several inputs."""
+        if not self.manifest.takes_rows:
+            return PICTURES_BYTES
+        return min(ROWS_BYTES, COLUMN_BYTES * max(1, len(self.manifest.columns)))
+
     def given(self, inputs: Any, columns: Mapping[str, Any]) -> Given:
         """Raises InputError."""
         rows = self.manifest.takes_rows
@@ -85,7 +95,7 @@ class Question(NamedTuple):
     def batches(self, inputs: Sequence[Any]) -> Iterator[Batch | InputError]:
         """Of inputs, in their order; one that cannot be sent is an error in its place."""
         held: Batch = []
-        size = 0
+        size = around = len(b"[]")
         for value in inputs:
             try:
                 encoded = self._encoded(value)
@@ -93,13 +103,14 @@ class Question(NamedTuple):
                 if held:
                     yield held
                 yield error
-                held, size = [], 0
+                held, size = [], around
                 continue
-            if held and size + len(encoded) > REQUEST_BYTES:
+            needed = len(encoded) + len(b",")
+            if held and size + needed > self.most_bytes:
                 yield held
-                held, size = [], 0
+                held, size = [], around
             held.append(encoded)
-            size += len(encoded)
+            size += needed
         if held:
             yield held
 

@@ -28,7 +28,7 @@ from abacus_client.connecting import (
 )
 from abacus_client.errors import AbacusError, InputError
 from abacus_client.results import Prediction
-from abacus_client.retrying import checked, errors_translated
+from abacus_client.retrying import Attempts, checked, errors_translated
 from abacus_client.rows import Frame
 
 T = TypeVar("T")
@@ -213,13 +213,23 @@ class Client:
         while True:
             try:
                 with errors_translated():
-                    response = self._http.request(
-                        method,
-                        path,
-                        headers=own | attempts.headers(),
-                        timeout=attempts.give_up_s(),
-                        **request,
-                    )
+                    headers = own | attempts.headers()
+                    response = self._answer(attempts, method, path, headers=headers, **request)
                 return read(checked(response))
             except AbacusError as error:
                 time.sleep(attempts.wait_s(error))
+
+    def _answer(self, attempts: Attempts, method: str, path: str, **request: Any) -> httpx.Response:
+        """All of it: httpx gives each read the whole timeout."""
+        with self._http.stream(method, path, timeout=attempts.give_up_s(), **request) as response:
+            pieces = []
+            for piece in response.iter_raw():
+                pieces.append(piece)
+                attempts.check()
+        return httpx.Response(
+            response.status_code,
+            headers=response.headers,
+            content=b"".join(pieces),
+            request=response.request,
+            extensions=response.extensions,
+        )

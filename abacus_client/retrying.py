@@ -60,6 +60,11 @@ class Attempts:
         """How long the next one may take."""
         return max(0.0, self.remaining_s) + GRACE_S
 
+    def check(self) -> None:
+        """Raises TimeoutError once it is given up."""
+        if self.remaining_s < -GRACE_S:
+            raise TimeoutError
+
     def headers(self) -> dict[str, str]:
         """What the service is told of it."""
         return {"X-Request-Timeout-Ms": str(max(1, int(1000 * self.remaining_s)))}

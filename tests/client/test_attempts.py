@@ -1,8 +1,10 @@
 """What is asked again, when, and what never; how long a client waits; what it says of itself."""
 
+import gzip
 import math
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -193,6 +195,26 @@ def test_nobody_answers_in_time() -> None:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with Client(address, timeout=0.1) as client, pytest.raises(TimedOut):
             client.models()
+
+
+def test_an_answer_that_comes_byte_by_byte_is_not_in_time(relay: Relay) -> None:
+    def dripping() -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
+        for _ in range(100):
+            time.sleep(0.04)
+            yield b" "
+
+    relay.first.append(dripping())
+    with Client(relay.address) as client, pytest.raises(TimedOut):
+        client.predict("pass", {"hours": 4}, timeout=0.2)
+
+
+def test_an_answer_may_be_compressed(relay: Relay) -> None:
+    page = gzip.compress(b'{"models": []}')
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(page)}\r\n\r\n"
+    relay.first.append(head.encode() + page)
+    with Client(relay.address) as client:
+        assert client._sent("POST", "models", lambda response: response.json()) == {"models": []}
 
 
 async def test_nobody_answers_in_time_in_an_event_loop() -> None:

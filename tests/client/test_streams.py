@@ -1,5 +1,6 @@
 """Lists and iterators of any length: in order, a few requests at a time, each input answered once."""
 
+import json
 import pickle
 import signal
 import subprocess
@@ -18,11 +19,13 @@ from abacus_client import (
     DigitPrediction,
     InputError,
     InvalidInput,
+    Manifest,
     Prediction,
     ServiceError,
     UnsupportedMediaType,
 )
 from abacus_client.asking import PICTURES, ROWS
+from abacus_client.connecting import NO_OPTIONS
 from tests.client.conftest import SEVEN
 from tests.client.relay import Relay, refusal
 from tests.conftest import ROOT, wait_for
@@ -164,6 +167,28 @@ def test_what_is_too_large_together_is_sent_apart(asking: Client) -> None:
     assert len(asking.predict("pass", rows, batch=7)) == 20
     answers = asking.predict("digit", padded, result=DigitPrediction)
     assert [answer.digit for answer in answers] == [7] * 20
+
+
+@pytest.mark.parametrize(("columns", "most"), [(300, 2 * 1024 * 1024), (2, 800_000)])
+def test_rows_are_packed_to_what_the_service_takes(columns: int, most: int) -> None:
+    names = [f"c{place}" for place in range(columns)]
+    manifest = Manifest.model_validate(
+        {
+            "name": "wide",
+            "version": 1,
+            "kind": "table",
+            "input": {"columns": [{"name": name} for name in names]},
+            "output": {"kind": "numbers", "labels": ["total"]},
+        }
+    )
+    question = NO_OPTIONS.question(manifest)
+    count = 4 * most // len(json.dumps(dict.fromkeys(names, 0.1)))
+    batches = list(question.batches([[0.1] * columns] * count))
+    sizes = [
+        len(question.request(batch)["content"]) for batch in batches if not isinstance(batch, InputError)
+    ]
+    assert len(sizes) == len(batches) == 5
+    assert 0.99 * most < min(sizes[:-1]) <= max(sizes) <= most
 
 
 async def test_in_an_event_loop(address: str) -> None:
