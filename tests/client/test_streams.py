@@ -169,8 +169,10 @@ def test_what_is_too_large_together_is_sent_apart(asking: Client) -> None:
     assert [answer.digit for answer in answers] == [7] * 20
 
 
-@pytest.mark.parametrize(("columns", "most"), [(300, 2 * 1024 * 1024), (2, 800_000)])
-def test_rows_are_packed_to_what_the_service_takes(columns: int, most: int) -> None:
+@pytest.mark.parametrize(
+    ("columns", "text", "most"), [(300, "", 2 * 1024 * 1024), (2, 1000 * "x", 800_000)]
+)
+def test_rows_are_packed_to_what_the_service_takes(columns: int, text: str, most: int) -> None:
     names = [f"c{place}" for place in range(columns)]
     manifest = Manifest.model_validate(
         {
@@ -182,8 +184,8 @@ def test_rows_are_packed_to_what_the_service_takes(columns: int, most: int) -> N
         }
     )
     question = NO_OPTIONS.question(manifest)
-    count = 4 * most // len(json.dumps(dict.fromkeys(names, 0.1)))
-    batches = list(question.batches([[0.1] * columns] * count))
+    count = 4 * most // len(json.dumps(dict.fromkeys(names, text)))
+    batches = list(question.batches([[text] * columns] * count))
     sizes = [
         len(question.request(batch)["content"]) for batch in batches if not isinstance(batch, InputError)
     ]
