@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Thread
-from types import TracebackType
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,15 +17,7 @@ class Begun(Future[T]):
         Thread(target=self._run, name="abacus-client", daemon=True).start()
 
     def _run(self) -> None:
-        with self:
+        try:
             self.set_result(self._call())
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(
-        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
-    ) -> bool:
-        """Hands on whatever it is to who asks for the result."""
-        if error:
+        except BaseException as error:  # whatever it is: who asks for the result has it
             self.set_exception(error)
-        return True
