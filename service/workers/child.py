@@ -4,8 +4,9 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 
-from service.workers.launching import Process
-from service.workers.stages import Stage
+from service.starting import blocked
+from service.workers.launching import Launcher, Process
+from service.workers.stages import SIGNALS, Stage
 
 
 @dataclass(eq=False)
@@ -45,3 +46,17 @@ class Worker:
             said = b""
         self.silent = not said
         return said
+
+
+def launched(launcher: Launcher) -> Worker:
+    """Raises OSError."""
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs, blocked(*SIGNALS):
+            process = launcher.launch(theirs)
+    except OSError:
+        ours.close()
+        raise
+    assert process.pid is not None
+    ours.setblocking(False)
+    return Worker(process, process.pid, ours)

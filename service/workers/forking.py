@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import send_handle
@@ -66,7 +67,7 @@ class Forking:
         return (self._nursery.orders,) if self._nursery else ()
 
     def look(self, elapsed_s: float) -> None:
-        """Raises CannotLaunch."""
+        """Raises CannotLaunch, or OSError where that may pass."""
         if self._spawns:
             return
         if self._nursery is None:
@@ -148,11 +149,13 @@ class Forking:
                 self._give_up(why)
 
     def _fail(self, how: str) -> None:
+        """Raises OSError where it was ready, or CannotLaunch."""
         was_ready, with_what = self._ready, f" while it loaded {self._loading}" if self._loading else ""
-        logger.error("the process that workers are copies of %s%s", how, with_what)
+        failure = f"the process that workers are copies of {how}{with_what}"
         self.end()
         if was_ready:
-            return
+            raise OSError(failure)
+        logger.error("%s", failure)
         if self._with_models:
             self._with_models = False
         else:
@@ -170,6 +173,7 @@ def _wait_for_end_of(process: BaseProcess) -> None:
     """Not by multiprocessing's means: the pipe whose end tells it is also held by all copies."""
     assert process.pid is not None
     if process.exitcode is None:
-        descriptor = os.pidfd_open(process.pid)
-        wait([descriptor], BIRTH_S)
-        os.close(descriptor)
+        with suppress(OSError):  # there is no descriptor left: it is not waited for
+            descriptor = os.pidfd_open(process.pid)
+            wait([descriptor], BIRTH_S)
+            os.close(descriptor)

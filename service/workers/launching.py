@@ -46,7 +46,7 @@ class Launcher(Protocol):
     def awaited(self) -> Sequence[Any]: ...
 
     def look(self, elapsed_s: float) -> None:
-        """Raises CannotLaunch."""
+        """Raises CannotLaunch, or OSError where that may pass."""
 
     def launch(self, link: socket.socket) -> Process:
         """A worker at that end of a socket. Raises OSError."""

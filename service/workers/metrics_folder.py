@@ -40,12 +40,13 @@ class MetricsFolder:
 
     def bury(self, pid: int) -> None:
         """A worker has died: what it held is gone, what it counted waits for its successor."""
-        for gauge in self.path.glob(f"gauge_live*_{pid}.db"):
+        for gauge in self._files(f"gauge_live*_{pid}.db"):
             with suppress(OSError), gauge.open("r+b") as file:
                 # Its room is the successor's: others might take it on a full disk.
                 file.write(_USED.pack(0))
-        socket_of(self.path, pid).unlink(missing_ok=True)
-        file_of(self.path, pid).unlink(missing_ok=True)
+        for shared in (socket_of(self.path, pid), file_of(self.path, pid)):
+            with suppress(OSError):
+                shared.unlink()
         self._left.append(pid)
 
     def hand_over(self, pid: int) -> None:
@@ -65,12 +66,18 @@ class MetricsFolder:
 
         Who counts in it would only make it longer, and be ended once there is no room behind that.
         """
-        for path in self.path.glob("*_*.db"):
+        for path in self._files("*_*.db"):
             with suppress(OSError, struct.error), path.open("r+b") as file:
                 (used,) = _USED.unpack(file.read(_USED.size))
                 size = file.seek(0, os.SEEK_END)
                 if used > size // 2 and shutil.disk_usage(path).free > size:
                     file.write(bytes(size))
+
+    def _files(self, pattern: str) -> list[Path]:
+        """None where nobody can look: this process may have no descriptor left for a while."""
+        with suppress(OSError):
+            return list(self.path.glob(pattern))
+        return []
 
     def allocate(self, pid: int, kinds: Sequence[str]) -> None:
         """Raises OSError."""

@@ -14,12 +14,11 @@ from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import NamedTuple
 
-from service.starting import blocked
 from service.workers.adopted import bury_strangers
-from service.workers.child import Worker
+from service.workers.child import Worker, launched
 from service.workers.launching import CannotLaunch, Launcher
 from service.workers.metrics_folder import MetricsFolder
-from service.workers.stages import ASKED_TO_STOP, READY, SIGNALS, Stage, caught
+from service.workers.stages import ASKED_TO_STOP, READY, Stage, caught
 
 logger = logging.getLogger(__name__)
 
@@ -110,28 +109,25 @@ class Supervisor:
         if self._stage != Stage.SERVE:
             self._launcher.end()
             return
+        if time.monotonic() < self._pause_until and not self._launcher.awaited:
+            return
         try:
             self._launcher.look(elapsed)
         except CannotLaunch as error:
             logger.error("%s", error)
             self._failed(STARTUP_FAILURE)
+        except OSError as error:
+            self._fail_to_start(error)
 
     def _serving(self) -> list[Worker]:
         return [worker for worker in self._workers if worker.told == Stage.SERVE]
 
     def _start(self) -> None:
-        ours, theirs = socket.socketpair()
         try:
-            with theirs, blocked(*SIGNALS):
-                process = self._launcher.launch(theirs)
+            worker = launched(self._launcher)
         except OSError as error:
-            ours.close()
-            logger.error("no worker can be started: %s", error)
-            self._failed()
+            self._fail_to_start(error)
             return
-        assert process.pid is not None
-        ours.setblocking(False)
-        worker = Worker(process, process.pid, ours)
         self._workers.append(worker)
         try:
             self._folder.hand_over(worker.pid)
@@ -140,7 +136,11 @@ class Supervisor:
             worker.kill()
             return
         with suppress(OSError):
-            ours.send(bytes([Stage.SERVE]))
+            worker.link.send(bytes([Stage.SERVE]))
+
+    def _fail_to_start(self, error: OSError) -> None:
+        logger.error("no worker can be started: %s", error)
+        self._failed()
 
     def _obey(self, signals: socket.socket) -> None:
         with suppress(BlockingIOError):

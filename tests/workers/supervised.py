@@ -3,16 +3,21 @@
 Each worker writes its number (0, 1, …, in the order of their start) to stderr with what it does.
 """
 
+import errno
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
 import time
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from service.workers.launching import Spawning
 from service.workers.metrics_folder import MetricsFolder
+from service.workers.nursery import Ready
 from service.workers.stages import ALIVE, READY, SIGNALS, Stage
 from service.workers.supervisor import Limits, Supervisor
 
@@ -65,6 +70,39 @@ def say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
+def ends_when_ready(_settings: object, _listeners: object, orders: Connection, *_: object) -> None:
+    """In the place of `nurse`."""
+    orders.send(Ready(0))
+
+
+class Crowded(Spawning):
+    """After SIGHUP there is no process left for it at the first look, and no descriptor at the second."""
+
+    looks = 3
+
+    def renew(self) -> None:
+        self.looks = 0
+
+    def look(self, elapsed_s: float) -> None:
+        super().look(elapsed_s)
+        self.looks += 1
+        if self.looks <= 3:
+            say(f"look at {time.monotonic()}")
+        if self.looks == 1:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        if self.looks == 2:
+            self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, self._limits[1]))
+            self._taken: list[int] = []
+            with suppress(OSError):
+                while True:
+                    self._taken.append(os.dup(0))
+        if self.looks == 3:
+            for descriptor in self._taken:
+                os.close(descriptor)
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
+
+
 def main(way: str, folder: str) -> int:
     logging.basicConfig(level="INFO", format="%(message)s")
     started = 0
@@ -75,7 +113,7 @@ def main(way: str, folder: str) -> int:
         return link, way, started - 1
 
     return Supervisor(
-        Spawning(work, arguments),
+        (Crowded if way == "crowded" else Spawning)(work, arguments),
         workers=2,
         limits=SHORT.get(way, LIMITS),
         folder=MetricsFolder(Path(folder)),

@@ -1,7 +1,9 @@
 """Workers that are copies of one process: what they share and what not, and who takes whose place."""
 
+import errno
 import hashlib
 import json
+import os
 import re
 import shutil
 import signal
@@ -21,6 +23,8 @@ from service.artifacts.pointers import CURRENT_FILE
 from service.artifacts.store import ArtifactStore
 from service.engine.loading import load
 from service.engine.ways import torchscript_accepted
+from service.settings import KeyContents, Settings
+from service.workers.forking import Forking
 from tests.conftest import (
     BASELINE,
     COMMITTED,
@@ -34,6 +38,7 @@ from tests.conftest import (
     wait_for,
     workers_of,
 )
+from tests.workers.supervised import ends_when_ready
 
 MB = 2**20
 READY = "is ready after"
@@ -211,6 +216,31 @@ def test_a_model_that_is_never_ready_keeps_no_other_from_being_served(tmp_path: 
         refused = service.client.get("/models/digit").json()["refused"]
         assert "was not ready within 6 s" in json.dumps(refused)
         nursery(service)
+
+
+@pytest.fixture
+def forking(tmp_path: Path) -> Iterator[Forking]:
+    forking = Forking(Settings(), [], tmp_path, lambda: KeyContents(None, None), None)
+    yield forking
+    forking.end()
+
+
+@pytest.mark.parametrize("descriptors_left", [True, False])
+def test_a_nursery_that_ends_once_it_is_ready_is_a_start_that_failed(
+    forking: Forking, monkeypatch: pytest.MonkeyPatch, descriptors_left: bool
+) -> None:
+    """Else there would be the next one at once, for ever."""
+
+    def refused(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("service.workers.forking.nurse", ends_when_ready)
+    if not descriptors_left:
+        monkeypatch.setattr(os, "pidfd_open", refused)
+    with pytest.raises(OSError, match="the process that workers are copies of ended with exit code"):
+        wait_for(lambda: forking.look(0))
+    assert not forking.awaited
+    assert not forking.is_ready
 
 
 def test_where_threads_run_already_nothing_is_copied(published: Path, tmp_path: Path) -> None:

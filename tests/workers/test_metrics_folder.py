@@ -166,6 +166,20 @@ def test_what_has_no_room_is_left_as_it_is(tmp_path: Path) -> None:
         assert path.stat().st_size == 1 << 21
 
 
+def test_without_a_descriptor_left_nobody_looks(tmp_path: Path) -> None:
+    folder = MetricsFolder(tmp_path)
+    folder.hand_over(1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))  # those of this process have higher numbers
+    try:
+        folder.keep_ahead()
+        folder.bury(1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    folder.hand_over(2)
+    assert (tmp_path / "counter_2.db").exists()
+
+
 def test_a_successor_has_the_room_of_who_died_on_a_disk_that_is_full(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "6m") as disk:
         folder = MetricsFolder(disk / "metrics")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -141,6 +142,21 @@ def test_sighup_replaces_one_after_the_other_and_keeps_two_serving(supervise: Su
     assert len(supervised.workers()) == 2
     assert not set(before) & set(supervised.workers())
     assert "restart\n" not in supervised.log.read_text()
+
+
+def test_where_the_system_has_nothing_left_workers_go_on_and_it_is_asked_again(
+    supervise: Supervise,
+) -> None:
+    """After a pause: who has no process or descriptor left has none a moment later either."""
+    supervised = supervise("crowded")
+    wait_for(lambda: supervised.says("is ready after", 2))
+    supervised.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: supervised.says("ended with exit code 0", 2))
+    log = supervised.log.read_text()
+    assert re.findall(r"no worker can be started: \[Errno (\d+)", log) == ["11", "24"]
+    looks = [float(at) for at in re.findall(r"look at ([\d.]+)", log)]
+    assert all(later - earlier >= 1 for earlier, later in pairwise(looks))
+    assert "restart\n" not in log
 
 
 def test_a_second_sigterm_skips_the_wait(supervise: Supervise) -> None:
