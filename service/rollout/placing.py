@@ -42,6 +42,7 @@ class Placing:
         """Likewise of one that is loaded already: as the canary, or as one that is kept."""
         replaced = self._registry.adopt(version)
         version.canary = None
+        version.permits.limit = version.limit
         self._metrics.reloads(version.manifest.name, "loaded").inc()
         if replaced:
             self.retire(replaced)
@@ -91,14 +92,13 @@ class Placing:
 
         batcher = Batcher(predictor, batch, on_batch)
         self.computing.add(batcher)
-        return Served(predictor, batcher, endpoint, permits)
+        return Served(predictor, batcher, endpoint, permits, limit)
 
     def _permits_of(self, name: str, limit: int, full_rows: int) -> Admission:
         """They outlive versions: what is under way with an older one counts."""
         if name not in self._permits:
             on_change = self._metrics.queued(name, full_rows)
             self._permits[name] = Admission(limit, f"rows of {name!r}", on_change)
-        self._permits[name].limit = limit
         return self._permits[name]
 
     def _share(self, live: Served, candidate: Served | None) -> None:

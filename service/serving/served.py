@@ -21,7 +21,8 @@ class Served:
     """A version that answers, with what its requests need.
 
     `endpoint` reads them and writes their answers; `permits` are those of its model, whichever version
-    answers. `users`: the requests that have resolved it and are not over, each of which may still submit.
+    answers, of which there are `limit` while it is the live one. `users`: the requests that have resolved
+    it and are not over, each of which may still submit.
     `canary`: what a share of the requests to it is answered by instead, while it is the live one.
     """
 
@@ -29,6 +30,7 @@ class Served:
     batcher: Batcher
     endpoint: Any
     permits: Admission
+    limit: int
     users: int = 0
     canary: "Canary | None" = None
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from service.app import create_app
 from service.artifacts.interface import Column, Output, TableInput
-from service.artifacts.pointers import CANARY
+from service.artifacts.pointers import CANARY, STABLE
 from service.artifacts.store import ArtifactStore
 from service.settings import Settings
 from tests.conftest import running, until
@@ -80,6 +80,32 @@ async def test_who_sends_slowly_is_answered_with_the_columns_that_it_came_with(
         after = await client.post("/predict/sum", json={"c": 1, "d": 2, "e": 3})
         assert (after.status_code, after.json()["total"], after.json()["version"]) == (200, 6, 2)
         assert (await client.post("/predict/sum", content=body, headers=headers)).status_code == 422
+
+
+async def test_how_many_rows_may_wait_is_a_matter_of_the_live_version(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one with wider rows fewer fit into the same memory."""
+    monkeypatch.setattr("service.serving.admission.QUEUE_BYTES", 1_200_000)
+    publish_sum(store, "a", "b", "c", "d", "e")
+    store.activate("sum", 1)
+    app = app_of(store)
+    async with running(app) as client:
+
+        def limit() -> int:
+            return int(app.state.backend.registry.get("sum").permits.limit)
+
+        assert limit() == 100_000
+        store.label("sum", 2, STABLE)
+
+        async def loaded() -> bool:
+            return bool((await client.get("/models/sum")).json()["loaded"] == [1, 2])
+
+        await until(loaded)
+        assert limit() == 100_000
+        store.activate("sum", 2)
+        await until(is_live(client, 2))
+        assert limit() == 50_000
 
 
 async def test_a_canary_that_is_asked_otherwise_gets_no_share(store: ArtifactStore) -> None:
