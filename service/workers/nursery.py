@@ -25,7 +25,7 @@ from service.workers.worker import work
 
 
 class Loading(NamedTuple):
-    """It is about to load a version of a model."""
+    """It is about to read the store, a model's folder there, or a version."""
 
     title: str
 

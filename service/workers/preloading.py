@@ -37,8 +37,8 @@ _THREADS = Path("/proc/self/task")
 def preload(settings: Settings, keys: KeyContents, shared: Path, say: Callable[[str], None]) -> Preloaded:
     """Get ready what is live, in order, for as long as a start may take; workers see to the rest.
 
-    What cannot be served is left to them too, for they tell why. `say` is told which is next: what another
-    has written may never return, or end this process.
+    What cannot be served is left to them too, for they tell why. `say` is told what is next: the store may
+    not answer, and what another has written may never return, or end this process.
     """
     trusted = trusted_by(settings, keys.trusted_keys)
     device = resolve_device("cpu")
@@ -58,7 +58,7 @@ def preload(settings: Settings, keys: KeyContents, shared: Path, say: Callable[[
             preloaded.add(artifact, partial(rest, chosen_on(threads, rest)))
 
     ends_at = time.monotonic() + START_S
-    for name, version in _wanted(store, settings, Unloaded(shared)):
+    for name, version in _wanted(store, settings, Unloaded(shared), say):
         if time.monotonic() > ends_at:
             break
         say(f"{name}/{version}")
@@ -90,12 +90,16 @@ def chosen_on(threads: int, rest: Callable[[Choice | None], Predictor]) -> Choic
     return found if isinstance(found, Choice) else None
 
 
-def _wanted(store: ArtifactStore, settings: Settings, unloaded: Unloaded) -> Iterator[tuple[str, int]]:
+def _wanted(
+    store: ArtifactStore, settings: Settings, unloaded: Unloaded, say: Callable[[str], None]
+) -> Iterator[tuple[str, int]]:
+    say("the store")
     listing = outcome(listed, store)
     models = listing.models if isinstance(listing, Listing) else ()
     for name in models[:MAX_MODELS]:
         if (settings.models and name not in settings.models) or name in unloaded:
             continue
+        say(name)
         look = store.look(name, settings.keep)
         if isinstance(look.current, int):
             yield name, look.current

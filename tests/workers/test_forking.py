@@ -18,12 +18,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE
+from service.artifacts.listing import Listing, listed
+from service.artifacts.look import Look
+from service.artifacts.manifest import MANIFEST_FILE, MODEL_FILE, ArtifactError
 from service.artifacts.pointers import CURRENT_FILE
 from service.artifacts.store import ArtifactStore
 from service.engine.loading import load
 from service.engine.ways import torchscript_accepted
 from service.settings import KeyContents, Settings
+from service.workers import preloading
 from service.workers.forking import Forking
 from tests.conftest import (
     BASELINE,
@@ -241,6 +244,27 @@ def test_a_nursery_that_ends_once_it_is_ready_is_a_start_that_failed(
         wait_for(lambda: forking.look(0))
     assert not forking.awaited
     assert not forking.is_ready
+
+
+def test_what_may_never_return_is_said_before_it_is_begun(
+    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that does not answer holds up the nursery for as long as a model may, and no longer."""
+    events: list[str] = []
+    settings = Settings(artifacts=store.root, threads=1, models=("pass",))
+
+    def looked(_store: ArtifactStore, name: str, _keep: int) -> Look:
+        events.append(f"looks at {name}")
+        return Look(ArtifactError("nothing is live"), (), (), ())
+
+    def listed_then(of: ArtifactStore) -> Listing:
+        events.append("lists")
+        return listed(of)
+
+    monkeypatch.setattr(preloading, "listed", listed_then)
+    monkeypatch.setattr(ArtifactStore, "look", looked)
+    preloading.preload(settings, KeyContents(None, None), tmp_path, events.append)
+    assert events == ["the store", "lists", "pass", "looks at pass"]
 
 
 def test_where_threads_run_already_nothing_is_copied(published: Path, tmp_path: Path) -> None:
