@@ -43,7 +43,7 @@ class Loads:
     ) -> Ready | Exception:
         """What `prepare` makes of the version called `title`, on `thread`."""
         if len(self.overdue) >= MAX_OVERDUE:
-            return ArtifactError(
+            return ArtifactUnreadable(  # for now: they may only be slow
                 f"{title} is not tried: {MAX_OVERDUE} others never got ready; a restart ends them"
             )
         try:

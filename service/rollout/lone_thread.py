@@ -23,23 +23,32 @@ class LoneThread:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._errands = self._started()
+        self._errands: SimpleQueue[_Errand | None] | None = self._started()
 
     def call(self, function: Callable[[], T]) -> "asyncio.Future[T | Exception]":
-        """What `function` returns, or raises, as the result; it may be waited for no longer at any time."""
+        """What `function` returns, or raises, as the result; it may be waited for no longer at any time.
+
+        RuntimeError, too, where the system allows no thread in the place of one that was given up.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T | Exception] = loop.create_future()
-        self._errands.put((loop, future, function))
+        try:
+            self._errands = self._errands or self._started()
+        except RuntimeError as error:
+            future.set_result(error)
+        else:
+            self._errands.put((loop, future, function))
         return future
 
     def give_up(self) -> None:
         """Leave the thread to what it does, after which it ends; another does what is asked from now on."""
         self.close()
-        self._errands = self._started()
+        self._errands = None
 
     def close(self) -> None:
         """Have the thread end when it has done what it was asked."""
-        self._errands.put(None)
+        if self._errands:
+            self._errands.put(None)
 
     def _started(self) -> "SimpleQueue[_Errand | None]":
         errands: SimpleQueue[_Errand | None] = SimpleQueue()

@@ -18,6 +18,7 @@ from service.artifacts.pointers import CURRENT_FILE
 from service.artifacts.store import ArtifactStore
 from service.engine.loading import Artifact
 from service.rollout import asking, attempt, following
+from service.rollout.lone_thread import LoneThread
 from service.serving.loading import Loader, Ready
 from service.serving.registry import Registry
 from service.serving.served import Served
@@ -203,6 +204,63 @@ async def test_a_model_that_never_gets_ready_keeps_no_other_out(
         await until(why(client, "digit/1 was not ready within 3 s"))
         goes_on.set()  # it was slow, and no more than that: it is tried again
         await until(serves(client, 1))
+
+
+async def test_a_model_is_followed_on_once_there_may_be_a_thread_for_it_again(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its own was left to a version that does not get ready, while the system allows no other."""
+    goes_on, refusals = threading.Event(), [True, True, True]
+    prepare, started = Loader.prepare, LoneThread._started
+
+    def hanging(loader: Loader, artifact: Artifact) -> Ready:
+        if artifact.manifest.name == "digit":
+            goes_on.wait()
+        return prepare(loader, artifact)
+
+    def refused(thread: LoneThread) -> Any:
+        if refusals:
+            refusals.pop()
+            goes_on.set()
+            raise RuntimeError("can't start new thread")
+        return started(thread)
+
+    monkeypatch.setattr(attempt, "RETRY_S", 0.05)
+    monkeypatch.setattr(Loader, "prepare", hanging)
+    async with running(app_of(store, load_timeout_s=3)) as client:
+        await until(serves(client, 1, "pass"))
+        monkeypatch.setattr(LoneThread, "_started", refused)
+        await until(serves(client, 1))
+    assert not refusals
+    told = [record.getMessage() for record in caplog.records if "start new thread" in record.getMessage()]
+    assert told == ["model digit refused: can't start new thread"]
+
+
+async def test_what_was_not_tried_is_once_the_others_got_ready(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+    prepare = Loader.prepare
+
+    def slow(loader: Loader, artifact: Artifact) -> Ready:
+        if artifact.manifest.name == "digit":
+            goes_on.wait()
+        return prepare(loader, artifact)
+
+    monkeypatch.setattr(Loader, "prepare", slow)
+    monkeypatch.setattr(following, "MAX_OVERDUE", 1)
+    monkeypatch.setattr(attempt, "RETRY_S", 0.05)
+    kept = (store.root / "pass").rename(store.root.with_name("kept"))
+    async with running(app_of(store, load_timeout_s=3)) as client:
+        await until(why(client, "digit/1 was not ready within 3 s"))
+        kept.rename(store.root / "pass")
+
+        async def not_tried() -> bool:
+            return "pass/1 is not tried: 1 others" in (await client.get("/models/pass")).text
+
+        await until(not_tried)
+        goes_on.set()
+        await until(serves(client, 1, "pass"))
 
 
 async def test_models_that_hang_take_only_so_many_threads(
