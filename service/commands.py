@@ -11,7 +11,7 @@ import typer
 from service import installing
 from service.artifacts.files import reason_of
 from service.artifacts.manifest import ArtifactError
-from service.artifacts.pointers import CANARY, CURRENT_FILE, STABLE, check_name
+from service.artifacts.pointers import CANARY, CURRENT_FILE, STABLE, check_name, unpointed
 from service.artifacts.remote.store import store_of
 from service.artifacts.shipped import located
 from service.artifacts.signatures import KeyUnusable, SigningKey, sign_published, trusted_by
@@ -123,7 +123,9 @@ def unlabel(
 ) -> None:
     """Take a label away; a canary gets no share any more."""
     store, _ = _opened(artifacts)
-    _read(lambda: store.pointed(name, label))
+    _read(lambda: check_name(name))
+    if label not in _read(lambda: store.labels(name)):
+        fail(unpointed(name, label))
     with _publishing(store, name, label):
         store.unlabel(name, label)
     say(f"no version of {name} is {label} any more")

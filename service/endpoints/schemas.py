@@ -93,8 +93,9 @@ class ModelInfo(BaseModel):
     version: int | None
     loaded: list[int] = Field(description="The versions that can be asked for.")
     labels: dict[str, int] = Field(description="The versions labelled stable and canary.")
-    without: dict[int, str] = Field(
-        description="Why versions that should be loaded beside the live one are not, or get no share."
+    without: dict[int | str, str] = Field(
+        description="Why versions that should be loaded beside the live one are not, or get no share; and"
+        " why a label cannot be read."
     )
     available: list[int] = Field(description="The published versions, the newest 1,000.")
     store_silent_since: datetime | None = Field(

@@ -13,7 +13,7 @@ from service.serving.batching import Batcher
 from service.serving.loading import Ready
 from service.serving.metrics import Metrics
 from service.serving.registry import Registry
-from service.serving.served import Canary, Served
+from service.serving.served import Canary, ModelState, Served
 
 logger = logging.getLogger(__name__)
 
@@ -58,11 +58,14 @@ class Placing:
     def settle(self, name: str, look: Look) -> None:
         """Let go what is not wanted any more; give the canary its share, if it is loaded and fits."""
         state = self._registry.state(name)
-        self.retire(*state.retain(look.beside))
+        unread = {label: why for label, why in look.labels.items() if isinstance(why, ArtifactError)}
+        self.retire(*state.retain({*look.beside, *unread}))
+        for label, why in unread.items():
+            state.keep_out(label, why)
         version = state.labels.get(CANARY)
         if state.live:
             candidate = state.beside(version) if version and self._canary_share else None
-            self._share(state.live, candidate)
+            self._share(state, state.live, candidate)
 
     def retire(self, *replaced: Served) -> None:
         """Have them answer who has asked them, and end."""
@@ -101,13 +104,16 @@ class Placing:
             self._permits[name] = Admission(limit, f"rows of {name!r}", on_change)
         return self._permits[name]
 
-    def _share(self, live: Served, candidate: Served | None) -> None:
-        if candidate and not exchangeable(live.manifest, candidate.manifest):
-            name, version = candidate.manifest.name, candidate.manifest.version
-            wrong = "gets no share, for it is asked or answers otherwise than the live version"
-            self._registry.state(name).keep_out(version, ArtifactError(f"{name}/{version} {wrong}"))
-            candidate = None
-        if candidate is None:
+    def _share(self, state: ModelState, live: Served, candidate: Served | None) -> None:
+        fits = candidate and exchangeable(live.manifest, candidate.manifest)
+        unfit = None if fits else candidate
+        for version, served in state.loaded.items():
+            if served is unfit:
+                wrong = "gets no share, for it is asked or answers otherwise than the live version"
+                state.keep_out(version, ArtifactError(f"{state.name}/{version} {wrong}"))
+            else:  # it may have been so
+                state.kept_out.pop(version, None)
+        if candidate is None or unfit:
             live.canary = None
         elif live.canary is None or live.canary.served is not candidate:
             manifest = candidate.manifest

@@ -80,7 +80,8 @@ class ModelState:
     `found`: in the store; `unloaded`: because a request said so; `look`: what the store has of it.
     `awaited`: the service is not ready without it: it is required, or nothing was live when it was found.
 
-    `refused`: why the version that should be live is not; `kept_out`: likewise of versions beside it.
+    `refused`: why the version that should be live is not; `kept_out`: likewise of versions beside it, and
+    of labels that cannot be read.
     `silent_since`: since when the store has not answered what it was asked of this model.
     """
 
@@ -91,7 +92,7 @@ class ModelState:
     live: Served | None = None
     loaded: dict[int, Served] = field(default_factory=dict)
     refused: str | None = None
-    kept_out: dict[int, str] = field(default_factory=dict)
+    kept_out: dict[int | str, str] = field(default_factory=dict)
     look: Look | None = None
     silent_since: datetime | None = None
 
@@ -124,24 +125,23 @@ class ModelState:
         self.kept_out.pop(version, None)
         return None if replaced is served else replaced
 
-    def retain(self, versions: Collection[int]) -> list[Served]:
-        """Let go all but these versions and the live one. Returns what was loaded of the others."""
-        for version in self.kept_out.keys() - set(versions):
+    def retain(self, wanted: Collection[int | str]) -> list[Served]:
+        """Let go all versions and labels but these and the live one. Returns what was loaded of them."""
+        for version in self.kept_out.keys() - set(wanted):
             del self.kept_out[version]
         unwanted = [
             version
             for version, served in self.loaded.items()
-            if version not in versions and served is not self.live
+            if version not in wanted and served is not self.live
         ]
         return [self.loaded.pop(version) for version in unwanted]
 
-    def keep_out(self, version: int, error: Exception) -> None:
-        """Do without a version beside the live one, and say so once."""
+    def keep_out(self, version: int | str, error: Exception) -> None:
+        """Do without a version beside the live one, or without a label, and say so once."""
         why = _told(error)
         if self.kept_out.get(version) != why:
-            logger.error(
-                "model %s does without version %d: %s", self.name, version, error, exc_info=_trace(error)
-            )
+            what = version if isinstance(version, str) else f"version {version}"
+            logger.error("model %s does without %s: %s", self.name, what, error, exc_info=_trace(error))
         self.kept_out[version] = why
 
     def refuse(self, error: BaseException, tell: bool) -> None:

@@ -206,7 +206,16 @@ def test_a_canary_that_is_refused_gets_nothing_and_harms_nothing(
         assert {ask(service, picture, i).json()["version"] for i in IDS} == {1}
         assert service.client.get("/health/ready").status_code == 200
         (store.root / "digit" / CANARY).write_text("../../etc/passwd\n")
-        wait_for(lambda: info(service)["labels"] == {}, WITHIN_S)
+        wrong = "digit/canary must hold a version number and nothing else"
+        wait_for(lambda: info(service)["without"].get("canary") == wrong, WITHIN_S)
+        assert info(service)["labels"] == {}
+        unlabel = ["unlabel", "digit", "canary", "--artifacts", str(store.root)]
+        assert CliRunner().invoke(cli, unlabel).output.strip() == "no version of digit is canary any more"
+        wait_for(lambda: "canary" not in info(service)["without"], WITHIN_S)
+        assert service.log.read_text().count(f"model digit does without canary: {wrong}") == 1
+        assert "no version of 'digit' is canary" in CliRunner().invoke(cli, unlabel).output
+        unlabel[1] = "../digit"
+        assert "is no name of a model" in CliRunner().invoke(cli, unlabel).output
     finally:
         shutil.rmtree(store.folder("digit", 4))
 

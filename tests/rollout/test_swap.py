@@ -130,3 +130,15 @@ async def test_a_canary_that_is_asked_otherwise_gets_no_share(store: ArtifactSto
             return bool((await client.post("/predict/sum", json={"a": 1, "b": 2})).json()["version"] == 3)
 
         await until(shared)
+        version = publish_sum(store, "a", "c")  # as 2 is, which is the canary once more
+        store.activate("sum", 1)
+        store.label("sum", 2, CANARY)
+        await until(told)
+        store.activate("sum", version)
+
+        async def shared_by_2() -> bool:
+            answer = (await client.post("/predict/sum", json={"a": 1, "c": 2})).json()
+            return bool(answer.get("version") == 2)
+
+        await until(shared_by_2)
+        assert (await client.get("/models/sum")).json()["without"] == {}
