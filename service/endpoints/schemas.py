@@ -97,7 +97,10 @@ class ModelInfo(BaseModel):
         description="Why versions that should be loaded beside the live one are not, or get no share; and"
         " why a label cannot be read."
     )
-    available: list[int] = Field(description="The published versions, the newest 1,000.")
+    available: list[int] = Field(
+        description="The published versions, the newest 1,000; none of a model that is unloaded, for nobody"
+        " looks."
+    )
     store_silent_since: datetime | None = Field(
         description="Since when the folder of models has not answered; null while it does."
     )

@@ -68,7 +68,7 @@ async def models(backend: BackendDep) -> Models:
     "/models/{name}",
     tags=["models"],
     summary="One model: its live version, device and manifest",
-    responses=error_responses(errors.UnknownModel),
+    responses=error_responses(errors.UnknownModel, NotReady),
 )
 async def model(name: str, backend: BackendDep) -> ModelInfo:
     return _model_info(backend.registry, name)

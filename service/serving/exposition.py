@@ -31,6 +31,9 @@ class Models(Protocol):
     @property
     def names(self) -> Iterable[str]: ...
 
+    @property
+    def missing(self) -> int: ...
+
     def manifests(self) -> Iterable[Manifest]: ...
 
     def loaded(self) -> Iterable[Manifest]: ...
@@ -67,7 +70,7 @@ class LiveVersions(Collector):
         info = InfoMetricFamily("abacus_model", "The live version of a model.", labels=("model",))
         models = self._models()
         live = list(models.manifests()) if models else []
-        missing = len(list(models.names)) - len(live) if models else 0
+        missing = models.missing if models else 0
         yield GaugeMetricFamily("abacus_models_missing", "Models that are not served.", value=missing)
         for manifest in live:
             version = {"version": str(manifest.version), "sha256": manifest.sha256}

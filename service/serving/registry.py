@@ -38,6 +38,12 @@ class Registry:
         """What is found or required, in order."""
         return tuple(sorted(self._required.union(self._found())))
 
+    @property
+    def missing(self) -> int:
+        """How many of them are not served, though nobody has unloaded them."""
+        states = map(self.state, self.names)
+        return sum(not (state.live or state.unloaded) for state in states)
+
     def state(self, name: str) -> ModelState:
         """What is known of a model; of one that there is not, nothing, and what is noted there is lost."""
         return self._states.get(name) or ModelState(name)

@@ -168,6 +168,9 @@ async def test_an_empty_store_is_not_ready_and_says_so(tmp_path: Path, published
         status, reasons = await ready(client)
         assert (status, reasons) == (503, {"store": "the store cannot be read: No such file or directory"})
         assert (await client.post("/predict/pass", json={"hours": 4})).status_code == 503
+        assert (await client.get("/models/pass")).status_code == 503
+        described = (await client.get("/openapi.json")).json()["paths"]["/models/{name}"]["get"]
+        assert {"404", "503"} <= described["responses"].keys()
         root.mkdir()
 
         async def known_to_be_empty() -> bool:

@@ -62,6 +62,7 @@ def test_what_is_unloaded_is_not_served_until_it_is_loaded(service: Served) -> N
     assert get("/v2/models/pass/ready").status_code == 503
     assert get("/v2/health/ready").status_code == get("/health/ready").status_code == 200
     assert get("/models/pass").status_code == 200
+    assert "abacus_models_missing 0.0" in get("/metrics").text
     assert post(f"{REPOSITORY}/unload").status_code == 200  # once more
     assert post(f"{REPOSITORY}/load", json={}).status_code == 200
     assert (
