@@ -22,9 +22,8 @@ from service.workers.stages import SIGNALS
 logger = logging.getLogger(__name__)
 
 BIRTH_S = 10.0  # that a copy may take, on the busiest of machines
-LOADING_S = (
-    30.0  # that the store or one model may take in the nursery: as long as a start waits for all of them
-)
+# That the store, or one model, may take in the nursery: as long as a start waits for all of them.
+LOADING_S = 30.0
 
 
 class _Nursery(NamedTuple):
