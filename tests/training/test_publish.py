@@ -195,6 +195,18 @@ def test_a_full_disk_is_one_line_and_the_training_is_kept(
         assert (ArtifactStore(disk).current("pass"), list(runs.iterdir())) == (1, [])
 
 
+def test_a_version_that_cannot_be_made_live_is_published_once(tmp_path: Path) -> None:
+    (tmp_path / "pass" / "current").mkdir(parents=True)
+    options = ["pass", "--epochs", "5", "--out", str(tmp_path), "--checkpoints", str(tmp_path / "runs")]
+    done = CliRunner().invoke(cli, options)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[-1] == (
+        "pass/1 is published and not live, as `current` cannot be written: Is a directory;"
+        f" to make it live: python -m service models activate pass 1 --artifacts {tmp_path}"
+    )
+    assert not list((tmp_path / "runs").iterdir()), "there is nothing to resume"
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
 def test_the_lock_of_another_user_is_shared_or_refused_before_the_training() -> None:
     with TemporaryDirectory(dir="/tmp") as name:  # where other users may go, unlike to tmp_path

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from service.artifacts.manifest import Manifest
+from service.artifacts.pointers import CURRENT_FILE
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
 from training.evaluation.comparison import should_go_live
@@ -27,18 +28,27 @@ class Activation(NamedTuple):
     tell: Callable[[str], object] = _nobody
 
     def carry_out(self, new: Manifest, store: ArtifactStore, verify: Callable[[Path], None]) -> None:
-        """Make `new` the live version or not. The caller holds the lock. Raises OSError."""
-        title = f"{new.name}/{new.version}"
+        """Make `new` the live version or not. The caller holds the lock.
+
+        Where that cannot be done it is told: an error would have all be done again, and published twice.
+        """
+        try:
+            came = self._outcome(new, store, verify)
+        except OSError as error:
+            why = f"`{CURRENT_FILE}` cannot be written: {error.strerror}"
+            came = f"is published and not live, as {why}; {_how(new, store)}"
+        self.tell(f"{new.name}/{new.version} {came}")
+
+    def _outcome(self, new: Manifest, store: ArtifactStore, verify: Callable[[Path], None]) -> str:
+        """Raises OSError."""
         if self.wanted is False:
-            self.tell(f"{title} is not live, as asked; {_how(new, store)}")
-            return
+            return f"is not live, as asked; {_how(new, store)}"
         comparison = should_go_live(new, store, verify)
         if self.wanted or comparison.as_good:
             store.activate(new.name, new.version)
-            self.tell(f"{title} is live{', as asked' if self.wanted else ''}: {comparison.figures}")
-        else:
-            live = f"{new.name}/{store.current(new.name)}"
-            self.tell(f"{title} is not live, {live} stays: {comparison.figures}; {_how(new, store)}")
+            return f"is live{', as asked' if self.wanted else ''}: {comparison.figures}"
+        live = f"{new.name}/{store.current(new.name)}"
+        return f"is not live, {live} stays: {comparison.figures}; {_how(new, store)}"
 
 
 IF_AS_GOOD = Activation()

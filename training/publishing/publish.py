@@ -156,12 +156,7 @@ def _publish(
             store.place(staged, name, version)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
-        try:
-            activation.carry_out(manifest, store, process.verify)
-        except OSError as error:
-            raise PublishFailed(
-                f"{name}/{version} is published, but `current` cannot be written: {error.strerror}"
-            ) from error
+        activation.carry_out(manifest, store, process.verify)
     return manifest
 
 
