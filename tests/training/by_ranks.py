@@ -1,10 +1,13 @@
 """What torchrun runs in `test_ranks.py`: small fits, of which the first rank writes what came of them."""
 
+import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+import psutil
 import torch
 from rich.console import Console
 from torch import Tensor, distributed, nn
@@ -75,11 +78,22 @@ def main() -> None:
             "pictures": ranks.of_all(pictures(ranks)),
             "random": ranks.of_all(torch.rand(3)),
         }
+        _, second = ranks.of_all(os.getpid())
         # Who does not wait so long ends with an error, and torchrun with it.
         distributed.set_timeout(timedelta(seconds=1), distributed.group.WORLD)
-        ranks.by_first(lambda: time.sleep(2), long=True)
-        if ranks.first:
-            torch.save(found, sys.argv[1])
+        ranks.by_first(lambda: time.sleep(2), last=True)
+        if not ranks.first:
+            os._exit(0)
+        found["last"] = ranks.by_first(lambda: ended(second), last=True)
+        torch.save(found, sys.argv[1])
+
+
+def ended(process: int) -> str:
+    """Once another process has ended, of which torchrun has to hear yet."""
+    with suppress(psutil.NoSuchProcess):
+        while psutil.Process(process).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+    return "done"
 
 
 if __name__ == "__main__":

@@ -152,6 +152,13 @@ def test_a_training_that_starts_anew_keeps_what_was_there(tmp_path: Path) -> Non
     assert [path.suffix for path in tmp_path.iterdir()] == [".previous"]
 
 
+def test_once_a_model_is_published_there_is_nothing_to_go_on_from(tmp_path: Path) -> None:
+    checkpoint = kept(tmp_path)
+    assert "--resume" in checkpoint.last_words()
+    checkpoint.discard()
+    assert (checkpoint.last_words(), list(tmp_path.iterdir())) == ("", [])
+
+
 def test_a_disk_that_is_full_does_not_end_a_training(tmp_path: Path) -> None:
     told: list[str] = []
     checkpoint = Checkpoint(tmp_path, resume=False, tell=told.append)

@@ -59,6 +59,8 @@ def test_two_compute_what_one_does(tmp_path: Path) -> None:
     assert torch.equal(first, second), "the weights of all are the same, to the bit"
     first, second = found["random"]
     assert not torch.equal(first, second), "each draws numbers of its own"
+    assert found["last"] == "done", "what is lost once all is done is no error"
+    assert "Warning: another process of this training has ended" in done.stderr
 
 
 def test_a_command_for_one_process_is_refused_to_several(

@@ -160,6 +160,7 @@ class Checkpoint:
         for path in (self._path, *self._folder.glob(f".{self._path.name}.*")):
             with suppress(OSError):
                 path.unlink()
+        self._latest, self._on_disk = None, 0
 
     def _write(self) -> None:
         assert self._latest

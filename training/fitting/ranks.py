@@ -13,6 +13,9 @@ from rich.console import Console
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from service.terminal import remark
+from training.fitting.interruption import uninterrupted
+
 T = TypeVar("T")
 Forward = Callable[[Tensor], Tensor]
 
@@ -63,13 +66,22 @@ class Ranks:
             raise LaunchUnusable(f"{self.local_size} processes on a machine with {gpus} GPUs")
         return f"cuda:{self.local}"
 
-    def by_first(self, work: Callable[[], T], *, long: bool = False) -> T:
-        """What `work` gives on the first rank, on all of them; the rest wait for it, days where `long`."""
+    def by_first(self, work: Callable[[], T], *, last: bool = False) -> T:
+        """What `work` gives on the first rank, on all of them.
+
+        `last`: a training ends with it. The rest wait for days; once it is done, one that is lost is told.
+        """
         if self.size == 1:
             return work()
         given = [work() if self.first else None]
-        group = self.patient if long else None
-        distributed.broadcast_object_list(given, device=torch.device("cpu"), group=group)
+        group = self.patient if last else None
+        try:
+            distributed.broadcast_object_list(given, device=torch.device("cpu"), group=group)
+        except RuntimeError as error:
+            if not (last and self.first and is_of_a_lost_rank(error)):
+                raise
+            uninterrupted()  # torchrun ends the rest at once
+            remark("Warning: another process of this training has ended; nothing was left for it to do")
         return given[0]  # type: ignore[return-value]
 
     @contextmanager

@@ -84,7 +84,7 @@ def train_picture(
             checkpoint.discard()
         return manifest
 
-    return ranks.by_first(published, long=True)
+    return ranks.by_first(published, last=True)
 
 
 def fitted(
