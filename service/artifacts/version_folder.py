@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from service.artifacts.files import Unreadable, files_in, folders_in, read_below, write_durably
+from service.artifacts.files import Unreadable, files_in, folders_in, read_below, stamp_below, write_durably
 from service.artifacts.manifest import (
     MANIFEST_FILE,
     SIGNATURE_FILE,
@@ -91,6 +91,12 @@ def check_size(where: str, manifest: Manifest, at_most: int) -> None:
         raise ArtifactError(
             f"{where} is said to have {manifest.size_bytes} bytes; at most {at_most} are read"
         )
+
+
+def is_signed(folder: Path) -> bool:
+    """Whether there is a signature, by whichever key."""
+    root, names = _below_root(folder)
+    return stamp_below(root, *names, SIGNATURE_FILE) is not None
 
 
 def write_manifest(folder: Path, manifest: Manifest, sign: Callable[[bytes], bytes] | None = None) -> None:

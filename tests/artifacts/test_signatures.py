@@ -125,3 +125,7 @@ def test_keys_are_made_and_used_from_the_command_line(tmp_path: Path) -> None:
     to = Publication(store, SigningKey(tmp_path / "signing-key.pem"))
     train_pass(to, QUIET, device=CPU, epochs=1)
     assert load(store.folder("pass", 1), CPU, trusted=TrustedKeys(tmp_path / "trusted-key.pem"))
+    train_pass(Publication(store), QUIET, device=CPU, epochs=1)
+    assert store.current("pass") == 1, "not 2, which that key did not sign"
+    train_pass(to, QUIET, device=CPU, epochs=1)
+    assert store.current("pass") == 3

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch._jit_internal import is_scripting
 from typer.testing import CliRunner
 
-from service.artifacts.manifest import ArtifactError, Manifest, Metric
+from service.artifacts.manifest import SIGNATURE_FILE, ArtifactError, Manifest, Metric
 from service.artifacts.store import ArtifactStore
 from service.artifacts.version_folder import read_manifest, write_manifest
 from service.engine.loading import load
@@ -124,11 +124,13 @@ def test_the_live_version_stays_unless_the_new_one_is_at_least_as_good(
 ) -> None:
     store, told = ArtifactStore(tmp_path), list[str]()
 
-    def live_after(wanted: bool | None = None, data: str | None = None, **figures: float) -> int:
+    def live_after(
+        wanted: bool | None = None, data: str | None = None, signed: bool = False, **figures: float
+    ) -> int:
         new = published_with(store, published / "digit" / "1", **figures)
         if data:
             new = new.model_copy(update={"training": new.record.model_copy(update={"data_sha256": data})})
-        Activation(wanted, told.append).carry_out(new, store, lambda _: None)
+        Activation(wanted, told.append).carry_out(new, signed, store, lambda _: None)
         return store.current("digit")
 
     assert live_after(accuracy=0.9) == 1, "the first is live"
@@ -145,7 +147,11 @@ def test_the_live_version_stays_unless_the_new_one_is_at_least_as_good(
     assert live_after(negative_log_likelihood=0.1) == 6, "no figure of both"
     assert live_after(accuracy=0.99, data="1" * 64) == 6
     assert "other data" in told[-1]
-    assert len(told) == 9
+    (store.folder("digit", 6) / SIGNATURE_FILE).write_bytes(b"of whichever key")
+    assert live_after(accuracy=0.99) == 6
+    assert "digit/6 stays: the live version is signed and this one is not; to make it live:" in told[-1]
+    assert live_after(accuracy=0.99, signed=True) == 11
+    assert len(told) == 11
     assert all("\n" not in line for line in told)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from service.artifacts.manifest import ArtifactError, Manifest, Metric
 from service.artifacts.store import ArtifactStore
-from service.artifacts.version_folder import read_manifest, title
+from service.artifacts.version_folder import is_signed, read_manifest, title
 
 SPLITS = ("test", "validation", "train")  # the first that both were measured on decides
 # In this order: the next one decides where the one before is equal. True: more is better.
@@ -19,6 +19,9 @@ class Comparison(NamedTuple):
 
     as_good: bool
     figures: str
+
+
+UNSIGNED = Comparison(False, "the live version is signed and this one is not")
 
 
 def compare(new: Manifest, live: Manifest) -> Comparison:
@@ -35,8 +38,12 @@ def compare(new: Manifest, live: Manifest) -> Comparison:
     return Comparison(False, "no figure of both is of the same split, so they cannot be compared")
 
 
-def should_go_live(new: Manifest, store: ArtifactStore, verify: Callable[[Path], None]) -> Comparison:
+def should_go_live(
+    new: Manifest, signed: bool, store: ArtifactStore, verify: Callable[[Path], None]
+) -> Comparison:
     """Compare with the live version; one that is missing or unfit to serve is no reason to hold back.
+
+    Where this one is not `signed`, a service that trusts who signed the live one would refuse it.
 
     `verify` loads a version as the service would and raises ArtifactError where it is refused.
     """
@@ -44,7 +51,7 @@ def should_go_live(new: Manifest, store: ArtifactStore, verify: Callable[[Path],
         number = store.current(new.name)
         folder = store.folder(new.name, number)
         live = read_manifest(folder)
-        comparison = compare(new, live)
+        comparison = UNSIGNED if is_signed(folder) and not signed else compare(new, live)
         if (live.name, live.version) != (new.name, number):
             raise ArtifactError(f"{title(folder)} holds the manifest of {live.name}/{live.version}")
         if not comparison.as_good:

@@ -27,23 +27,27 @@ class Activation(NamedTuple):
     wanted: bool | None = None
     tell: Callable[[str], object] = _nobody
 
-    def carry_out(self, new: Manifest, store: ArtifactStore, verify: Callable[[Path], None]) -> None:
+    def carry_out(
+        self, new: Manifest, signed: bool, store: ArtifactStore, verify: Callable[[Path], None]
+    ) -> None:
         """Make `new` the live version or not. The caller holds the lock.
 
         Where that cannot be done it is told: an error would have all be done again, and published twice.
         """
         try:
-            came = self._outcome(new, store, verify)
+            came = self._outcome(new, signed, store, verify)
         except OSError as error:
             why = f"`{CURRENT_FILE}` cannot be written: {error.strerror}"
             came = f"is published and not live, as {why}; {_how(new, store)}"
         self.tell(f"{new.name}/{new.version} {came}")
 
-    def _outcome(self, new: Manifest, store: ArtifactStore, verify: Callable[[Path], None]) -> str:
+    def _outcome(
+        self, new: Manifest, signed: bool, store: ArtifactStore, verify: Callable[[Path], None]
+    ) -> str:
         """Raises OSError."""
         if self.wanted is False:
             return f"is not live, as asked; {_how(new, store)}"
-        comparison = should_go_live(new, store, verify)
+        comparison = should_go_live(new, signed, store, verify)
         if self.wanted or comparison.as_good:
             store.activate(new.name, new.version)
             return f"is live{', as asked' if self.wanted else ''}: {comparison.figures}"

@@ -33,7 +33,7 @@ from service.artifacts.manifest import (
 )
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
-from service.artifacts.version_folder import read_further_files, write_manifest
+from service.artifacts.version_folder import is_signed, read_further_files, write_manifest
 from service.engine.tensors import encode_tensor
 from training.publishing.activation import IF_AS_GOOD, Activation
 from training.publishing.archive import script, with_forms
@@ -153,10 +153,11 @@ def _publish(
             manifest = fill(staged, version)
             for directory in (*filter(Path.is_dir, staged.iterdir()), staged):
                 sync_directory(directory)
+            signed = is_signed(staged)
             store.place(staged, name, version)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
-        activation.carry_out(manifest, store, process.verify)
+        activation.carry_out(manifest, signed, store, process.verify)
     return manifest
 
 
