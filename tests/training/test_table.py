@@ -25,7 +25,7 @@ from training.data import DataUnavailable
 from training.publishing.activation import Publication
 from training.tabular.table_file import Table, read_table
 from training.tabular.table_net import Features, TableNet
-from training.tabular.table_recipe import fitted, split_rows, train_table, with_ranges
+from training.tabular.table_recipe import fitted, sha256_of, split_rows, train_table, with_ranges
 from training.tabular.table_target import Target, target_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -227,6 +227,20 @@ def test_what_is_tested_on_is_the_same_for_all_seeds_and_beside_the_ranges(tmp_p
     first, second = (read_manifest(store.folder("seeds", number)) for number in (1, 2))
     assert first.input == second.input
     assert first.record.data_sha256 == second.record.data_sha256
+
+
+def test_the_same_numbers_that_stand_for_something_else_are_other_data(tmp_path: Path) -> None:
+    def digest(header: str, category: str, label: str) -> str:
+        rows = [
+            f"{i % 7},{i % 5},{category if i % 2 else 'z'},{label if i % 7 > 3 else 'a'}" for i in range(40)
+        ]
+        table = read_table(written(tmp_path, "\n".join([header, *rows])), "y", str)
+        return sha256_of(table, target_of(table, "y", "classes", None, 0.5, ""))
+
+    first = digest("a,b,kind,y", "old", "yes")
+    assert digest("a,b,kind,y", "old", "yes") == first
+    others = [("b,a,kind,y", "old", "yes"), ("a,b,kind,y", "new", "yes"), ("a,b,kind,y", "old", "sure")]
+    assert first not in {digest(*other) for other in others}
 
 
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "diabetes"])

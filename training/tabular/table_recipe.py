@@ -1,5 +1,7 @@
 """The recipe for tables: how rows are split, what is measured, and the model card."""
 
+import hashlib
+import json
 import time
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
@@ -77,7 +79,7 @@ def train_table(
         hyperparameters={"penalty": penalty, "features": net.features.count, "target": target_name},
         seed=seed,
         device=torch.device("cpu"),
-        data_sha256=Rows(rows, target.values).sha256(),
+        data_sha256=sha256_of(table, target),
         started=started,
     )
     check_rows = rows[split.test[:CHECK_ROWS]]
@@ -94,6 +96,14 @@ def train_table(
         files={"report/report.md": _card(name, table, target_name, record, metrics).encode()},
     )
     return publish(candidate, *to)
+
+
+def sha256_of(table: Table, target: Target) -> str:
+    """The digest of all values, and of what they stand for."""
+    names = [[column.name, *column.categories] for column in table.columns]
+    digest = hashlib.sha256(json.dumps([names, target.output.labels]).encode())
+    digest.update(Rows(torch.from_numpy(table.values), target.values).sha256().encode())
+    return digest.hexdigest()
 
 
 def split_rows(target: Target) -> Split:
