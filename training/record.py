@@ -35,14 +35,18 @@ def training_record(
 
 def git_commit() -> str | None:
     """The commit that this code is at, `-dirty` appended when it was changed since; None outside git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        result = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        )
+        _git("ls-files", "--error-unmatch", Path(__file__).name)  # else the repository is not of this code
+        return _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return result.stdout.strip()
+
+
+def _git(*words: str) -> str:
+    folder = Path(__file__).parent
+    return subprocess.run(
+        ["git", *words], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def parameter_count(net: nn.Module) -> int:

@@ -24,6 +24,7 @@ from service.artifacts.store import ArtifactStore
 from service.artifacts.version_folder import read_manifest
 from service.engine.ways import torchscript_accepted
 from tests.conftest import BASELINE, COMMITTED, CPU, QUIET, ROOT, Digits, digit_candidate, mnist_rows
+from training import record
 from training.commands import cli
 from training.data import DataUnavailable, Rows, lecture_hours, read_hours
 from training.digits import augment, mnist
@@ -491,6 +492,28 @@ def test_keys_are_a_pair_or_none(tmp_path: Path) -> None:
     (tmp_path / "trusted-key.pem").rmdir()
     codes = [CliRunner().invoke(cli, ["keys", "--out", str(tmp_path)]).exit_code for _ in range(2)]
     assert codes == [0, 2], "a signing key is not overwritten"
+
+
+def test_the_commit_is_that_of_this_code_and_not_of_what_it_is_installed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / ".venv" / "record.py"
+    code.parent.mkdir()
+    code.touch()
+    (tmp_path / ".gitignore").write_text(".venv\n")
+    git(tmp_path, "init")
+    git(tmp_path, "add", ".gitignore")
+    git(tmp_path, "commit", "-m", "A project")
+    monkeypatch.setattr(record, "__file__", str(code))
+    assert record.git_commit() is None
+    git(tmp_path, "add", "-f", str(code))
+    git(tmp_path, "commit", "-m", "The code")
+    assert record.git_commit() == git(tmp_path, "rev-parse", "HEAD")
+
+
+def git(folder: Path, *words: str) -> str:
+    command = ["git", "-c", "user.name=nobody", "-c", "user.email=nobody@localhost", *words]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def damage_length(raw: Path) -> None:
