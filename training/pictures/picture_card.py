@@ -47,7 +47,7 @@ Accuracy; negative log-likelihood; expected calibration error over 15 bins of eq
 ## Training and evaluation data
 
 {len(data.train.inputs):,} pictures to train on, {len(data.validation.inputs):,} to choose the epoch and the
-temperature with, {len(data.test.inputs):,} to test on, once. {len(data.skipped):,} files could not be read.
+temperature with, {len(data.test.inputs):,} to test on, once. {len(data.skipped):,} files were left out.
 Digest of all pixels and labels: `{record.data_sha256}`.
 
 ## Quantitative analyses

@@ -36,7 +36,8 @@ Pictures = Annotated[
     Path | None,
     typer.Option(
         help="Folder, or .zip of it, with a subfolder of pictures for each class; under train/, val/ and"
-        f" test/ if there are such splits. By default CIFAR-10, downloaded to {DOWNLOADED_TO}.",
+        f" test/ if there are such splits. By default CIFAR-10, downloaded to {DOWNLOADED_TO}"
+        " or what TRAINING_DATA names.",
     ),
 ]
 
@@ -51,6 +52,7 @@ Mirror = Annotated[
 @cli.command()
 def picture(
     data: Pictures = None,
+    downloads: Annotated[Path, typer.Option(hidden=True, envvar="TRAINING_DATA")] = DOWNLOADED_TO,
     name: Annotated[str, typer.Option(help="Of the model: its address is /predict/NAME.")] = "object",
     out: Out = DEFAULT_OUT,
     mirror: Mirror = True,
@@ -79,7 +81,7 @@ def picture(
             if data:
                 pictures = load_pictures(data, SIZE, console)
             else:
-                pictures = load_cifar10(DOWNLOADED_TO, SIZE, download=True)
+                pictures = load_cifar10(downloads, SIZE, download=True)
         if ranks.first:
             _tell_of(len(pictures.labels), pictures.uses(), pictures.skipped)
         manifest = train_picture(

@@ -39,7 +39,7 @@ MOST_SKIPPED = 0.5  # share; with more that cannot be read, something else is wr
 
 
 class PictureData(NamedTuple):
-    """`images_u8 [N, 3, S, S]` and places in `labels`, split; `skipped`: which files are damaged."""
+    """`images_u8 [N, 3, S, S]` and places in `labels`, split; `skipped`: files left out, and why."""
 
     train: Rows
     validation: Rows
@@ -62,7 +62,8 @@ def load_pictures(data: Path, size: int, console: Console) -> PictureData:
     """A folder or .zip of pictures, or where torchvision keeps CIFAR-10. Raises DataUnavailable."""
     if os.path.isdir(data / CIFAR10.base_folder):  # Path's raises where one may not look
         return load_cifar10(data, size, download=False)
-    files, fit = picture_files(data), Fit(size, size, 3, "crop")
+    found, fit = picture_files(data), Fit(size, size, 3, "crop")
+    files = [file for file in found if file.label]
     with ThreadPoolExecutor(DECODING_THREADS) as threads:
         try:
             results = threads.map(partial(_read, fit=fit), files)
@@ -80,6 +81,7 @@ def load_pictures(data: Path, size: int, console: Console) -> PictureData:
             f"{len(skipped):,} of the {len(files):,} pictures in {data} cannot be read, such as"
             f" {skipped[0]}"
         )
+    skipped += [f"{file.path}: its folder names a split, and no class" for file in found if not file.label]
     labels = tuple(sorted({file.label for file, _ in kept}))
     places = {label: place for place, label in enumerate(labels)}
     images = torch.from_numpy(np.stack([pixels for _, pixels in kept]))

@@ -34,7 +34,10 @@ UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
 
 class PictureFile(NamedTuple):
-    """One file: `read` gives its bytes, and may raise OSError or what zipfile ends with."""
+    """One file: `read` gives its bytes, and may raise OSError or what zipfile ends with.
+
+    `label`: empty where its folder is called as a split is, and may have been meant for a class.
+    """
 
     path: str
     label: str
@@ -44,7 +47,7 @@ class PictureFile(NamedTuple):
 
 
 def picture_files(data: Path) -> list[PictureFile]:
-    """All pictures that lie in a class's folder, in the order of their paths. Raises DataUnavailable."""
+    """All pictures that lie in a folder, in the order of their paths. Raises DataUnavailable."""
     try:
         if data.is_dir():
             found = list(_of_folder(data))
@@ -54,7 +57,7 @@ def picture_files(data: Path) -> list[PictureFile]:
             raise DataUnavailable(f"{data} is neither a folder nor a .zip")
     except OSError as error:
         raise DataUnavailable(f"{error.filename or data} cannot be read: {error.strerror}") from error
-    if not found:
+    if not any(file.label for file in found):
         raise DataUnavailable(
             f"{data} has no pictures in subfolders; each class needs a folder of its own, such as"
             f" {data.name}/cat/1.jpg"
@@ -86,11 +89,10 @@ def _of_zip(path: Path, split: Split | None) -> Iterator[PictureFile]:
 def _picture(
     inside: PurePosixPath, split: Split | None, size: int, read: Callable[[], bytes]
 ) -> Iterator[PictureFile]:
-    """Nothing where it lies in no class's folder, or is what systems leave beside files."""
+    """Nothing where it lies in no folder, or is what systems leave beside files."""
     above = inside.parts[:-1]
-    if any(map(is_hidden, inside.parts)):
+    if not above or any(map(is_hidden, inside.parts)):
         return
-    if not above or above[-1].lower() in SPLITS:
-        return
+    label = "" if above[-1].lower() in SPLITS else above[-1]
     named = [SPLITS[part.lower()] for part in above[:-1] if part.lower() in SPLITS]
-    yield PictureFile(str(inside), above[-1], named[-1] if named else split, size, read)
+    yield PictureFile(str(inside), label, named[-1] if named else split, size, read)

@@ -136,6 +136,16 @@ def test_a_damaged_picture_is_left_out_and_named(tmp_path: Path) -> None:
     assert all(len(line.split(": ", 1)[1]) > 10 for line in data.skipped)
 
 
+def test_pictures_of_no_class_in_the_folder_of_a_split_are_named(tmp_path: Path) -> None:
+    folder = write(tmp_path / "vehicles")
+    expected = loaded(folder).sha256()
+    (folder / "Train").mkdir()
+    (folder / "Train" / "1.png").write_bytes(picture("red", 999))
+    data = loaded(folder)
+    assert (data.sha256(), data.labels) == (expected, tuple(COLOURS))
+    assert data.skipped == ("Train/1.png: its folder names a split, and no class",)
+
+
 def test_a_damaged_record_of_a_zip_is_left_out(tmp_path: Path) -> None:
     archive = zipped(write(tmp_path / "flowers"), tmp_path / "flowers.zip")
     content = bytearray(archive.read_bytes())
@@ -183,6 +193,11 @@ def loose(folder: Path) -> Path:
     return folder
 
 
+def no_class(folder: Path) -> Path:
+    (folder / "test").mkdir()
+    return loose(folder / "test").parent
+
+
 def one_class(folder: Path) -> Path:
     for number in range(5):
         (folder / "red").mkdir(exist_ok=True)
@@ -218,6 +233,7 @@ REFUSED = {
     no_name: "cannot be read: File name too long",
     broken_zip_inside: "no .zip that can be read",
     loose: "no pictures in subfolders",
+    no_class: "no pictures in subfolders",
     one_class: "1 classes (red)",
     too_few: "no picture of the class blue to train with",
     a_class_that_is_not_tested: "no picture of the class yellow to test with",

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import pad
+from torchvision.datasets import CIFAR10
 from typer.testing import CliRunner, Result
 
 from service.artifacts.store import ArtifactStore
@@ -190,7 +191,7 @@ def test_from_a_folder_to_what_is_served(tmp_path: Path) -> None:
         assert find(opened, Fit(32, 32, 3, "crop")).pixels == row.numpy().tobytes()
     card = (folder / "report/report.md").read_text()
     assert "3 classes" in card
-    assert "1 files could not be read" in card
+    assert "1 files were left out" in card
     pages = {path.name for path in (folder / "report").iterdir()} - {"report.md"}
     assert pages == {"curves.png", "confusion.png", "mistakes.png", "reliability.png"}
     assert all(f"({name})" in card for name in pages)
@@ -236,6 +237,17 @@ def test_a_name_that_no_model_of_pictures_can_have_is_refused(tmp_path: Path, na
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: --name ")
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_cifar10_is_downloaded_to_where_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CIFAR10, "url", "http://127.0.0.1:9/")  # the discard port: nobody answers
+    monkeypatch.setenv("TRAINING_DATA", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)  # where `data` would be made
+    result = train(tmp_path)
+    assert result.exit_code == 2
+    assert f"CIFAR-10 under {tmp_path / 'data'} cannot be had" in result.stderr
 
 
 def test_data_that_is_not_there_is_named(tmp_path: Path) -> None:
