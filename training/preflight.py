@@ -11,11 +11,11 @@ import typer
 from service import installing
 from service.artifacts.files import reason_of
 from service.artifacts.pointers import RESERVED, is_name
-from service.artifacts.remote.store import opened
+from service.artifacts.remote.store import configured
 from service.artifacts.signatures import SigningKey
 from service.artifacts.store import ArtifactStore
 from service.engine.devices import resolve_device
-from service.option_types import CACHE, CACHE_BYTES, missing_extra, place_of
+from service.option_types import missing_extra, place_of
 from service.terminal import fail
 from training.fitting.checkpoint import Checkpoint
 from training.fitting.ranks import ALONE, Ranks
@@ -38,14 +38,17 @@ def checkpoint_in(folder: Path | None, resume: bool, if_any: bool = False) -> Ch
 
 
 def store_at(out: str) -> ArtifactStore:
-    """The store in a folder, or at a URL."""
+    """The store in a folder, or at a URL; the rest of it is as the service's own settings say."""
     try:
         place = place_of(out)
     except ValueError as error:
         fail(f"--out {out} {error}", code=2)
     if isinstance(place, str) and (extra := missing_extra(place)):
         fail(f"--out {out} needs the extra: {installing(extra)}", code=2)
-    return opened(place, CACHE, CACHE_BYTES)
+    try:
+        return configured(place)
+    except ValueError as error:
+        fail(str(error), code=2)
 
 
 def store_in(out: str, name: str, bytes_needed: int) -> ArtifactStore:

@@ -20,6 +20,7 @@ from torch import nn
 from torchvision.datasets import MNIST
 from typer.testing import CliRunner, Result
 
+from service.artifacts.remote.store import RemoteStore
 from service.artifacts.store import ArtifactStore
 from service.artifacts.version_folder import read_manifest
 from service.engine.ways import torchscript_accepted
@@ -43,6 +44,7 @@ from training.digits.mnist import load_mnist, split_validation
 from training.fitting.fit import Diverged, Hyperparameters, Phase, fit
 from training.pass_net import PassNet
 from training.pass_recipe import LECTURE, SUMMED_LOSS, start, train_pass
+from training.preflight import store_at
 from training.publishing.activation import Publication
 from training.publishing.publish import publish
 
@@ -514,6 +516,21 @@ def test_the_commit_is_that_of_this_code_and_not_of_what_it_is_installed_in(
 def git(folder: Path, *words: str) -> str:
     command = ["git", "-c", "user.name=nobody", "-c", "user.email=nobody@localhost", *words]
     return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_store_of_objects_is_brought_to_where_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVICE_ARTIFACTS_CACHE", str(tmp_path))
+    monkeypatch.setenv("SERVICE_MAX_MODEL_BYTES", "1000")
+    store = store_at("s3://bucket/models")
+    assert isinstance(store, RemoteStore)
+    assert store.root.is_relative_to(tmp_path)
+    assert store._mirror._max_model_bytes == 1000
+    monkeypatch.setenv("SERVICE_ARTIFACTS_CACHE", "")
+    refused = run_here("pass", "--out", "s3://bucket/models")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "SERVICE_ARTIFACTS_CACHE=''" in refused.stderr
 
 
 def damage_length(raw: Path) -> None:

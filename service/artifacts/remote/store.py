@@ -29,9 +29,9 @@ from service.artifacts.remote.mirror import Mirror
 from service.artifacts.remote.objects import LostRace, NoObject, Objects, Seen
 from service.artifacts.remote.version_files import not_whole
 from service.artifacts.store import ArtifactStore
-from service.artifacts.version_folder import MAX_MANIFEST_BYTES, parse_manifest
+from service.artifacts.version_folder import MAX_MANIFEST_BYTES, MAX_MODEL_BYTES, parse_manifest
 from service.errors import outcome
-from service.settings import Settings
+from service.settings import Settings, SettingsUnusable, read_settings
 
 _CLAIMS = ".claims"  # beside the versions: one for each number that is given away
 _TOKEN_BYTES = 16
@@ -147,13 +147,24 @@ class RemoteStore(ArtifactStore):
             raise seen
 
 
-def opened(place: Path | str, cache: Path, cache_bytes: int) -> ArtifactStore:
+def opened(
+    place: Path | str, cache: Path, cache_bytes: int, max_model_bytes: int = MAX_MODEL_BYTES
+) -> ArtifactStore:
     """The store in a folder, or at a URL."""
     if isinstance(place, Path):
         return ArtifactStore(place)
-    return RemoteStore(Mirror(Objects(place), cache, cache_bytes))
+    return RemoteStore(Mirror(Objects(place), cache, cache_bytes, max_model_bytes))
+
+
+def configured(place: Path | str) -> ArtifactStore:
+    """The store at a place, the rest being as the environment says. Raises ValueError where it is wrong."""
+    try:
+        return store_of(read_settings(artifacts=place))
+    except SettingsUnusable as error:
+        raise ValueError(str(error)) from error
 
 
 def store_of(settings: Settings) -> ArtifactStore:
     """The store that settings name."""
-    return opened(settings.artifacts, settings.artifacts_cache, settings.artifacts_cache_bytes)
+    cache, cache_bytes = settings.artifacts_cache, settings.artifacts_cache_bytes
+    return opened(settings.artifacts, cache, cache_bytes, settings.max_model_bytes)
