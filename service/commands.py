@@ -1,5 +1,6 @@
 """`python -m service models …`: see, verify, sign and choose what is published and what is live."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -194,7 +195,7 @@ def _opened(artifacts: str | None) -> tuple[ArtifactStore, Settings]:
     if isinstance(place, str):
         if extra := missing_extra(place):
             raise typer.BadParameter(f"{place} needs the extra: {installing(extra)}")
-    elif not place.is_dir():
+    elif not os.path.isdir(place):  # Path's raises where one may not look
         raise typer.BadParameter(f"{place} is no folder")
     try:
         trusted_by(settings)

@@ -54,6 +54,11 @@ def test_versions_are_listed_with_the_live_one_marked(store: ArtifactStore) -> N
     assert "accuracy" in lines[0]
 
 
+def test_a_folder_that_cannot_be_looked_into_is_none(tmp_path: Path) -> None:
+    listed = models(ArtifactStore(tmp_path / ("x" * 300)), "list")
+    assert (listed.exit_code, "is no folder" in re.sub(r"[│\s]+", " ", listed.stderr)) == (2, True)
+
+
 def test_it_says_why_none_of_a_model_is_live(store: ArtifactStore) -> None:
     shutil.rmtree(store.folder("digit", 1))
     (store.root / "pass" / "current").write_text("one")

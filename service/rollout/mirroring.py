@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -53,7 +54,7 @@ class Mirroring:
         Thread(target=self._keep, args=(loop, looked), name="mirror", daemon=True).start()
         try:
             with suppress(TimeoutError):
-                known = self.store.root.is_dir()
+                known = os.path.isdir(self.store.root)  # Path's raises where one may not look
                 await asyncio.wait_for(looked.wait(), RESTART_S if known else START_S)
             yield
         finally:

@@ -1,5 +1,6 @@
 """A store of objects: what is brought of it, and what is not written over. In fsspec's memory."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -20,6 +21,8 @@ from service.artifacts.remote.store import RemoteStore
 from service.artifacts.signatures import SigningKey, TrustedKeys, make_keys, sign_published
 from service.artifacts.version_folder import read_model
 from service.commands import cli
+from service.rollout.mirroring import Mirroring
+from service.settings import Settings
 from tests.conftest import served
 from tests.disks import fill, small_disk
 from tests.reliability.object_server import BUCKET, object_server
@@ -437,6 +440,18 @@ def test_a_store_that_refuses_is_found_out_before_a_training(made: Made, tmp_pat
     store = RemoteStore(Mirror(objects, tmp_path))
     with pytest.raises(StoreUnreachable, match="cannot be reached: Access Denied"):
         check_publishable("digit", store, 1)
+
+
+def test_a_cache_that_cannot_be_looked_into_is_told_and_ends_no_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def start() -> None:
+        async with Mirroring(settings).kept():
+            pass
+
+    settings = Settings(artifacts="s3://bucket/models", artifacts_cache=tmp_path / ("x" * 300))
+    asyncio.run(start())
+    assert "the cache of the store cannot be written: File name too long" in caplog.text
 
 
 def test_a_bucket_that_is_not_there_is_no_empty_store(

@@ -106,6 +106,17 @@ def test_a_checkpoint_of_another_training_is_refused_with_what_differs(tmp_path:
     resuming.check("digit", required=True)
 
 
+def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 300)
+    with pytest.raises(CheckpointUnusable, match="cannot be read: File name too long"):
+        Checkpoint(folder, resume=True, tell=str).check("digit", required=True)
+    told: list[str] = []
+    again = Checkpoint(folder, resume=True, if_any=True, tell=told.append)
+    again.check("digit", required=False)
+    again.open("digit", SETTINGS)
+    assert [line.count("no checkpoint can be kept") for line in told] == [1]
+
+
 def test_what_is_started_again_by_itself_begins_where_its_own_file_is_not_there(tmp_path: Path) -> None:
     kept(tmp_path)
     for settings, epoch in (({**SETTINGS, "seed": 6}, None), (SETTINGS, 3)):

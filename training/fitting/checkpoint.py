@@ -105,7 +105,7 @@ class Checkpoint:
         if not self._resume:
             self._set_aside_what_is_there()
             return
-        path = self._path if self._path.is_file() else None
+        path = self._path if os.path.isfile(self._path) else None
         if not path and self._if_any:
             return
         path = path or _newest(self._folder, name)
@@ -210,10 +210,13 @@ class Checkpoint:
 
 
 def _newest(folder: Path, name: str) -> Path | None:
-    """The checkpoint of a training of this model that was written last."""
-    # Not `*`: the name of another model may begin with this one's.
-    files = [path for path in folder.glob(f"{name}-{'?' * DIGEST}.pt") if path.is_file()]
-    return max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
+    """The checkpoint of a training of this model that was written last. Raises CheckpointUnusable."""
+    try:
+        # Not `*`: the name of another model may begin with this one's.
+        files = [path for path in folder.glob(f"{name}-{'?' * DIGEST}.pt") if path.is_file()]
+        return max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
+    except OSError as error:
+        raise CheckpointUnusable(f"{folder} cannot be read: {error.strerror}") from error
 
 
 def _machine() -> Settings:
