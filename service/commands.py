@@ -174,7 +174,7 @@ def sign(
     for number in _read(lambda: store.versions(name)) if every else [chosen]:
         try:
             _try(store, unsigned, name, number)
-            new = sign_published(store, name, number, signing, replace)
+            new = sign_published(store, name, number, signing, replace, settings.max_model_bytes)
         except ArtifactError as error:
             unfit = True
             remark(f"Error: not signed: {error}")

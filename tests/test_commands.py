@@ -208,6 +208,8 @@ def test_only_what_is_fit_is_signed_and_no_signature_replaced_unasked(
     assert not (store.folder("digit", 2) / SIGNATURE_FILE).exists()
     signature = (store.folder("digit", 1) / SIGNATURE_FILE).read_bytes()
     assert not sign_published(store, "digit", 1, keys[0]), "it had signed already"
+    with pytest.raises(ArtifactError, match="at most 1000 are read"):
+        sign_published(store, "digit", 1, keys[0], max_model_bytes=1000)
     with pytest.raises(ArtifactError, match="has another signature already; --replace"):
         sign_published(store, "digit", 1, keys[1])
     assert (store.folder("digit", 1) / SIGNATURE_FILE).read_bytes() == signature

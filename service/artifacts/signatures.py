@@ -24,6 +24,7 @@ from service.artifacts.files import read_regular
 from service.artifacts.manifest import SIGNATURE_FILE, ArtifactError, ArtifactUnreadable
 from service.artifacts.store import ArtifactStore
 from service.artifacts.version_folder import (
+    MAX_MODEL_BYTES,
     MAX_SIGNATURE_BYTES,
     read_manifest,
     read_model,
@@ -116,7 +117,12 @@ def trusted_by(settings: Settings, content: bytes | None = None) -> TrustedKeys 
 
 
 def sign_published(
-    store: ArtifactStore, name: str, version: int, key: SigningKey, replace: bool = False
+    store: ArtifactStore,
+    name: str,
+    version: int,
+    key: SigningKey,
+    replace: bool = False,
+    max_model_bytes: int = MAX_MODEL_BYTES,
 ) -> bool:
     """Sign a version that is published, whose archive has the SHA-256 of its manifest.
 
@@ -126,7 +132,7 @@ def sign_published(
     folder = store.folder(name, version)
     documents: list[bytes] = []
     manifest = read_manifest(folder, lambda _, document: documents.append(document))
-    read_model(folder, manifest)
+    read_model(folder, manifest, max_model_bytes)
     signature = key.sign(documents[0])
     with store.publishing(name):
         there = _signature(folder)

@@ -17,6 +17,7 @@ from service.artifacts.manifest import (
     first_fault,
     printable,
 )
+from service.settings import SettingsUnusable, read_settings
 
 MAX_MANIFEST_BYTES = 1024 * 1024
 MAX_SIGNATURE_BYTES = 4 * 1024
@@ -83,6 +84,14 @@ def read_model(folder: Path, manifest: Manifest, at_most: int = MAX_MODEL_BYTES)
     if hashlib.sha256(model).hexdigest() != manifest.sha256:
         raise ArtifactError(f"{where} does not have the SHA-256 of its manifest")
     return model
+
+
+def largest() -> int:
+    """The bytes up to which a service reads an archive that has this environment. Raises ArtifactError."""
+    try:
+        return read_settings().max_model_bytes
+    except SettingsUnusable as error:
+        raise ArtifactError(str(error)) from error
 
 
 def check_size(where: str, manifest: Manifest, at_most: int) -> None:

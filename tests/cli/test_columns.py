@@ -14,6 +14,7 @@ from abacus_cli.inputs import inputs_of
 from abacus_cli.outputs import output_to
 from deploy.ray.readers import Reader
 from service.artifacts.interface import Column, Output, TableInput
+from service.artifacts.manifest import ArtifactError
 from service.artifacts.store import ArtifactStore
 from service.settings import Settings
 from tests.cli.asking import manifest_of, predict, rows_in
@@ -114,6 +115,8 @@ def test_a_version_that_answers_other_columns_replaces_none(service: Served, tmp
 def test_actors_of_ray_call_them_the_same(published: Path, service: Served, tmp_path: Path) -> None:
     table, out = "row,more\n3,a\nmany,b\n", tmp_path / "answers.jsonl"
     (tmp_path / "table.csv").write_text(table)
+    with pytest.raises(ArtifactError, match="at most 1000 are read"):
+        Reader(Settings(artifacts=published, max_model_bytes=1000), "odd", 1).load()
     reader = Reader(Settings(artifacts=published), "odd", 1)
     inputs = inputs_of(manifest_of(published, "odd"), [str(tmp_path / "table.csv")])
     with pytest.raises(typer.Exit) as ended:

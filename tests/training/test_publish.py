@@ -30,10 +30,13 @@ from tests.conftest import BASELINE, COMMITTED, CPU, QUIET, ROOT, Digits, digit_
 from tests.disks import small_disk
 from tests.training.test_checkpoint import no_file_larger_than
 from training import commands
+from training.adoption.torchscript_file import read_file
 from training.commands import cli
+from training.data import DataUnavailable
 from training.digits.digit_nets import RejectingDigitNet, cnn
 from training.digits.digit_recipe import SCORED
 from training.pass_recipe import train_pass
+from training.publishing import proof
 from training.publishing.activation import Activation, Publication
 from training.publishing.proof import PublishFailed
 from training.publishing.publish import check_publishable, publish
@@ -244,6 +247,25 @@ def test_the_lock_of_another_user_is_shared_or_refused_before_the_training() -> 
             os.seteuid(0)
         assert refused.exit_code == 2
         assert refused.stderr.startswith(f"Error: --out {root} cannot be written: Permission denied")
+
+
+def test_an_archive_may_be_as_large_as_the_service_reads(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = published / "pass" / "1"
+    size = (folder / "model.pt").stat().st_size
+    monkeypatch.setenv("SERVICE_MAX_MODEL_BYTES", str(size))
+    assert proof._loaded_and_asked(folder, None) is None
+    assert read_file(folder / "model.pt", "pass")
+    monkeypatch.setenv("SERVICE_MAX_MODEL_BYTES", str(size - 1))
+    too_large = proof._loaded_and_asked(folder, None)
+    assert str(too_large).endswith(f"at most {size - 1} are read")
+    with pytest.raises(DataUnavailable, match=r"are served \(SERVICE_MAX_MODEL_BYTES\)"):
+        read_file(folder / "model.pt", "pass")
+    monkeypatch.setenv("SERVICE_MAX_MODEL_BYTES", "many")
+    refused = CliRunner().invoke(cli, ["pass", "--out", str(tmp_path)])
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1), "before the first epoch"
+    assert "SERVICE_MAX_MODEL_BYTES='many'" in refused.stderr
 
 
 def test_two_jobs_at_once_get_two_numbers(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
 from service.artifacts.manifest import first_fault
-from service.artifacts.version_folder import MAX_MODEL_BYTES
 
 SCHEMA = 8  # torch._export.serde.schema.SCHEMA_VERSION, its first number
 
@@ -124,12 +123,15 @@ class Exported(NamedTuple):
     constants: Mapping[str, Tensor]
 
 
-def read_exported(data: bytes) -> Exported:
-    """The program in a file of torch.export, and its tensors, on the CPU. Raises ExportUnusable."""
+def read_exported(data: bytes, at_most: int) -> Exported:
+    """The program in a file of torch.export, and its tensors, on the CPU. Raises ExportUnusable.
+
+    `at_most`: bytes that all of it may unpack to.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(record.file_size for record in archive.infolist()) > MAX_MODEL_BYTES:
-                raise ExportUnusable(f"holds more than the {MAX_MODEL_BYTES:,} bytes that are served")
+            if sum(record.file_size for record in archive.infolist()) > at_most:
+                raise ExportUnusable(f"holds more than the {at_most:,} bytes that are served")
             return _read(archive)
     except ValidationError as error:
         raise ExportUnusable(f"is damaged: {first_fault(error)}") from None

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.jit.frontend import FrontendError
 
-from service.artifacts.version_folder import MAX_MODEL_BYTES
+from service.artifacts.version_folder import largest
 from service.engine.tensors import reason
 from service.engine.torchscript import MODEL_FAULTS, load_archive
 from service.engine.ways import torchscript_accepted
@@ -36,18 +36,21 @@ def read_file(path: Path, called: str) -> Read:
 
     Raises DataUnavailable, which says what the file, as it is `called`, is instead, and what to do.
     """
+    at_most = largest()
     try:
         size = path.stat().st_size
         if not path.is_file():
             raise DataUnavailable(f"{called} is no regular file")
-        if size > MAX_MODEL_BYTES:
-            raise DataUnavailable(f"{called} has {size:,} bytes; at most {MAX_MODEL_BYTES:,} are served")
+        if size > at_most:
+            raise DataUnavailable(
+                f"{called} has {size:,} bytes; at most {at_most:,} are served (SERVICE_MAX_MODEL_BYTES)"
+            )
         data = path.read_bytes()
     except OSError as error:
         raise DataUnavailable(f"{called} cannot be read: {error.strerror}") from error
     if path.suffix.lower() == ".pt2" or is_exported(data):
         try:
-            code = code_of(read_exported(data))
+            code = code_of(read_exported(data, at_most))
             return Read(_for_inference(_compiled(code)), code.row)
         except ExportUnusable as error:
             raise DataUnavailable(f"{called} {error}") from error
