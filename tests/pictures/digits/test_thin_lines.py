@@ -156,7 +156,7 @@ def test_a_soft_shadow_on_the_border_is_no_ink(depth: float, slope: float, model
         middle = random.uniform(0.3, 0.7)
         light = 1 - depth * np.exp(-(((x - middle) / 0.28) ** 2) / 2 - ((1 - y) / 0.2) ** 2 / 2)
         photo = paper(1 - np.asarray(sheet) / 255, 200, 70, light * (1 - slope * x))
-        noisy = np.clip(photo + random.normal(0, 4, (1200, 900)), 0, 255).astype(np.uint8)
+        noisy = np.clip(np.asarray(photo) + random.normal(0, 4, (1200, 900)), 0, 255).astype(np.uint8)
         picture = Image.fromarray(noisy)
         pictures.append(ImageOps.invert(picture) if number % 2 else picture)
     labels = np.repeat(np.array(list(STROKES), dtype=np.uint8), 3)
