@@ -1,6 +1,5 @@
 """A picture of several digits → its ink, at a size at which each of them still has enough pixels."""
 
-from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -59,15 +58,16 @@ def plate_of(picture: Image.Image) -> Box | None:
 
 
 def enough_for(size: tuple[int, int]) -> tuple[int, int]:
-    """Width and height as which a larger picture may be decoded."""
+    """Width and height as which a larger picture may be decoded, and is looked at."""
     factor = max(1.0, (size[0] * size[1] / MOST_PIXELS) ** 0.5)
-    return ceil(size[0] / factor), ceil(size[1] / factor)
+    return max(1, int(size[0] / factor)), max(1, int(size[1] / factor))
 
 
 def _at_work_size(picture: Image.Image) -> Image.Image:
     width, height = picture.size
     if width * height > MOST_PIXELS:
-        return picture.reduce(ceil((width * height / MOST_PIXELS) ** 0.5))
+        # Not by a whole factor: just above so many pixels it would leave a quarter of them.
+        return picture.resize(enough_for(picture.size), Image.Resampling.BOX)
     factor = min(LEAST_ROWS // height, int((MOST_PIXELS / (width * height)) ** 0.5))
     if factor > 1:
         return picture.resize((factor * width, factor * height), Image.Resampling.BICUBIC)

@@ -104,6 +104,19 @@ def test_numbers_are_read(how: str, model: Predictor, digits: Digits) -> None:
     assert read_right(model, digits, draw) >= least
 
 
+@pytest.mark.parametrize("dark", [True, False])
+@pytest.mark.parametrize("size", [(920, 690), (930, 700), (1400, 560)])
+def test_small_digits_are_read_where_there_are_hardly_more_pixels_than_are_looked_at(
+    size: tuple[int, int], dark: bool, model: Predictor, digits: Digits
+) -> None:
+    def draw(images_u8: list[NDArray[np.uint8]], random: Random) -> Image.Image:
+        sheet = Image.new("L", size, 255 if dark else 0)
+        sheet.paste(on_paper(ink_of(images_u8, 5, random), 1, dark), (size[0] // 3, size[1] // 3))
+        return sheet
+
+    assert read_right(model, digits, draw) >= 9
+
+
 def test_lines_are_read_one_after_the_other(model: Predictor, digits: Digits) -> None:
     random = np.random.default_rng(0)
     lines = [digits.images_u8[at : at + 5] for at in (0, 5, 10)]
