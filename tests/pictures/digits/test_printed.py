@@ -12,6 +12,7 @@ from service.errors import BlankImage
 from service.pictures.digits.preparation import prepare
 from tests.conftest import Digits, png
 from tests.pictures.digits.drawings import answers, right_answers
+from training.digits.digit_recipe import SCORE_THRESHOLD
 
 SIDES = [28, 56, 140, 280, 1000]
 LINES: dict[str, Sequence[int]] = {  # by the edges along which they run: upper, right, lower, left
@@ -110,3 +111,36 @@ def test_a_digit_in_a_cell_is_read(share: float, where: str, digits: Digits, mod
         picture = picture.resize((side, side), Image.Resampling.BICUBIC)
         pictures.append(ImageOps.invert(picture) if number % 2 else picture)
     assert right_answers(model, pictures, digits.labels) >= len(pictures) - 1
+
+
+STROKES: dict[int, list[tuple[float, float]]] = {  # from 0 to 1, across and down
+    2: [(0.1, 0.2), (0.5, 0), (0.8, 0.3), (0, 1), (0.9, 1)],
+    4: [(0.9, 0.7), (0, 0.7), (0.7, 0), (0.7, 1)],
+    5: [(0.9, 0), (0.1, 0), (0.1, 0.4), (0.6, 0.4), (0.9, 0.7), (0.6, 1), (0, 0.95)],
+    7: [(0, 0), (0.9, 0), (0.3, 1)],
+}
+
+
+@pytest.mark.parametrize("side", [280, 400])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_stroke_along_a_line_of_squared_paper_stays(side: int, turned: bool, model: Predictor) -> None:
+    """Level strokes, on a line of two pixels or beside it, far darker than it. `turned`: light on dark."""
+    pictures, labels = [], []
+    cell = side // 10
+    for shift in range(-4, 5):
+        for digit, path in STROKES.items():
+            sheet = Image.new("L", (side, side), 248)
+            pen = ImageDraw.Draw(sheet)
+            for line in range(cell // 2, side, cell):
+                pen.line([(0, line), (side, line)], fill=172, width=2)
+                pen.line([(line, 0), (line, side)], fill=172, width=2)
+            left, top, high = 3 * cell, 2.5 * cell + shift, 5 * cell
+            pen.line([(left + 0.6 * high * x, top + high * y) for x, y in path], 30, 5, "curve")
+            pictures.append(ImageOps.invert(sheet) if turned else sheet)
+            labels.append(digit)
+    read = answers(model, pictures)
+    right = [
+        digit == label and score < SCORE_THRESHOLD
+        for (digit, score), label in zip(read, labels, strict=True)
+    ]
+    assert sum(right) >= 33

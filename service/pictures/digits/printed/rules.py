@@ -10,6 +10,7 @@ from service.pictures.digits.morphology import border, pixels_of
 RULE_LEVEL = 0.15  # of `peak`, from which on ink is that of a rule
 RULE_COVER = 0.95  # of the picture's side, at the least, is ink of a rule from border to border
 WIDEST_RULE = 0.035  # of the picture's other side
+PEN = 1.6  # times the level of a rule: what is stronger on it is a stroke
 RING_SHARE = 0.12  # of a side: what lies nearer to the border, and only there, may be a frame
 LEAST_BESIDE_FRAME = 0.02  # of the ink of a frame: what has less is no digit
 LEAST_BESIDE_LINES = 0.006  # likewise, of lines that are certain
@@ -25,7 +26,7 @@ def without_rules(ink: Image.Image, peak: int) -> Image.Image:
     """Erase the lines of lined and squared paper: thin, straight, from border to border.
 
     A stroke that crosses a line is drawn through again: every pixel of a line becomes the weaker of the two
-    on either side of it.
+    on either side of it, unless it is so strong that a stroke runs along the line there.
     """
     if stands_free(ink):
         return ink
@@ -41,7 +42,9 @@ def without_rules(ink: Image.Image, peak: int) -> Image.Image:
         across = pixels if axis == 0 else pixels.T
         for start, end in runs:
             before, after = max(0, start - 2), min(len(across) - 1, end + 1)
-            across[max(0, start - 1) : end + 1] = np.minimum(across[before], across[after])
+            line, on_line = across[max(0, start - 1) : end + 1], across[start:end]
+            is_pen = line > PEN * np.median(on_line, axis=1).max()
+            line[~is_pen] = np.broadcast_to(np.minimum(across[before], across[after]), line.shape)[~is_pen]
     return Image.fromarray(pixels)
 
 
