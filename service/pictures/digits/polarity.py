@@ -21,6 +21,11 @@ THICK = 9, 13  # where a digit fills its picture
 THIN_SHARE = 0.2  # of what stands out in THICK: where THIN has no more, THICK counts
 SHADED_SHARE = 0.6  # of the pixels are neither dark nor light: shadows, and THIN counts after all
 
+# Of several digits each is small: at SIDE, a lit corner beside a shadow is as narrow as they are.
+LARGE = 280  # pixels: what is looked at of a single digit is no longer
+FINE_SIDE = 128  # pixels, at which a larger picture is looked at
+SURE = 0.1  # of all that stands out there, by which one way has more than the other
+
 # A line of a few pixels is faint at SIDE; it is looked for at full size.
 FAINT = 64  # grey levels: where nothing stands out by more at SIDE
 LINE = 3  # pixels: the window in which lines stand out
@@ -124,6 +129,8 @@ def _otsu(grey: Pixels) -> tuple[int, float]:
 
 def narrow_is_light(picture: Image.Image) -> bool:
     """`picture`: L, any size. Windows of several widths decide together, but for lines of a few pixels."""
+    if max(picture.size) > LARGE and abs(lean := _fine_lean(picture)) > SURE:
+        return lean > 0
     small = pixels_of(picture.resize((SIDE, SIDE), Image.Resampling.BOX))
     canvas = continued(small, THICK[-1] - 1)
     hats = {width: _hats(canvas, width, THICK[-1]) for width in (*THIN, THICK[0])}
@@ -135,6 +142,18 @@ def narrow_is_light(picture: Image.Image) -> bool:
         return sum(_lean(*thin[width]) for width in THIN) > 0
     thick = thin[THICK[0]], _strengths(*_hats(canvas, THICK[-1], THICK[-1]))
     return sum(_lean(*strengths) for strengths in thick) > 0
+
+
+def _fine_lean(picture: Image.Image) -> float:
+    """0 where strokes are too wide for its windows."""
+    factor = FINE_SIDE / max(picture.size)
+    width, height = (max(THICK[-1], round(factor * side)) for side in picture.size)
+    small = pixels_of(picture.resize((width, height), Image.Resampling.BOX))
+    canvas = continued(small, THICK[-1] - 1)
+    strengths = {wide: _strengths(*_hats(canvas, wide, THICK[-1])) for wide in (*THIN, THICK[-1])}
+    if sum(strengths[THIN[1]]) <= THIN_SHARE * sum(strengths[THICK[-1]]):
+        return 0.0
+    return sum(_lean(*strengths[wide]) for wide in THIN) / len(THIN)
 
 
 def _line_is_light(grey: Pixels, faint: int) -> bool | None:

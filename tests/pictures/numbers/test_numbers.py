@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageOps
 from service.endpoints.each import digits_among
 from service.engine.predictor import Predictor
 from service.errors import BlankImage
+from service.pictures.digits.ground import find_ink
 from service.pictures.digits.preparation import prepare
 from service.pictures.images import Finding
 from service.pictures.numbers.candidates import MOST_CANDIDATES, Numbers, numbers_in
@@ -115,6 +116,30 @@ def test_small_digits_are_read_where_there_are_hardly_more_pixels_than_are_looke
         return sheet
 
     assert read_right(model, digits, draw) >= 9
+
+
+@pytest.mark.parametrize("size", [(300, 220), (420, 560), (600, 450)])
+@pytest.mark.parametrize("soft", [0.004, 0.02])
+def test_ink_is_darker_than_paper_that_lies_half_in_a_hands_shadow(
+    soft: float, size: tuple[int, int], digits: Digits
+) -> None:
+    """The edge of the shadow runs anywhere across the number. `soft`: of the width, as which it begins."""
+    random, told = np.random.default_rng(0), []
+    width, height = size
+    y, x = np.mgrid[0:height, 0:width] - np.array([height, width])[:, None, None] / 2
+    for _ in range(20):
+        chosen = random.integers(len(digits.labels), size=4)
+        number = Image.fromarray(ink_of(list(digits.images_u8[chosen]), 6, random))
+        number = number.resize((width // 2, number.height * width // 2 // number.width))
+        sheet = Image.new("L", size)
+        sheet.paste(number, (width // 4, (height - number.height) // 2))
+        way = random.uniform(0, 2 * np.pi)
+        inward = x * np.cos(way) + y * np.sin(way) + width * random.uniform(-0.08, 0.08)
+        light = 210 - 110 / (1 + np.exp(-(inward / (soft * width)).clip(-50, 50)))
+        seen = light * (1 - 0.7 * np.asarray(sheet) / 255) + random.normal(0, 4, light.shape)
+        picture = Image.fromarray(seen.clip(0, 255).astype(np.uint8))
+        told += [not find_ink(picture).is_light, find_ink(ImageOps.invert(picture)).is_light]
+    assert sum(told) >= 38
 
 
 def test_lines_are_read_one_after_the_other(model: Predictor, digits: Digits) -> None:
