@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from service.artifacts.fitness import SUM_TOLERANCE
 from service.artifacts.manifest import Manifest
 from service.engine.devices import AsItIs, Runner
 from service.engine.explained import Explained
@@ -81,8 +82,8 @@ class Predictor:
         least, most = _extremes(outputs)
         if not math.isfinite(most - least):
             raise InferenceFailed("model answered what is no finite number")
-        if self._are_probabilities and not (least >= 0 and most <= 1):
-            outputs.clip(0, 1, out=outputs)  # it is published by what it answers, to a thousandth
+        if self._are_probabilities and not 0 <= least <= most <= 1 and _is_rounded(least, most):
+            outputs.clip(0, 1, out=outputs)
         return outputs
 
     def predict(self, rows: Tensor) -> Tensor:
@@ -99,6 +100,11 @@ class Predictor:
                 self.slow_rows = size
                 break
         self.quick = not self.slow_rows and seconds <= QUICK_S
+
+
+def _is_rounded(least: float, most: float) -> bool:
+    """Whether probabilities are no further off than a model may be that is served."""
+    return least >= -SUM_TOLERANCE and most <= 1 + SUM_TOLERANCE
 
 
 def _extremes(outputs: NDArray[np.float32]) -> tuple[float, float]:

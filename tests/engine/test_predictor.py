@@ -301,6 +301,8 @@ def test_a_probability_that_is_rounded_beyond_1_is_1(version: Path, rows: int) -
     rounded = Predictor(lambda _: answers, real.manifest, CPU)
     outputs = rounded.answer(torch.zeros(rows, 1, 28, 28, dtype=torch.uint8))
     assert (outputs.min(), outputs.max()) == (0, 1)
+    answers[0, 2] = 2  # which is not for rounding
+    assert rounded.answer(torch.zeros(rows, 1, 28, 28, dtype=torch.uint8)).max() == 2
 
 
 @pytest.mark.parametrize("rows", [1, 64])
