@@ -23,7 +23,7 @@ SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 T = TypeVar("T")
 M = TypeVar("M", bound=MetricWrapperBase)
 
-# While workers make their files or take over others': each is a moment.
+# A file vanishes, or is half written, for a moment while a worker starts or takes over another's.
 READ_TRIES = 100
 
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 1_024, 10_000)

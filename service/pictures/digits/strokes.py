@@ -93,7 +93,7 @@ def widened(ink: Image.Image, peak: int) -> tuple[Image.Image, int]:
 
 
 def _narrow(ink: Image.Image) -> Image.Image:
-    """Without what is as wide as no thin line, such as a rest of shade: three times as dark it were ink."""
+    """Without what is wider than a thin line, as a rest of shade: three times as dark it would be ink."""
     levels = pixels_of(ink)
     return Image.fromarray(levels - opened(continued(levels, SHADE - 1), SHADE))
 

@@ -32,7 +32,7 @@ def closed_figure(random: Random) -> Image.Image:
 
 
 def _triangle(random: Random) -> Stroke:
-    """No corner is so near to another, or so far, that it were a line."""
+    """No corner is so near to another, or so far, that it would look like a line."""
     while True:
         angles = np.sort(random.uniform(0, 2 * math.pi, 3))
         apart = np.diff(np.append(angles, angles[0] + 2 * math.pi))

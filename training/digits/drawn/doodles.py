@@ -24,7 +24,7 @@ def loops(random: Random) -> Image.Image:
 
 
 def waves_over_waves(random: Random) -> Image.Image:
-    """A curve of two swings at different paces, which crosses itself many times; 1 to 2 were an 8."""
+    """A curve of two swings at different paces, which crosses itself many times; 1 to 2 would be an 8."""
     at = np.linspace(0, 2 * math.pi, 160)
     paces = ((2, 3), (3, 4), (2, 5), (3, 5), (4, 5), (5, 6), (3, 7))[random.integers(7)]
     x, y = (50 * np.sin(pace * at + random.uniform(0, 6)) for pace in paces)

@@ -72,7 +72,7 @@ def _doodle(random: Random) -> Image.Image:
 
 
 def _several(digits_u8: Pixels) -> Draw:
-    """Two or three digits beside or across one another, or three in a column: 0 over 0 were an 8."""
+    """Two or three digits beside or across one another, or three in a column: 0 over 0 would be an 8."""
 
     def draw(random: Random) -> Image.Image:
         down, x, y = random.random() < 0.1, 0.0, 0.0

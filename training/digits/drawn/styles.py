@@ -55,7 +55,7 @@ class Digit:
 
 
 def flagged(digit: Digit, random: Random) -> Pixels:
-    """A 1 with a flag, perhaps with a foot. A long flag falls steeply: otherwise it were a 7."""
+    """A 1 with a flag, perhaps with a foot. A long flag falls steeply: otherwise it would be a 7."""
     upper, lower = digit.middle(digit.top + 1), digit.middle(digit.bottom - 1)
     start, reach = digit.top + digit.pen / 2, digit.height * random.uniform(0.15, 0.6)
     slope = math.radians(random.uniform(20 if reach < 0.4 * digit.height else 35, 70))

@@ -34,7 +34,7 @@ UPRIGHT_BEYOND = 0.2  # the least that a single upright one reaches beyond it
 UPRIGHT_APART = 0.15  # the least that it is away: a stroke of a 4 is nearer
 WHOLE = 0.5  # of the digit's height: that of its highest component, at the least
 LEAST_INK = 0.04  # of the heaviest component's, has one that tells where the digit ends
-MOST = 200  # components: more are grain, each of which were looked at for nothing
+MOST = 200  # components: more are grain, and each would be looked at for nothing
 
 
 def lines_beside(components: Components, weights: NDArray[np.float64]) -> Mask:
