@@ -14,8 +14,7 @@ ARGS ?=
 BIN := .venv/bin
 ANYWHERE := not container and not pictures and not clients and not package and not page and not shown and not ranks
 INSTALLED := .venv/.installed
-# 14,000 modules come with torch, of which Python compiles those that it imports.
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile --quiet --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
 .PHONY: help install serve test check test-gpu test-reliability test-rollout test-ray test-costs test-store test-mlflow test-onnx test-training test-pictures test-container test-clients test-page test-package docs package train evaluate bench bench-quick bench-gpu constraints clean
 
