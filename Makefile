@@ -16,6 +16,9 @@ ANYWHERE := not container and not pictures and not clients and not package and n
 INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
+# Where Python is told to keep no bytecode, each of the tests' hundreds of processes would compile the service anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help install serve test check test-gpu test-reliability test-rollout test-ray test-costs test-store test-mlflow test-onnx test-training test-pictures test-container test-clients test-page test-package docs package train evaluate bench bench-quick bench-gpu constraints clean
 
 help:  ## List the commands
