@@ -18,7 +18,7 @@ from service.endpoints.kinds import endpoint_of
 from service.endpoints.picture import PictureEndpoint
 from service.endpoints.table import TableEndpoint
 from service.engine.devices import resolve_device
-from service.engine.loading import prepare, read
+from service.engine.loading import load
 from service.engine.predictor import MAX_BATCH_ROWS, Predictor
 from service.errors import ServiceError
 from service.pictures.images import Finding, Upload, find, open_pictures, rows_of
@@ -62,8 +62,8 @@ class Reader:
     def _reads(self) -> "Pictures | Rows":
         settings = self._settings
         folder = store_of(settings).folder(self._name, self._version)
-        artifact = read(folder, trusted_by(settings), settings.max_model_bytes)
-        predictor = prepare(artifact, resolve_device(settings.device), settings.precision)
+        device, trusted = resolve_device(settings.device), trusted_by(settings)
+        predictor = load(folder, device, settings.precision, trusted, settings.max_model_bytes)
         endpoint = endpoint_of(predictor.manifest)
         if isinstance(endpoint, TableEndpoint):
             return Rows(endpoint, predictor)

@@ -45,9 +45,10 @@ def load(
     device: torch.device,
     precision: Precision = "float32",
     trusted: TrustedKeys | None = None,
+    max_bytes: int = MAX_MODEL_BYTES,
 ) -> Predictor:
     """`read` a version folder and `prepare` it. Raises ArtifactError when it must not be served."""
-    return prepare(read(folder, trusted), device, precision)
+    return prepare(read(folder, trusted, max_bytes), device, precision)
 
 
 def read(

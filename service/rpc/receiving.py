@@ -156,9 +156,11 @@ class Receiving:
         return answered
 
     def _call(self, answer: Answer, path: str) -> Answered:
+        with_key = needs_key(path)
+
         async def answered(context: Exchange) -> Any:
             async def received_and_answered(scope: Scope) -> Any:
-                return await self._received(context, path, answer, scope)
+                return await self._received(context, with_key, answer, scope)
 
             return await self._calls.answered(context, path, received_and_answered)
 
@@ -166,10 +168,11 @@ class Receiving:
 
     def _call_beside(self, answer: Answer, path: str) -> Answered:
         """Of grpc's own services, which answer for themselves."""
+        with_key = needs_key(path)
 
         async def answered(context: Exchange) -> Any:
             try:
-                return await self._received(context, path, answer, context)
+                return await self._received(context, with_key, answer, context)
             except (ServiceError, TimeoutError) as error:
                 await self._calls.refuse(context, path, error)
 
@@ -197,12 +200,12 @@ class Receiving:
         for task in self._watching:
             task.cancel()
 
-    async def _received(self, context: Exchange, path: str, answer: Answer, scope: Any) -> Any:
+    async def _received(self, context: Exchange, with_key: bool, answer: Answer, scope: Any) -> Any:
         """What is answered to the message, which has its room until then.
 
         Raises ServiceError or TimeoutError, or what `answer` raises.
         """
-        held, with_key = None, needs_key(path)
+        held = None
         try:
             with Timed(self._deadlines, time.monotonic() + self._timeout_s) as timed:
                 held = await self._room.for_message(with_key)
@@ -220,16 +223,17 @@ class Receiving:
 
     def _stream(self, answer: Callable[[Any, Any], Any], path: str) -> Answered:
         """The protocol's are kept open between messages; others, which need no key, have little time."""
+        with_key = needs_key(path)
 
         def limit() -> AbstractContextManager[Any]:
-            if needs_key(path):
+            if with_key:
                 return nullcontext()  # what is watched is looked at all the time
             return Timed(self._deadlines, time.monotonic() + self._timeout_s)
 
         async def answered(context: Exchange) -> None:
             try:
                 self._calls.check_key(context, path)
-                with self._room.for_stream(needs_key(path)), limit():
+                with self._room.for_stream(with_key), limit():
                     async with aclosing(answer(context.messages(), context)) as answers:
                         async for message in answers:
                             await context.write(message)

@@ -184,20 +184,25 @@ async def test_a_store_that_never_answered_leaves_the_service_alive_and_not_read
     answers.set()
 
 
+def held_up(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """No version of `digit` gets ready before it is set."""
+    goes_on, prepare = threading.Event(), Loader.prepare
+
+    def waiting(loader: Loader, artifact: Artifact) -> Ready:
+        if artifact.manifest.name == "digit":
+            goes_on.wait()
+        return prepare(loader, artifact)
+
+    monkeypatch.setattr(Loader, "prepare", waiting)
+    return goes_on
+
+
 async def test_a_model_that_never_gets_ready_keeps_no_other_out(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And is given up after its time; the service serves on, and stops."""
     monkeypatch.setattr(following, "TURN_S", 0.1)
-    goes_on = threading.Event()
-    prepare = Loader.prepare
-
-    def hanging(loader: Loader, artifact: Artifact) -> Ready:
-        if artifact.manifest.name == "digit":
-            goes_on.wait()
-        return prepare(loader, artifact)
-
-    monkeypatch.setattr(Loader, "prepare", hanging)
+    goes_on = held_up(monkeypatch)
     monkeypatch.setattr(attempt, "RETRY_S", 0.05)
     async with running(app_of(store, load_timeout_s=3)) as client:
         await until(serves(client, 1, "pass"))
@@ -210,13 +215,8 @@ async def test_a_model_is_followed_on_once_there_may_be_a_thread_for_it_again(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its own was left to a version that does not get ready, while the system allows no other."""
-    goes_on, refusals = threading.Event(), [True, True, True]
-    prepare, started = Loader.prepare, LoneThread._started
-
-    def hanging(loader: Loader, artifact: Artifact) -> Ready:
-        if artifact.manifest.name == "digit":
-            goes_on.wait()
-        return prepare(loader, artifact)
+    goes_on, refusals = held_up(monkeypatch), [True, True, True]
+    started = LoneThread._started
 
     def refused(thread: LoneThread) -> Any:
         if refusals:
@@ -226,7 +226,6 @@ async def test_a_model_is_followed_on_once_there_may_be_a_thread_for_it_again(
         return started(thread)
 
     monkeypatch.setattr(attempt, "RETRY_S", 0.05)
-    monkeypatch.setattr(Loader, "prepare", hanging)
     async with running(app_of(store, load_timeout_s=3)) as client:
         await until(serves(client, 1, "pass"))
         monkeypatch.setattr(LoneThread, "_started", refused)
@@ -239,15 +238,7 @@ async def test_a_model_is_followed_on_once_there_may_be_a_thread_for_it_again(
 async def test_what_was_not_tried_is_once_the_others_got_ready(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    goes_on = threading.Event()
-    prepare = Loader.prepare
-
-    def slow(loader: Loader, artifact: Artifact) -> Ready:
-        if artifact.manifest.name == "digit":
-            goes_on.wait()
-        return prepare(loader, artifact)
-
-    monkeypatch.setattr(Loader, "prepare", slow)
+    goes_on = held_up(monkeypatch)
     monkeypatch.setattr(following, "MAX_OVERDUE", 1)
     monkeypatch.setattr(attempt, "RETRY_S", 0.05)
     kept = (store.root / "pass").rename(store.root.with_name("kept"))

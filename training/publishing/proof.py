@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from service.artifacts.manifest import ArtifactError
 from service.artifacts.version_folder import largest, title
 from service.engine.devices import AsItIs
-from service.engine.loading import prepare, read
+from service.engine.loading import load
 from service.engine.predictor import MAX_BATCH_ROWS
 from service.engine.quantized import Quantized
 from service.engine.tensors import reason
@@ -127,7 +127,7 @@ def _replay(publisher: Connection) -> None:
 
 def _loaded_and_asked(folder: Path, rows: NDArray[Any] | None) -> Answer:
     try:
-        predictor = prepare(read(folder, max_bytes=largest()), torch.device("cpu"))
+        predictor = load(folder, torch.device("cpu"), max_bytes=largest())
         # NumPy crosses the process border: torch would share its memory through a file descriptor.
         return None if rows is None else predictor.predict(torch.from_numpy(rows)).numpy()
     except ArtifactError as error:

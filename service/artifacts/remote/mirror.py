@@ -133,6 +133,7 @@ class Mirror:
         """What is named comes first, in the place of what is not; for the rest nothing wanted goes."""
         named = frozenset((each.name, v) for each in found for v in each.pointers.values() if v)
         beside = frozenset((each.name, v) for each in found for v in each.beside)
+        named_first, all_wanted = Kept(named, last=beside), Kept(named | beside)
         for name, written, pointers, _ in found:
             folder = self.store.root / name
             for pointer, version in pointers.items():
@@ -141,13 +142,13 @@ class Mirror:
                         unpoint(folder, pointer)
                     continue
                 with _noted(failures, f"{name}/{pointer}"):
-                    self._bring(name, version, Kept(named, last=beside))
+                    self._bring(name, version, named_first)
                     self._point(name, pointer, version, written)
             self.store.lack(name, failures.get(f"{name}/{CURRENT_FILE}", ""))
         for name, _, _, versions in found:
             for version in versions:
                 with _noted(failures, f"{name}/{version}"):
-                    self._bring_if_whole(name, version, Kept(named | beside))
+                    self._bring_if_whole(name, version, all_wanted)
 
     def _bring_if_whole(self, name: str, version: int, kept: Kept) -> None:
         try:
