@@ -46,6 +46,7 @@ from service.engine.loading import load
 from service.engine.predictor import Predictor
 from service.rollout import asking
 from service.settings import Settings
+from tests import warm
 from training.data import Rows
 from training.digits.digit_nets import DigitNet, softmax_mlp
 from training.digits.digit_recipe import IMAGES, PROBABILITIES
@@ -298,20 +299,21 @@ async def until(condition: Callable[[], Awaitable[bool]], within_s: float = 120)
 
 class Served(NamedTuple):
     client: httpx.Client
-    process: subprocess.Popen[bytes]
+    process: warm.Process
     log: Path
 
 
 @contextmanager
 def served(*options: str, module: str = "service", **environment: str) -> Iterator[Served]:
-    """`python -m service` on a free port, as a process of its own (and group), once it answers."""
-    command = [sys.executable, "-m", *module.split(), "--port", "0", *options]
+    """`python -m service` on a free port, as a process of its own (and group), once it answers.
+
+    Beside other tests it is a copy of one that has imported the libraries: see `warm`.
+    """
+    words = [*module.split(), "--port", "0", *options]
     with NamedTemporaryFile() as file:
-        process = subprocess.Popen(
-            command, cwd=ROOT, stderr=file, env={**os.environ, **environment}, start_new_session=True
-        )
+        log = Path(file.name)
+        process = started(words, {**os.environ, **environment}, log)
         try:
-            log = Path(file.name)
             with httpx.Client(base_url=address_in(log, process), timeout=60) as client:
                 _wait_until_it_accepts(client, process)
                 yield Served(client, process, log)
@@ -324,7 +326,16 @@ def served(*options: str, module: str = "service", **environment: str) -> Iterat
                 raise
 
 
-def address_in(log: Path, process: subprocess.Popen[bytes]) -> str:
+def started(words: list[str], environment: dict[str, str], log: Path) -> warm.Process:
+    usual = environment.get("PYTHONPATH") == os.environ.get("PYTHONPATH")  # and nothing is imported first
+    if usual and "PYTEST_XDIST_WORKER" in os.environ:
+        return warm.start(words, environment, log)
+    command = [sys.executable, "-m", *words]
+    with log.open("ab") as file:
+        return subprocess.Popen(command, cwd=ROOT, stderr=file, env=environment, start_new_session=True)
+
+
+def address_in(log: Path, process: warm.Process) -> str:
     while not (match := re.search(r"running on (http://[\w.:]+)", log.read_text())):
         assert process.poll() is None, f"the service ended before it listened:\n{log.read_text()}"
         time.sleep(0.05)
@@ -338,7 +349,7 @@ def rpc_address_of(service: Served) -> str:
     return found[1]
 
 
-def _wait_until_it_accepts(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_it_accepts(client: httpx.Client, process: warm.Process) -> None:
     """Several workers announce their address when it is bound, and listen when they are ready."""
     while True:
         try:
