@@ -56,6 +56,7 @@ from training.publishing.proof import FreshProcess, fresh_process
 from training.publishing.publish import Candidate, publish
 
 ROOT = Path(__file__).parent.parent
+BESIDE_OTHERS = "PYTEST_XDIST_WORKER" in os.environ
 COMMITTED = ROOT / "artifacts"
 DIGIT_VERSION = (COMMITTED / "digit" / "current").read_text().strip()
 OLDER_DIGIT_VERSION = str(
@@ -307,12 +308,14 @@ class Served(NamedTuple):
 def served(*options: str, module: str = "service", **environment: str) -> Iterator[Served]:
     """`python -m service` on a free port, as a process of its own (and group), once it answers.
 
-    Beside other tests it is a copy of one that has imported the libraries: see `warm`.
+    Beside other tests it is a copy of one that has imported the libraries (see `warm`), unless a PYTHONPATH
+    is given, from which something may be imported first.
     """
     words = [*module.split(), "--port", "0", *options]
     with NamedTemporaryFile() as file:
         log = Path(file.name)
-        process = started(words, {**os.environ, **environment}, log)
+        start = warm.start if BESIDE_OTHERS and "PYTHONPATH" not in environment else started
+        process = start(words, {**os.environ, **environment}, log)
         try:
             with httpx.Client(base_url=address_in(log, process), timeout=60) as client:
                 _wait_until_it_accepts(client, process)
@@ -326,10 +329,7 @@ def served(*options: str, module: str = "service", **environment: str) -> Iterat
                 raise
 
 
-def started(words: list[str], environment: dict[str, str], log: Path) -> warm.Process:
-    usual = environment.get("PYTHONPATH") == os.environ.get("PYTHONPATH")  # and nothing is imported first
-    if usual and "PYTEST_XDIST_WORKER" in os.environ:
-        return warm.start(words, environment, log)
+def started(words: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", *words]
     with log.open("ab") as file:
         return subprocess.Popen(command, cwd=ROOT, stderr=file, env=environment, start_new_session=True)

@@ -18,7 +18,6 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
-from typing import TextIO
 
 ROOT = Path(__file__).parent.parent
 LIBRARIES = ("torch", "fastapi", "uvicorn", "typer", "PIL.Image", "httptools", "uvloop")
@@ -64,27 +63,28 @@ Process = subprocess.Popen[bytes] | Copy
 
 def start(words: Sequence[str], environment: dict[str, str], log: Path) -> Copy:
     """As `python -m` with these words, in a session of its own, its standard error in `log`."""
-    pid = _told({"words": words, "environment": environment, "log": str(log)})
+    with log.open("ab") as file:
+        pid = _told({"words": words, "environment": environment}, [1, file.fileno()])
     assert pid is not None
     return Copy(pid)
 
 
-def _told(request: dict[str, object]) -> int | None:
+def _told(request: dict[str, object], outputs: Sequence[int] = ()) -> int | None:
     with _alone:
         _, link = _first()
-        link.write(json.dumps(request) + "\n")
-        link.flush()
-        answer: int | None = json.loads(link.readline())
+        socket.send_fds(link, [json.dumps(request).encode()], outputs)
+        answer: int | None = json.loads(link.recv(_MOST_BYTES))
     return answer
 
 
 _alone = Lock()
+_MOST_BYTES = 1 << 16
 
 
 @cache
-def _first() -> tuple[subprocess.Popen[bytes], TextIO]:
+def _first() -> tuple[subprocess.Popen[bytes], socket.socket]:
     """The process that is copied, and a link to it. It ends when this one does: the link is closed then."""
-    ours, theirs = socket.socketpair()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.warm", str(theirs.fileno())],
         cwd=ROOT,
@@ -92,12 +92,15 @@ def _first() -> tuple[subprocess.Popen[bytes], TextIO]:
         pass_fds=[theirs.fileno()],
     )
     theirs.close()
-    return process, ours.makefile("rw")
+    return process, ours
 
 
-def _serve(link: TextIO) -> None:
-    for line in link:
-        request = json.loads(line)
+def _serve(link: socket.socket) -> None:
+    while True:
+        message, outputs, *_ = socket.recv_fds(link, _MOST_BYTES, 2)
+        if not message:
+            return
+        request = json.loads(message)
         if "ended" in request:
             pid, status = os.waitpid(request["ended"], os.WNOHANG)
             answer = os.waitstatus_to_exitcode(status) if pid else None
@@ -105,14 +108,17 @@ def _serve(link: TextIO) -> None:
             answer = os.fork()
             if not answer:
                 link.close()
-                _become(**request)
-        link.write(json.dumps(answer) + "\n")
-        link.flush()
+                _become(outputs, **request)
+            for output in outputs:
+                os.close(output)
+        link.send(json.dumps(answer).encode())
 
 
-def _become(words: list[str], environment: dict[str, str], log: str) -> None:
+def _become(outputs: list[int], words: list[str], environment: dict[str, str]) -> None:
     os.setsid()
-    os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), 2)
+    for number, output in enumerate(outputs, start=1):
+        os.dup2(output, number)
+        os.close(output)
     os.environ.clear()
     os.environ.update(environment)
     module, *options = words
@@ -125,4 +131,4 @@ if __name__ == "__main__":
     for library in LIBRARIES:
         import_module(library)
     assert len(os.listdir("/proc/self/task")) == 1, "a thread runs, and would be missing in every copy"
-    _serve(socket.socket(fileno=int(sys.argv[1])).makefile("rw"))
+    _serve(socket.socket(fileno=int(sys.argv[1])))
