@@ -61,7 +61,7 @@ def api_key(program: str, words: Words) -> None:
 
     from service.__main__ import key
 
-    cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     cli.command()(key)
     interrupted_in_order()
     cli(words, prog_name=program)

@@ -17,7 +17,9 @@ from benchmarks.scenarios import HEADLINE
 from benchmarks.servers import ON_A_GPU, QUICK, SERVERS
 from benchmarks.targets import targets
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+cli = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True
+)
 console = Console()
 
 PAGE, CHART = Path("docs/benchmarks.md"), Path("docs/images/benchmarks.png")
@@ -55,7 +57,7 @@ def run(
 
 @cli.command()
 def quick(rounds: Rounds = 2, seconds: Seconds = 2) -> None:
-    """Measure this service and plain FastAPI only, in under three minutes."""
+    """Measure this service and plain FastAPI, in under three minutes."""
     _measure(QUICK, rounds, seconds, "cpu")
 
 

@@ -28,6 +28,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 
 from service import __version__, commands, installing
+from service.artifacts.files import reason_of
 from service.artifacts.manifest import ArtifactError
 from service.artifacts.shipped import located
 from service.artifacts.signatures import KeyUnusable, trusted_by
@@ -36,7 +37,7 @@ from service.errors import DeviceUnavailable
 from service.http.keys import KeyFile, KeysUnreadable, add_key
 from service.option_types import missing_extra
 from service.settings import Settings, SettingsUnusable, read_settings, variable
-from service.terminal import fail, say
+from service.terminal import fail, remark, say
 from service.workers.launching import CannotLaunch
 from service.workers.metrics_folder import FolderUnusable
 from service.workers.processes import run
@@ -55,7 +56,7 @@ _UNUSABLE = (
     CannotLaunch,
 )
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 cli.add_typer(commands.cli, name="models")
 
 
@@ -127,7 +128,7 @@ def key(
     name: Annotated[str, typer.Argument(help="Whose key it is; shown in the log.")],
     file: Annotated[Path, typer.Option(help="File of keys to add it to.", envvar="SERVICE_API_KEYS_FILE")],
 ) -> None:
-    """Make an API key, print it once, and add its hash to the file; a running service takes it up."""
+    """Make an API key and print it once. Its hash is added to the file; a running service takes it up."""
     try:
         typer.echo(add_key(file, name))
     except KeysUnreadable as error:
@@ -139,7 +140,6 @@ def _explain(settings: Settings) -> None:
     # Imported here: who serves has torch in workers alone.
     import torch
 
-    from service.artifacts.listing import listed
     from service.artifacts.remote.store import store_of
     from service.endpoints.kinds import endpoint_of
     from service.engine.cpus import threads_of
@@ -154,19 +154,23 @@ def _explain(settings: Settings) -> None:
     loader = Loader(store, endpoint_of, device, settings.precision, trusted, settings.max_model_bytes)
     say(f"device {device}, {threads} thread(s), --precision {settings.precision}")
     try:
-        names = settings.models or listed(store).models
+        names = settings.models or store.names()
+        for name in names:
+            try:
+                version = store.current(name)
+                predictor, _ = loader.load_version(name, version)
+            except ArtifactError as error:
+                say(f"{name}: not served: {error}")
+                continue
+            assert predictor.explained
+            for line in lines(f"{name}/{version}", predictor.explained):
+                say(line)
     except ArtifactError as error:
         fail(str(error))
-    for name in names:
-        try:
-            version = store.current(name)
-            predictor, _ = loader.load_version(name, version)
-        except ArtifactError as error:
-            say(f"{name}: not served: {error}")
-            continue
-        assert predictor.explained
-        for line in lines(f"{name}/{version}", predictor.explained):
-            say(line)
+    except OSError as error:
+        fail(f"the store cannot be read: {reason_of(error)}")
+    if not names:
+        remark(f"no model is published in {store.address}")
 
 
 def _is_readable(folder: Path) -> bool:

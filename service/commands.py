@@ -31,6 +31,7 @@ cli = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="See, verify, sign and choose what is live.",
 )
 
@@ -46,7 +47,7 @@ Name = Annotated[str, typer.Argument(help="Model, such as digit.")]
 
 @cli.command("list")
 def list_(artifacts: Artifacts = None) -> None:
-    """Every published version; the live one has a star, and labels stand behind."""
+    """Every published version. The live one has a star, and labels stand behind."""
     store, _ = _opened(artifacts)
     found = _read(lambda: list(every_version(store)))
     if not found:
@@ -84,7 +85,7 @@ def activate(name: Name, version: Annotated[int, typer.Argument()], artifacts: A
 
 @cli.command()
 def rollback(name: Name, artifacts: Artifacts = None) -> None:
-    """Make the newest version before the live one live that is fit to serve."""
+    """Make the newest older version live that is fit to serve."""
     store, settings = _opened(artifacts)
     live = _read(lambda: store.current(name))
     for version in sorted((v for v in _read(lambda: store.versions(name)) if v < live), reverse=True):
@@ -108,7 +109,7 @@ def label(
     label: Annotated[Label, typer.Argument(help="stable or canary.")],
     artifacts: Artifacts = None,
 ) -> None:
-    """Verify a version and give it a label; running services take it up, and give a canary its share."""
+    """Verify a version and give it a label. Running services take it up, and give a canary its share."""
     store, settings = _opened(artifacts)
     _read(lambda: _try(store, settings, name, version))
     with _publishing(store, name, label):
@@ -134,7 +135,7 @@ def unlabel(
 
 @cli.command()
 def promote(name: Name, artifacts: Artifacts = None) -> None:
-    """Verify the canary and make it live; the version that was live becomes stable.
+    """Verify the canary and make it live. The version that was live becomes stable.
 
     Wherever it is broken off, what is live is whole, and doing it again ends it.
     """
@@ -160,7 +161,7 @@ def sign(
     replace: Annotated[bool, typer.Option("--replace", help="Also where another key has signed.")] = False,
     artifacts: Artifacts = None,
 ) -> None:
-    """Verify versions that are published and sign them; services that trust the key take them up."""
+    """Verify published versions and sign them. Services that trust the key take them up."""
     store, settings = _opened(artifacts)
     if every and version is not None:
         raise typer.BadParameter("--all signs every version, and none can be named with it")

@@ -56,7 +56,7 @@ def test_versions_are_listed_with_the_live_one_marked(store: ArtifactStore) -> N
 
 def test_a_folder_that_cannot_be_looked_into_is_none(tmp_path: Path) -> None:
     listed = models(ArtifactStore(tmp_path / ("x" * 300)), "list")
-    assert (listed.exit_code, "is no folder" in re.sub(r"[│\s]+", " ", listed.stderr)) == (2, True)
+    assert (listed.exit_code, "is no folder" in listed.stderr) == (2, True)
 
 
 def test_it_says_why_none_of_a_model_is_live(store: ArtifactStore) -> None:

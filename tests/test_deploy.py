@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -70,6 +71,50 @@ def test_what_an_alert_takes_the_increase_of_is_there_from_the_start(
             line for line in samples.splitlines() if line.startswith(match["counter"]) and labels in line
         ]
         assert len(found) == (3 if labels else 1), match[0]  # one for each model
+
+
+INFO = 'abacus_model_info{{model="digit",version="{0}",sha256="{0}",instance="{1}"}}'
+REFUSED = 'abacus_reloads_total{model="digit",outcome="refused",instance="x"}'
+UP = 'up{{job="abacus",instance="{0}"}}'
+DIGIT = '{model="digit"}'
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+@pytest.mark.parametrize(
+    ("alert", "fires_of", "series"),
+    [
+        ("AbacusVersionsDiffer", None, {INFO.format(1, "x"): "1x5 0x40", INFO.format(2, "x"): "_x5 1x40"}),
+        ("AbacusVersionsDiffer", DIGIT, {INFO.format(1, "x"): "1x40", INFO.format(2, "y"): "1x40"}),
+        ("AbacusReloadRefused", None, {REFUSED: "0x40"}),
+        ("AbacusReloadRefused", None, {REFUSED: "1x40"}),
+        ("AbacusReloadRefused", DIGIT, {REFUSED: "0x25 1x20"}),
+        ("AbacusReloadRefused", DIGIT, {REFUSED: "_x25 1x20"}),
+        ("AbacusServesNothing", None, {UP.format("x"): "1x40", INFO.format(1, "x"): "1x40"}),
+        (
+            "AbacusServesNothing",
+            '{instance="y"}',
+            {UP.format("x"): "1x40", UP.format("y"): "1x40", INFO.format(1, "x"): "1x40"},
+        ),
+        ("AbacusServesNothing", "{}", {INFO.format(1, "x"): "1x5 0x40"}),
+    ],
+)
+def test_an_alert_fires_when_it_should(
+    alert: str, fires_of: str | None, series: dict[str, str], tmp_path: Path
+) -> None:
+    """At half an hour. Under Ray what is live no longer is 0, and a counter begins with its first count."""
+    by = "instance" if alert == "AbacusServesNothing" else "model"
+    firing = f'count by ({by}) (ALERTS{{alertname="{alert}",alertstate="firing"}})'
+    expected = [{"labels": fires_of, "value": 1}] if fires_of else []
+    group = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [{"expr": firing, "eval_time": "30m", "exp_samples": expected}],
+    }
+    rules = {"rule_files": [str(DEPLOY / "alerts.yml")], "evaluation_interval": "1m", "tests": [group]}
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules))
+    command = ["promtool", "test", "rules", str(tmp_path / "rules.yml")]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_alerts_look_at_every_way_to_predict_and_at_no_probe() -> None:

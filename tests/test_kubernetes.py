@@ -257,6 +257,12 @@ def test_pods_of_a_training_meet_and_publish_where_the_others_read() -> None:
     assert claims[1] == of_kind("training", "PersistentVolumeClaim")["metadata"]["name"]
 
 
+@pytest.mark.parametrize("build", BUILDS)
+def test_all_of_it_is_in_one_namespace(build: str) -> None:
+    namespaces = {r["metadata"].get("namespace") for r in built(build) if r["kind"] != "Namespace"}
+    assert namespaces == {"abacus"}
+
+
 def test_names_that_one_file_has_of_another(committed_server: httpx.Client) -> None:
     service, autoscaler = of_kind("base", "Service"), of_kind("base", "HorizontalPodAutoscaler")["spec"]
     claim = of_kind("base", "PersistentVolumeClaim")["metadata"]["name"]

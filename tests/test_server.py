@@ -128,7 +128,7 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
 def test_a_wrong_option_stops_it_with_exit_code_2(options: tuple[str, str], complaint: str) -> None:
     result = run(*options)
     assert result.returncode == 2
-    assert complaint in " ".join(result.stderr.replace("│", " ").split())
+    assert complaint in result.stderr
     assert "Traceback" not in result.stderr
 
 

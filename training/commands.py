@@ -42,7 +42,9 @@ from training.publishing.activation import Activation
 from training.publishing.publish import publish_again
 from training.tabular import table_command
 
-cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+cli = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+)
 cli.add_typer(picture_command.cli)
 cli.add_typer(table_command.cli)
 cli.add_typer(adopt_command.cli)
@@ -150,7 +152,7 @@ def recalibrate(
     sign: Sign = None,
     activate: Activate = None,
 ) -> None:
-    """Publish the weights of a digit model again, its temperature and detector fitted anew."""
+    """Fit a digit model's temperature and detector anew. Its weights are published again as they are."""
     from training.digits.digit_republication import recalibrate_digit
 
     if teacher and not refine:
@@ -182,7 +184,7 @@ def evaluate_(
     sign: Sign = None,
     activate: Activate = None,
 ) -> None:
-    """Read thousands of pictures as a client would send them; a table, and pages of pictures."""
+    """Read thousands of pictures as a client would send them. Ends in a table, and pages of pictures."""
     from training.digits.digit_evaluation import evaluate_digit
     from training.digits.robustness_report import print_robustness
 
@@ -211,7 +213,7 @@ def evaluate_(
 def keys(
     out: Annotated[Path, typer.Option(help="Folder to write them to.", file_okay=False)] = Path("keys"),
 ) -> None:
-    """Make a pair of keys: the private one signs artifacts, the service trusts the public one."""
+    """Make a pair of keys. The private one signs artifacts, the service trusts the public one."""
     private, public = make_keys()
     signing, trusted = out / "signing-key.pem", out / "trusted-key.pem"
     try:

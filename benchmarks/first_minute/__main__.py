@@ -26,7 +26,7 @@ from benchmarks.first_minute.table import put_into, table
 from benchmarks.measure import machine
 from benchmarks.process import NotStarted
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 log = Console(stderr=True)
 AIMS = (SCANS, OWN, PYTHON, TYPESCRIPT)
 

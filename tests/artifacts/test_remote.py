@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from service.artifacts.version_folder import read_model
 from service.commands import cli
 from service.rollout.mirroring import Mirroring
 from service.settings import Settings
-from tests.conftest import served
+from tests.conftest import ROOT, served
 from tests.disks import fill, small_disk
 from tests.reliability.object_server import BUCKET, object_server
 from training.publishing.publish import check_publishable
@@ -462,10 +464,33 @@ def test_a_bucket_that_is_not_there_is_no_empty_store(
         assert list(Objects(f"s3://{BUCKET}/empty").folders()) == []
         listed = CliRunner().invoke(cli, ["list", "--artifacts", "s3://nowhere/models"])
         cache = ("--artifacts-cache", str(tmp_path / "cache"))
+        computed = explained("s3://nowhere/models", *cache)
         with served("--artifacts", "s3://nowhere/models", *cache) as service:
             ready = service.client.get("/health/ready")
     why = "s3://nowhere/models cannot be reached: The specified bucket does not exist"
     assert listed.exit_code == 1
     assert why in listed.output
+    assert (computed.returncode, computed.stderr) == (1, f"Error: the store cannot be read: {why}\n")
     assert ready.status_code == 503
     assert why in ready.json()["errors"][0]["message"]
+
+
+def test_how_models_of_a_bucket_are_computed_is_told(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with object_server(tmp_path) as server:
+        server.use(monkeypatch)
+        url, cache = f"s3://{BUCKET}/models", ("--artifacts-cache", str(tmp_path / "cache"))
+        empty = explained(url, *cache)
+        store = RemoteStore(Mirror(Objects(url), tmp_path / "publisher"))
+        store.place(stage(tmp_path, source, 1), "digit", 1)
+        store.activate("digit", 1)
+        told = explained(url, *cache)
+    assert (empty.returncode, empty.stderr) == (0, f"no model is published in {url}\n")
+    assert told.returncode == 0, told.stderr
+    assert "digit/1: " in told.stdout
+
+
+def explained(url: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "service", "--artifacts", url, "--explain-engine", *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)

@@ -286,5 +286,5 @@ def test_a_gpu_and_copies_exclude_each_other() -> None:
         [*command, "--start-method", "fork"], cwd=ROOT, capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 2
-    assert "exclude each other" in re.sub(r"[│\s]+", " ", done.stderr)
+    assert "exclude each other" in done.stderr
     assert "Traceback" not in done.stderr

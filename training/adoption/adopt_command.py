@@ -69,7 +69,7 @@ def publish(
     sign: Sign = None,
     activate: Activate = None,
 ) -> None:
-    """Publish a file of TorchScript or torch.export that you have, whoever trained it."""
+    """Publish TorchScript or torch.export, whoever trained it."""
     check_name(name)
     check_options(_given(context), kind, output, resize)
     with errors_explained(), options_explained(), TemporaryDirectory() as folder:

@@ -65,7 +65,7 @@ def picture(
     resume_if_any: ResumeIfAny = False,
     checkpoints: Checkpoints = None,
 ) -> None:
-    """Pictures of anything, told apart by the folders that they lie in."""
+    """Pictures of anything, told apart by the folders they lie in."""
     from training.pictures.picture_data import load_cifar10, load_pictures
     from training.pictures.picture_recipe import SIZE
     from training.pictures.picture_training import train_picture

@@ -26,7 +26,7 @@ def convert_(
     out: Out = DEFAULT_OUT,
     sign: Sign = None,
 ) -> None:
-    """Publish a TorchScript version again in another format, which is not live unless asked for."""
+    """Publish a TorchScript version again in another format. It is not live unless asked for."""
     check_name(name, option="")
     with errors_explained():
         there = store_at(out)

@@ -40,7 +40,7 @@ def table(
     sign: Sign = None,
     activate: Activate = None,
 ) -> None:
-    """Classes, yes or no, or a number, from the columns of a CSV file."""
+    """Classes, yes or no, or a number, from columns of a CSV file."""
     console = Console()
     check_name(name)
     with errors_explained():
