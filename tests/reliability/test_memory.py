@@ -79,7 +79,7 @@ def slope(process: psutil.Process, port: int, request: bytes, steps: int, each: 
 def test_memory_over_requests(
     published: Path, digits: Digits, long: bool, figure: Report, planted: bool
 ) -> None:
-    steps, each = (50, 20_000) if long and not planted else (12, 4_000)
+    steps, each = (6, 4_000) if planted else (50, 20_000) if long else (12, 4_000)
     request = whole_request(png(digits.images_u8[0]))
     application = "tests.reliability.leaky:create_leaking_app" if planted else "service.app:create_app"
     with server(application, published) as (process, port):
