@@ -23,7 +23,7 @@ from service.decoding.pool import Decoding
 from service.endpoints.kinds import endpoint_of
 from service.engine.cpus import threads_of, usable_cpus
 from service.engine.devices import resolve_device
-from service.http.draining import draining
+from service.http.draining import LEAVING, draining
 from service.http.keys import KeyFile
 from service.rollout.agreement import Agreement
 from service.rollout.mirroring import Mirroring
@@ -53,8 +53,11 @@ async def lifespan(
     trusted: TrustedKeys | None,
     shared: Path | None,
     preloaded: Preloaded | None,
-) -> AsyncIterator[None]:
-    """`shared`: a folder that all workers have in common. `preloaded`: models whose memory they share."""
+) -> AsyncIterator[dict[str, asyncio.Event]]:
+    """`shared`: a folder that all workers have in common. `preloaded`: models whose memory they share.
+
+    Yields what is to be set when the server takes no more connections.
+    """
     _tune(settings)
     device = resolve_device(settings.device)
     logger.info(
@@ -94,8 +97,9 @@ async def lifespan(
         gc.enable()
         backend.decoding.start()
         with _keys_kept_up(app.state.keys, metrics), draining(registry.stop, settings.drain_s):
-            async with _rpc(app, settings, backend):
-                yield
+            leaving = asyncio.Event()
+            async with _rpc(app, settings, backend, leaving):
+                yield {LEAVING: leaving}
     await backend.decoding.close()
     gc.unfreeze()
     app.state.stuck = not await reloader.close()
@@ -117,7 +121,9 @@ def _keys_kept_up(keys: KeyFile | None, metrics: Metrics) -> AbstractContextMana
     return keys.kept_up(metrics.api_keys_read_failures.inc) if keys else nullcontext()
 
 
-def _rpc(app: FastAPI, settings: Settings, backend: Backend) -> AbstractAsyncContextManager[None]:
+def _rpc(
+    app: FastAPI, settings: Settings, backend: Backend, leaving: asyncio.Event
+) -> AbstractAsyncContextManager[None]:
     """The server of gRPC, which is imported only where it is wanted."""
     if settings.grpc_port is None:
         return nullcontext()
@@ -125,7 +131,7 @@ def _rpc(app: FastAPI, settings: Settings, backend: Backend) -> AbstractAsyncCon
     from service.rpc.serving import rpc_served
 
     state = app.state
-    return rpc_served(settings, backend, Calls(state.ledger, state.keys, state.spans))
+    return rpc_served(settings, backend, Calls(state.ledger, state.keys, state.spans), leaving)
 
 
 def _backend(

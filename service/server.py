@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
 from service.connections.listening import is_listening, opened
+from service.http.draining import LEAVING
 from service.http.logs import log_config
 from service.settings import KeyContents, Settings
 
@@ -81,8 +82,10 @@ class Server(uvicorn.Server):
         self.leave()
 
     def leave(self) -> None:
-        """Take no more connections, and finish what is in flight."""
+        """Take no more connections, and finish what is in flight; gRPC does so at the same time."""
         self.should_exit = True
+        if leaving := self.lifespan.state.get(LEAVING):
+            self.loop.call_soon_threadsafe(leaving.set)
 
 
 def configuration(

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+LEAVING = "leaving"  # of the lifespan's state: the event that the server takes no more connections
+
 
 @contextmanager
 def draining(on_stop: Callable[[], None], grace_s: float) -> Iterator[None]:

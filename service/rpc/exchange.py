@@ -6,7 +6,7 @@ Methods know it as the context of grpc.aio, of which it has what they need.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, TypeAlias
 
@@ -41,7 +41,10 @@ class Method(NamedTuple):
 class Exchange:
     """One call, to be answered once by `answered`."""
 
-    __slots__ = ("_begun", "_call", "_details", "_ended", "_metadata", "_method", "_task", "_trailing")
+    __slots__ = (
+        *("_begun", "_call", "_details", "_ended", "_metadata", "_method", "_reading", "_task"),
+        "_trailing",
+    )
 
     def __init__(self, event: Any) -> None:
         """`event`: by which it came."""
@@ -50,6 +53,7 @@ class Exchange:
         self._metadata: Metadata = event.invocation_metadata
         self._trailing: Metadata = ()
         self._task: asyncio.Task[None] | None = None
+        self._reading: asyncio.Future[Any] | None = None
         self._begun = self._ended = False
 
     @property
@@ -92,15 +96,16 @@ class Exchange:
         raise Ended
 
     async def read(self) -> Any:
-        """The next message; EOF where none comes any more."""
-        event = await self._done(cygrpc.ReceiveMessageOperation(_FLAGS))
+        """The next message; EOF where none comes any more. Raises what `interrupt` is given."""
+        self._reading = asyncio.get_running_loop().create_future()
+        event = await self._done(cygrpc.ReceiveMessageOperation(_FLAGS), done=self._reading)
         message = event.batch_operations[0].message()
         return EOF if message is None else self._method.deserialized(message)
 
-    async def messages(self) -> AsyncIterator[Any]:
-        """All, as they come."""
-        while (message := await self.read()) is not EOF:
-            yield message
+    def interrupt(self, error: Exception) -> None:
+        """Whoever waits for the next message has that instead."""
+        if self._reading and not self._reading.done():
+            self._reading.set_exception(error)
 
     async def write(self, message: Any) -> None:
         """One of several. Raises Ended where nobody hears it any longer."""
@@ -154,9 +159,9 @@ class Exchange:
         self._begun = True
         return (cygrpc.SendInitialMetadataOperation((), _FLAGS),)
 
-    async def _done(self, *operations: Any) -> Any:
+    async def _done(self, *operations: Any, done: asyncio.Future[Any] | None = None) -> Any:
         """The event that tells of them. Raises Ended where the call takes none any longer."""
-        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        done = done or asyncio.get_running_loop().create_future()
 
         def seen(event: Any) -> None:
             if not done.done():

@@ -1,31 +1,23 @@
-"""Which calls may send their messages: as many as there is room for among the bytes of all bodies.
-
-A message is received whole, and nobody can tell before how large it is. So room for the largest is taken
-before one is asked for, and what it does not need is given back once it is there. A call that waits has
-sent no more than the window that HTTP/2 gives it (64 KiB).
-"""
+"""What stands before every method: its message is received when there is room, and within its time."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from functools import partial
 from typing import Any
 
-from service.errors import InvalidRequest, Overloaded, ServiceError
+from service.errors import InvalidRequest, NotReady, Overloaded, ServiceError
 from service.rpc.calls import Calls, Scope, needs_key
 from service.rpc.exchange import EOF, Exchange, Method
 from service.rpc.fields import readable
 from service.rpc.messages import SERVICE
-from service.rpc.timing import Sending, Timed
-from service.serving.admission import Admission
+from service.rpc.room import Room
+from service.rpc.timing import Timed
 from service.serving.deadlines import Deadlines
 
 Answer = Callable[[Any, Any], Awaitable[Any]]
 Answered = Callable[[Exchange], Awaitable[Any]]
-
-# A message may be as large as this part of all bodies, so that there is room for several.
-LARGEST_PART = 4
 
 # A call without a message is mostly over, its message being too large or its client gone; grpc takes so
 # long to cancel it.
@@ -37,79 +29,7 @@ ENDS_S = 1.0
 MOST_OPEN = 128
 OPEN_S = 5.0
 TOLD_S = 0.05  # in which those who watch hear that it stops
-
-# A client that takes in nothing of its answer for so long has gone.
-STALL_S = 60.0
-
-
-class Room:
-    """For messages that are being received: by calls at most a half of all bytes, by streams a quarter.
-
-    What needs no key has room of its own, an eighth for either: it takes none from those who have one.
-    """
-
-    def __init__(self, pending: Admission, max_body_bytes: int) -> None:
-        self.message_bytes = max(1, min(max_body_bytes, pending.limit // LARGEST_PART))
-        largest = max(1, pending.limit // self.message_bytes)
-        few = max(1, largest // 8)
-        self._pending = pending
-        self._calls = {True: asyncio.Semaphore(max(1, largest // 2)), False: asyncio.Semaphore(few)}
-        self._most_streams = {True: max(1, largest // 4), False: few}
-        self._streams = {True: 0, False: 0}
-
-    async def for_message(self, with_key: bool) -> "Held":
-        """For one, in turn. Raises Overloaded."""
-        calls = self._calls[with_key]
-        await calls.acquire()
-        try:
-            self._pending.admit(self.message_bytes)
-        except Overloaded:
-            calls.release()
-            raise
-        return Held(self.message_bytes, self._pending, calls)
-
-    @contextmanager
-    def for_stream(self, with_key: bool) -> Iterator[None]:
-        """For its messages, one at a time: the next may come whenever it likes. Raises Overloaded."""
-        streams = self._streams[with_key]
-        if streams >= self._most_streams[with_key]:
-            raise Overloaded(f"{streams:,} streams are open; one more has no room for its messages.", 1)
-        self._pending.admit(self.message_bytes)
-        self._streams[with_key] += 1
-        try:
-            yield
-        finally:
-            self._streams[with_key] -= 1
-            self._pending.release(self.message_bytes)
-
-    def until_taken(self, deadlines: Deadlines, size: int) -> Sending:
-        """While an answer of so many bytes is on its way: others find the less room."""
-        return Sending(deadlines, time.monotonic() + STALL_S, self._pending, size)
-
-
-class Held:
-    """The room of one message: of the largest, until it is known how large this one is."""
-
-    __slots__ = ("_bytes", "_calls", "_pending", "_receiving")
-
-    def __init__(self, held: int, pending: Admission, calls: asyncio.Semaphore) -> None:
-        self._bytes = held
-        self._pending = pending
-        self._calls = calls
-        self._receiving = True
-
-    def received(self, size: int) -> None:
-        """It is there, and as large as that."""
-        self._receiving = False
-        self._calls.release()
-        self._pending.release(self._bytes - size)
-        self._bytes = size
-
-    def release(self) -> None:
-        """Nobody needs it any longer."""
-        self._pending.release(self._bytes)
-        if self._receiving:
-            self._calls.release()
+STOPS = "The service stops: ask another, or come again."
 
 
 class Receiving:
@@ -126,6 +46,8 @@ class Receiving:
         self._timeout_s = timeout_s
         self._open = 0
         self._watching: set[asyncio.Task[Any]] = set()
+        self._streaming: set[Exchange] = set()
+        self._leaving = False
 
     def method(self, path: str, handler: Any) -> Method:
         """Of a handler, as generated code makes them."""
@@ -193,12 +115,28 @@ class Receiving:
 
         return answered
 
-    async def end_watches(self) -> None:
-        """Nothing changes any more once the last is told, and they would end with their clients alone."""
+    async def leave(self) -> None:
+        """Whoever watches hears the last, and is left; streams end when what came of them is answered."""
+        self._leaving = True
+        for context in self._streaming:
+            context.interrupt(NotReady(STOPS))
         if self._watching:
             await asyncio.sleep(TOLD_S)
         for task in self._watching:
             task.cancel()
+
+    async def _messages(self, context: Exchange) -> AsyncIterator[Any]:
+        """Of a stream, as they come. Raises NotReady where the service stops."""
+        self._streaming.add(context)
+        try:
+            while not self._leaving:
+                message = await context.read()
+                if message is EOF:
+                    return
+                yield message
+        finally:
+            self._streaming.discard(context)
+        raise NotReady(STOPS)
 
     async def _received(self, context: Exchange, with_key: bool, answer: Answer, scope: Any) -> Any:
         """What is answered to the message, which has its room until then.
@@ -234,7 +172,7 @@ class Receiving:
             try:
                 self._calls.check_key(context, path)
                 with self._room.for_stream(with_key), limit():
-                    async with aclosing(answer(context.messages(), context)) as answers:
+                    async with aclosing(answer(self._messages(context), context)) as answers:
                         async for message in answers:
                             await context.write(message)
             except (ServiceError, TimeoutError) as error:

@@ -12,7 +12,8 @@ from service.connections.listening import written
 from service.rpc.calls import Calls
 from service.rpc.events import CoreServer
 from service.rpc.messages import SERVICE, protocol
-from service.rpc.receiving import Receiving, Room
+from service.rpc.receiving import Receiving
+from service.rpc.room import Room
 from service.rpc.servicer import InferenceServicer
 from service.serving.call import Backend
 from service.settings import Settings
@@ -24,8 +25,10 @@ HEALTH_S = 0.25  # between looks at whether all is ready
 
 
 @asynccontextmanager
-async def rpc_served(settings: Settings, backend: Backend, calls: Calls) -> AsyncIterator[None]:
-    """Serve until the block ends; what is under way then is finished within `--stop-s`."""
+async def rpc_served(
+    settings: Settings, backend: Backend, calls: Calls, leaving: asyncio.Event
+) -> AsyncIterator[None]:
+    """Serve until `leaving` or the end of the block; finish what is under way then within `--stop-s`."""
     room = Room(backend.pending_bytes, settings.max_body_bytes)
     receiving = Receiving(room, calls, backend.deadlines, settings.request_timeout_s)
     options = (
@@ -47,15 +50,22 @@ async def rpc_served(settings: Settings, backend: Backend, calls: Calls) -> Asyn
     server.start()
     logger.info("gRPC running on %s", address)
     looking = asyncio.create_task(_keep_looking(backend, healthy))
-    try:
-        yield
-    finally:
+
+    async def stop() -> None:
+        await leaving.wait()
         looking.cancel()
         with suppress(asyncio.CancelledError):
             await looking
         await healthy.enter_graceful_shutdown()
-        await receiving.end_watches()
+        await receiving.leave()
         await server.stop(settings.stop_s)
+
+    stopping = asyncio.create_task(stop())
+    try:
+        yield
+    finally:
+        leaving.set()
+        await stopping
 
 
 async def _keep_looking(backend: Backend, healthy: health.aio.HealthServicer) -> None:

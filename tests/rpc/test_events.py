@@ -14,7 +14,8 @@ from service.rpc.calls import Calls
 from service.rpc.events import ASKED, CoreServer
 from service.rpc.exchange import EOF, Exchange, Method
 from service.rpc.messages import SERVICE
-from service.rpc.receiving import Receiving, Room
+from service.rpc.receiving import Receiving
+from service.rpc.room import Room
 from service.serving.admission import Admission
 from service.serving.deadlines import Deadlines
 from service.serving.metrics import Metrics
@@ -107,7 +108,7 @@ async def test_metadata_deadline_and_status_go_both_ways() -> None:
 
 async def test_a_stream_is_read_and_written_to_its_end() -> None:
     async def doubled(exchange: Exchange) -> None:
-        async for message in exchange.messages():
+        while (message := await exchange.read()) is not EOF:
             await exchange.write(2 * message)
         assert await exchange.read() is EOF
 
@@ -246,7 +247,7 @@ async def test_silent_calls_that_need_no_key_keep_no_other_out(monkeypatch: pyte
 
 
 async def test_an_answer_is_under_way_until_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.rpc.receiving.STALL_S", 1.0)
+    monkeypatch.setattr("service.rpc.room.STALL_S", 1.0)
     pending = Admission(8_000_000, "bytes")
     receiving = receiving_with(pending, 60)
     large = health_pb2.HealthCheckRequest(service=3_000_000 * "x")
@@ -285,5 +286,33 @@ async def test_those_who_watch_health_keep_no_other_out(monkeypatch: pytest.Monk
         one_more = channel.unary_stream("/test/Watch")(b"")
         assert await one_more.code() == CODES.RESOURCE_EXHAUSTED
         assert await channel.unary_unary("/test/Echo")(b"x") == b"x"
-        await receiving.end_watches()
+        await receiving.leave()
         assert [await each.code() for each in watches] == [CODES.CANCELLED] * 2
+
+
+async def test_a_stop_ends_streams_once_what_came_of_them_is_answered() -> None:
+    receiving, asked = receiving_with(Admission(8_000_000, "bytes"), 60), health_pb2.HealthCheckRequest
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def answers(requests: AsyncIterator[Any], _: Exchange) -> AsyncIterator[Any]:
+        async for request in requests:
+            begun.set()
+            await over.wait()
+            yield request
+
+    handler = grpc.stream_stream_rpc_method_handler(answers, asked.FromString, asked.SerializeToString)
+    async with serving() as (server, channel):
+        server._methods["/test/Stream"] = receiving.method(f"/{SERVICE}/ModelStreamInfer", handler)
+        idle, busy = (channel.stream_stream("/test/Stream")() for _ in range(2))
+        await busy.write(b"")
+        await begun.wait()
+        while len(server._tasks) < 2:
+            await asyncio.sleep(0.01)
+        await receiving.leave()
+        assert await idle.code() is CODES.UNAVAILABLE
+        assert dict(await idle.trailing_metadata())["retry-after"] == "5"
+        over.set()
+        assert await busy.read() == b""
+        assert await busy.code() is CODES.UNAVAILABLE
+        later = channel.stream_stream("/test/Stream")()
+        assert await later.code() is CODES.UNAVAILABLE
