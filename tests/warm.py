@@ -22,6 +22,9 @@ from threading import Lock
 ROOT = Path(__file__).parent.parent
 LIBRARIES = ("torch", "fastapi", "uvicorn", "typer", "PIL.Image", "httptools", "uvloop")
 
+_MOST_BYTES = 1 << 17  # of a request, which holds an environment
+_alone = Lock()
+
 
 class Copy:
     """A process begun by `start`; of `subprocess.Popen`, what tests of services ask for."""
@@ -75,10 +78,6 @@ def _told(request: dict[str, object], outputs: Sequence[int] = ()) -> int | None
         socket.send_fds(link, [json.dumps(request).encode()], outputs)
         answer: int | None = json.loads(link.recv(_MOST_BYTES))
     return answer
-
-
-_alone = Lock()
-_MOST_BYTES = 1 << 16
 
 
 @cache
