@@ -57,11 +57,10 @@ def keys(program: str, words: Words) -> None:
 
 
 def api_key(program: str, words: Words) -> None:
-    import typer
-
     from service.__main__ import key
+    from service.terminal import command_line
 
-    cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    cli = command_line()
     cli.command()(key)
     interrupted_in_order()
     cli(words, prog_name=program)

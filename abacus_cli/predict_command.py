@@ -13,9 +13,9 @@ from abacus_cli.of_service import asking
 from abacus_cli.outputs import files_of, output_to
 from abacus_cli.table_files import STDIN, InputUnusable
 from abacus_client import AbacusError, Client, InputError, Manifest
-from service.terminal import fail
+from service.terminal import command_line, fail
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+cli = command_line()
 
 
 @cli.command()

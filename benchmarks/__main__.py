@@ -16,10 +16,9 @@ from benchmarks.results import Results
 from benchmarks.scenarios import HEADLINE
 from benchmarks.servers import ON_A_GPU, QUICK, SERVERS
 from benchmarks.targets import targets
+from service.terminal import command_line
 
-cli = typer.Typer(
-    add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True
-)
+cli = command_line(no_args_is_help=True)
 console = Console()
 
 PAGE, CHART = Path("docs/benchmarks.md"), Path("docs/images/benchmarks.png")

@@ -23,12 +23,13 @@ from rich.console import Console
 
 from benchmarks.process import Running, free_port
 from service.artifacts.store import ArtifactStore
+from service.terminal import command_line
 
 ARTIFACTS = Path(__file__).parent.parent / "artifacts"
 CLIENTS, PAUSE_S = 8, 2.0
 MOST_MEMORY, MOST_SECONDS, BACK_WITHIN_S = 1.35, 1.3, 1.0
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+cli = command_line()
 console = Console()
 
 

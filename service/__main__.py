@@ -19,6 +19,7 @@ if __name__ == "__main__":
         interrupted_at_once()
 
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -28,7 +29,6 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 
 from service import __version__, commands, installing
-from service.artifacts.files import reason_of
 from service.artifacts.manifest import ArtifactError
 from service.artifacts.shipped import located
 from service.artifacts.signatures import KeyUnusable, trusted_by
@@ -37,7 +37,7 @@ from service.errors import DeviceUnavailable
 from service.http.keys import KeyFile, KeysUnreadable, add_key
 from service.option_types import missing_extra
 from service.settings import Settings, SettingsUnusable, read_settings, variable
-from service.terminal import fail, remark, say
+from service.terminal import command_line, fail, remark, say
 from service.workers.launching import CannotLaunch
 from service.workers.metrics_folder import FolderUnusable
 from service.workers.processes import run
@@ -56,7 +56,7 @@ _UNUSABLE = (
     CannotLaunch,
 )
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+cli = command_line()
 cli.add_typer(commands.cli, name="models")
 
 
@@ -144,7 +144,6 @@ def _explain(settings: Settings) -> None:
     from service.endpoints.kinds import endpoint_of
     from service.engine.cpus import threads_of
     from service.engine.devices import resolve_device
-    from service.engine.explained import lines
     from service.serving.loading import Loader
 
     threads = threads_of(settings.threads, settings.workers)
@@ -153,24 +152,25 @@ def _explain(settings: Settings) -> None:
     store, trusted = store_of(settings), trusted_by(settings)
     loader = Loader(store, endpoint_of, device, settings.precision, trusted, settings.max_model_bytes)
     say(f"device {device}, {threads} thread(s), --precision {settings.precision}")
-    try:
-        names = settings.models or store.names()
-        for name in names:
-            try:
-                version = store.current(name)
-                predictor, _ = loader.load_version(name, version)
-            except ArtifactError as error:
-                say(f"{name}: not served: {error}")
-                continue
-            assert predictor.explained
-            for line in lines(f"{name}/{version}", predictor.explained):
-                say(line)
-    except ArtifactError as error:
-        fail(str(error))
-    except OSError as error:
-        fail(f"the store cannot be read: {reason_of(error)}")
+    names = list(settings.models) or commands.read(store.names)
+    for name in names:
+        for line in commands.read(partial(_computed, name, loader)):
+            say(line)
     if not names:
         remark(f"no model is published in {store.address}")
+
+
+def _computed(name: str, loader: Any) -> list[str]:
+    """How its live version would be computed, or why it is not served. Raises OSError."""
+    from service.engine.explained import lines
+
+    try:
+        version = loader.store.current(name)
+        predictor, _ = loader.load_version(name, version)
+    except ArtifactError as error:
+        return [f"{name}: not served: {error}"]
+    assert predictor.explained
+    return lines(f"{name}/{version}", predictor.explained)
 
 
 def _is_readable(folder: Path) -> bool:

@@ -20,20 +20,14 @@ from service.artifacts.store import ArtifactStore
 from service.listed import every_version, line, live_version, print_table, unserved
 from service.option_types import missing_extra
 from service.settings import Settings, SettingsUnusable, read_settings
-from service.terminal import fail, remark, say
+from service.terminal import command_line, fail, remark, say
 from service.trial import try_version
 
 T = TypeVar("T")
 
 Label = Literal["stable", "canary"]
 
-cli = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    help="See, verify, sign and choose what is live.",
-)
+cli = command_line(no_args_is_help=True, help="See, verify, sign and choose what is live.")
 
 Artifacts = Annotated[
     str | None,
@@ -49,7 +43,7 @@ Name = Annotated[str, typer.Argument(help="Model, such as digit.")]
 def list_(artifacts: Artifacts = None) -> None:
     """Every published version. The live one has a star, and labels stand behind."""
     store, _ = _opened(artifacts)
-    found = _read(lambda: list(every_version(store)))
+    found = read(lambda: list(every_version(store)))
     if not found:
         remark(f"no version is published in {store.address}")
     elif sys.stdout.isatty():
@@ -57,7 +51,7 @@ def list_(artifacts: Artifacts = None) -> None:
     else:
         for one in found:
             say(line(one))
-    for why in _read(lambda: list(unserved(store, found))):
+    for why in read(lambda: list(unserved(store, found))):
         remark(why)
 
 
@@ -69,8 +63,8 @@ def verify(
 ) -> None:
     """Load a version as the service would: signature, hash, checks. Exit code 1 when it is refused."""
     store, settings = _opened(artifacts)
-    number = version if version is not None else _read(lambda: store.current(name))
-    _read(lambda: _try(store, settings, name, number))
+    number = version if version is not None else read(lambda: store.current(name))
+    read(lambda: _try(store, settings, name, number))
     say(f"{name}/{number} is fit to serve")
 
 
@@ -78,7 +72,7 @@ def verify(
 def activate(name: Name, version: Annotated[int, typer.Argument()], artifacts: Artifacts = None) -> None:
     """Verify a version and make it live; running services take it up."""
     store, settings = _opened(artifacts)
-    _read(lambda: _try(store, settings, name, version))
+    read(lambda: _try(store, settings, name, version))
     _activate(store, name, version)
     say(f"{name}/{version} is live")
 
@@ -87,8 +81,8 @@ def activate(name: Name, version: Annotated[int, typer.Argument()], artifacts: A
 def rollback(name: Name, artifacts: Artifacts = None) -> None:
     """Make the newest older version live that is fit to serve."""
     store, settings = _opened(artifacts)
-    live = _read(lambda: store.current(name))
-    for version in sorted((v for v in _read(lambda: store.versions(name)) if v < live), reverse=True):
+    live = read(lambda: store.current(name))
+    for version in sorted((v for v in read(lambda: store.versions(name)) if v < live), reverse=True):
         try:
             _try(store, settings, name, version)
         except ArtifactError as error:
@@ -111,7 +105,7 @@ def label(
 ) -> None:
     """Verify a version and give it a label. Running services take it up, and give a canary its share."""
     store, settings = _opened(artifacts)
-    _read(lambda: _try(store, settings, name, version))
+    read(lambda: _try(store, settings, name, version))
     with _publishing(store, name, label):
         store.label(name, version, label)
     say(f"{name}/{version} is {label}")
@@ -125,8 +119,8 @@ def unlabel(
 ) -> None:
     """Take a label away; a canary gets no share any more."""
     store, _ = _opened(artifacts)
-    _read(lambda: check_name(name))
-    if label not in _read(lambda: store.labels(name)):
+    read(lambda: check_name(name))
+    if label not in read(lambda: store.labels(name)):
         fail(unpointed(name, label))
     with _publishing(store, name, label):
         store.unlabel(name, label)
@@ -140,8 +134,8 @@ def promote(name: Name, artifacts: Artifacts = None) -> None:
     Wherever it is broken off, what is live is whole, and doing it again ends it.
     """
     store, settings = _opened(artifacts)
-    canary = _read(lambda: store.pointed(name, CANARY))
-    _read(lambda: _try(store, settings, name, canary))
+    canary = read(lambda: store.pointed(name, CANARY))
+    read(lambda: _try(store, settings, name, canary))
     with _publishing(store, name, CURRENT_FILE):
         live = live_version(store, name)
         if live is not None and live != canary:
@@ -170,9 +164,9 @@ def sign(
     except KeyUnusable as error:
         raise typer.BadParameter(str(error)) from error
     unsigned = settings.model_copy(update={"trusted_keys": None})
-    chosen = version if version is not None else _read(lambda: store.current(name))
+    chosen = version if version is not None else read(lambda: store.current(name))
     unfit = False
-    for number in _read(lambda: store.versions(name)) if every else [chosen]:
+    for number in read(lambda: store.versions(name)) if every else [chosen]:
         try:
             _try(store, unsigned, name, number)
             new = sign_published(store, name, number, signing, replace, settings.max_model_bytes)
@@ -212,7 +206,7 @@ def _try(store: ArtifactStore, settings: Settings, name: str, version: int) -> N
     try_version(store.root, settings, name, version)
 
 
-def _read(function: Callable[[], T]) -> T:
+def read(function: Callable[[], T]) -> T:
     """What `function` reads of the store, or the end with its reason."""
     try:
         return function()

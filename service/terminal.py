@@ -1,12 +1,17 @@
 """What commands say, a line at a time: nothing of it acts on the terminal, for others wrote parts of it."""
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
 from service.artifacts.manifest import printable
 
 MAX_LINE = 2000
+
+
+def command_line(**more: Any) -> typer.Typer:
+    """Commands whose help and errors are plain text: tables cut off names where the terminal is narrow."""
+    return typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, **more)
 
 
 def say(line: str) -> None:

@@ -97,6 +97,7 @@ def test_a_client_that_hangs_up_midway_harms_nobody(committed_server: httpx.Clie
 
 
 def test_a_worker_that_dies_is_replaced_and_the_supervisor_holds_no_torch() -> None:
+    # PYTHONPATH has it started cold: a fork of tests/warm.py would hold torch.
     with served("--workers", "2", PYTHONPATH=str(ROOT)) as service:
         supervisor = psutil.Process(service.process.pid)
         assert "libtorch" not in str([library.path for library in supervisor.memory_maps()])

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from service.artifacts.signatures import SigningKey, make_keys
 from service.artifacts.version_folder import read_manifest
-from service.terminal import fail
+from service.terminal import command_line, fail
 from training.adoption import adopt_command
 from training.digits.digit_recipe import CNN, RECIPES
 from training.failures import errors_explained
@@ -42,9 +42,7 @@ from training.publishing.activation import Activation
 from training.publishing.publish import publish_again
 from training.tabular import table_command
 
-cli = typer.Typer(
-    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
-)
+cli = command_line(no_args_is_help=True)
 cli.add_typer(picture_command.cli)
 cli.add_typer(table_command.cli)
 cli.add_typer(adopt_command.cli)
@@ -152,7 +150,7 @@ def recalibrate(
     sign: Sign = None,
     activate: Activate = None,
 ) -> None:
-    """Fit a digit model's temperature and detector anew. Its weights are published again as they are."""
+    """Fit a digit model's temperature and detector anew. Its weights stay, but for --refine."""
     from training.digits.digit_republication import recalibrate_digit
 
     if teacher and not refine:

@@ -25,8 +25,9 @@ from benchmarks.first_minute.packages import collect, link_pytorch, shown_to
 from benchmarks.first_minute.table import put_into, table
 from benchmarks.measure import machine
 from benchmarks.process import NotStarted
+from service.terminal import command_line
 
-cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+cli = command_line()
 log = Console(stderr=True)
 AIMS = (SCANS, OWN, PYTHON, TYPESCRIPT)
 

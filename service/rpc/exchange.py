@@ -42,8 +42,8 @@ class Exchange:
     """One call, to be answered once by `answered`."""
 
     __slots__ = (
-        *("_begun", "_call", "_details", "_ended", "_metadata", "_method", "_reading", "_task"),
-        "_trailing",
+        *("_begun", "_call", "_details", "_ended", "_metadata"),
+        *("_method", "_reading", "_task", "_trailing"),
     )
 
     def __init__(self, event: Any) -> None:

@@ -481,9 +481,8 @@ def test_what_an_operator_gets_wrong_is_explained(
     result = CliRunner().invoke(cli, [arguments[0], "--out", str(tmp_path), *arguments[1:]])
     assert result.exit_code == code, result.stderr
     assert isinstance(result.exception, SystemExit)
-    text = result.stderr
-    assert complaint in text
-    assert result.stderr.count("\n") == 1 or "Usage:" in text
+    assert complaint in result.stderr
+    assert result.stderr.count("\n") == 1 or "Usage:" in result.stderr
 
 
 def test_keys_are_a_pair_or_none(tmp_path: Path) -> None:

@@ -204,7 +204,6 @@ def test_without_room_no_worker_is_started(named: bool, tmp_path: Path) -> None:
     ended = subprocess.run(
         command, cwd=ROOT, env=environment, preexec_fn=no_room, capture_output=True, text=True
     )
-    told = ended.stderr
     assert ended.returncode == 2
-    assert "Traceback" not in told
-    assert ("has no room for metrics" if named else "set PROMETHEUS_MULTIPROC_DIR") in told
+    assert "Traceback" not in ended.stderr
+    assert ("has no room for metrics" if named else "set PROMETHEUS_MULTIPROC_DIR") in ended.stderr
