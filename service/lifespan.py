@@ -14,6 +14,7 @@ from contextlib import (
     nullcontext,
 )
 from pathlib import Path
+from threading import Barrier
 
 import torch
 from fastapi import FastAPI
@@ -87,23 +88,25 @@ async def lifespan(
     watchdog = Watchdog(placing.computing, registry.hang, settings.batch_timeout_s)
     watchdog.start()
 
-    async with mirroring.kept(), agreement.kept(settings.reload_s) if agreement else nullcontext():
-        await reloader.start(settings.reload_s)
-        for what, why in registry.absent().items():
-            logger.warning("not ready: %s: %s", what, why)
-        # What is loaded stays: a full collection of torch's 300,000 objects would hold up requests
-        # for 60 ms.
-        gc.freeze()
-        gc.enable()
-        backend.decoding.start()
-        with _keys_kept_up(app.state.keys, metrics), draining(registry.stop, settings.drain_s):
-            leaving = asyncio.Event()
-            async with _rpc(app, settings, backend, leaving):
-                yield {LEAVING: leaving}
-    await backend.decoding.close()
-    gc.unfreeze()
-    app.state.stuck = not await reloader.close()
-    watchdog.stop()
+    try:
+        async with mirroring.kept(), agreement.kept(settings.reload_s) if agreement else nullcontext():
+            await reloader.start(settings.reload_s)
+            for what, why in registry.absent().items():
+                logger.warning("not ready: %s: %s", what, why)
+            # What is loaded stays: a full collection of torch's 300,000 objects would hold up requests
+            # for 60 ms.
+            gc.freeze()
+            gc.enable()
+            backend.decoding.start()
+            with _keys_kept_up(app.state.keys, metrics), draining(registry.stop, settings.drain_s):
+                leaving = asyncio.Event()
+                async with _rpc(app, settings, backend, leaving):
+                    yield {LEAVING: leaving}
+    finally:
+        await backend.decoding.close()
+        gc.unfreeze()
+        app.state.stuck = not await reloader.close()
+        watchdog.stop()
 
 
 def _tune(settings: Settings) -> None:
@@ -111,10 +114,23 @@ def _tune(settings: Settings) -> None:
     # Pillow remarks on damaged uploads. The client is answered; whoever uploads must not fill our log.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     torch.set_num_threads(threads_of(settings.threads, settings.workers))
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(usable_cpus(), "elsewhere"))
+    asyncio.get_running_loop().set_default_executor(_executor(usable_cpus()))
     # A thread that computes can hand over its answers only with the interpreter lock, which the event loop
     # gives up after this long: by default 5 ms, as much as a whole batch takes.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+
+
+def _executor(count: int) -> ThreadPoolExecutor:
+    """With all of its threads: later the system may allow none, and requests need them."""
+    executor = ThreadPoolExecutor(count, "elsewhere")
+    together = Barrier(count)
+    try:
+        for begun in [executor.submit(together.wait) for _ in range(count)]:
+            begun.result()
+    except RuntimeError:
+        together.abort()
+        raise
+    return executor
 
 
 def _keys_kept_up(keys: KeyFile | None, metrics: Metrics) -> AbstractContextManager[None]:

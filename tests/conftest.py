@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -296,6 +297,17 @@ async def until(condition: Callable[[], Awaitable[bool]], within_s: float = 120)
     while not await condition():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """Nothing can be opened in this process: what is open has higher numbers than it may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 class Served(NamedTuple):

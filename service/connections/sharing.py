@@ -6,6 +6,7 @@ one that holds more than another leaves what is new alone for a moment.
 """
 
 import asyncio
+import fnmatch
 import logging
 import mmap
 import os
@@ -69,7 +70,11 @@ class Counts:
         return min((_NUMBER.unpack_from(other)[0] for other in self._others.values()), default=MANY)
 
     def _look(self) -> None:
-        found = set(self._folder.glob(FILES)) - {self._path}
+        try:
+            names = fnmatch.filter(os.listdir(self._folder), FILES)
+        except OSError:  # no descriptor is left to look with: what was known stands
+            return
+        found = {self._folder / name for name in names} - {self._path}
         self._others = {path: other for path, other in self._others.items() if path in found}
         for path in found - set(self._others):
             with suppress(OSError, ValueError):  # it has just ended, or has not written yet

@@ -5,6 +5,7 @@ each looks now and then: one that was not reached, or did not answer, takes it u
 """
 
 import asyncio
+import fnmatch
 import json
 import os
 from asyncio import StreamReader, StreamWriter
@@ -66,7 +67,9 @@ class Agreement:
         return socket_of(self._folder, os.getpid())
 
     async def _everywhere(self, name: str, within_s: float) -> None:
-        others = [path for path in self._folder.glob(SOCKETS) if path != self._own]
+        with _written_down(name):
+            sockets = fnmatch.filter(os.listdir(self._folder), SOCKETS)
+        others = [self._folder / each for each in sockets if each != self._own.name]
         asked = [_answer(path, name, within_s) for path in others]
         for obstacle in filter(None, await asyncio.gather(self._obstacle(name), *asked)):
             raise NotReady(obstacle)
@@ -97,10 +100,15 @@ class Agreement:
     async def _keep_looking(self, every_s: float) -> None:
         while True:
             await asyncio.sleep(every_s)
-            unloaded = set(self._unloaded)
-            for name in self._registry.names:
-                if (name in unloaded) != self._registry.state(name).unloaded:
-                    await self._obstacle(name)
+            with suppress(OSError):  # no descriptor is left to look with: there is a next time
+                await self._look()
+
+    async def _look(self) -> None:
+        """Raises OSError."""
+        unloaded = set(self._unloaded)
+        for name in self._registry.names:
+            if (name in unloaded) != self._registry.state(name).unloaded:
+                await self._obstacle(name)
 
 
 async def _answer(path: Path, name: str, within_s: float) -> str:

@@ -98,6 +98,7 @@ class Reloader:
     async def unload(self, name: str) -> None:
         """Follow it no longer, and serve it no longer. Raises UnknownModel or NotReady."""
         self._registry.live(name)
+        self._finder.followed.add(name)  # it may be waiting for a thread, and is not to be found anew
         if follower := self._followers.pop(name, None):
             follower.leave()
         self._placing.retire(*self._registry.unload(name))
@@ -106,7 +107,11 @@ class Reloader:
         """Follow it again until it is live. Raises UnknownModel, or NotReady, which says why not."""
         self._registry.live(name)
         if name not in self._followers and name in self._finder.followed:
-            self._come(name)
+            try:
+                self._come(name)
+            except RuntimeError as error:  # the system allows no further thread
+                self._finder.followed.discard(name)  # who finds it again tries again
+                raise NotReady(f"Model {name!r} cannot be followed yet: {error}.") from error
         if follower := self._followers.get(name):
             while not follower.tried.is_set() and self._followers.get(name) is follower:
                 await asyncio.sleep(WAIT_LOOK_S)

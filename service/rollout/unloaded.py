@@ -1,6 +1,8 @@
 """What workers share to agree on what is loaded: a folder with the names of what is not, and sockets."""
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 UNLOADED = "unloaded"  # a folder with an empty file named as each model
@@ -26,7 +28,9 @@ class Unloaded:
         return (self._files / name).exists()
 
     def __iter__(self) -> Iterator[str]:
-        return (path.name for path in self._files.glob("*"))
+        """Raises OSError: without a descriptor to look with, nothing is known."""
+        with suppress(FileNotFoundError):  # none was ever unloaded
+            yield from os.listdir(self._files)
 
     def add(self, name: str) -> None:
         """`name` is that of a model that is known, and so of a folder. Raises OSError."""

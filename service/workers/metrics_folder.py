@@ -5,6 +5,7 @@ the lock of a folder uses it; the system frees it however that process ends.
 """
 
 import fcntl
+import fnmatch
 import os
 import shutil
 import socket
@@ -56,9 +57,12 @@ class MetricsFolder:
         """
         with suppress(OSError):  # a cleaner of temporary files may have taken it, and no worker would start
             self.path.mkdir(mode=0o700, exist_ok=True)
-        if self._left:
-            for file in self.path.glob(f"*_{self._left.pop()}.db"):
-                file.rename(file.with_name(f"{file.name.rpartition('_')[0]}_{pid}.db"))
+        taken_over = False
+        while self._left and not taken_over:
+            for name in fnmatch.filter(os.listdir(self.path), f"*_{self._left[-1]}.db"):
+                (self.path / name).rename(self.path / f"{name.rpartition('_')[0]}_{pid}.db")
+                taken_over = True
+            self._left.pop()  # one that never had any room left nothing
         self.allocate(pid, _KINDS)
 
     def keep_ahead(self) -> None:

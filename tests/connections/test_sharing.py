@@ -15,7 +15,7 @@ import pytest
 
 from service.connections import sharing
 from service.connections.sharing import MANY, Counts, SharedListeners
-from tests.conftest import both_workers, served, wait_for
+from tests.conftest import both_workers, no_descriptor_left, served, wait_for
 
 CONNECTIONS = 16
 
@@ -44,6 +44,18 @@ def test_each_is_told_of_the_fewest_that_another_holds(
     assert [counts.fewest() for counts in (ours, second)] == [7, 1]
     sharing.file_of(tmp_path, 2).unlink()  # it was killed, and buried
     assert ours.fewest() == MANY
+
+
+def test_without_a_descriptor_left_what_was_known_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "LOOK_S", 0)
+    ours, second = (counts_of(tmp_path, pid, monkeypatch) for pid in (1, 2))
+    second.tell(7)
+    assert ours.fewest() == 7
+    with no_descriptor_left():
+        second.tell(5)
+        assert ours.fewest() == 5
 
 
 def test_one_without_a_file_serves_nevertheless(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,7 @@ from prometheus_client.mmap_dict import MmapedDict
 
 from service.workers import metrics_folder as module
 from service.workers.metrics_folder import FolderUnusable, MetricsFolder, metrics_folder
-from tests.conftest import ROOT
+from tests.conftest import ROOT, no_descriptor_left
 from tests.disks import fill, small_disk
 
 LEAVE = (
@@ -169,15 +169,15 @@ def test_what_has_no_room_is_left_as_it_is(tmp_path: Path) -> None:
 def test_without_a_descriptor_left_nobody_looks(tmp_path: Path) -> None:
     folder = MetricsFolder(tmp_path)
     folder.hand_over(1)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))  # those of this process have higher numbers
-    try:
+    (tmp_path / "counter_1.db").write_bytes(b"counted")
+    with no_descriptor_left():
         folder.keep_ahead()
         folder.bury(1)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    folder.hand_over(2)
-    assert (tmp_path / "counter_2.db").exists()
+        with pytest.raises(OSError, match="Too many open files"):
+            folder.hand_over(2)
+        folder.bury(2)
+    folder.hand_over(3)
+    assert (tmp_path / "counter_3.db").read_bytes().startswith(b"counted")
 
 
 def test_a_successor_has_the_room_of_who_died_on_a_disk_that_is_full(tmp_path: Path) -> None:
