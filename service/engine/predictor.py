@@ -12,7 +12,7 @@ from service.artifacts.fitness import SUM_TOLERANCE
 from service.artifacts.manifest import Manifest
 from service.engine.devices import AsItIs, Runner
 from service.engine.explained import Explained
-from service.engine.quickest import Timing, seconds_of
+from service.engine.quickest import ENOUGH_S, Timing, seconds_of
 from service.engine.tensors import DTYPES, decode_tensor
 from service.engine.torchscript import MODEL_FAULTS
 from service.errors import InferenceFailed
@@ -91,13 +91,19 @@ class Predictor:
         return torch.from_numpy(self.answer(rows))
 
     def warm_up(self) -> None:
-        """Run every batch size, so that no request pays for a first call, until one takes long."""
+        """Run every batch size, so that no request pays for a first call, until one takes long.
+
+        Where a batch takes so long that a first call's own cost is lost in it, larger ones are run only as
+        long as one of them could be slow: so many rows more take at most so many times as long.
+        """
         row = example_row(self.manifest)
         for size in BATCH_SIZES:
             batch = row.repeat_interleave(size, 0)
             seconds = seconds_of(self.answer, batch, WARM_UP_CALLS)
             if seconds > SLOW_S:
                 self.slow_rows = size
+                break
+            if seconds > ENOUGH_S and seconds * MAX_BATCH_ROWS <= SLOW_S * size:
                 break
         self.quick = not self.slow_rows and seconds <= QUICK_S
 

@@ -326,6 +326,38 @@ def test_answers_outlive_the_next_batch(version: Path) -> None:
     assert second.tolist() == [[0.75] * 10]
 
 
+@pytest.mark.parametrize(
+    ("fixed", "each", "sizes", "slow_rows"),
+    [
+        (0, 0.0001, [1, 2, 4, 8, 16, 32, 64], None),
+        (0, 0.01, [1, 2, 4, 8], None),
+        (0, 0.02, [1, 2, 4, 8, 16, 32, 64], 64),
+        (0.1, 0.0001, [1, 2, 4, 8], None),
+        (0.6, 0.01, [1, 2, 4, 8, 16, 32, 64], 64),
+        (1.5, 0, [1], 1),
+    ],
+)
+def test_no_batch_is_run_at_the_start_that_could_show_nothing(
+    fixed: float,
+    each: float,
+    sizes: list[int],
+    slow_rows: int | None,
+    version: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = list[int]()
+
+    def seconds(_: object, batch: Tensor, calls: int) -> float:
+        run.append(len(batch))
+        return fixed + each * len(batch)
+
+    monkeypatch.setattr(predictor, "seconds_of", seconds)
+    started = Predictor(lambda rows: rows, load(version, CPU).manifest, CPU)
+    run.clear()
+    started.warm_up()
+    assert (run, started.slow_rows, started.quick) == (sizes, slow_rows, False)
+
+
 def test_a_slow_model_is_given_no_larger_batches_than_others_can_wait_for(
     version: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
