@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from abacus_cli.bulk import reason
-from abacus_cli.columns import FILE
 from abacus_client.asking import chunks
 from service.artifacts.remote.store import store_of
 from service.artifacts.signatures import trusted_by
@@ -21,7 +20,7 @@ from service.engine.devices import resolve_device
 from service.engine.loading import load
 from service.engine.predictor import MAX_BATCH_ROWS, Predictor
 from service.errors import ServiceError
-from service.pictures.images import Finding, Upload, find, open_pictures, rows_of
+from service.pictures.images import Finding, find, open_picture, rows_of
 from service.serving.job import Answer
 from service.settings import Settings
 
@@ -89,7 +88,7 @@ class Pictures:
         """What the model reads of a picture, or why there is nothing."""
         try:
             data = given if isinstance(given, bytes) else Path(given).read_bytes()
-            (picture,) = open_pictures([Upload(FILE, data)], self._max_pixels)
+            picture = open_picture(data, self._max_pixels)
             return find(picture, fit_of(self._endpoint.input))
         except (OSError, ServiceError) as error:
             return reason(error)

@@ -32,7 +32,7 @@ from service.errors import (
 )
 from service.pictures.digits.preparation import Prepared
 from service.pictures.fitting import Fit
-from service.pictures.images import Finding, Picture, Upload, find, open_pictures
+from service.pictures.images import Finding, Picture, find, open_picture
 from service.pictures.numbers.candidates import Candidate
 from service.pictures.orientation import upright_size
 
@@ -178,7 +178,7 @@ def _next_tasks(stream: BufferedReader) -> list[Task]:
 def _answer(task: Task) -> dict[str, Any]:
     """Nothing says that the picture is not small."""
     try:
-        (picture,) = open_pictures([Upload("", task.data)], task.max_pixels)
+        picture = open_picture(task.data, task.max_pixels)
         if task.only_small and not _is_small(picture, task.fit):
             return {}
         pixels, size, prepared, candidates = find(picture, task.fit)

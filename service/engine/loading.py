@@ -103,7 +103,7 @@ def prepared(
             exact = exact_ways(model, device, row, several=on_cpu and not half)
     except (*MODEL_FAULTS, ValueError) as error:
         raise ArtifactError(f"{where}: not a TorchScript archive: {reason(error)}") from error
-    tolerance = HALF_TOLERANCE if half else manifest.check.tolerance
+    tolerance = _tolerance(manifest, dtype, [])
     with _checked(where):
         if len(exact) > 1:  # each of them answers some of the batches
             for way in exact:

@@ -17,11 +17,8 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from service.errors import (
-    FieldError,
     InvalidImage,
-    ServiceError,
     TooManyPixels,
-    UnsupportedMediaType,
 )
 from service.pictures.budget import MeteredFile, check_budget
 from service.pictures.digits.ground import WORK_SIDE
@@ -78,24 +75,36 @@ class Picture(NamedTuple):
     `size`: its width and height as it is stored. `orientation`: 1 to 8, as in Exif.
     """
 
-    field: str
     content: ImageFile
     size: tuple[int, int]
     orientation: int
 
 
-def open_pictures(uploads: Sequence[Upload], max_pixels: int) -> list[Picture]:
-    """Read the headers: cheap, whatever the size.
+def open_picture(data: bytes, max_pixels: int) -> Picture:
+    """Read the header: cheap, whatever the size.
 
-    Raises UnsupportedMediaType (not a format we read), InvalidImage or TooManyPixels, naming the field.
+    Raises UnsupportedMediaType (not a format we read), InvalidImage or TooManyPixels.
     """
-    pictures = []
-    for field, data in uploads:
-        try:
-            pictures.append(_open(field, data, max_pixels))
-        except (InvalidImage, UnsupportedMediaType) as error:
-            raise _blamed_on(field, error) from error.__cause__
-    return pictures
+    image_format = recognise(data)
+    with _decoder_errors_translated(image_format):
+        data, orientation, info, kind = stripped(data, image_format)
+    file = MeteredFile(data)
+    with _decoder_errors_translated(image_format, kind):
+        picture = Image.open(file, formats=[image_format])
+        orientation = orientation_of(picture.info.get("exif", b"")) if orientation is None else orientation
+    picture.info.update(info)
+    width, height = picture.size
+    if max(width, height) > MAX_SIDE:
+        raise TooManyPixels(f"The picture has {width}×{height} pixels; a side has at most {MAX_SIDE:,}.")
+    if width * height > max_pixels:
+        raise TooManyPixels(
+            f"The picture has {width}×{height} pixels; at most {max_pixels:,} are accepted."
+        )
+    with _decoder_errors_translated(image_format):
+        check_budget(picture, file)
+    if image_format == "BMP":
+        file.unmeter()  # it may come in runs of two bytes
+    return Picture(picture, picture.size, orientation)
 
 
 class Finding(NamedTuple):
@@ -134,13 +143,10 @@ class Finding(NamedTuple):
 
 
 def find(picture: Picture, fit: Fit) -> Finding:
-    """Decode one picture and make it a row. Raises InvalidImage, naming the field."""
-    try:
-        if fit.resize == "each":
-            return _found_digits(picture)
-        return _found_digit(picture) if fit.resize == "mnist" else _fitted(picture, fit)
-    except InvalidImage as error:
-        raise _blamed_on(picture.field, error) from error.__cause__
+    """Decode one picture and make it a row. Raises InvalidImage."""
+    if fit.resize == "each":
+        return _found_digits(picture)
+    return _found_digit(picture) if fit.resize == "mnist" else _fitted(picture, fit)
 
 
 def find_digit(picture: Picture) -> Finding:
@@ -156,19 +162,9 @@ def given_digit(pixels: bytes) -> Finding:
     return Finding(pixels, (SIDE, SIDE), prepared, [alone(prepared)])
 
 
-def read_digits(pictures: Sequence[Picture]) -> NDArray[np.uint8]:
-    """`images_u8 [N, 1, 28, 28]`, light ink on a dark ground. Raises what `find_digit` raises."""
-    return rows_of([find_digit(picture).pixels for picture in pictures])
-
-
 def rows_of(prepared: Sequence[bytes], shape: tuple[int, ...] = (1, SIDE, SIDE)) -> NDArray[np.uint8]:
     """The pixels of prepared pictures as `images_u8 [N, channels, height, width]`."""
     return np.frombuffer(bytearray().join(prepared), np.uint8).reshape(-1, *shape)
-
-
-def _blamed_on(field: str, error: ServiceError) -> ServiceError:
-    error.errors = (FieldError(field, error.detail),)
-    return error
 
 
 def _found_digit(picture: Picture) -> Finding:
@@ -205,30 +201,6 @@ def _fitted(picture: Picture, fit: Fit) -> Finding:
         whole = reduced(pixels, factor if pixels.size == size else 1)
         plain = opaque(whole, lambda whole: on_white(whole, factor if whole.size == size else 1))
     return Finding(row_of(cut(in_channels(plain, fit)), fit), turned)
-
-
-def _open(field: str, data: bytes, max_pixels: int) -> Picture:
-    """Read the header and count the pixels."""
-    image_format = recognise(data)
-    with _decoder_errors_translated(image_format):
-        data, orientation, info, kind = stripped(data, image_format)
-    file = MeteredFile(data)
-    with _decoder_errors_translated(image_format, kind):
-        picture = Image.open(file, formats=[image_format])
-        orientation = orientation_of(picture.info.get("exif", b"")) if orientation is None else orientation
-    picture.info.update(info)
-    width, height = picture.size
-    if max(width, height) > MAX_SIDE:
-        raise TooManyPixels(f"The picture has {width}×{height} pixels; a side has at most {MAX_SIDE:,}.")
-    if width * height > max_pixels:
-        raise TooManyPixels(
-            f"The picture has {width}×{height} pixels; at most {max_pixels:,} are accepted."
-        )
-    with _decoder_errors_translated(image_format):
-        check_budget(picture, file)
-    if image_format == "BMP":
-        file.unmeter()  # it may come in runs of two bytes
-    return Picture(field, picture, picture.size, orientation)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from service.decoding.pool import Decoding
 from service.decoding.process import DecoderProcess
 from service.errors import (
     BlankImage,
+    FieldError,
     InvalidImage,
     NotReady,
     PictureTooCostly,
@@ -28,7 +29,7 @@ from service.errors import (
     UnsupportedMediaType,
 )
 from service.pictures.fitting import Fit
-from service.pictures.images import Finding, Upload, find, find_digit, open_pictures
+from service.pictures.images import Finding, Upload, find, find_digit, open_picture
 from tests.conftest import Digits, png
 from tests.reliability.costly import seven, slow_bitmap
 
@@ -67,7 +68,7 @@ async def test_it_finds_what_is_found_here(processes: Decoding, digits: Digits) 
         png(seven(1500).convert("RGB"), "JPEG")
     ]
     uploads = [Upload(f"file.{number}", file) for number, file in enumerate(files)]
-    here = [find_digit(picture) for picture in open_pictures(uploads, MAX_PIXELS)]
+    here = [find_digit(open_picture(data, MAX_PIXELS)) for _, data in uploads]
     assert await processes.find(uploads, "me", DIGIT) == here
 
 
@@ -86,11 +87,12 @@ async def test_it_refuses_what_is_refused_here(
     processes: Decoding, data: bytes, kind: type[ServiceError]
 ) -> None:
     with pytest.raises(ServiceError) as here:
-        find_digit(open_pictures([Upload("file", data)], MAX_PIXELS)[0])
+        find_digit(open_picture(data, MAX_PIXELS))
     with pytest.raises(kind) as there:
         await processes.find([Upload("file", data)], "me", DIGIT)
     assert type(there.value) is type(here.value)
-    assert (there.value.detail, there.value.errors) == (here.value.detail, here.value.errors)
+    assert there.value.detail == here.value.detail
+    assert there.value.errors == (FieldError("file", here.value.detail),)
 
 
 @pytest.mark.parametrize(
@@ -107,18 +109,18 @@ async def test_it_makes_rows_of_any_size(processes: Decoding, rows: PictureInput
     files = [png(seven(300).convert("RGB"), "JPEG"), png(seven(100).point(lambda _: 7)), png(seven(280))]
     uploads = [Upload(f"file.{number}", file) for number, file in enumerate(files)]
     fit = Fit(rows.height, rows.width, rows.channels, rows.resize, rows.resize_to or 0)
-    here = [find(picture, fit) for picture in open_pictures(uploads, MAX_PIXELS)]
+    here = [find(open_picture(data, MAX_PIXELS), fit) for _, data in uploads]
     there, digits = await asyncio.gather(
         processes.find(uploads, "me", rows), processes.find(uploads[2:], "me", DIGIT)
     )
     assert there == here
     assert {len(finding.pixels) for finding in there} == {rows.height * rows.width * rows.channels}
-    assert digits == [find_digit(open_pictures(uploads[2:], MAX_PIXELS)[0])]
+    assert digits == [find_digit(open_picture(files[2], MAX_PIXELS))]
 
 
 @pytest.mark.parametrize("size", [(224, 224), (1024, 1024)], ids=["", "control"])
 def test_a_jpeg_is_small_where_it_is_read_at_a_part_of_its_size(size: tuple[int, int]) -> None:
-    (picture,) = open_pictures([Upload("", png(seven(1500).convert("RGB"), "JPEG"))], MAX_PIXELS)
+    picture = open_picture(png(seven(1500).convert("RGB"), "JPEG"), MAX_PIXELS)
     assert decoder._is_small(picture, Fit(*size, 3, "crop")) == (size == (224, 224))
 
 
@@ -272,7 +274,7 @@ async def test_of_those_that_are_read_together_each_has_its_own_answer(processes
         if number % 2:
             assert isinstance(answer, (UnsupportedMediaType, BlankImage)[number // 2 % 2])
         else:
-            assert answer == [find_digit(open_pictures([Upload("", files[number])], MAX_PIXELS)[0])]
+            assert answer == [find_digit(open_picture(files[number], MAX_PIXELS))]
 
 
 @pytest.mark.parametrize("seconds", [0.0, 60.0], ids=["", "control"])
@@ -298,7 +300,7 @@ async def test_what_was_left_is_read_after_all(
 
     monkeypatch.setattr(DecoderProcess, "read", hurried)
     uploads = [Upload(f"file.{number}", png(seven(100 + number))) for number in range(20)]
-    here = [find_digit(picture) for picture in open_pictures(uploads, MAX_PIXELS)]
+    here = [find_digit(open_picture(data, MAX_PIXELS)) for _, data in uploads]
     assert await processes.find(uploads, "me", DIGIT) == here
     left = sum(number - 1 for number in together)
     assert left > 0
@@ -425,12 +427,12 @@ async def test_damaged_files_do_not_fill_the_log(
 ) -> None:
     """What is wrong with a TIFF is printed by its library; the control reads it here."""
     whole = png(seven(100), "TIFF", compression="tiff_adobe_deflate")
-    damaged = [Upload("file", whole.replace(b"\x78\x9c", b"\x00\x00", 1).replace(b"\x78\xda", b"\0\0", 1))]
+    damaged = whole.replace(b"\x78\x9c", b"\x00\x00", 1).replace(b"\x78\xda", b"\0\0", 1)
     with pytest.raises(InvalidImage):
-        await processes.find(damaged, "me", DIGIT)
+        await processes.find([Upload("file", damaged)], "me", DIGIT)
     assert capfd.readouterr().err == ""
     with pytest.raises(InvalidImage):
-        find_digit(open_pictures(damaged, MAX_PIXELS)[0])
+        find_digit(open_picture(damaged, MAX_PIXELS))
     assert "Decode" in capfd.readouterr().err
 
 

@@ -23,17 +23,8 @@ from service.engine.predictor import BATCH_SIZES, Choice, Predictor
 from service.engine.quickest import Timing, quickest
 from service.engine.ways import exact_ways, torchscript_accepted
 from tests.conftest import BASELINE, CPU, ROOT, Digits, png, served
-from tests.training.quantized_digits import publish_with_int8
 
 EVERY_SIZE = BATCH_SIZES[-1] + 1
-
-
-@pytest.fixture(scope="module")
-def with_int8(tmp_path_factory: pytest.TempPathFactory, digits: Digits) -> Path:
-    """The baseline's weights, published again with an int8 form beside them."""
-    root = tmp_path_factory.mktemp("with-int8")
-    publish_with_int8(root, digits)
-    return root / "digit" / "1"
 
 
 @pytest.fixture

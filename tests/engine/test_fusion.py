@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from service.engine.fusion import fuse_linear_layers
-from service.engine.ways import torchscript_accepted
+from tests.engine.graphs import frozen, kinds
 from training.digits.digit_nets import DigitNet, KaimingMlp, softmax_mlp
 
 
@@ -22,16 +22,6 @@ class Branches(nn.Module):
         factor = float(rows.size(0))
         computed = nn.functional.linear(found, self.scale * factor)
         return torch.relu(self.bare(torch.relu(found) + found)) + computed
-
-
-def frozen(net: nn.Module) -> torch.jit.ScriptModule:
-    with torchscript_accepted():
-        module: torch.jit.ScriptModule = torch.jit.freeze(torch.jit.script(net.eval()))
-    return module
-
-
-def kinds(module: torch.jit.ScriptModule) -> list[str]:
-    return [node.kind() for node in module.graph.nodes()]
 
 
 @pytest.mark.parametrize("rows", [1, 2, 16, 65])

@@ -347,7 +347,7 @@ def test_no_batch_is_run_at_the_start_that_could_show_nothing(
 ) -> None:
     run = list[int]()
 
-    def seconds(_: object, batch: Tensor, calls: int) -> float:
+    def seconds(_: object, batch: Tensor, __: int) -> float:
         run.append(len(batch))
         return fixed + each * len(batch)
 

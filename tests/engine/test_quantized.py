@@ -12,14 +12,6 @@ from service.engine.devices import AsItIs, Runner
 from service.engine.quantized import SIZES, Quantized
 from service.engine.ways import form_of, torchscript_accepted
 from tests.conftest import COMMITTED, DIGIT_VERSION, Digits
-from tests.training.quantized_digits import publish_with_int8
-
-
-@pytest.fixture(scope="module")
-def with_int8(tmp_path_factory: pytest.TempPathFactory, digits: Digits) -> Path:
-    root = tmp_path_factory.mktemp("with-int8")
-    publish_with_int8(root, digits)
-    return root / "digit" / "1"
 
 
 def rows_of(digits: Digits, count: int) -> torch.Tensor:

@@ -8,6 +8,7 @@ from service.engine.fusion import fuse_linear_layers
 from service.engine.sparse import linear_of_ink, read_sparsely
 from service.engine.ways import torchscript_accepted
 from tests.conftest import Digits
+from tests.engine.graphs import frozen, kinds
 from training.digits.digit_nets import DigitNet, KaimingMlp, cnn, softmax_mlp
 
 ROW = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
@@ -44,19 +45,9 @@ class Twice(nn.Module):
         return torch.sub(levels, 100.0, alpha=2)
 
 
-def frozen(net: nn.Module) -> torch.jit.ScriptModule:
-    with torchscript_accepted():
-        module: torch.jit.ScriptModule = torch.jit.freeze(torch.jit.script(net.eval()))
-    return module
-
-
 def changed(module: torch.jit.ScriptModule) -> bool:
     with torchscript_accepted():
         return read_sparsely(module.graph, ROW, torch.jit.script(linear_of_ink).graph)
-
-
-def kinds(module: torch.jit.ScriptModule) -> list[str]:
-    return [node.kind() for node in module.graph.nodes()]
 
 
 @pytest.mark.parametrize("net", [DigitNet(softmax_mlp()), Net(nn.Identity()), Net(Standardised())])

@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 
 from service.errors import ServiceError, TooManyPixels
 from service.pictures.fitting import Fit
-from service.pictures.images import Finding, Upload, find, open_pictures
+from service.pictures.images import Finding, find, open_picture
 from tests.conftest import png
 from tests.pictures.formats.picture_files import png_of
 
@@ -22,7 +22,7 @@ SMALL = Fit(32, 32, 3, "crop")
 
 
 def found(data: bytes, fit: Fit, max_pixels: int = MAX_PIXELS) -> Finding:
-    (picture,) = open_pictures([Upload("file", data)], max_pixels)
+    picture = open_picture(data, max_pixels)
     return find(picture, fit)
 
 

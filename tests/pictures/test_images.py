@@ -2,7 +2,6 @@
 
 import random
 import struct
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -13,17 +12,17 @@ from PIL import Image, ImageDraw
 
 from service.errors import BlankImage, InvalidImage, ServiceError, TooManyPixels
 from service.pictures.digits.mnist import digits_of_mnist
-from service.pictures.images import Upload, open_pictures, read_digits
+from service.pictures.images import find_digit, open_picture
 from tests.conftest import Digits, png
+from tests.pictures.formats.picture_files import chunk
 
 MAX_PIXELS = 1_000_000
 
 
 def decode(data: bytes) -> NDArray[np.uint8]:
-    images_u8 = read_digits(open_pictures([Upload("file", data)], MAX_PIXELS))
-    assert images_u8.shape == (1, 1, 28, 28)
-    assert images_u8.dtype == np.uint8
-    pixels: NDArray[np.uint8] = images_u8[0, 0]
+    pixels = find_digit(open_picture(data, MAX_PIXELS)).digit.image_u8()
+    assert pixels.shape == (28, 28)
+    assert pixels.dtype == np.uint8
     return pixels
 
 
@@ -201,26 +200,19 @@ def test_a_truncated_picture_is_damaged_not_unsupported(image_format: str, share
         decode(data[: max(12, int(len(data) * share))])
 
 
-def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
 def png_header(width: int, height: int) -> bytes:
     """A PNG that promises so many pixels and holds none."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
 
-def test_the_header_alone_tells_the_pixels(digits: Digits) -> None:
+def test_the_header_alone_tells_the_pixels() -> None:
     """A cut-off picture opens, since nothing is decoded yet, and fails when it is read."""
     data = png(drawing((300, 200)))
-    pictures = open_pictures(
-        [Upload("file.0", png(digits.images_u8[0])), Upload("file.1", data[:400])], MAX_PIXELS
-    )
-    assert [picture.size for picture in pictures] == [(28, 28), (300, 200)]
-    with pytest.raises(InvalidImage, match="damaged") as caught:
-        read_digits(pictures)
-    assert [error.field for error in caught.value.errors] == ["file.1"]
+    picture = open_picture(data[:400], MAX_PIXELS)
+    assert picture.size == (300, 200)
+    with pytest.raises(InvalidImage, match="damaged"):
+        find_digit(picture)
 
 
 @pytest.mark.parametrize("side", [1001, 12_000, 20_000, 2**31 - 1])
@@ -231,10 +223,10 @@ def test_pixels_are_counted_before_decoding(side: int) -> None:
 
 def test_the_pixel_limit_is_exact(digits: Digits) -> None:
     decode(png(drawing((1000, 1000))))
-    digit = Upload("file", png(digits.images_u8[0]))
-    assert open_pictures([digit], 28 * 28)
+    digit = png(digits.images_u8[0])
+    assert open_picture(digit, 28 * 28).size == (28, 28)
     with pytest.raises(TooManyPixels, match="28×28"):
-        open_pictures([digit], 28 * 28 - 1)
+        open_picture(digit, 28 * 28 - 1)
     with pytest.raises(TooManyPixels, match="a side"):
         decode(png(Image.new("L", (65_536, 1))))
     with pytest.raises(TooManyPixels, match="1000×1001"):

@@ -15,12 +15,6 @@ GREY = ("L", "1", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 COLOUR = ("P", "PA", "RGB", "RGBX", "RGBA", "RGBa", "CMYK", "YCbCr", "LAB", "HSV")
 
 
-@pytest.fixture(params=[0, 255], ids=["dark ink", "light ink"])
-def sheet(request: pytest.FixtureRequest, digits: Digits) -> Image.Image:
-    """L: a digit drawn in black on white, or the reverse."""
-    return paper(cover(digits.images_u8[3]), 255 - request.param, request.param)
-
-
 def in_mode(sheet: Image.Image, mode: str) -> Image.Image:
     if mode.startswith("I;16"):
         deep_u16 = np.asarray(sheet).astype(np.uint16) * 257

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from tests.conftest import png
+from tests.pictures.formats.picture_files import chunk
 
 SIDE = 5000  # 25 million pixels: as many as are accepted
 
@@ -83,11 +84,6 @@ def _deep_png(grey: Image.Image, channels: int) -> bytes:
             chunk(b"IEND", b""),
         ]
     )
-
-
-def chunk(kind: bytes, body: bytes) -> bytes:
-    """Of a PNG."""
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def in_small_pieces(image_format: str, size: int = 4_000_000) -> bytes:

@@ -27,7 +27,7 @@ from service.endpoints.documents import Form
 from service.endpoints.table import TableEndpoint
 from service.engine.predictor import Predictor
 from service.fast_path import calls
-from service.pictures.images import Finding, Upload, find_digit, open_pictures
+from service.pictures.images import Finding, Upload, find_digit, open_picture
 from service.problems import found_in, invalid_payload
 from service.serving import batching, steps
 from service.serving.body import Body
@@ -89,7 +89,7 @@ def on_the_loop() -> None:
         return function(*arguments)
 
     async def find(_: Decoding, uploads: Sequence[Upload], *__: Any) -> list[Finding]:
-        return [find_digit(picture) for picture in open_pictures(uploads, 25_000_000)]
+        return [find_digit(open_picture(data, 25_000_000)) for _, data in uploads]
 
     plant(Decoding, find=find)
     plant(asyncio, to_thread=here)

@@ -11,12 +11,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from tests.conftest import png
+from tests.pictures.formats.picture_files import chunk
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def png_bomb(width: int, height: int, megabytes: int = 20) -> bytes:

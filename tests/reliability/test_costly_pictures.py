@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from service.errors import PictureTooCostly
-from service.pictures.images import Upload, find_digit, open_pictures
+from service.pictures.images import find_digit, open_picture
 from tests.conftest import ROOT, Served, png, served, wait_for
 from tests.reliability.costly import in_small_pieces, large_pictures, many_scans, seven, slow_bitmap
 from tests.reliability.heartbeat import PLANTED
@@ -27,17 +27,17 @@ from io import BytesIO
 from pathlib import Path
 from PIL import Image
 from service.pictures.fitting import Fit
-from service.pictures.images import Upload, find, find_digit, open_pictures
+from service.pictures.images import find, find_digit, open_picture
 
 def memory(name):
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) // 1024 for line in lines if line.startswith(name))
 
 def read(data):
-    find_digit(open_pictures([Upload("file", data)], 25_000_000)[0])
+    find_digit(open_picture(data, 25_000_000))
 
 def read_for_imagenet(data):
-    find(open_pictures([Upload("file", data)], 25_000_000)[0], Fit(224, 224, 3, "crop", 256))
+    find(open_picture(data, 25_000_000), Fit(224, 224, 3, "crop", 256))
 
 def read_at_once(data):
     Image.open(BytesIO(data)).convert("RGB")
@@ -90,7 +90,7 @@ def test_a_jpeg_of_many_scans() -> None:
 
 
 def find(data: bytes) -> None:
-    find_digit(open_pictures([Upload("file", data)], MAX_PIXELS)[0])
+    find_digit(open_picture(data, MAX_PIXELS))
 
 
 @pytest.fixture(scope="module")

@@ -59,6 +59,7 @@ def test_how_soon_it_is_answered(
             load, requests = times(page)
             answered = requests["/predict/pass"][1]
             found.append((answered - load, answered, requests["/models"][0]))
+    assert all(asked < answered for _, answered, asked in found)
     after_load, since_start, asked = map(median, zip(*found, strict=True))
     with capsys.disabled():
         print(

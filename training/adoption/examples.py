@@ -14,7 +14,7 @@ from service.artifacts.interface import Column, PictureInput
 from service.errors import ServiceError
 from service.pictures.fitting import Fit
 from service.pictures.folders import files_in
-from service.pictures.images import Upload, find, open_pictures, rows_of
+from service.pictures.images import find, open_picture, rows_of
 from training.data import DataUnavailable
 from training.tabular.table_file import read_table
 
@@ -45,7 +45,7 @@ def pictures_in(folder: Path, reads: PictureInput) -> Examples:
         files = sorted(random.Random(0).sample(files, MOST_PICTURES))
     for path in files:
         try:
-            (picture,) = open_pictures([Upload(path.name, path.read_bytes())], MAX_PIXELS)
+            picture = open_picture(path.read_bytes(), MAX_PIXELS)
             rows.append(find(picture, fit).pixels)
         except (ServiceError, OSError) as error:
             raise DataUnavailable(f"{path}: {error}") from error

@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from service.errors import ServiceError
-from service.pictures.images import Upload, open_pictures, read_digits
+from service.pictures.images import find_digit, open_picture
 from training.data import Pixels, Rows
 from training.digits import sheets
 from training.digits.held_out import non_digits
@@ -162,10 +162,10 @@ def read(files: Iterable[bytes]) -> Tensor:
     rows = []
     for file in files:
         try:
-            rows.append(read_digits(open_pictures([Upload("file", file)], MAX_PIXELS)))
+            rows.append(find_digit(open_picture(file, MAX_PIXELS)).digit.image_u8())
         except ServiceError:
-            rows.append(np.zeros((1, 1, 28, 28), dtype=np.uint8))
-    return torch.from_numpy(np.concatenate(rows))
+            rows.append(np.zeros((28, 28), dtype=np.uint8))
+    return torch.from_numpy(np.stack(rows)).unsqueeze(1)
 
 
 def examine_other_digits(found: Robustness, predict: Predict, score_threshold: float) -> None:

@@ -18,7 +18,7 @@ from torchvision.transforms.functional import resize
 from service.artifacts.interface import MAX_LABELS
 from service.errors import ServiceError
 from service.pictures.fitting import Fit
-from service.pictures.images import Upload, find, open_pictures
+from service.pictures.images import find, open_picture
 from training.data import SPLIT_SEED, DataUnavailable, Pixels, Rows
 from training.data import UNREADABLE as UNREADABLE_DATA_SET
 from training.pictures.picture_files import (
@@ -111,7 +111,7 @@ def _read(file: PictureFile, fit: Fit) -> Pixels | str:
     if file.size > LARGEST_FILE:
         return f"the file has more than {LARGEST_FILE:,} bytes"
     try:
-        (picture,) = open_pictures([Upload(file.path, file.read())], LARGEST_PICTURE)
+        picture = open_picture(file.read(), LARGEST_PICTURE)
         pixels = find(picture, fit).pixels
     except ServiceError as error:
         return error.detail

@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.pictures.images import Upload, find_digit, open_pictures
+from service.pictures.images import find_digit, open_picture
 
 MAX_PIXELS = 1_000_000
 
 
 def read(data: bytes) -> NDArray[np.uint8]:
     """`u8 [28, 28]`, as the model sees it. Raises ServiceError."""
-    (picture,) = open_pictures([Upload("file", data)], MAX_PIXELS)
+    picture = open_picture(data, MAX_PIXELS)
     return find_digit(picture).digit.image_u8()
 
 
@@ -25,6 +25,7 @@ def assert_same(data: bytes, plain: NDArray[np.uint8], within: float = 0.0) -> N
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
+    """Of a PNG."""
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 

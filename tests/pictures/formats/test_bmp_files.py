@@ -17,11 +17,10 @@ INFO, V2, V3, V4, V5, OS2 = 40, 52, 56, 108, 124, 64
 GREYS = bytes(level for grey_level in range(256) for level in (grey_level, grey_level, grey_level, 0))
 
 
-@pytest.fixture(params=[0, 255], ids=["dark ink", "light ink"])
-def sheet(request: pytest.FixtureRequest, digits: Digits) -> Image.Image:
+@pytest.fixture
+def sheet(sheet: Image.Image) -> Image.Image:
     """In black and white."""
-    drawn = paper(cover(digits.images_u8[3]), 255 - request.param, request.param).crop((0, 0, *SIZE))
-    return drawn.point(lambda level: 255 * (level > 127))
+    return sheet.crop((0, 0, *SIZE)).point(lambda level: 255 * (level > 127))
 
 
 def bmp(

@@ -11,15 +11,13 @@ from PIL import Image
 from service.errors import InvalidImage
 from service.pictures.formats.depths import DEPTHS, UNSIGNED, shallow, used_bits
 from service.pictures.modes import opaque
-from tests.conftest import Digits, png
-from tests.pictures.digits.drawings import cover, paper
+from tests.conftest import png
 from tests.pictures.formats.picture_files import assert_same, png_of, read, tags_of, tiff_of
 
 
-@pytest.fixture(params=[0, 255], ids=["dark ink", "light ink"])
-def sheet_u8(request: pytest.FixtureRequest, digits: Digits) -> NDArray[np.uint8]:
-    """A digit drawn in black on white, or the reverse."""
-    return np.asarray(paper(cover(digits.images_u8[3]), 255 - request.param, request.param))
+@pytest.fixture
+def sheet_u8(sheet: Image.Image) -> NDArray[np.uint8]:
+    return np.asarray(sheet)
 
 
 @pytest.mark.parametrize("bits", DEPTHS)

@@ -9,7 +9,7 @@ from PIL import Image, features
 
 from service.errors import InvalidImage, UnsupportedMediaType
 from service.pictures.formats.recognition import FORMATS, recognise, sniff
-from service.pictures.images import Upload, find_digit, open_pictures
+from service.pictures.images import find_digit, open_picture
 from tests.conftest import Digits, png
 from tests.pictures.digits.drawings import cover, paper
 
@@ -97,7 +97,7 @@ def test_avif_is_read_whatever_it_names_first(digits: Digits, major: bytes, loss
     sheet = paper(cover(digits.images_u8[3]), 255, 0)
     data = png(sheet, "AVIF", quality=100 if lossless else 60, subsampling="4:4:4")
     data = data[:8] + major + data[12:]
-    (read,), (plain,) = (open_pictures([Upload("file", file)], 10**6) for file in (data, png(sheet)))
+    read, plain = (open_picture(file, 10**6) for file in (data, png(sheet)))
     off = find_digit(read).digit.image_u8() - find_digit(plain).digit.image_u8().astype(int)
     assert np.abs(off).mean() < 3
 
@@ -106,8 +106,8 @@ def test_a_turned_avif_is_upright(digits: Digits) -> None:
     sheet = paper(cover(digits.images_u8[3]), 255, 0).crop((0, 0, 260, 280))
     exif = Image.Exif()
     exif[0x0112] = 6
-    (read,) = open_pictures([Upload("file", png(sheet.rotate(90, expand=True), "AVIF", exif=exif))], 10**6)
-    (plain,) = open_pictures([Upload("file", png(sheet))], 10**6)
+    read = open_picture(png(sheet.rotate(90, expand=True), "AVIF", exif=exif), 10**6)
+    plain = open_picture(png(sheet), 10**6)
     found = find_digit(read)
     assert found.size == (260, 280)
     assert np.abs(found.digit.image_u8() - find_digit(plain).digit.image_u8().astype(int)).mean() < 3

@@ -8,15 +8,10 @@ from service.errors import InvalidImage
 from service.pictures.formats.gif import stripped
 from service.pictures.formats.stripping import MAX_PIECES
 from tests.conftest import Digits, png
-from tests.pictures.digits.drawings import cover, paper
+from tests.pictures.digits.drawings import cover
 from tests.pictures.formats.picture_files import assert_same, read
 
 COMMENT = b"\x21\xfe" + b"\xff" + b"x" * 255 + b"\0"
-
-
-@pytest.fixture(params=[0, 255], ids=["dark ink", "light ink"])
-def sheet(request: pytest.FixtureRequest, digits: Digits) -> Image.Image:
-    return paper(cover(digits.images_u8[3]), 255 - request.param, request.param)
 
 
 @pytest.mark.parametrize("interlaced", [0, 1])

@@ -17,11 +17,6 @@ from tests.pictures.formats.picture_files import assert_same, read, with_segment
 EXIF, APP0, APP1, APP2, APP13, APP14, COMMENT = b"Exif\0\0", 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE
 
 
-@pytest.fixture(params=[0, 255], ids=["dark ink", "light ink"])
-def sheet(request: pytest.FixtureRequest, digits: Digits) -> Image.Image:
-    return paper(cover(digits.images_u8[3]), 255 - request.param, request.param)
-
-
 def jpeg(sheet: Image.Image, mode: str = "L", **options: object) -> bytes:
     return png(sheet.convert("RGB").convert(mode), "JPEG", **{"quality": 95, **options})
 

@@ -19,11 +19,10 @@ from tests.pictures.formats.picture_files import assert_same, chunk, grey, png_o
 MIB = 1 << 20
 
 
-@pytest.fixture(params=[0, 255], ids=["dark ink", "light ink"])
-def sheet(request: pytest.FixtureRequest, digits: Digits) -> Image.Image:
-    """L: a digit of pure black and white, so that every depth holds it."""
-    drawn = paper(cover(digits.images_u8[3]), 255 - request.param, request.param)
-    return drawn.point(lambda level: 255 * (level > 127))
+@pytest.fixture
+def sheet(sheet: Image.Image) -> Image.Image:
+    """Of pure black and white, so that every depth holds it."""
+    return sheet.point(lambda level: 255 * (level > 127))
 
 
 @pytest.mark.parametrize(

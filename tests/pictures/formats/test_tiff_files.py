@@ -17,11 +17,6 @@ from tests.pictures.formats.picture_files import assert_same, grey, read, tags_o
 ORDERS = pytest.mark.parametrize("order", ["<", ">"])
 
 
-@pytest.fixture(params=[0, 255], ids=["dark ink", "light ink"])
-def sheet(request: pytest.FixtureRequest, digits: Digits) -> Image.Image:
-    return paper(cover(digits.images_u8[3]), 255 - request.param, request.param)
-
-
 def in_black_and_white(sheet: Image.Image) -> Image.Image:
     return sheet.point(lambda level: 255 * (level > 127))
 

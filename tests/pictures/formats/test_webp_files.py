@@ -7,7 +7,7 @@ from PIL import Image
 from service.errors import InvalidImage, PictureTooCostly
 from service.pictures.formats import webp as webp_files
 from service.pictures.formats.webp import has_alpha, read_scaled
-from service.pictures.images import Upload, find_digit, open_pictures
+from service.pictures.images import find_digit, open_picture
 from tests.conftest import png
 from tests.reliability.costly import seven
 
@@ -48,12 +48,12 @@ def test_an_animation_is_left_to_pillow() -> None:
 def test_a_cut_off_file_is_damaged(share: float) -> None:
     data = png(seven(2500).convert("RGB"), "WEBP", method=0)
     with pytest.raises(InvalidImage, match="damaged"):
-        find_digit(open_pictures([Upload("file", data[: int(share * len(data))])], 25_000_000)[0])
+        find_digit(open_picture(data[: int(share * len(data))], 25_000_000))
 
 
 def test_without_the_library_a_large_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data = png(seven(4000).convert("RGB"), "WEBP", method=0)
-    find_digit(open_pictures([Upload("file", data)], 25_000_000)[0])
+    find_digit(open_picture(data, 25_000_000))
     monkeypatch.setattr(webp_files, "_library", lambda: None)
     with pytest.raises(PictureTooCostly, match="MB of memory"):
-        open_pictures([Upload("file", data)], 25_000_000)
+        open_picture(data, 25_000_000)

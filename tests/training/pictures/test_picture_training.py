@@ -17,7 +17,7 @@ from service.artifacts.version_folder import read_manifest
 from service.engine.loading import load
 from service.engine.tensors import decode_tensor
 from service.pictures.fitting import Fit
-from service.pictures.images import Upload, find, open_pictures
+from service.pictures.images import find, open_picture
 from tests.conftest import CPU, QUIET
 from tests.training.pictures.conftest import COLOURS, picture, write, zipped
 from training.commands import cli
@@ -181,13 +181,13 @@ def test_from_a_folder_to_what_is_served(tmp_path: Path) -> None:
     assert ArtifactStore(tmp_path).current("colour") == 1
     predictor = load(folder, CPU)
     for place, label in enumerate(COLOURS):
-        (opened,) = open_pictures([Upload("file", picture(label, 500, 90, 70))], 10_000)
+        opened = open_picture(picture(label, 500, 90, 70), 10_000)
         row = torch.frombuffer(bytearray(find(opened, Fit(32, 32, 3, "crop")).pixels), dtype=torch.uint8)
         answer = predictor.predict(row.view(1, 3, 32, 32))
         assert answer.sum().item() == pytest.approx(1, abs=1e-5)
         assert answer.argmax().item() == place
     for place, row in enumerate(decode_tensor(manifest.check.inputs)):
-        (opened,) = open_pictures([Upload("file", (folder / f"samples/{place}.png").read_bytes())], 10_000)
+        opened = open_picture((folder / f"samples/{place}.png").read_bytes(), 10_000)
         assert find(opened, Fit(32, 32, 3, "crop")).pixels == row.numpy().tobytes()
     card = (folder / "report/report.md").read_text()
     assert "3 classes" in card
