@@ -44,7 +44,8 @@ def recalibrate_digit(
     split = Split.load(data, recipe, console)
     if refine:
         net = refined(net, others, split.train, split.own, console)
-        again |= recipe.data() | {f"refining_{name}": value for name, value in REFINING.as_dict().items()}
+        refining = REFINING.on(split.train.inputs.device).as_dict()
+        again |= recipe.data() | {f"refining_{name}": value for name, value in refining.items()}
         again |= {"refining_taught": TAUGHT, "refining_others_taught": OTHERS_TAUGHT}
         again |= {"refining_temperature": TEMPERATURE, "refining_teachers": ", ".join(map(str, teachers))}
     before = {

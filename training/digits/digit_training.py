@@ -51,7 +51,7 @@ def train_digit(
     )
     record = training_record(
         recipe=recipe.name,
-        hyperparameters=hp.as_dict()
+        hyperparameters=hp.on(device).as_dict()
         | recipe.data()
         | ranks.settings()
         | {"parameters": parameter_count(fitted), "selected_epoch": history.selected_epoch},

@@ -90,7 +90,7 @@ def fit(
                 course.history.add_batch(batch_loss.detach(), progress.console, ranks)
                 progress.advance(task)
 
-            hp = phase.hyperparameters
+            hp = phase.hyperparameters.on(train.inputs.device)
             with Batches(train, hp.batch_size, phase.augment, ranks, phase.workers) as batches:
                 while course.epoch < hp.epochs:
                     net.train()

@@ -1,7 +1,7 @@
 """A net that learns, with all that a step changes beside its weights."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -18,8 +18,8 @@ KERNEL_NDIM = 4  # of a convolution's weights
 class Hyperparameters:
     """The hyper-parameters of one recipe; all of them go into the manifest.
 
-    With `bfloat16`, convolutions and products are computed in it while training: half the time on
-    processors that can, and slower on those that cannot. What is judged and kept is float32.
+    With `bfloat16`, convolutions and products are computed in it while training, in half the time, where
+    the device can (`on`). What is judged and kept is float32.
     `refine_share` of the epochs come at the end, at `refine_learning_rate`, on images that are hardly
     distorted: what is served is more like them (He, Xie, Chen, Zhang, Wang and Tian 2019).
     With `bias_scale`, biases learn so much faster than weights, and decay as fast (Page 2018).
@@ -44,6 +44,21 @@ class Hyperparameters:
 
     def as_dict(self) -> dict[str, str | int | float | bool]:
         return asdict(self)
+
+    def on(self, device: torch.device) -> "Hyperparameters":
+        """As they are there: without bfloat16, where it has no instructions for it."""
+        return replace(self, bfloat16=self.bfloat16 and computes_bfloat16(device))
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether it has instructions for bfloat16. Without them torch takes some 20 times as long for it."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if not torch.backends.mkldnn.is_available():
+        return False
+    # Older versions of torch do not tell.
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 class Learner:

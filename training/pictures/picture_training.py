@@ -68,9 +68,10 @@ def train_picture(
             "selected_epoch": history.selected_epoch,
             "temperature": fit_temperature(stored, data.validation),
         }
+        made = hp.on(device).as_dict()
         record = training_record(
             recipe=RECIPE,
-            hyperparameters={**hp.as_dict(), **data_steps(mirror), **ranks.settings(), **further},
+            hyperparameters={**made, **data_steps(mirror), **ranks.settings(), **further},
             seed=seed,
             device=device,
             data_sha256=data.sha256(),
