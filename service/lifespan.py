@@ -23,7 +23,7 @@ from service.artifacts.signatures import TrustedKeys
 from service.decoding.pool import Decoding
 from service.endpoints.kinds import endpoint_of
 from service.engine.cpus import threads_of, usable_cpus
-from service.engine.devices import resolve_device
+from service.engine.devices import computes, resolve_device
 from service.http.draining import LEAVING, draining
 from service.http.keys import KeyFile
 from service.rollout.agreement import Agreement
@@ -60,10 +60,7 @@ async def lifespan(
     Yields what is to be set when the server takes no more connections.
     """
     _tune(settings)
-    device = resolve_device(settings.device)
-    logger.info(
-        "device %s, artifacts in %s, %d thread(s)", device, settings.artifacts, torch.get_num_threads()
-    )
+    device = _device(settings)
     mirroring = Mirroring(settings)
     registry = Registry(device, settings.models)
     metrics: Metrics = app.state.metrics
@@ -118,6 +115,17 @@ def _tune(settings: Settings) -> None:
     # A thread that computes can hand over its answers only with the interpreter lock, which the event loop
     # gives up after this long: by default 5 ms, as much as a whole batch takes.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+
+
+def _device(settings: Settings) -> torch.device:
+    """Raises DeviceUnavailable."""
+    device, precision = resolve_device(settings.device), settings.precision
+    logger.info(
+        "device %s, artifacts in %s, %d thread(s)", device, settings.artifacts, torch.get_num_threads()
+    )
+    if precision != "auto" and not computes(device, getattr(torch, precision)):
+        logger.warning("%s has no instructions for %s: float32 is quicker", device, precision)
+    return device
 
 
 def _executor(count: int) -> ThreadPoolExecutor:

@@ -42,7 +42,6 @@ from training.digits.digit_recipe import (
 from training.digits.digit_recipe import start as start_digit
 from training.digits.mnist import load_mnist, split_validation
 from training.fitting.fit import Diverged, Hyperparameters, Objective, Phase, fit
-from training.fitting.learner import computes_bfloat16
 from training.pass_net import PassNet
 from training.pass_recipe import LECTURE, SUMMED_LOSS, start, train_pass
 from training.preflight import store_at
@@ -114,7 +113,7 @@ def test_bfloat16_is_for_processors_that_can(
     can: bool, digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others would take some 20 times as long, and say nothing."""
-    monkeypatch.setattr("training.fitting.learner.computes_bfloat16", lambda _: can)
+    monkeypatch.setattr("training.fitting.learner.computes", lambda *_: can)
     hp = replace(CNN.hyperparameters, epochs=1, batch_size=8)
     assert hp.bfloat16, "the control"
     computed_in = set[torch.dtype]()
@@ -127,27 +126,6 @@ def test_bfloat16_is_for_processors_that_can(
     fit(DigitNet(SOFTMAX_MLP.body()), Objective(forward, CROSS_ENTROPY.loss), rows, [Phase(hp)], QUIET)
     assert computed_in == {torch.bfloat16 if can else torch.float32}
     assert hp.on(CPU).as_dict()["bfloat16"] is can
-
-
-@pytest.mark.parametrize(
-    ("capabilities", "can"),
-    [
-        ({"avx2": True, "avx512_bf16": False, "amx_bf16": False}, False),
-        ({"avx512_bf16": True}, True),
-        ({"amx_bf16": True}, True),
-        ({"bf16": True, "architecture": "arm64"}, True),
-        (None, False),
-    ],
-)
-def test_which_processors_can_is_torch_s_to_say(
-    capabilities: dict[str, object] | None, can: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """None: an older torch, which does not."""
-    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    if capabilities is not None:
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
-    assert computes_bfloat16(CPU) is can
 
 
 def test_the_epoch_of_the_lowest_validation_loss_is_kept(digits: Digits) -> None:

@@ -1,6 +1,6 @@
 """A net that learns, with all that a step changes beside its weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ConstantLR, LinearLR, LRScheduler, OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from service.engine.devices import computes
 from training.fitting.muon import convolution_muon
 
 KERNEL_NDIM = 4  # of a convolution's weights
@@ -47,18 +48,7 @@ class Hyperparameters:
 
     def on(self, device: torch.device) -> "Hyperparameters":
         """As they are there: without bfloat16, where it has no instructions for it."""
-        return replace(self, bfloat16=self.bfloat16 and computes_bfloat16(device))
-
-
-def computes_bfloat16(device: torch.device) -> bool:
-    """Whether it has instructions for bfloat16. Without them torch takes some 20 times as long for it."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if not torch.backends.mkldnn.is_available():
-        return False
-    # Older versions of torch do not tell.
-    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+        return replace(self, bfloat16=self.bfloat16 and computes(device, torch.bfloat16))
 
 
 class Learner:
