@@ -291,6 +291,29 @@ def test_many_columns_and_classes_are_one_command(tmp_path: Path) -> None:
     assert (out / "nine" / "current").read_text() == "1\n"
 
 
+@pytest.mark.parametrize("yes_or_no", [True, False])
+def test_an_accuracy_stands_beside_that_of_always_saying_the_most_frequent(
+    yes_or_no: bool, tmp_path: Path
+) -> None:
+    """Of a hundred rows 90 are of one class, and nothing tells which: 0.9 is no merit."""
+    names = ("0", "1") if yes_or_no else ("rare", "usual")
+    rows = "".join(f"{row % 7},{names[row % 10 > 0]}\n" for row in range(100))
+    path = tmp_path / "rows.csv"
+    path.write_text(f"x,y\n{rows}")
+    out = tmp_path / "artifacts"
+    command = ["table", "--csv", str(path), "--target", "y", "--name", "rare", "--out", str(out)]
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == 0, result.output
+    assert "majority-class-accuracy (test, n = 20)" in result.output
+    manifest, card = (
+        read_manifest(out / "rare" / "1"),
+        (out / "rare" / "1" / "report/report.md").read_text(),
+    )
+    for split in ("train", "test"):
+        assert manifest.metric("majority-class-accuracy", split).value == pytest.approx(0.9)
+    assert "| majority-class-accuracy | 0.9000 | test, 20 rows |" in card
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "problem"),
     [

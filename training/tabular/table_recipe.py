@@ -71,8 +71,8 @@ def train_table(
         net, penalty = fitted(table, target, split.train, generator, lambda: progress.advance(penalties))
     rows = torch.from_numpy(table.values)
     metrics = (
-        *_metrics("train", net, rows[split.train], target, split.train),
-        *_metrics("test", net, rows[split.test], target, split.test),
+        *_metrics("train", net, rows, target, split),
+        *_metrics("test", net, rows, target, split),
     )
     record = training_record(
         recipe=RECIPE,
@@ -166,17 +166,19 @@ def fitted(
 
 
 def _metrics(
-    split: Literal["train", "test"], net: TableNet, rows: Tensor, target: Target, which: Tensor
+    name: Literal["train", "test"], net: TableNet, rows: Tensor, target: Target, split: Split
 ) -> list[Metric]:
+    which = split.train if name == "train" else split.test
     with torch.inference_mode():
-        answers = net(rows).double()
+        answers = net(rows[which]).double()
     values = target.values[which]
+    most_frequent = target.values[split.train].mode().values
     figures = (
         _of_numbers(answers, values)
         if target.output.kind == "numbers"
-        else _of_classes(answers, values, target.output)
+        else _of_classes(answers, values, target.output, most_frequent)
     )
-    return [Metric(name=name, value=value, split=split, n=len(values)) for name, value in figures.items()]
+    return [Metric(name=of, value=value, split=name, n=len(values)) for of, value in figures.items()]
 
 
 def _of_numbers(answers: Tensor, values: Tensor) -> dict[str, float]:
@@ -189,7 +191,8 @@ def _of_numbers(answers: Tensor, values: Tensor) -> dict[str, float]:
     }
 
 
-def _of_classes(answers: Tensor, values: Tensor, output: Output) -> dict[str, float]:
+def _of_classes(answers: Tensor, values: Tensor, output: Output, most_frequent: Tensor) -> dict[str, float]:
+    """Beside the accuracy that of always answering the class that is `most_frequent` in training."""
     if output.kind == "binary":
         assert output.threshold is not None
         right = (answers[:, 0] >= output.threshold) == (values == 1)
@@ -199,6 +202,7 @@ def _of_classes(answers: Tensor, values: Tensor, output: Output) -> dict[str, fl
     of_true = answers[torch.arange(len(values)), values]
     return {
         "accuracy": right.double().mean().item(),
+        "majority-class-accuracy": (values == most_frequent).double().mean().item(),
         "negative-log-likelihood": -of_true.clamp_min(1e-12).log().mean().item(),
         "expected-calibration-error": calibration_error(answers, values),
     }
