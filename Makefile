@@ -14,7 +14,8 @@ ARGS ?=
 BIN := .venv/bin
 ANYWHERE := not container and not pictures and not clients and not package and not page and not shown and not ranks
 INSTALLED := .venv/.installed
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+# Python compiles a module when it is first imported; to compile all that torch brings takes a minute.
+PIP := $(BIN)/python -m pip install --no-compile --disable-pip-version-check --quiet --constraint constraints.txt
 
 # Where Python is told to keep no bytecode, each of the tests' hundreds of processes would compile the service anew.
 export PYTHONDONTWRITEBYTECODE :=

@@ -18,11 +18,12 @@ def decoders() -> list[psutil.Process]:
 
 
 async def test_a_start_that_fails_leaves_nothing_running(published: Path) -> None:
-    before = {thread.ident for thread in threading.enumerate()}
+    threads, processes = set(threading.enumerate()), set(decoders())
 
     async def nothing_is_left() -> bool:
-        left = [thread for thread in threading.enumerate() if thread.ident not in before]
-        return all(thread.name.startswith("elsewhere") for thread in left) and not decoders()
+        begun = set(threading.enumerate()) - threads
+        executors = {thread for thread in begun if thread.name.startswith("elsewhere")}
+        return begun == executors and set(decoders()) <= processes
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         settings = Settings(artifacts=published, grpc_port=taken.getsockname()[1])
