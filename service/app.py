@@ -89,7 +89,6 @@ class Abacus(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._prefix and scope["type"] == "http":
             scope["root_path"] = self._prefix
-            # Most proxies take their prefix away; this is from one that leaves it.
             scope["path"] = _below(self._prefix, scope["path"])
         if scope["type"] == "http" and (answer := self._asks_a_model(scope)):
             scope["app"] = self
@@ -100,7 +99,7 @@ class Abacus(FastAPI):
     def _asks_a_model(self, scope: Scope) -> ASGIApp | None:
         """What answers a request that asks a model, known or not; None: the router has it."""
         for target_of, answer in ((dispatch.target_of, self._predict), (infer.target_of, self._infer)):
-            target = target_of(scope["path"])
+            target = target_of(get_route_path(scope))
             if target:
                 asks = scope["method"] == "POST" or not self.state.backend.registry.knows(target.name)
                 return answer if asks else None
@@ -136,7 +135,10 @@ def create_app(
 
 
 def _below(root_path: str, path: str) -> str:
-    return (path[len(root_path) :] or "/") if f"{path}/".startswith(f"{root_path}/") else path
+    """As ASGI has it, beginning with the prefix once: most proxies take theirs away, and some leave it."""
+    if path in (root_path, "*"):
+        return path if path == "*" else f"{root_path}/"
+    return path if path.startswith(f"{root_path}/") else root_path + path
 
 
 def _spans(traces: Traces) -> Spans | None:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Request
+from starlette._utils import get_route_path
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
@@ -67,7 +68,7 @@ def routed_target(scope: Scope) -> Target | None:
 
 async def answer(scope: Scope, receive: Receive) -> Response:
     """A request to a model, as ASGI has it. Raises ServiceError, Abandoned or ClientDisconnect."""
-    target = routed_target(scope) or target_of(scope["path"])
+    target = routed_target(scope) or target_of(get_route_path(scope))
     assert target
     return await asked(scope, receive, target, ROUTE.format(target.name), _answered)
 

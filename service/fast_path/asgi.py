@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Generator, Mapping
 from types import coroutine
 from typing import Any
 
+from starlette._utils import get_route_path
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -88,7 +89,7 @@ def _path_of(paths: FastPaths | None, scope: Scope) -> FastPath | None:
         return None
     if LEFT in scope.setdefault("state", {}):
         return None
-    return paths[scope["path"].encode("ascii", "replace")]
+    return paths[get_route_path(scope).encode("ascii", "replace")]
 
 
 def _is_whole(message: Message) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import Unauthorized
@@ -43,7 +44,7 @@ class ApiKeys:
         self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in self._open_paths:
+        if scope["type"] == "http" and get_route_path(scope) not in self._open_paths:
             check(self._keys, scope)
         await self._app(scope, receive, send)
 

@@ -92,7 +92,7 @@ def _log(entry: Entry) -> None:
         "request",
         extra={
             "method": entry.scope["method"],
-            "path": quote(entry.scope["path"]),
+            "path": quote(get_route_path(entry.scope)),
             "status": entry.status,
             "request_id": state["request_id"],
             **({"trace_id": trace_id} if trace_id else {}),

@@ -3,6 +3,7 @@
 import time
 from typing import NamedTuple
 
+from starlette._utils import get_route_path
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
@@ -57,7 +58,7 @@ def target_of(path: str) -> Target | None:
 
 async def answer(scope: Scope, receive: Receive) -> Response:
     """As ASGI has it. Raises ServiceError, Abandoned or ClientDisconnect."""
-    target = routed_target(scope) or target_of(scope["path"])
+    target = routed_target(scope) or target_of(get_route_path(scope))
     assert target
     return await asked(scope, receive, target, PROTOCOL_ROUTE.format(target.name), _answered)
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from service.app import create_app
 from service.http.auth import OpenPaths
@@ -81,6 +83,37 @@ def test_a_broken_edit_changes_nothing_and_is_seen(guarded: Guarded) -> None:
 
 def _failures(service: Served) -> float:
     return metric_sum(service.client.get("/metrics").text, "abacus_api_keys_read_failures_total")
+
+
+@pytest.mark.parametrize("mounted", [True, False])
+@pytest.mark.parametrize("prefix", ["/web", "/health", "/v2/health", "/metrics", "/abacus"])
+async def test_what_needs_a_key_does_so_under_every_prefix(
+    published: Path, tmp_path: Path, prefix: str, mounted: bool
+) -> None:
+    """Also under one that is called as what is open."""
+    key = add_key(tmp_path / "keys", "laboratory")
+    settings = Settings(
+        artifacts=published,
+        api_keys_file=tmp_path / "keys",
+        open_paths=["/metrics"],
+        root_path="" if mounted else prefix,
+    )
+    app = create_app(settings)
+    outer = FastAPI()
+    outer.mount(prefix, app)
+    transport = httpx.ASGITransport(outer if mounted else app)
+    async with (
+        running(app),
+        httpx.AsyncClient(transport=transport, base_url="http://testserver") as client,
+    ):
+        for path in ("/models", "/predict/pass", "/v2/models/pass/infer"):
+            assert (await client.get(f"{prefix}{path}")).status_code == 401
+            for seen in (path, 2 * prefix + path):
+                assert (await client.get(seen)).status_code in (401, 404), seen
+        shown = await client.get(f"{prefix}/models", headers={"X-API-Key": key})
+        assert shown.status_code == 200
+        for path in ("/", "/web/page.js", "/health/live", "/v2/health/live", "/metrics"):
+            assert (await client.get(f"{prefix}{path}")).status_code == 200, path
 
 
 async def test_openapi_says_that_a_key_is_needed(published: Path, tmp_path: Path) -> None:
