@@ -405,6 +405,16 @@ def workers_of(supervisor: psutil.Process) -> list[psutil.Process]:
     return workers
 
 
+def decoders() -> list[psutil.Process]:
+    """Children of this process that read pictures: other tests leave a server running."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if "service.decoding.decoder" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
 def both_workers(service: Served) -> list[psutil.Process]:
     """As soon as there are two: one may answer before the other has its name."""
     supervisor = psutil.Process(service.process.pid)

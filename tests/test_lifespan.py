@@ -5,16 +5,11 @@ import threading
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from service.app import create_app
 from service.settings import Settings
-from tests.conftest import Digits, png, running, until
-
-
-def decoders() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "decoder" in " ".join(child.cmdline())]
+from tests.conftest import Digits, decoders, png, running, until
 
 
 async def test_a_start_that_fails_leaves_nothing_running(published: Path) -> None:

@@ -30,7 +30,7 @@ from service.errors import (
 )
 from service.pictures.fitting import Fit
 from service.pictures.images import Finding, Upload, find, find_digit, open_picture
-from tests.conftest import Digits, png
+from tests.conftest import Digits, decoders, png
 from tests.reliability.costly import seven, slow_bitmap
 
 pytestmark = pytest.mark.alone  # whoever takes the processors from the children keeps them busy
@@ -45,16 +45,6 @@ async def processes() -> AsyncIterator[Decoding]:
     two = Decoding(2, MAX_PIXELS)
     yield two
     await two.close()
-
-
-def children() -> list[psutil.Process]:
-    """Those that read pictures: other tests leave a server running."""
-    found = []
-    for child in psutil.Process().children():
-        with suppress(psutil.NoSuchProcess):
-            if "service.decoding.decoder" in " ".join(child.cmdline()):
-                found.append(child)
-    return found
 
 
 async def until_idle(processes: Decoding) -> None:
@@ -149,7 +139,7 @@ async def test_a_process_is_free_soon_after_nobody_waits(
     monkeypatch.setattr(pool, "GRACE_S", grace_s)
     processes.start()
     await until_idle(processes)
-    (child,) = children()
+    (child,) = decoders()
     waiting = asyncio.create_task(processes.find([Upload("file", slow_bitmap())], "me", DIGIT))
     while not processes.busy:
         await asyncio.sleep(0.01)
@@ -161,7 +151,7 @@ async def test_a_process_is_free_soon_after_nobody_waits(
         assert processes.busy == 1
         return
     await until_idle(processes)
-    assert child not in children()
+    assert child not in decoders()
 
 
 async def test_what_is_read_quickly_is_finished_though_nobody_waits(
@@ -171,12 +161,12 @@ async def test_what_is_read_quickly_is_finished_though_nobody_waits(
     monkeypatch.setattr(pool, "GRACE_S", GUARD_S)  # what is quick depends on what else the machine does
     processes.start()
     await until_idle(processes)
-    before = children()
+    before = decoders()
     waiting = asyncio.create_task(processes.find([Upload("file", png(seven(280)))] * 8, "me", DIGIT))
     await asyncio.sleep(0)
     waiting.cancel()
     await until_idle(processes)
-    assert before[0] in children()
+    assert before[0] in decoders()
 
 
 @pytest.mark.parametrize("reserved", [True, False], ids=["", "control"])
@@ -232,7 +222,7 @@ async def test_a_decoder_that_dies_fails_one_picture(processes: Decoding) -> Non
     while not processes.busy:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.3)
-    for child in children():
+    for child in decoders():
         child.send_signal(signal.SIGSEGV)
     with pytest.raises(InvalidImage, match="its decoder failed"):
         await waiting
@@ -313,7 +303,7 @@ async def eight_together(processes: Decoding) -> tuple[psutil.Process, list[asyn
     processes._all, processes._idle = processes._all[:1], processes._idle[:1]
     processes.start()
     await until_idle(processes)
-    (child,) = children()
+    (child,) = decoders()
     child.suspend()
     idle = processes._idle.pop()
     uploads = [Upload("file", png(seven(100 + number))) for number in range(8)]
@@ -339,7 +329,7 @@ async def test_a_decoder_that_dies_fails_none_of_several(processes: Decoding) ->
 async def test_one_that_is_killed_while_idle_fails_no_picture(processes: Decoding, by: str) -> None:
     uploads = [Upload("file", png(seven(40)))]
     expected = await processes.find(uploads, "me", DIGIT)
-    (process,) = children()
+    (process,) = decoders()
     if by == "us":
         for decoder in processes._all:
             decoder.kill()
@@ -413,7 +403,7 @@ async def test_a_process_of_another_version_is_told_from_ours(
 async def test_a_decoder_outlives_signals_to_the_group_but_not_the_service(processes: Decoding) -> None:
     processes.start()
     await until_idle(processes)
-    (child,) = children()
+    (child,) = decoders()
     child.send_signal(signal.SIGTERM)
     child.send_signal(signal.SIGINT)
     assert await processes.find([Upload("file", png(seven(100)))], "me", DIGIT)
@@ -444,7 +434,7 @@ async def test_closing_while_a_process_starts_leaves_none() -> None:
         for _ in range(steps):
             await asyncio.sleep(0.005 if steps > 6 else 0)
         await two.close()
-        assert children() == []
+        assert decoders() == []
 
 
 def test_a_process_that_reads_pictures_is_light() -> None:
